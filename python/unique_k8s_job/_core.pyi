@@ -1,0 +1,65 @@
+"""The native core as Python sees it. Structured values cross as JSON text, log text as `str`.
+
+Every blocking method releases the GIL, serves Python signals at least every 100 ms, and may be called
+again from inside a signal handler. Nothing here starts a thread before its first call, and every object
+survives a `fork()`: the child builds its own connections.
+"""
+
+from typing import Any, final
+
+__all__ = ["Cluster", "Run", "__version__", "assemble", "deployment_digest", "job_name"]
+
+__version__: str
+
+@final
+class Cluster:
+    """One cluster and one identity in it. Building it does no I/O; the first request connects.
+
+    `configuration` is a JSON object: `{"source": "default" | "in_cluster" | "file" | "text", "path": str,
+    "text": str, "context": str | null, "verify_ssl": bool, "namespace": str | null}`.
+    """
+
+    def __new__(cls, configuration: str) -> Cluster: ...
+    def namespace(self) -> str:
+        """The namespace of the configuration, of its context, or `default`. Raises ConfigurationError."""
+
+@final
+class Run:
+    """One attempt at work: submits or takes over its Job at once and follows it to its outcome.
+
+    `request` is a JSON object, see `unique_k8s_job.request`. The work happens on Rust's own threads and
+    pauses when nobody calls `next` for long: at most 4 MiB of log wait in memory.
+    """
+
+    def __new__(cls, cluster: Cluster, request: str) -> Run: ...
+    def next(self, timeout: float) -> list[dict[str, Any]]:
+        """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
+
+        Kinds (key `kind`):
+        `submitted` {name, namespace, uid, origin: created|adopted|taken_over|outcome_used, try_number, text};
+        `message` {level: info|warning|error, code, text};
+        `log` {pod, container, prefix: str, text, lines: int, timestamp: str | None}, many lines in one `text`
+        when they come fast (then `timestamp` is None and each line starts with its own time);
+        `outcome` {state: succeeded|failed|vanished, ...}, always the last one, after the whole log.
+        Raises what ended the attempt without an outcome (a subclass of UniqueK8sJobError).
+        """
+    def wake(self) -> None:
+        """End a waiting `next`, from any thread or signal handler. Never blocks."""
+    def acknowledge(self) -> str | None:
+        """Write the user's TTL and the label `acknowledged`; a warning where that was refused, else None."""
+    def delete(self) -> str:
+        """Stop following, delete the Job this attempt owns, confirm it gone with its Pods; says what was done.
+
+        Sends the DELETE at once, also while the submission is still under way. Raises DeletionUnconfirmedError.
+        """
+    def close(self) -> None:
+        """Stop following and leave the Job as it is."""
+
+def job_name(request: str) -> str:
+    """The Job name (generation 0) of a request's attempt. Pure."""
+
+def assemble(request: str) -> str:
+    """The Job that a request would create, as JSON. Pure. Raises InvalidManifestError."""
+
+def deployment_digest(key: str, base_url: str, execution_api_url: str) -> str:
+    """The default deployment id: a digest of the URLs, keyed by the first fernet key. Pure."""
