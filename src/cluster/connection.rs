@@ -1,0 +1,289 @@
+//! The handle through which every request goes: connects on first use, reconnects once on 401, retries per verb.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::Retryable;
+use http::{Method, Request, Response};
+use kube::{Client, client::Body};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{
+    configuration::Configuration,
+    request::{self, Answer, Failure, Resource, Verb},
+    retry, transport,
+    watch::Selector,
+};
+use crate::error::Error;
+
+/// Limits in time of one cluster handle.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long a failing request is repeated in all. Default 60 s, an API server's restart with room.
+    pub retry_for: Duration,
+    /// One try of a request with its whole answer. Default 40 s.
+    pub one_request: Duration,
+    /// How long the server keeps a watch before it ends it cleanly. Default 60 s.
+    pub watch_for: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            retry_for: Duration::from_secs(60),
+            one_request: Duration::from_secs(40),
+            watch_for: Duration::from_secs(60),
+        }
+    }
+}
+
+/// One cluster and one identity in it. Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    origin: Origin,
+    timing: Timing,
+    connected: Mutex<Connected>,
+    /// Source of jitter seeds.
+    seed: AtomicU64,
+}
+
+enum Origin {
+    Configured(Configuration),
+    Given,
+}
+
+#[derive(Clone, Default)]
+struct Connected {
+    client: Option<Client>,
+    /// Grows with each rebuild, so that of many requests that saw 401 only the first rebuilds.
+    generation: u64,
+}
+
+/// One page of this many objects; the API server's own clients use 500, too.
+const PAGE: u32 = 500;
+
+/// What a list brought.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// All objects, over all pages.
+    pub items: Vec<Value>,
+    /// The version from which a watch continues.
+    pub resource_version: String,
+}
+
+impl Cluster {
+    /// A handle that reads its configuration at the first request.
+    #[must_use]
+    pub fn new(configuration: Configuration, timing: Timing, seed: u64) -> Self {
+        Self::with(Origin::Configured(configuration), Connected::default(), timing, seed)
+    }
+
+    /// A handle over a client that stands on any tower service.
+    #[must_use]
+    pub fn from_client(client: Client, timing: Timing, seed: u64) -> Self {
+        Self::with(Origin::Given, Connected { client: Some(client), generation: 0 }, timing, seed)
+    }
+
+    fn with(origin: Origin, connected: Connected, timing: Timing, seed: u64) -> Self {
+        Self(Arc::new(Inner { origin, timing, connected: Mutex::new(connected), seed: AtomicU64::new(seed) }))
+    }
+
+    /// The limits in time.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.0.timing
+    }
+
+    /// The next seed for jitter.
+    #[must_use]
+    pub fn next_seed(&self) -> u64 {
+        self.0.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
+    }
+
+    /// The namespace to use where nobody names one.
+    pub async fn namespace(&self) -> Result<String, Error> {
+        match self.connected().await {
+            Ok(connected) => Ok(client_of(&connected).default_namespace().to_owned()),
+            Err(Failure::Unusable(error)) => Err(error),
+            Err(other) => Err(Error::internal(other.message())),
+        }
+    }
+
+    /// Reads one object; `None` where it does not exist.
+    pub async fn get(&self, resource: Resource, namespace: &str, name: &str) -> Result<Option<Value>, Failure> {
+        let path = format!("{}/{name}", resource.path(namespace));
+        match self.repeated(Verb::Get, || self.once(Method::GET, &path, JSON, Vec::new())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(failure) if failure.code() == Some(404) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Reads all objects that match, in pages, from the newest state.
+    pub async fn list(&self, resource: Resource, namespace: &str, selector: &Selector) -> Result<Listed, Failure> {
+        let mut items = Vec::new();
+        let mut token = String::new();
+        loop {
+            let path = format!("{}?limit={PAGE}{}{}", resource.path(namespace), selector.query(), continued(&token));
+            let mut page = match self.repeated(Verb::List, || self.once(Method::GET, &path, JSON, Vec::new())).await {
+                Ok(page) => page,
+                // The continue token expired: start over.
+                Err(failure) if failure.code() == Some(410) && !token.is_empty() => {
+                    items.clear();
+                    token.clear();
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            if let Value::Array(more) = page["items"].take() {
+                items.extend(more);
+            }
+            page["metadata"]["continue"].as_str().unwrap_or_default().clone_into(&mut token);
+            if token.is_empty() {
+                let resource_version = page["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+                return Ok(Listed { items, resource_version });
+            }
+        }
+    }
+
+    /// Sends one POST; repeated only after 429.
+    pub async fn create(&self, resource: Resource, namespace: &str, object: &[u8]) -> Result<Answer, Failure> {
+        let path = resource.path(namespace);
+        self.repeated(Verb::Create, || self.once(Method::POST, &path, JSON, object.to_vec())).await
+    }
+
+    /// Sends a JSON Patch. It must begin with `test` operations that make a repetition harmless.
+    pub async fn patch(
+        &self,
+        resource: Resource,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Answer, Failure> {
+        let path = format!("{}/{name}", resource.path(namespace));
+        let body = patch.to_string().into_bytes();
+        self.repeated(Verb::Patch, || self.once(Method::PATCH, &path, JSON_PATCH, body.clone())).await
+    }
+
+    /// Sends a DELETE with these `DeleteOptions`, which must carry the uid.
+    pub async fn delete(
+        &self,
+        resource: Resource,
+        namespace: &str,
+        name: &str,
+        options: &Value,
+    ) -> Result<Answer, Failure> {
+        let path = format!("{}/{name}", resource.path(namespace));
+        let body = options.to_string().into_bytes();
+        self.repeated(Verb::Delete, || self.once(Method::DELETE, &path, JSON, body.clone())).await
+    }
+
+    /// Opens a body that is read as it comes: a watch or a log. Not repeated.
+    pub async fn open(&self, path_and_query: &str) -> Result<Response<Body>, Failure> {
+        let build = || request::build(Method::GET, path_and_query, JSON, Vec::new());
+        self.authenticated(build, async |client, request| request::open(&client, request).await).await
+    }
+
+    async fn once(&self, method: Method, path: &str, content: &'static str, body: Vec<u8>) -> Result<Answer, Failure> {
+        let limit = self.0.timing.one_request;
+        let build = || request::build(method.clone(), path, content, body.clone());
+        let whole = self.authenticated(build, async |client, request| request::send(&client, request).await);
+        match tokio::time::timeout(limit, whole).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::transport(format!("no whole answer within {} s", limit.as_secs()))),
+        }
+    }
+
+    async fn repeated<F>(&self, verb: Verb, once: impl FnMut() -> F) -> Result<Answer, Failure>
+    where
+        F: Future<Output = Result<Answer, Failure>>,
+    {
+        once.retry(Policy { seed: self.next_seed(), within: self.0.timing.retry_for })
+            .sleep(tokio::time::sleep)
+            .when(|failure| retry::may_repeat(verb, failure))
+            .adjust(|failure, pause| retry::pause(failure, pause))
+            .await
+    }
+
+    /// Sends with the current client; on 401 once more with one that has read its credentials anew.
+    async fn authenticated<T>(
+        &self,
+        build: impl Fn() -> Result<Request<Body>, Failure>,
+        send: impl AsyncFn(Client, Request<Body>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let connected = self.connected().await?;
+        match send(client_of(&connected), build()?).await {
+            Err(failure) if failure.code() == Some(401) => {
+                let Some(renewed) = self.renewed(connected.generation).await? else { return Err(failure) };
+                send(client_of(&renewed), build()?).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn connected(&self) -> Result<Connected, Failure> {
+        let mut slot = self.0.connected.lock().await;
+        if slot.client.is_none() {
+            slot.client = Some(self.0.origin.connect().await.map_err(Failure::Unusable)?);
+        }
+        Ok(slot.clone())
+    }
+
+    async fn renewed(&self, seen: u64) -> Result<Option<Connected>, Failure> {
+        let Origin::Configured(_) = self.0.origin else { return Ok(None) };
+        let mut slot = self.0.connected.lock().await;
+        if slot.generation == seen {
+            slot.client = Some(self.0.origin.connect().await.map_err(Failure::Unusable)?);
+            slot.generation += 1;
+        }
+        Ok(Some(slot.clone()))
+    }
+}
+
+impl Origin {
+    /// Reads files and may run an exec plugin, so it does so off the threads that serve everybody.
+    async fn connect(&self) -> Result<Client, Error> {
+        let Self::Configured(configuration) = self else {
+            return Err(Error::internal("a given client is never rebuilt"));
+        };
+        let configuration = configuration.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let built = tokio::task::spawn_blocking(move || {
+            let loaded = runtime.block_on(configuration.load())?;
+            let _context = runtime.enter();
+            transport::build(&loaded)
+        });
+        built.await.map_err(|error| Error::internal(format!("while connecting: {error}")))?
+    }
+}
+
+struct Policy {
+    seed: u64,
+    within: Duration,
+}
+
+impl backon::BackoffBuilder for Policy {
+    type Backoff = backon::ExponentialBackoff;
+    fn build(self) -> Self::Backoff {
+        retry::backoff(self.seed, Some(self.within))
+    }
+}
+
+const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/json-patch+json";
+
+fn client_of(connected: &Connected) -> Client {
+    connected.client.clone().expect("set by `connected` and `renewed` before they return")
+}
+
+fn continued(token: &str) -> String {
+    if token.is_empty() { String::new() } else { format!("&continue={}", super::watch::encoded(token)) }
+}

@@ -1,0 +1,152 @@
+//! The one error of the crate: what happened, what was seen, what to do next.
+//!
+//! Every variant is one class of the Python tree in `unique_k8s_job.exceptions`; the text is written where
+//! the error arises, in three parts that are never mixed: a message that names the object, the evidence,
+//! and one step that can be taken. No secret and no debug dump goes into any of them.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde_json::Value;
+
+/// The parts of an error's text, and its facts as values for programs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// What happened and to which object, without a final full stop.
+    pub message: String,
+    /// Evidence, one fact an entry.
+    pub seen: Vec<String>,
+    /// One next step.
+    pub hint: Option<String>,
+    /// Facts as attributes of the Python exception: `name`, `namespace`, `uid`, `status`, `reason`, ...
+    pub facts: BTreeMap<&'static str, Value>,
+}
+
+impl Report {
+    /// A report with a message only.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// Adds one piece of evidence.
+    #[must_use]
+    pub fn seen(mut self, evidence: impl Into<String>) -> Self {
+        self.seen.push(evidence.into());
+        self
+    }
+
+    /// Sets the next step.
+    #[must_use]
+    pub fn hint(mut self, step: impl Into<String>) -> Self {
+        self.hint = Some(step.into());
+        self
+    }
+
+    /// Adds a fact for programs.
+    #[must_use]
+    pub fn fact(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name, value.into());
+        self
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for evidence in &self.seen {
+            write!(f, "\n  seen: {evidence}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why an operation did not reach its end.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The configuration of the cluster, or of an option, cannot be used.
+    #[error("{0}")]
+    Configuration(Box<Report>),
+    /// The Job the user asked for cannot be made.
+    #[error("{0}")]
+    InvalidManifest(Box<Report>),
+    /// The API server answered no, and asking again would not help.
+    #[error("{0}")]
+    ApiRefused(Box<Report>),
+    /// The API server could not be reached, or kept failing, until the limit.
+    #[error("{0}")]
+    ApiUnreachable(Box<Report>),
+    /// An object that is not ours has our name.
+    #[error("{0}")]
+    NameTaken(Box<Report>),
+    /// The Job cannot start.
+    #[error("{0}")]
+    JobStartup(Box<Report>),
+    /// Another attempt owns the Job now; this one has to stop.
+    #[error("{0}")]
+    TakenOver(Box<Report>),
+    /// A deletion was accepted but not seen to end.
+    #[error("{0}")]
+    DeletionUnconfirmed(Box<Report>),
+    /// A fault of this package.
+    #[error("{0}")]
+    Internal(Box<Report>),
+}
+
+impl Error {
+    /// The name of the class in `unique_k8s_job.exceptions`.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Configuration(_) => "ConfigurationError",
+            Self::InvalidManifest(_) => "InvalidManifestError",
+            Self::ApiRefused(_) => "ApiRefusedError",
+            Self::ApiUnreachable(_) => "ApiUnreachableError",
+            Self::NameTaken(_) => "NameTakenError",
+            Self::JobStartup(_) => "JobStartupError",
+            Self::TakenOver(_) => "TakenOverError",
+            Self::DeletionUnconfirmed(_) => "DeletionUnconfirmedError",
+            Self::Internal(_) => "InternalError",
+        }
+    }
+
+    /// The text and facts.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        match self {
+            Self::Configuration(report)
+            | Self::InvalidManifest(report)
+            | Self::ApiRefused(report)
+            | Self::ApiUnreachable(report)
+            | Self::NameTaken(report)
+            | Self::JobStartup(report)
+            | Self::TakenOver(report)
+            | Self::DeletionUnconfirmed(report)
+            | Self::Internal(report) => report,
+        }
+    }
+
+    /// A fault of this package, with what is known of it.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::Internal(Box::new(
+            Report::new(format!("internal error: {}", what.into())).hint("please report this with the task log"),
+        ))
+    }
+}
+
+/// Joins an error and its causes, leaving out what only repeats the part before.
+#[must_use]
+pub fn cause_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let part = cause.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = cause.source();
+    }
+    text
+}
