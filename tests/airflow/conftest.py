@@ -1,0 +1,62 @@
+"""The real Airflow of these tests: one for the whole session, in a temporary home, using the real cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_client import AirflowClient, TaskInstance
+from airflow_server import AirflowServer
+from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster
+
+EXAMPLES_NAMESPACE = "examples"
+
+
+@pytest.fixture(scope="session")
+def airflow_server(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowServer]:
+    """Airflow with the shipped examples and the DAGs of these tests."""
+    with cluster.namespace(EXAMPLES_NAMESPACE) as examples:
+        connection = {"kube_config_path": str(cluster.kubeconfig()), "namespace": examples}
+        server = AirflowServer(
+            tmp_path_factory.mktemp("airflow"),
+            dag_folders={"examples": CHECKOUT / "dags_examples", "tests": Path(__file__).parent / "dags"},
+            environment={
+                "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": connection}),
+                "AIRFLOW_CONN_WITHOUT_PATCH": json.dumps(
+                    {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig("airflow"))}}
+                ),
+                "UNIQUE_K8S_JOB_EXAMPLE_IMAGE": IMAGE,
+                "EXAMPLES_NAMESPACE": examples,
+            },
+            parallelism=6,
+        )
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def airflow(airflow_server: AirflowServer) -> AirflowClient:
+    return airflow_server.client
+
+
+@pytest.fixture
+def examples_namespace(airflow_server: AirflowServer) -> str:
+    """Where the Jobs of the shipped examples run, by the default connection."""
+    return airflow_server.environment()["EXAMPLES_NAMESPACE"]
+
+
+@pytest.fixture
+def work(airflow: AirflowClient, namespace: str) -> Callable[..., TaskInstance]:
+    """Start a run of one of the `one_job` DAGs in the test's namespace; its task instance."""
+
+    def start(script: str, dag_id: str = "one_job", **conf: Any) -> TaskInstance:
+        run_id = airflow.trigger(dag_id, {"script": script, "namespace": namespace, **conf})
+        return TaskInstance(dag_id, run_id, "work")
+
+    return start

@@ -1,0 +1,217 @@
+"""Airflow's REST API in the words of the tests: trigger, wait, clear, mark, log, XCom.
+
+Promise: every call either did what its name says or raises with Airflow's own answer. Waiting calls name the state
+they saw last. Nothing here starts or stops a process; that is `airflow_server`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from waiting import until
+
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """One task of one run; `map_index` -1 where the task is not mapped."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @property
+    def path(self) -> str:
+        """The task instance below `/api/v2`."""
+        mapped = f"/{self.map_index}" if self.map_index >= 0 else ""
+        return f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{self.task_id}{mapped}"
+
+
+class AirflowClient:
+    """One REST session with an Airflow whose simple auth manager lets everybody be admin."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._http = httpx.Client(base_url=base_url, timeout=30, trust_env=False)
+        self._signed_in = False
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(self, method: str, path: str, **keywords: Any) -> Any:
+        """One request below `/api/v2`, its JSON answer, or an error with Airflow's words."""
+        if not self._signed_in:
+            token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+            self._http.headers["Authorization"] = f"Bearer {token}"
+            self._signed_in = True
+        answer = self._http.request(method, f"/api/v2{path}", **keywords)
+        if answer.is_error:
+            raise RuntimeError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:2000]}")
+        return answer.json() if answer.content else None
+
+    # --- the world -------------------------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, str | None]:
+        """`healthy` or not, per component (`metadatabase`, `scheduler`, `triggerer`, `dag_processor`)."""
+        answer = self._http.get("/api/v2/monitor/health")
+        answer.raise_for_status()
+        return {name: part.get("status") for name, part in answer.json().items()}
+
+    def import_errors(self) -> list[str]:
+        """Files that the dag-processor could not import, with their tracebacks."""
+        answer = self.call("GET", "/importErrors")
+        return [f"{error['filename']}:\n{error['stack_trace']}" for error in answer["import_errors"]]
+
+    def set_kubernetes_connection(self, connection_id: str, **extra: object) -> None:
+        """Create or replace a connection of type `kubernetes` with these extras."""
+        import json
+
+        self._http.delete(f"/api/v2/connections/{connection_id}") if self._signed_in else None
+        body = {"connection_id": connection_id, "conn_type": "kubernetes", "extra": json.dumps(extra)}
+        self.call("POST", "/connections", json=body)
+
+    # --- DAGs and runs ---------------------------------------------------------------------------------------------
+
+    def wait_for_dag(self, dag_id: str, *, seconds: float = 60) -> None:
+        """Wait until the dag-processor has this DAG; an import error of any file ends the wait at once."""
+
+        def known() -> bool:
+            answer = self._http.get(f"/api/v2/dags/{dag_id}")
+            if answer.status_code == 200:
+                return True
+            broken = self.import_errors()
+            if broken:
+                raise RuntimeError("a DAG file cannot be imported\n" + "\n".join(broken))
+            return False
+
+        self.call("GET", "/version")
+        until(f"DAG {dag_id} known to Airflow", known, seconds=seconds)
+
+    def unpause(self, dag_id: str) -> None:
+        self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Start a run now and return its run_id."""
+        self.wait_for_dag(dag_id)
+        self.unpause(dag_id)
+        body = {"logical_date": None, "conf": conf or {}}
+        return str(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        return str(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def wait_for_run(self, dag_id: str, run_id: str, *, seconds: float = 180) -> str:
+        """The state in which the run ended."""
+
+        def ended() -> str | None:
+            state = self.run_state(dag_id, run_id)
+            return state if state in ("success", "failed") else None
+
+        return until(f"end of {dag_id} {run_id}", ended, seconds=seconds, every=0.5, seen=lambda: self.states(dag_id, run_id))
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """Each task instance of a run with its state; mapped ones as `task[index]`."""
+        found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {
+            f"{ti['task_id']}[{ti['map_index']}]" if ti["map_index"] >= 0 else ti["task_id"]: str(ti["state"])
+            for ti in found
+        }
+
+    # --- task instances --------------------------------------------------------------------------------------------
+
+    def task(self, ti: TaskInstance) -> dict[str, Any]:
+        answer: dict[str, Any] = self.call("GET", ti.path)
+        return answer
+
+    def wait_for_state(
+        self, ti: TaskInstance, *states: str, try_number: int | None = None, seconds: float = 120
+    ) -> dict[str, Any]:
+        """Wait until the task instance is in one of `states` (and in this try); its record.
+
+        A finished state of that try that is not among `states` ends the wait at once, with the task's log.
+        """
+
+        def reached() -> dict[str, Any] | None:
+            record = self.task(ti)
+            if try_number is not None and record["try_number"] < try_number:
+                return None
+            if record["state"] in states and (try_number is None or record["try_number"] == try_number):
+                return record
+            if record["state"] in FINISHED:
+                raise AssertionError(
+                    f"{ti} is {record['state']} in try {record['try_number']}, awaited {' or '.join(states)}"
+                    f"{f' in try {try_number}' if try_number else ''}; its log:\n"
+                    + self.log(ti, record["try_number"])[-6000:]
+                )
+            return None
+
+        return until(
+            f"{ti.task_id} {' or '.join(states)}" + (f" in try {try_number}" if try_number else ""),
+            reached,
+            seconds=seconds,
+            seen=lambda: self._describe(ti),
+        )
+
+    def _describe(self, ti: TaskInstance) -> str:
+        record = self.task(ti)
+        tail = self.log(ti, max(record["try_number"], 1))[-4000:]
+        return f"state {record['state']}, try {record['try_number']}; end of its log:\n{tail}"
+
+    def mark(self, ti: TaskInstance, state: str) -> None:
+        """What "Mark state as ..." does in the UI."""
+        self.call("PATCH", ti.path, json={"new_state": state})
+
+    def clear(self, ti: TaskInstance) -> None:
+        """What "Clear" does in the UI, for this task alone, in whatever state it is."""
+        body = {
+            "dry_run": False,
+            "only_failed": False,
+            "reset_dag_runs": True,
+            "dag_run_id": ti.run_id,
+            "task_ids": [ti.task_id if ti.map_index < 0 else [ti.task_id, ti.map_index]],
+        }
+        self.call("POST", f"/dags/{ti.dag_id}/clearTaskInstances", json=body)
+
+    def xcom(self, ti: TaskInstance, key: str) -> Any:
+        """The XCom value of the present try, or None while there is none."""
+        self.call("GET", "/version")
+        base = f"/api/v2/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/xcomEntries/{key}"
+        answer = self._http.get(base, params={"map_index": ti.map_index, "deserialize": "true"})
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        return answer.json()["value"]
+
+    def wait_for_xcom(self, ti: TaskInstance, key: str, *, seconds: float = 60) -> Any:
+        return until(f"XCom {key} of {ti.task_id}", lambda: self.xcom(ti, key), seconds=seconds, seen=lambda: self._describe(ti))
+
+    def log_records(self, ti: TaskInstance, try_number: int) -> list[dict[str, Any]]:
+        """The records of one try's log, as the log view gets them."""
+        records: list[dict[str, Any]] = []
+        params: dict[str, Any] = {"full_content": "true", "map_index": ti.map_index}
+        path = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/logs/{try_number}"
+        answer = self.call("GET", path, params=params, headers={"Accept": "application/json"})
+        content = answer["content"]
+        if isinstance(content, str):
+            content = [{"event": content}]
+        records += [record if isinstance(record, dict) else {"event": str(record)} for record in content]
+        return records
+
+    def log(self, ti: TaskInstance, try_number: int = 1) -> str:
+        """The text of one try's log: the events, line by line, with an error's traceback where it has one."""
+        return "\n".join(line for record in self.log_records(ti, try_number) for line in event_lines(record))
+
+
+def event_lines(record: dict[str, Any]) -> list[str]:
+    """One log record as lines for people, without colours."""
+    lines = _ANSI.sub("", str(record.get("event", ""))).splitlines() or [""]
+    for error in record.get("error_detail") or ():
+        lines.append(f"{error.get('exc_type')}: {error.get('exc_value')}")
+    return lines

@@ -1,0 +1,275 @@
+"""A real Airflow, whole and headless, in a folder of its own: api-server, scheduler, triggerer, dag-processor.
+
+Promise: `start` returns when Airflow itself says that all four are healthy, and undoes itself where one does not come
+up, with the end of that one's log. `stop` leaves no process behind, also none of a run that was killed: each component
+is a session of its own, and every process of that session ends, whatever group it moved to.
+Not here: what is asked of it (`airflow_client`), and the cluster that its tasks use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+from airflow_client import AirflowClient
+from waiting import TimedOut, until
+
+COMPONENTS: Mapping[str, tuple[str, ...]] = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+
+SHORT_WORLD: Mapping[str, str] = {
+    # Everything that Airflow does now and then, it does often here: tests wait for events, not for defaults.
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
+
+
+class AirflowServer:
+    """Four processes over one sqlite file in `home`; `start`, then `client`, then `stop`."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dag_folders: Mapping[str, Path],
+        environment: Mapping[str, str] | None = None,
+        port: int | None = None,
+        parallelism: int = 4,
+    ) -> None:
+        """`dag_folders` maps a bundle name to the folder whose files are used in place.
+
+        `environment` is added to what all components and tasks see. Without `port` a free one is taken.
+        """
+        self.home = home.resolve()
+        self.port = port or free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.client = AirflowClient(self.base_url)
+        self._parallelism = parallelism
+        self._dag_folders = dag_folders
+        self._extra = dict(environment or {})
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    # --- start and stop --------------------------------------------------------------------------------------------
+
+    def start(self, *, seconds: float = 180) -> None:
+        """Migrate the database, start all components, wait until Airflow calls each of them healthy."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.end_leftovers()
+        try:
+            self._migrate()
+            for name in COMPONENTS:
+                self.start_component(name)
+            self._wait_healthy(seconds)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all components and everything they started: SIGTERM, 10 s, SIGKILL."""
+        for name in list(self._processes):
+            self._processes[name].send_signal(signal.SIGTERM)
+        end = time.monotonic() + 10
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+        self.end_leftovers()
+        for process in self._processes.values():
+            process.wait()
+        self._processes.clear()
+        self.client.close()
+
+    def start_component(self, name: str) -> int:
+        """Start one component (again) and return its process id. Its output goes to `<name>.log` in the home."""
+        log = self.log_file(name).open("ab")
+        with log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+                env=self.environment(),
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._processes[name] = process
+        sessions = self._sessions()
+        sessions[name] = process.pid
+        self._sessions_file.write_text(json.dumps(sessions))
+        return process.pid
+
+    def kill_component(self, name: str, signal_number: int = signal.SIGKILL) -> None:
+        """Send a signal to the leading process of one component and wait for its end."""
+        process = self._processes.pop(name)
+        process.send_signal(signal_number)
+        process.wait(30)
+
+    def end_leftovers(self) -> None:
+        """Kill every process of the sessions that this home ever started and that still lives."""
+        for session in self._sessions().values():
+            for pid in processes_of_session(session):
+                if self._is_ours(pid, session):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+        self._sessions_file.unlink(missing_ok=True)
+
+    def _is_ours(self, pid: int, session: int) -> bool:
+        # Process ids are used again, after a reboot above all. Ours are those with this home as their folder.
+        try:
+            return Path(os.readlink(f"/proc/{pid}/cwd")) == self.home or session in {p.pid for p in self._processes.values()}
+        except OSError:
+            return False
+
+    # --- what the components see -----------------------------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every component; also what `airflow` on a terminal needs to see the same world."""
+        bundles = [
+            {
+                "name": name,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(folder)},
+            }
+            for name, folder in self._dag_folders.items()
+        ]
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+        own = {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt"),
+            "AIRFLOW__API__BASE_URL": self.base_url,
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__SECRET_KEY": self._secret("api"),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.base_url}/execution/",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__FERNET_KEY": self._secret("fernet"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": str(self._parallelism),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "SCARF_ANALYTICS": "False",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+        return {**inherited, **SHORT_WORLD, **own, **self._extra}
+
+    def log_file(self, name: str) -> Path:
+        return self.home / f"{name}.log"
+
+    def log_tail(self, name: str, lines: int = 30) -> str:
+        """The last lines of a component's output, for an error message."""
+        try:
+            text = self.log_file(name).read_text(errors="replace")
+        except FileNotFoundError:
+            return "(no output)"
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _secret(self, name: str) -> str:
+        # Kept in the home: a restart of the same Airflow has to be the same deployment.
+        import base64
+
+        file = self.home / f"{name}.secret"
+        if not file.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        return file.read_text()
+
+    def _migrate(self) -> None:
+        log = self.log_file("migrate")
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env=self.environment(),
+                cwd=self.home,
+                stdout=output,
+                stderr=output,
+                check=False,
+            )
+        if done.returncode:
+            raise RuntimeError(f"`airflow db migrate` failed; {log} ends with\n{self.log_tail('migrate')}")
+
+    def _wait_healthy(self, seconds: float) -> None:
+        def healthy() -> bool:
+            for name, process in self._processes.items():
+                if process.poll() is not None:
+                    raise RuntimeError(
+                        f"Airflow's {name} ended with code {process.returncode}; {self.log_file(name)} ends with\n"
+                        + self.log_tail(name)
+                    )
+            try:
+                return all(state == "healthy" for state in self.client.health().values())
+            except httpx.TransportError:
+                return False
+
+        try:
+            until("a healthy Airflow", healthy, seconds=seconds, seen=self._describe_health)
+        except TimedOut as late:
+            tails = "\n".join(f"--- {self.log_file(name)}\n{self.log_tail(name, 15)}" for name in COMPONENTS)
+            raise RuntimeError(f"{late}\n{tails}") from None
+
+    def _describe_health(self) -> object:
+        try:
+            return self.client.health()
+        except httpx.TransportError as error:
+            return f"{self.base_url} does not answer: {error}"
+
+    @property
+    def _sessions_file(self) -> Path:
+        return self.home / "sessions.json"
+
+    def _sessions(self) -> dict[str, int]:
+        try:
+            known: dict[str, int] = json.loads(self._sessions_file.read_text())
+        except FileNotFoundError:
+            return {}
+        return known
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def processes_of_session(session: int) -> list[int]:
+    """The living processes of one session, whatever process group they moved to."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            after_name = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(after_name[3]) == session and after_name[0] != "Z":
+            found.append(int(entry.name))
+    return found
