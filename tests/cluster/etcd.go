@@ -67,5 +67,6 @@ func etcdConfig(dir, client, peer string) (*embed.Config, error) {
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.UnsafeNoFsync = true
 	config.LogLevel = "warn"
+	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration // without it every request is a warning
 	return config, nil
 }

@@ -34,7 +34,8 @@ func hierarchies() ([]string, error) {
 	if isCgroup2() {
 		return []string{cgroupMount}, nil
 	}
-	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup"))
+	// Beside the controllers of version 1 a machine may mount version 2 without any, and runc uses both.
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -89,27 +91,42 @@ func (p place) owner() string {
 	return strings.TrimSpace(string(text))
 }
 
-// abandoned lists the numbers whose folder is gone, or has another number by now: what a removed folder left running.
-func abandoned() []place {
+// claims are all numbers that have an owner, each with the owner's folder.
+func claims() []place {
 	entries, err := os.ReadDir(runRoot)
 	if err != nil {
 		return nil
 	}
 	var found []place
 	for _, entry := range entries {
-		var p place
-		if _, err := fmt.Sscanf(entry.Name(), "%d", &p.number); err != nil {
+		number, err := strconv.Atoi(entry.Name())
+		if err != nil {
 			continue
 		}
-		p.dir = p.owner()
-		if p.dir == "" {
-			continue
-		}
-		if r, err := readRecord(p.dir); err == nil && (r == nil || r.Number != p.number) && !locked(p.dir) {
+		p := place{number: number}
+		if p.dir = p.owner(); p.dir != "" {
 			found = append(found, p)
 		}
 	}
 	return found
+}
+
+// numberOf is the number a folder owns, whatever is or is not in the folder, or 0.
+func numberOf(dir string) int {
+	for _, p := range claims() {
+		if p.dir == dir {
+			return p.number
+		}
+	}
+	return 0
+}
+
+// abandoned are the clusters whose folder is gone, or has another number by now: what a removed folder left running.
+func abandoned() []place {
+	return slices.DeleteFunc(claims(), func(p place) bool {
+		r, err := readRecord(p.dir)
+		return err != nil || locked(p.dir) || (r != nil && r.Number == p.number)
+	})
 }
 
 // locked tells whether a command works on the folder at this moment, for instance an `up` that has no record yet.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -13,7 +14,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/grpclog"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
@@ -43,8 +46,10 @@ kube-scheduler, kubelet, kubectl): then this program is that component, with its
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
+	pflag.CommandLine = pflag.NewFlagSet("", pflag.ContinueOnError)              // the components' packages put flags of theirs there
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // a containerd that does not answer yet is no news
 	root.PersistentFlags().StringVar(&t.name, "name", "test", "name of the cluster; clusters of different names run side by side")
-	root.PersistentFlags().StringVar(&t.dir, "dir", "", "folder of the cluster, which `down` removes (default $XDG_STATE_HOME/unique-k8s-job/clusters/NAME, or below ~/.local/state)")
+	root.PersistentFlags().StringVar(&t.dir, "dir", "", "folder of the cluster, all of which is removed in the end (default $XDG_STATE_HOME/unique-k8s-job/clusters/NAME, or below ~/.local/state)")
 	root.AddCommand(upCommand(t), downCommand(t), statusCommand(t), kubeconfigCommand(t), kubectlCommand(t), startCommand(t),
 		faultCommand(t, "pause", "Freeze a component (SIGSTOP), or cut the link", pause),
 		faultCommand(t, "resume", "Let a paused component run on (SIGCONT), or restore the link", resume),

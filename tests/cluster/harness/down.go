@@ -21,7 +21,7 @@ import (
 )
 
 func down(ctx context.Context, name, dir string, out *progress) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && numberOf(dir) == 0 {
 		out.say("cluster %s is not there", name)
 		return nil
 	}
@@ -35,50 +35,93 @@ func down(ctx context.Context, name, dir string, out *progress) error {
 		return err
 	}
 	if r == nil {
-		if err := mustBeEmpty(dir); err != nil {
-			return err
-		}
-		return os.RemoveAll(dir)
+		err = removeWithoutRecord(dir, out)
+	} else {
+		err = remove(place{dir: dir, number: r.Number})
 	}
-	if err := remove(place{dir: dir, number: r.Number}, out); err != nil {
-		return err
+	if err == nil {
+		out.say("cluster %s is gone", name)
 	}
-	out.say("cluster %s is gone", name)
-	return nil
+	return err
 }
 
-// remove goes on after an error, so that as little as possible stays, and returns all of them.
-func remove(p place, out *progress) error {
+// remove takes away a cluster with its folder.
+func remove(p place) error {
 	owner := p.owner()
 	// After a reboot the number may belong to another cluster: then only the folder and its processes are ours.
 	numberIsOurs := owner == p.dir || owner == ""
-	if err := endProcesses(p, numberIsOurs); err != nil {
+	if err := endProcesses(func() []process {
+		found := recordedMembers(p)
+		if numberIsOurs {
+			found = append(found, numberMembers(p)...)
+		}
+		return found
+	}); err != nil {
 		return err // everything else would fail, or pull the ground from under what still runs
 	}
-	steps := []func(place) error{removeMounts}
-	if numberIsOurs {
-		steps = append([]func(place) error{removeOutside}, removeMounts, removeCgroup, removeNetwork)
-	}
 	var problems []error
-	for _, step := range append(steps, removeFolders(numberIsOurs)) {
-		if err := step(p); err != nil {
-			problems = append(problems, err)
-		}
+	if numberIsOurs {
+		problems = append(problems, removeNumber(p))
 	}
+	problems = append(problems, removeMounts(p.dir), removeFolder(p.dir))
 	return errors.Join(problems...)
 }
 
+// removeWithoutRecord ends what runs for a folder whose content somebody removed. What is in the folder now is not
+// provably ours and stays.
+func removeWithoutRecord(dir string, out *progress) error {
+	if number := numberOf(dir); number != 0 {
+		out.say("the folder of cluster number %d was removed while it ran; ending it", number)
+		p := place{dir: dir, number: number}
+		if err := endNumber(p); err != nil {
+			return err
+		}
+		if err := removeMounts(dir); err != nil {
+			return err
+		}
+	}
+	if err := mustBeEmpty(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// removeAbandoned ends the clusters of other folders that are gone, or that have another number by now.
+func removeAbandoned(out *progress) error {
+	for _, p := range abandoned() {
+		out.say("ending cluster number %d, which %s left running", p.number, p.dir)
+		if err := endNumber(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endNumber ends what runs under a number and leaves the folder alone.
+func endNumber(p place) error {
+	if err := endProcesses(func() []process { return numberMembers(p) }); err != nil {
+		return err
+	}
+	return removeNumber(p)
+}
+
+// removeNumber takes away everything a cluster has outside its folder. It goes on after an error, so that as little as
+// possible stays, and returns all of them.
+func removeNumber(p place) error {
+	return errors.Join(removeOutside(p), removeMounts(p.runDir()), removeCgroup(p), removeNetwork(p), removeFolder(p.runDir()))
+}
+
 // endProcesses kills until nothing is left that could start something new.
-func endProcesses(p place, numberIsOurs bool) error {
+func endProcesses(find func() []process) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		remaining := members(p, numberIsOurs)
+		remaining := find()
 		if len(remaining) == 0 {
 			return nil
 		}
 		if time.Now().After(deadline) {
 			return &trouble{
-				what: fmt.Sprintf("%d processes of the cluster in %s do not end", len(remaining), p.dir),
+				what: fmt.Sprintf("%d processes of the cluster do not end", len(remaining)),
 				seen: fmt.Sprintf("the first is %d, after SIGKILL", remaining[0].PID),
 				hint: fmt.Sprintf("`ps -o pid,stat,wchan:32,args -p %d`; state D means it waits for the kernel, then try `down` again", remaining[0].PID),
 			}
@@ -92,36 +135,31 @@ func endProcesses(p place, numberIsOurs bool) error {
 	}
 }
 
-// members are the cluster's processes: the recorded components, what runs in its cgroup, and what runs in its namespace
-// with one of its folders in an argument (components whose record was lost, the shims of its containerd, runc). A shell
-// somebody opened in the namespace is none of them.
-func members(p place, numberIsOurs bool) []process {
-	found := map[process]bool{}
+// recordedMembers are the components that the folder knows of, the last started first.
+func recordedMembers(p place) []process {
+	var found []process
 	for i := range components {
-		c := components[len(components)-1-i]
-		if known, state := stateOf(p, c.name); state == running || state == paused {
-			found[known] = true
+		if known, state := stateOf(p, components[len(components)-1-i].name); state == running || state == paused {
+			found = append(found, known)
 		}
 	}
-	if numberIsOurs {
-		for _, process := range inCgroup(p) {
-			found[process] = true
-		}
-		if inode, err := namespaceInode(p); err == nil {
-			for _, process := range living(func(pid int, arguments []string) bool {
-				var stat unix.Stat_t
-				return mentions(arguments, p.dir, p.runDir()) &&
-					unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &stat) == nil && stat.Ino == inode
-			}) {
-				found[process] = true
-			}
-		}
+	return found
+}
+
+// numberMembers are what runs in the cluster's cgroup, and what runs in its namespace with one of its folders in an
+// argument: components whose record was lost, the shims of its containerd, runc. A shell that somebody opened in the
+// namespace is none of them.
+func numberMembers(p place) []process {
+	found := inCgroup(p)
+	inode, err := namespaceInode(p)
+	if err != nil {
+		return found
 	}
-	list := make([]process, 0, len(found))
-	for process := range found {
-		list = append(list, process)
-	}
-	return list
+	return append(found, living(func(pid int, arguments []string) bool {
+		var stat unix.Stat_t
+		return mentions(arguments, p.dir, p.runDir()) &&
+			unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &stat) == nil && stat.Ino == inode
+	})...)
 }
 
 // removeOutside removes what containerd, CNI and the kubelet put into fixed places of the machine.
@@ -168,24 +206,22 @@ func removeKubeletDefaults() {
 	unix.Rmdir("/var/lib/kubelet")
 }
 
-// mountsBelow are the mount points in the cluster's folders, the innermost first.
-func mountsBelow(folders ...string) ([]string, error) {
+// mountsBelow are the mount points in a folder, the innermost first.
+func mountsBelow(folder string) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder))
+	if err != nil {
+		return nil, err
+	}
 	var found []string
-	for _, folder := range folders {
-		mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder))
-		if err != nil {
-			return nil, err
-		}
-		for _, mount := range mounts {
-			found = append(found, mount.Mountpoint)
-		}
+	for _, mount := range mounts {
+		found = append(found, mount.Mountpoint)
 	}
 	slices.Reverse(found)
 	return found, nil
 }
 
-func removeMounts(p place) error {
-	mounts, err := mountsBelow(p.dir, p.runDir())
+func removeMounts(folder string) error {
+	mounts, err := mountsBelow(folder)
 	if err != nil {
 		return err
 	}
@@ -198,25 +234,20 @@ func removeMounts(p place) error {
 	return errors.Join(problems...)
 }
 
-// removeFolders never walks into a mount: what is mounted there may be anything of this machine.
-func removeFolders(numberIsOurs bool) func(place) error {
-	return func(p place) error {
-		folders := []string{p.dir}
-		if numberIsOurs {
-			folders = append(folders, p.runDir())
-		}
-		if mounts, err := mountsBelow(folders...); err != nil || len(mounts) > 0 {
-			return &trouble{
-				what: fmt.Sprintf("%s is not removed", p.dir),
-				seen: fmt.Sprintf("mounted in it: %s %v", strings.Join(mounts, ", "), err),
-				hint: "unmount that by hand and try `down` again",
-			}
-		}
-		var problems []error
-		for _, folder := range folders {
-			problems = append(problems, os.RemoveAll(folder))
-		}
-		unix.Rmdir(runRoot) // only if empty
-		return errors.Join(problems...)
+// removeFolder never walks into a mount: what is mounted there may be anything of this machine.
+func removeFolder(folder string) error {
+	mounts, err := mountsBelow(folder)
+	if err != nil {
+		return err
 	}
+	if len(mounts) > 0 {
+		return &trouble{
+			what: fmt.Sprintf("%s is not removed", folder),
+			seen: "mounted in it: " + strings.Join(mounts, ", "),
+			hint: "unmount that by hand and try `down` again",
+		}
+	}
+	err = os.RemoveAll(folder)
+	unix.Rmdir(runRoot) // the last cluster of the machine takes it along; it goes only if empty
+	return err
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -60,17 +59,14 @@ func up(ctx context.Context, w wanted, out *progress) (string, error) {
 		if done, err := keep(ctx, w, old, launch{p, binary, found.containerd}, out); done || err != nil {
 			return p.kubeconfig("admin"), err
 		}
-		if err := remove(p, out); err != nil {
+		if err := remove(p); err != nil {
 			return "", err
 		}
-	} else if err := mustBeEmpty(w.dir); err != nil {
+	} else if err := removeWithoutRecord(w.dir, out); err != nil {
 		return "", err
 	}
-	for _, p := range abandoned() {
-		out.say("cluster %d was left running by %s, which is gone; ending it", p.number, p.dir)
-		if err := remove(p, out); err != nil {
-			return "", err
-		}
+	if err := removeAbandoned(out); err != nil {
+		return "", err
 	}
 
 	p, err := claim(w.dir, w.number)
@@ -279,10 +275,10 @@ func undo(p place, cause error, out *progress) error {
 		tail = fmt.Sprintf("\n  the end of the log of %s:\n%s", failed.component, logTail(p, failed.component, 25))
 	}
 	out.say("failed; removing what was made")
-	if err := remove(p, out); err != nil {
+	if err := remove(p); err != nil {
 		cause = fmt.Errorf("%w\nand it could not be undone: %w", cause, err)
 	}
-	return fmt.Errorf("cluster in %s did not start: %w%s", filepath.Base(p.dir), cause, tail)
+	return fmt.Errorf("the cluster in %s did not start: %w%s", p.dir, cause, tail)
 }
 
 // inTurn is the steps one after the other, up to the first error.
