@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -121,22 +120,10 @@ func numberOf(dir string) int {
 	return 0
 }
 
-// abandoned are the clusters whose folder is gone, or has another number by now: what a removed folder left running.
-func abandoned() []place {
-	return slices.DeleteFunc(claims(), func(p place) bool {
-		r, err := readRecord(p.dir)
-		return err != nil || locked(p.dir) || (r != nil && r.Number == p.number)
-	})
-}
-
-// locked tells whether a command works on the folder at this moment, for instance an `up` that has no record yet.
-func locked(dir string) bool {
-	file, err := os.Open(dir + ".lock")
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil
+// isAbandoned is true when the owner's folder is gone or has another number by now: what a removed folder left running.
+func isAbandoned(p place) bool {
+	r, err := readRecord(p.dir)
+	return err == nil && (r == nil || r.Number != p.number)
 }
 
 // takenSubnets is every IPv4 network this machine has an address in or a route to, without catch-all routes: a VPN that

@@ -67,18 +67,12 @@ func remove(p place) error {
 	return errors.Join(problems...)
 }
 
-// removeWithoutRecord ends what runs for a folder whose content somebody removed. What is in the folder now is not
-// provably ours and stays.
+// removeWithoutRecord ends what runs for a folder whose content somebody removed. That the folder owns a number shows
+// that `up` found it empty and took all of it; a folder that owns none and has something in it is refused.
 func removeWithoutRecord(dir string, out *progress) error {
 	if number := numberOf(dir); number != 0 {
 		out.say("the folder of cluster number %d was removed while it ran; ending it", number)
-		p := place{dir: dir, number: number}
-		if err := endNumber(p); err != nil {
-			return err
-		}
-		if err := removeMounts(dir); err != nil {
-			return err
-		}
+		return errors.Join(endNumber(place{dir: dir, number: number}), removeMounts(dir), removeFolder(dir))
 	}
 	if err := mustBeEmpty(dir); err != nil {
 		return err
@@ -88,10 +82,35 @@ func removeWithoutRecord(dir string, out *progress) error {
 
 // removeAbandoned ends the clusters of other folders that are gone, or that have another number by now.
 func removeAbandoned(out *progress) error {
-	for _, p := range abandoned() {
+	once, cancel := context.WithCancel(context.Background())
+	cancel() // try each lock once: a folder some command works on is not abandoned
+	for _, p := range claims() {
+		if !isAbandoned(p) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(p.dir)); err == nil {
+			held, err := acquire(once, p.dir, func(string, ...any) {})
+			if err != nil {
+				continue
+			}
+			defer held.release()
+			if p.owner() != p.dir || !isAbandoned(p) {
+				continue
+			}
+		}
 		out.say("ending cluster number %d, which %s left running", p.number, p.dir)
+		folder := p.dir
+		r, _ := readRecord(folder)
+		if r != nil {
+			p.dir = p.runDir() // what is in that folder belongs to the cluster's present number
+		}
 		if err := endNumber(p); err != nil {
 			return err
+		}
+		if r == nil {
+			if err := errors.Join(removeMounts(folder), removeFolder(folder)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -146,20 +165,31 @@ func recordedMembers(p place) []process {
 	return found
 }
 
-// numberMembers are what runs in the cluster's cgroup, and what runs in its namespace with one of its folders in an
-// argument: components whose record was lost, the shims of its containerd, runc. A shell that somebody opened in the
-// namespace is none of them.
+// numberMembers are what runs in the cluster's cgroup, and its components and their children as far as their command
+// line tells: by a folder of the cluster in an argument, or by running in its namespace. Neither a shell that somebody
+// opened in the namespace nor a program that was given the kubeconfig is among them.
 func numberMembers(p place) []process {
-	found := inCgroup(p)
 	inode, err := namespaceInode(p)
-	if err != nil {
-		return found
-	}
-	return append(found, living(func(pid int, arguments []string) bool {
+	known := err == nil
+	return append(inCgroup(p), living(func(pid int, arguments []string) bool {
+		if !isComponent(arguments) {
+			return false
+		}
+		if mentions(arguments, p.dir, p.runDir()) {
+			return true
+		}
 		var stat unix.Stat_t
-		return mentions(arguments, p.dir, p.runDir()) &&
-			unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &stat) == nil && stat.Ino == inode
+		return known && unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &stat) == nil && stat.Ino == inode
 	})...)
+}
+
+// isComponent recognises the command lines of components.go, the shims of containerd, and runc.
+func isComponent(arguments []string) bool {
+	program := filepath.Base(arguments[0])
+	if program == "containerd" || program == "runc" || strings.HasPrefix(program, "containerd-shim") {
+		return true
+	}
+	return len(arguments) > 1 && slices.ContainsFunc(components, func(c component) bool { return c.name == arguments[1] })
 }
 
 // removeOutside removes what containerd, CNI and the kubelet put into fixed places of the machine.

@@ -19,7 +19,7 @@ import (
 // pause freezes a component with all its connections open (SIGSTOP), or cuts the link.
 func pause(p place, name string) error {
 	if name == linkName {
-		return setLink(p, false)
+		return cutLink(p)
 	}
 	known, err := mustRun(p, name)
 	if err != nil {
@@ -34,7 +34,7 @@ func pause(p place, name string) error {
 // resume undoes pause. A component that runs is left alone.
 func resume(p place, name string) error {
 	if name == linkName {
-		return setLink(p, true)
+		return restoreLink(p)
 	}
 	known, err := mustRun(p, name)
 	if err != nil {
@@ -72,7 +72,7 @@ func killProcess(known process) error {
 // start starts a component that does not run, with its own flags and those in extra, for this one start.
 func start(ctx context.Context, p place, name string, extra []string, out *progress) error {
 	if name == linkName {
-		return setLink(p, true)
+		return restoreLink(p)
 	}
 	c, err := componentNamed(name)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -163,21 +164,76 @@ func removeNetwork(p place) error {
 	return nil
 }
 
-// setLink connects host and cluster, or cuts the cable between them. Processes inside go on talking to each other.
-func setLink(p place, up bool) error {
-	link, err := netlink.LinkByName(p.name())
-	if err != nil {
-		return wrap("link "+p.name(), err)
-	}
-	if up {
-		return netlink.LinkSetUp(link)
-	}
-	return netlink.LinkSetDown(link)
+// nowhere is a hardware address nobody has. Frames sent to it are dropped by the other end without a word.
+var nowhere = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
+
+// cutLink makes everything between host and cluster vanish, both ways, as behind a dead switch: no refusal, no
+// "unreachable", open connections stay open and silent. Setting the interface down would instead fail every call at once,
+// and send what is meant for the cluster to the default route. Processes inside go on talking to each other.
+func cutLink(p place) error {
+	return bothEnds(p, func(handle *netlink.Handle, link int, other net.IP) error {
+		return handle.NeighSet(&netlink.Neigh{LinkIndex: link, IP: other, HardwareAddr: nowhere, State: netlink.NUD_PERMANENT})
+	})
 }
 
+// restoreLink also sets an interface up that somebody set down.
+func restoreLink(p place) error {
+	return bothEnds(p, func(handle *netlink.Handle, link int, other net.IP) error {
+		err := handle.NeighDel(&netlink.Neigh{LinkIndex: link, IP: other})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+		device, err := handle.LinkByIndex(link)
+		if err != nil {
+			return err
+		}
+		return handle.LinkSetUp(device)
+	})
+}
+
+// bothEnds does something at the host's end of the link, then at the cluster's.
+func bothEnds(p place, do func(handle *netlink.Handle, link int, other net.IP) error) error {
+	inside, err := netns.GetFromPath(p.namespacePath())
+	if err != nil {
+		return wrap("network namespace "+p.name()+" cannot be entered", err)
+	}
+	defer inside.Close()
+	here, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	for _, end := range []struct {
+		namespace       netns.NsHandle
+		link, other, at string
+	}{
+		{here, p.name(), p.clusterIP(), "the host's"},
+		{inside, insideInterface, p.hostIP(), "the cluster's"},
+	} {
+		handle, err := netlink.NewHandleAt(end.namespace)
+		if err != nil {
+			return err
+		}
+		defer handle.Close()
+		device, err := handle.LinkByName(end.link)
+		if err == nil {
+			err = do(handle, device.Attrs().Index, net.ParseIP(end.other))
+		}
+		if err != nil {
+			return wrap(end.at+" end of the link", err)
+		}
+	}
+	return nil
+}
+
+// linkIsUp asks the host's end, which is cut and restored together with the other.
 func linkIsUp(p place) bool {
 	link, err := netlink.LinkByName(p.name())
-	return err == nil && link.Attrs().Flags&net.FlagUp != 0
+	if err != nil || link.Attrs().Flags&net.FlagUp == 0 {
+		return false
+	}
+	neighbours, err := netlink.NeighList(link.Attrs().Index, netlink.FAMILY_V4)
+	return err == nil && !slices.ContainsFunc(neighbours, func(n netlink.Neigh) bool { return n.HardwareAddr.String() == nowhere.String() })
 }
 
 // dialInside connects from within the namespace, so that checks work whatever the state of the link.

@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,25 @@ func TestArgumentsMentionAFolderOnlyByWhatIsBelowIt(t *testing.T) {
 	for _, c := range cases {
 		if got := mentions([]string{"program", c.argument}, "/state/test", "/run/unique-k8s-job/1"); got != c.want {
 			t.Errorf("%s: %t", c.argument, got)
+		}
+	}
+}
+
+func TestOnlyComponentsAndTheirShimsAreTakenForAClustersProcesses(t *testing.T) {
+	cases := map[string]bool{
+		"/cache/k8s kubelet --root-dir=/state/test/kubelet":                               true,
+		"/cache/k8s etcd --data-dir=/state/test/etcd":                                     true,
+		"/usr/bin/containerd --config /state/test/containerd.toml":                        true,
+		"/usr/bin/containerd-shim-runc-v2 -address /run/unique-k8s-job/1/containerd.sock": true,
+		"runc --root /run/unique-k8s-job/1/runc/k8s.io kill 5":                            true,
+		"/cache/k8s kubectl --kubeconfig=/state/test/kubeconfig/admin.yaml get pods":      false,
+		"/cache/k8s up --dir /state/test/":                                                false,
+		"tail -f /state/test/logs/kubelet.log":                                            false,
+		"bash":                                                                            false,
+	}
+	for line, want := range cases {
+		if got := isComponent(strings.Fields(line)); got != want {
+			t.Errorf("%s: %t", line, got)
 		}
 	}
 }

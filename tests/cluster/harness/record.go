@@ -20,6 +20,8 @@ type record struct {
 	Binary              string `json:"binary"`
 	Snapshotter         string `json:"snapshotter"`
 	ContainerLogMaxSize string `json:"container_log_max_size"`
+	// Complete: `up` got to its end once, so that what is missing now was there. Without it nothing is worth reviving.
+	Complete bool `json:"complete"`
 }
 
 // readRecord returns nil, nil where there is no cluster.

@@ -23,7 +23,7 @@ type report struct {
 	Server     string            `json:"server,omitempty"`
 	Kubeconfig string            `json:"kubeconfig,omitempty"`
 	Namespace  string            `json:"network_namespace,omitempty"`
-	Link       string            `json:"link,omitempty"` // up, down or absent
+	Link       string            `json:"link,omitempty"` // up, cut or absent
 	Binary     string            `json:"binary,omitempty"`
 	Components []componentReport `json:"components,omitempty"`
 	Node       string            `json:"node,omitempty"` // Ready, or why not
@@ -50,7 +50,7 @@ func inspect(ctx context.Context, name, dir string, r *record) report {
 	}
 	whole := networkWhole(p)
 	if whole {
-		found.Link = "down"
+		found.Link = "cut"
 		if linkIsUp(p) {
 			found.Link = "up"
 		}

@@ -74,7 +74,7 @@ func up(ctx context.Context, w wanted, out *progress) (string, error) {
 		return "", err
 	}
 	if err := create(ctx, w, p, binary, found, out); err != nil {
-		return "", undo(p, err, out)
+		return "", undo(ctx, p, err, out)
 	}
 	out.say("cluster %s is up; `kubectl --kubeconfig` takes the path below", w.name)
 	return p.kubeconfig("admin"), nil
@@ -90,12 +90,16 @@ func keep(ctx context.Context, w wanted, old *record, l launch, out *progress) (
 		}
 	}
 	now := inspect(ctx, w.name, w.dir, old)
-	if ours && now.Healthy {
+	if ours && old.Complete && now.Healthy {
 		out.say("cluster %s is up already", w.name)
 		if old.Binary != l.binary {
 			out.say("note: it runs %s, not this build; `down` and `up` would change that", old.Binary)
 		}
 		return true, nil
+	}
+	if !old.Complete {
+		out.say("an earlier start of cluster %s was cut off; removing what it made", w.name)
+		return false, nil
 	}
 	if !ours {
 		out.say("an earlier run of cluster %s is over, its network is gone; removing what is left", w.name)
@@ -116,7 +120,7 @@ func keep(ctx context.Context, w wanted, old *record, l launch, out *progress) (
 
 // revive resumes what is paused, starts what is dead, and replaces what runs but does not answer.
 func revive(ctx context.Context, l launch, out *progress) error {
-	if err := setLink(l.place, true); err != nil {
+	if err := restoreLink(l.place); err != nil {
 		return err
 	}
 	for _, c := range components {
@@ -213,7 +217,8 @@ func create(ctx context.Context, w wanted, p place, binary string, found tools, 
 	if err := await(ctx, p, "the default service account", startLimit, nil, defaultAccount); err != nil {
 		return &failure{"kube-controller-manager", err}
 	}
-	return nil
+	r.Complete = true
+	return r.write(p.dir)
 }
 
 func loadImages(ctx context.Context, p place, r *record, found tools, out *progress) error {
@@ -269,14 +274,18 @@ func startComponent(ctx context.Context, l launch, c component, extra []string, 
 }
 
 // undo removes what a failed start made and returns the error with the end of the log that explains it.
-func undo(p place, cause error, out *progress) error {
+func undo(ctx context.Context, p place, cause error, out *progress) error {
 	tail := ""
 	if failed, ok := errors.AsType[*failure](cause); ok {
 		tail = fmt.Sprintf("\n  the end of the log of %s:\n%s", failed.component, logTail(p, failed.component, 25))
 	}
-	out.say("failed; removing what was made")
+	interrupted := ctx.Err() != nil
+	out.say("undoing what was made")
 	if err := remove(p); err != nil {
-		cause = fmt.Errorf("%w\nand it could not be undone: %w", cause, err)
+		return fmt.Errorf("%w\nand what was made could not be removed: %w%s", cause, err, tail)
+	}
+	if interrupted {
+		return errors.New("interrupted; nothing was left behind")
 	}
 	return fmt.Errorf("the cluster in %s did not start: %w%s", p.dir, cause, tail)
 }
