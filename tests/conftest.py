@@ -5,33 +5,39 @@ Where the cluster cannot be had, every test that needs it fails with the reason;
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import one_node_cluster
 import pytest
-from one_node_cluster import OneNodeCluster
+from one_node_cluster import OneNodeCluster, build, name_for_tests
 
 _started = time.monotonic()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """One line with the time of the whole suite."""
-    suites = sorted({report.nodeid.split("/")[0] for reports in terminalreporter.stats.values() for report in reports if hasattr(report, "nodeid")})
+    suites = sorted(
+        {
+            report.nodeid.split("/")[0]
+            for reports in terminalreporter.stats.values()
+            for report in reports
+            if hasattr(report, "nodeid")
+        }
+    )
     terminalreporter.write_line(f"suite {', '.join(suites) or '(none)'}: {time.monotonic() - _started:.0f} s")
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[OneNodeCluster]:
     """The cluster named by UNIQUE_K8S_JOB_CLUSTER (default `test`). One that was already up is left up."""
-    cluster = OneNodeCluster(os.environ.get("UNIQUE_K8S_JOB_CLUSTER", "test"), one_node_cluster.build())
-    was_up = cluster.exists()
+    name = name_for_tests()
+    found = OneNodeCluster.existing(name)
+    cluster = found or OneNodeCluster(name, build())
     cluster.up()
     yield cluster
-    if not was_up:
+    if found is None:
         cluster.down()
 
 

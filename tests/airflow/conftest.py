@@ -1,27 +1,34 @@
-"""The real Airflow of these tests: one for the whole session, in a temporary home, using the real cluster."""
+"""The real Airflow of these tests: one for the whole session, on the real cluster.
+
+Its home stays after the session, with all logs, until the next session begins.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow_client import AirflowClient, TaskInstance
-from airflow_server import AirflowServer
-from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster
+from airflow_server import AirflowServer, state_folder
+from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster, name_for_tests
 
 EXAMPLES_NAMESPACE = "examples"
 
 
 @pytest.fixture(scope="session")
-def airflow_server(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowServer]:
+def airflow_server(cluster: OneNodeCluster) -> Iterator[AirflowServer]:
     """Airflow with the shipped examples and the DAGs of these tests."""
+    home = state_folder(name_for_tests())
+    AirflowServer(home, dag_folders={}).end_leftovers()
+    shutil.rmtree(home, ignore_errors=True)
     with cluster.namespace(EXAMPLES_NAMESPACE) as examples:
         connection = {"kube_config_path": str(cluster.kubeconfig()), "namespace": examples}
         server = AirflowServer(
-            tmp_path_factory.mktemp("airflow"),
+            home,
             dag_folders={"examples": CHECKOUT / "dags_examples", "tests": Path(__file__).parent / "dags"},
             environment={
                 "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": connection}),

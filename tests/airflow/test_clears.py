@@ -70,7 +70,9 @@ def test_retry_after_a_clear_takes_over_the_job_of_the_cleared_run(
     airflow.clear(ti)
     airflow.wait_for_state(ti, "running", try_number=2)
     second = until(
-        "the Job of try 2", lambda: next((u for u in [airflow.xcom(ti, "job_uid")] if u and u != first), None), seconds=40
+        "the Job of try 2",
+        lambda: next((u for u in [airflow.xcom(ti, "job_uid")] if u and u != first), None),
+        seconds=40,
     )
     os.kill(airflow.task(ti)["pid"], signal.SIGKILL)
     airflow.wait_for_state(ti, "success", try_number=3)

@@ -20,7 +20,9 @@ def test_second_try_takes_over_the_job_of_a_killed_first_one_and_no_line_is_miss
     lines = 300
     ti = work(numbered_lines.script(lines, seconds=30))
     job = cluster.the_job(namespace)
-    until("the first lines in the log of try 1", lambda: len(numbered_lines.numbers(airflow.log(ti, 1))) > 20, seconds=60)
+    until(
+        "the first lines in the log of try 1", lambda: len(numbered_lines.numbers(airflow.log(ti, 1))) > 20, seconds=60
+    )
 
     os.kill(airflow.task(ti)["pid"], signal.SIGKILL)
     airflow.wait_for_state(ti, "success", try_number=2)
@@ -41,7 +43,9 @@ def test_job_that_ends_well_while_no_worker_lives_is_used_by_the_next_try(
     pid = airflow.task(ti)["pid"]
     # Frozen, the worker neither follows the Job nor reports: the Job ends unseen.
     os.kill(pid, signal.SIGSTOP)
-    cluster.kubectl("wait", "-n", namespace, "--for=condition=Complete", f"job/{job['metadata']['name']}", "--timeout=40s")
+    cluster.kubectl(
+        "wait", "-n", namespace, "--for=condition=Complete", f"job/{job['metadata']['name']}", "--timeout=40s"
+    )
     os.kill(pid, signal.SIGKILL)
     airflow.wait_for_state(ti, "success", try_number=2)
     assert [found["metadata"]["uid"] for found in cluster.jobs(namespace)] == [job["metadata"]["uid"]]

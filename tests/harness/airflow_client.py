@@ -69,14 +69,6 @@ class AirflowClient:
         answer = self.call("GET", "/importErrors")
         return [f"{error['filename']}:\n{error['stack_trace']}" for error in answer["import_errors"]]
 
-    def set_kubernetes_connection(self, connection_id: str, **extra: object) -> None:
-        """Create or replace a connection of type `kubernetes` with these extras."""
-        import json
-
-        self._http.delete(f"/api/v2/connections/{connection_id}") if self._signed_in else None
-        body = {"connection_id": connection_id, "conn_type": "kubernetes", "extra": json.dumps(extra)}
-        self.call("POST", "/connections", json=body)
-
     # --- DAGs and runs ---------------------------------------------------------------------------------------------
 
     def wait_for_dag(self, dag_id: str, *, seconds: float = 60) -> None:
@@ -114,7 +106,9 @@ class AirflowClient:
             state = self.run_state(dag_id, run_id)
             return state if state in ("success", "failed") else None
 
-        return until(f"end of {dag_id} {run_id}", ended, seconds=seconds, every=0.5, seen=lambda: self.states(dag_id, run_id))
+        return until(
+            f"end of {dag_id} {run_id}", ended, seconds=seconds, every=0.5, seen=lambda: self.states(dag_id, run_id)
+        )
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Each task instance of a run with its state; mapped ones as `task[index]`."""
@@ -190,7 +184,9 @@ class AirflowClient:
         return answer.json()["value"]
 
     def wait_for_xcom(self, ti: TaskInstance, key: str, *, seconds: float = 60) -> Any:
-        return until(f"XCom {key} of {ti.task_id}", lambda: self.xcom(ti, key), seconds=seconds, seen=lambda: self._describe(ti))
+        return until(
+            f"XCom {key} of {ti.task_id}", lambda: self.xcom(ti, key), seconds=seconds, seen=lambda: self._describe(ti)
+        )
 
     def log_records(self, ti: TaskInstance, try_number: int) -> list[dict[str, Any]]:
         """The records of one try's log, as the log view gets them."""

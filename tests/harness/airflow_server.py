@@ -86,10 +86,10 @@ class AirflowServer:
             raise
 
     def stop(self) -> None:
-        """End all components and everything they started: SIGTERM, 10 s, SIGKILL."""
+        """End all components and everything they started: SIGTERM, a moment to say goodbye, SIGKILL."""
         for name in list(self._processes):
             self._processes[name].send_signal(signal.SIGTERM)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 4
         for process in self._processes.values():
             try:
                 process.wait(max(0.0, end - time.monotonic()))
@@ -140,7 +140,9 @@ class AirflowServer:
     def _is_ours(self, pid: int, session: int) -> bool:
         # Process ids are used again, after a reboot above all. Ours are those with this home as their folder.
         try:
-            return Path(os.readlink(f"/proc/{pid}/cwd")) == self.home or session in {p.pid for p in self._processes.values()}
+            return Path(os.readlink(f"/proc/{pid}/cwd")) == self.home or session in {
+                p.pid for p in self._processes.values()
+            }
         except OSError:
             return False
 
@@ -253,11 +255,28 @@ class AirflowServer:
         return known
 
 
+def state_folder(name: str) -> Path:
+    """The home of the Airflow of this name: beside the clusters' folders, found again by a later process."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "unique-k8s-job" / "airflow" / name
+
+
 def free_port() -> int:
     """A TCP port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """True if a server could listen on this port of the loopback now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def processes_of_session(session: int) -> list[int]:

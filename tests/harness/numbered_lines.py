@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 _LINE = re.compile(r"\bline-(\d{5})\b")
 
@@ -18,10 +19,12 @@ def script(count: int, *, seconds: float) -> str:
     """
     size = max(1, round(count / max(1, seconds * 10)))
     return (
-        "awk 'BEGIN { for (i = 1; i <= %d; i++) {"
-        ' printf "line-%%05d of a log that has to arrive whole\\n", i;'
-        ' if (i %% %d == 0) { fflush(); system("sleep 0.1") } } }\''
-    ) % (count, size)
+        f"awk -v count={count} -v size={size} '"
+        "BEGIN { for (i = 1; i <= count; i++) {"
+        ' printf "line-%05d of a log that has to arrive whole\\n", i;'
+        ' if (i % size == 0) { fflush(); system("sleep 0.1") } } }'
+        "'"
+    )
 
 
 def numbers(text: str) -> list[int]:
@@ -37,7 +40,7 @@ def check_whole(text: str, count: int) -> None:
     doubled = [number for number, times in sorted(seen.items()) if times > 1]
     assert not missing, f"{len(missing)} of {count} lines are missing: {_ranges(missing)}"
     assert not doubled, f"{len(doubled)} lines came more than once: {_ranges(doubled)}"
-    late = [after for before, after in zip(found, found[1:], strict=False) if after != before + 1]
+    late = [after for before, after in pairwise(found) if after != before + 1]
     assert not late, f"{len(late)} lines are not where they belong, first {late[:5]}"
 
 

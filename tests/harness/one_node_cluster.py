@@ -36,20 +36,21 @@ class OneNodeCluster:
         self.name = name
         self.program = program
 
+    @classmethod
+    def existing(cls, name: str) -> OneNodeCluster | None:
+        """The cluster of this name with the program that started it, or None where there is none."""
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        try:
+            record = json.loads((state / "unique-k8s-job" / "clusters" / name / "cluster.json").read_text())
+        except FileNotFoundError:
+            return None
+        return cls(name, Path(record["binary"]))
+
     def up(self) -> None:
         self._run("up", seconds=240)
 
     def down(self) -> None:
         self._run("down", seconds=120)
-
-    def exists(self) -> bool:
-        """True once `up` began and until `down` ended."""
-        command = [str(self.program), "status", "--name", self.name, "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        try:
-            return bool(json.loads(done.stdout)["exists"])
-        except ValueError:
-            raise CommandFailed(f"`{' '.join(command)}` ended with {done.returncode}\n{done.stderr}") from None
 
     def kubeconfig(self, user: str = "admin") -> Path:
         """The kubeconfig file of `admin`, or of `airflow` and `alice`, who have no rights by themselves."""
@@ -61,9 +62,9 @@ class OneNodeCluster:
         """SIGKILL for one component (`kube-apiserver`, `kubelet`, ...)."""
         self._run("kill", component)
 
-    def start(self, component: str) -> None:
-        """Start a killed component and wait until it is healthy."""
-        self._run("start", component, seconds=120)
+    def start(self, component: str, *flags: str) -> None:
+        """Start a killed component, with more flags for this start only, and wait until it is healthy."""
+        self._run("start", component, *(f"--arg={flag}" for flag in flags), seconds=120)
 
     # --- ask it ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +108,10 @@ class OneNodeCluster:
             return next((pod for pod in pods if pod.get("status", {}).get("phase") == "Running"), None)
 
         return until(
-            f"a running Pod in {namespace}", running, seconds=seconds, seen=lambda: self.kubectl("get", "jobs,pods", "-n", namespace)
+            f"a running Pod in {namespace}",
+            running,
+            seconds=seconds,
+            seen=lambda: self.kubectl("get", "jobs,pods", "-n", namespace),
         )
 
     def wait_until_gone(self, namespace: str, job_name: str, *, seconds: float = 60) -> None:
@@ -173,6 +177,11 @@ class OneNodeCluster:
         return {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
 
 
+def name_for_tests() -> str:
+    """The cluster that tests use: `test`, or what UNIQUE_K8S_JOB_CLUSTER names."""
+    return os.environ.get("UNIQUE_K8S_JOB_CLUSTER", "test")
+
+
 def names(objects: list[Object]) -> list[str]:
     """The names of objects, in their order."""
     return [str(item["metadata"]["name"]) for item in objects]
@@ -180,7 +189,9 @@ def names(objects: list[Object]) -> list[str]:
 
 def build() -> Path:
     """The path of the cluster program, built from this checkout where it is not built yet (minutes, with progress)."""
-    done = subprocess.run([str(CHECKOUT / "tests" / "cluster" / "build")], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [str(CHECKOUT / "tests" / "cluster" / "build")], stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
         raise CommandFailed("the cluster program could not be built; see above")
     return Path(done.stdout.strip())

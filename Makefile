@@ -1,0 +1,113 @@
+# Everything one does with a checkout. `make` alone prints this list; nothing here writes outside the checkout, except
+# caches (~/.cache/unique-k8s-job, uv's, cargo's, Go's) and what runs (~/.local/state/unique-k8s-job).
+
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+airflow := $(shell sed -n 's/^apache-airflow==//p' tests/airflow/requirements.txt)
+python := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+uv := .venv/tools/bin/uv
+# Two equal environments: tests install a wheel that compiles fast, demo and benchmark the one that is shipped.
+tested := .venv/python$(python)-airflow$(airflow)
+shipped := $(tested)-shipped
+
+##@ See it
+.PHONY: demo demo-down
+demo: ## Run the example DAG on a real Airflow and a real cluster (KUBECONFIG=... uses that one)
+	@.ci/prepare python rust $(if $(KUBECONFIG),,cluster)
+	@demo/estimate $(shipped)
+	@$(MAKE) --no-print-directory $(shipped)/.package $(if $(KUBECONFIG),,cluster)
+	@$(shipped)/bin/python demo/demo.py up
+
+demo-down: ## End what `make demo` started
+	@if [ -x $(shipped)/bin/python ]; then $(shipped)/bin/python demo/demo.py down; else echo "nothing of the demo is here"; fi
+
+##@ Test it
+.PHONY: test lint test-rust test-python test-cluster test-live test-airflow down
+suites := lint test-rust test-python test-cluster test-live test-airflow
+test: ## Everything below, on a real cluster and a real Airflow; from cold about 25 minutes
+	@.ci/prepare python rust lint cluster
+	@.ci/suites $(suites)
+
+lint: $(tested)/.ready ## Formats, lints and types of Rust, Python and Go
+	@.ci/prepare lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --features bindings -- -D warnings
+	$(tested)/bin/ruff check .
+	$(tested)/bin/ruff format --check .
+	$(tested)/bin/mypy
+
+test-rust: ## The core: examples, properties, and the simulated API server
+	cargo test --locked
+
+test-python: $(tested)/.package ## The Airflow classes, the types of the native module against its stub
+	$(tested)/bin/python -m mypy.stubtest unique_k8s_job._core
+	$(tested)/bin/python -m pytest tests/python
+
+test-cluster: cluster ## The cluster program itself
+	cd tests/cluster && go test ./...
+
+test-live: $(tested)/.package cluster ## The command line against a real cluster
+	$(tested)/bin/python -m pytest tests/live
+
+test-airflow: $(tested)/.package cluster ## The operator in a real Airflow, on a real cluster
+	$(tested)/bin/python -m pytest tests/airflow
+
+down: ## End the cluster and the Airflow of a test run that was killed
+	@for p in $(tested)/bin/python; do if [ -x $$p ]; then $$p tests/harness/down.py; fi; done
+
+##@ Measure it
+.PHONY: bench bench-peer
+bench: $(shipped)/.package cluster ## Import cost, requests a Job, submit latency, log lines a second
+	$(shipped)/bin/python tests/benchmarks/bench.py
+
+bench-peer: $(shipped)/.package $(shipped)-peer/.ready ## The import of cncf's Job operator beside ours
+	$(uv) pip install --quiet --python $(shipped)-peer/bin/python apache-airflow-providers-cncf-kubernetes
+	$(shipped)/bin/python tests/benchmarks/bench.py --only import --peer $(shipped)-peer/bin/python
+
+##@ Build it
+.PHONY: wheel cluster lock clean
+wheel: $(uv) ## The wheel that is shipped, into dist/
+	@.ci/prepare rust
+	.venv/tools/bin/maturin build --release --locked --out dist
+
+cluster: ## The program that is a whole Kubernetes, into the cache; 6 minutes the first time
+	@.ci/prepare cluster
+	@tests/cluster/build >/dev/null
+
+lock: $(uv) ## Pin anew what tests and demo install
+	$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links tests/airflow/requirements.in -o tests/airflow/requirements.txt
+
+clean: ## Remove the environments and wheels of this checkout
+	rm -rf .venv dist
+
+# --- environments ---------------------------------------------------------------------------------------------------
+
+$(uv):
+	@.ci/prepare python
+	$(PYTHON) -m venv .venv/tools
+	.venv/tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' 'maturin>=1.14,<2'
+
+%/.ready: tests/airflow/requirements.txt $(uv)
+	$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
+	$(uv) pip install --quiet --python $(@D)/bin/python -r tests/airflow/requirements.txt
+	@touch $@
+
+$(tested)/.package: $(tested)/.ready FORCE
+	@.ci/prepare rust
+	.venv/tools/bin/maturin build --quiet --profile dev --locked --interpreter $(tested)/bin/python --out .venv/wheels/tested
+	$(uv) pip install --quiet --python $(tested)/bin/python --reinstall --no-deps --find-links .venv/wheels/tested --no-index unique-k8s-job
+	@touch $@
+
+$(shipped)/.package: $(shipped)/.ready wheel
+	$(uv) pip install --quiet --python $(shipped)/bin/python --reinstall --no-deps --find-links dist --no-index unique-k8s-job
+	@touch $@
+
+.PHONY: help FORCE
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

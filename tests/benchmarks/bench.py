@@ -1,0 +1,82 @@
+"""Measures what the package costs and prints one table. It asserts nothing: a number is judged by who reads it.
+
+Uses a cluster of its own, `bench`, with an audit log, which it removes at the end. `--peer PYTHON` names an interpreter
+that has the cncf.kubernetes provider, whose import is then measured beside ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
+
+import import_cost
+import job_requests
+import log_throughput
+import submit_latency
+from one_node_cluster import OneNodeCluster, build
+from rich.console import Console
+from rich.table import Table
+
+AUDIT_POLICY = """
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata}]
+"""
+
+
+@contextmanager
+def audited_cluster() -> Iterator[tuple[OneNodeCluster, Path]]:
+    """A cluster whose API server writes each request into a file, and that file."""
+    cluster = OneNodeCluster("bench", build())
+    cluster.up()
+    try:
+        folder = cluster.kubeconfig().parent
+        policy, audit = folder / "audit-policy.yaml", folder / "audit.log"
+        policy.write_text(AUDIT_POLICY)
+        cluster.kill("kube-apiserver")
+        cluster.start("kube-apiserver", f"--audit-policy-file={policy}", f"--audit-log-path={audit}")
+        yield cluster, audit
+    finally:
+        cluster.down()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--peer", metavar="PYTHON", help="interpreter of an environment with the cncf.kubernetes provider"
+    )
+    parser.add_argument("--only", metavar="PART", help="one of: import, requests, submit, log")
+    wanted = parser.parse_args()
+
+    def part(name: str) -> bool:
+        return wanted.only in (None, name)
+
+    rows: list[tuple[str, str]] = []
+    if part("import"):
+        rows += import_cost.measure(sys.executable, wanted.peer)
+    if wanted.only != "import":
+        with audited_cluster() as (cluster, audit):
+            if part("requests"):
+                rows += job_requests.measure(cluster, audit)
+            if part("submit"):
+                rows += submit_latency.measure(cluster)
+            if part("log"):
+                rows += log_throughput.measure(cluster)
+
+    table = Table(
+        "measured", "value", title=f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
+    )
+    for row in rows:
+        table.add_row(*row)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`docs/rbac.yaml` grants enough, and each right that is missing is named by the message about what failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from command_line import CommandLine
+from one_node_cluster import CHECKOUT, OneNodeCluster
+
+RBAC = (CHECKOUT / "docs" / "rbac.yaml").read_text()
+
+
+def rules_without(resource: str, verb: str) -> list[dict[str, Any]]:
+    """The rules of the shipped Role, one verb of one resource taken out."""
+    role = next(yaml.safe_load_all(RBAC))
+    rules = []
+    for rule in role["rules"]:
+        verbs = [v for v in rule["verbs"] if not (resource in rule["resources"] and v == verb)]
+        if verbs:
+            rules.append({**rule, "verbs": verbs})
+    return rules
+
+
+def test_the_shipped_role_is_enough(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str
+) -> None:
+    cluster.apply(RBAC, namespace=namespace)
+    ended = command_line_of_airflow.shell("echo allowed")
+    assert ended.code == 0, ended
+    assert ended.stdout == "allowed\n", ended
+    assert "forbidden" not in ended.stderr.lower(), ended
+
+
+def test_the_shipped_role_is_enough_to_delete(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str
+) -> None:
+    cluster.apply(RBAC, namespace=namespace)
+    ended = command_line_of_airflow.shell("sleep 100", "--timeout", "6")
+    assert ended.code == 124, ended
+    assert "forbidden" not in ended.stderr.lower(), ended
+
+
+def test_no_right_to_create_jobs_is_our_own_error_and_names_the_verb(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str
+) -> None:
+    cluster.allow(namespace, rules_without("jobs", "create"))
+    ended = command_line_of_airflow.shell("true")
+    assert ended.code == 125, ended
+    assert "create" in ended.stderr and "jobs" in ended.stderr and namespace in ended.stderr, ended
+
+
+@pytest.mark.parametrize(
+    ("resource", "verb"),
+    [("jobs", "patch"), ("jobs", "watch"), ("pods", "watch"), ("pods", "list"), ("pods/log", "get")],
+)
+def test_missing_right_is_named_and_does_not_change_the_verdict(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str, resource: str, verb: str
+) -> None:
+    cluster.allow(namespace, rules_without(resource, verb))
+    ended = command_line_of_airflow.shell("exit 6")
+    assert ended.code in (1, 6), ended  # which container failed is known from Pods alone
+    assert verb in ended.stderr and resource in ended.stderr, ended
+
+
+@pytest.mark.parametrize(("resource", "verb"), [("events", "list"), ("events", "watch")])
+def test_no_right_to_read_events_changes_nothing(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str, resource: str, verb: str
+) -> None:
+    cluster.allow(namespace, rules_without(resource, verb))
+    ended = command_line_of_airflow.shell("echo done")
+    assert ended.code == 0, ended
+    assert ended.stdout == "done\n", ended
+
+
+def test_no_right_to_delete_is_named_where_a_job_must_be_deleted(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str
+) -> None:
+    cluster.allow(namespace, rules_without("jobs", "delete"))
+    ended = command_line_of_airflow.shell("sleep 30", "--timeout", "6")
+    assert ended.code == 124, ended
+    assert "delete" in ended.stderr and "jobs" in ended.stderr, ended
