@@ -30,6 +30,10 @@ func claim(dir string, wanted int) (place, error) {
 	reason := ""
 	for number := first; number <= last; number++ {
 		p := place{dir: dir, number: number}
+		if owner := p.owner(); owner != "" {
+			reason = fmt.Sprintf("number %d belongs to the cluster in %s", number, owner)
+			continue
+		}
 		if other := overlapping(p.linkSubnet(), taken); other != "" {
 			reason = fmt.Sprintf("%s is in use on this machine (%s)", p.linkSubnet(), other)
 			continue

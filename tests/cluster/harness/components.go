@@ -67,7 +67,7 @@ func etcdArguments(l launch) []string {
 
 // apiserverArguments: no service endpoint is published, since nothing in the cluster routes service addresses, and the
 // kubelet is reached by address, since nothing resolves its name. The tolerations are those that admission gives to every
-// Pod; 300 s upstream.
+// Pod, 300 s upstream; they count for a taint set by hand, since with its only node lost Kubernetes evicts nothing.
 func apiserverArguments(l launch) []string {
 	return []string{l.binary, "kube-apiserver",
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", etcdPort),

@@ -37,6 +37,7 @@ func down(ctx context.Context, name, dir string, out *progress) error {
 	if r == nil {
 		err = removeWithoutRecord(dir, out)
 	} else {
+		name = r.Name // with --dir alone, --name is only a default
 		err = remove(place{dir: dir, number: r.Number})
 	}
 	if err == nil {

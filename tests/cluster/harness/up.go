@@ -55,6 +55,7 @@ func up(ctx context.Context, w wanted, out *progress) (string, error) {
 		return "", err
 	}
 	if old != nil {
+		w.name = old.Name // with --dir alone, --name is only a default
 		p := place{dir: w.dir, number: old.Number}
 		if done, err := keep(ctx, w, old, launch{p, binary, found.containerd}, out); done || err != nil {
 			return p.kubeconfig("admin"), err
