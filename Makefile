@@ -39,7 +39,10 @@ lint: $(tested)/.ready ## Formats, lints and types of Rust, Python and Go
 	cargo clippy --locked --features bindings -- -D warnings
 	$(tested)/bin/ruff check .
 	$(tested)/bin/ruff format --check .
-	$(tested)/bin/mypy
+	$(tested)/bin/mypy --strict python
+	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases demo tests/benchmarks tests/harness tests/live
+	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py
+	test -z "$$(gofmt -l tests/cluster)"
 
 test-rust: ## The core: examples, properties, and the simulated API server
 	cargo test --locked

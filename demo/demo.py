@@ -17,15 +17,16 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT / "tests" / "harness"))
 
-from airflow_client import FINISHED, AirflowClient, TaskInstance, event_lines  # noqa: E402
-from airflow_server import AirflowServer, free_port, is_free, state_folder  # noqa: E402
-from one_node_cluster import IMAGE, OneNodeCluster, build  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.markup import escape  # noqa: E402
+import httpx
+from rich.console import Console
+from rich.markup import escape
+
+from airflow_client import FINISHED, AirflowClient, TaskInstance, event_lines
+from airflow_server import AirflowServer, free_port, is_free, state_folder
+from one_node_cluster import IMAGE, OneNodeCluster, build
 
 DAG = "the_incident_cured"
 TASKS = ("report_of_yesterday", "report_of_today", "compare")
-NOT_OURS = ("Log message source details", "Pre Execute", "Post Execute")
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         console.print("\ninterrupted; `make demo-down` ends what runs")
         return 130
-    except Exception as error:
+    except (AssertionError, OSError, RuntimeError, httpx.HTTPError) as error:
         console.print(f"\n[bold red]the demo did not get to its end[/]\n{escape(str(error))}")
         console.print("`make demo-down` ends what still runs")
         return 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from airflow_client import AirflowClient, TaskInstance
 from airflow_server import AirflowServer, state_folder
 from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster, name_for_tests

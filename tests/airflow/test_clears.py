@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 
 import yaml
+
 from airflow_client import AirflowClient, TaskInstance
 from one_node_cluster import CHECKOUT, OneNodeCluster
 from waiting import until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from airflow_client import AirflowClient, TaskInstance
 from one_node_cluster import OneNodeCluster, names
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from airflow_client import AirflowClient, TaskInstance
 from one_node_cluster import OneNodeCluster
 

@@ -19,9 +19,10 @@ import import_cost
 import job_requests
 import log_throughput
 import submit_latency
-from one_node_cluster import OneNodeCluster, build
 from rich.console import Console
 from rich.table import Table
+
+from one_node_cluster import OneNodeCluster, build
 
 AUDIT_POLICY = """
 apiVersion: audit.k8s.io/v1

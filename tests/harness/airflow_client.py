@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
 from waiting import until
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})

@@ -8,6 +8,8 @@ Not here: what is asked of it (`airflow_client`), and the cluster that its tasks
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import secrets
@@ -20,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+
 from airflow_client import AirflowClient
 from waiting import TimedOut, until
 
@@ -91,10 +94,8 @@ class AirflowServer:
             self._processes[name].send_signal(signal.SIGTERM)
         end = time.monotonic() + 4
         for process in self._processes.values():
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
         self.end_leftovers()
         for process in self._processes.values():
             process.wait()
@@ -127,14 +128,21 @@ class AirflowServer:
         process.wait(30)
 
     def end_leftovers(self) -> None:
-        """Kill every process of the sessions that this home ever started and that still lives."""
-        for session in self._sessions().values():
-            for pid in processes_of_session(session):
-                if self._is_ours(pid, session):
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
+        """Kill every process of the sessions that this home ever started, until none of them lives."""
+
+        def killed() -> bool:
+            living = [
+                pid
+                for session in self._sessions().values()
+                for pid in processes_of_session(session)
+                if self._is_ours(pid, session)
+            ]
+            for pid in living:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not living
+
+        until(f"the end of every process of the Airflow in {self.home}", killed, seconds=20, every=0.05)
         self._sessions_file.unlink(missing_ok=True)
 
     def _is_ours(self, pid: int, session: int) -> bool:
@@ -195,8 +203,6 @@ class AirflowServer:
 
     def _secret(self, name: str) -> str:
         # Kept in the home: a restart of the same Airflow has to be the same deployment.
-        import base64
-
         file = self.home / f"{name}.secret"
         if not file.exists():
             self.home.mkdir(parents=True, exist_ok=True)

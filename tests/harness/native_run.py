@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import yaml
+
 from one_node_cluster import IMAGE
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 
-import numbered_lines
 import pytest
+
+import numbered_lines
 from command_line import CommandLine, finish
 from one_node_cluster import OneNodeCluster
 
 LINES = 20_000
+
+
+def restart(cluster: OneNodeCluster, component: str) -> None:
+    """SIGKILL, and the component again."""
+    cluster.kill(component)
+    cluster.start(component)
 
 
 @pytest.mark.parametrize("component", ["kube-apiserver", "kubelet"])
@@ -27,7 +34,7 @@ def test_component_killed_and_restarted_loses_and_doubles_no_line(
     for line in call.stdout:
         log.append(line)
         if breaker is None and len(log) > LINES / 10:
-            breaker = threading.Thread(target=lambda: (cluster.kill(component), cluster.start(component)))
+            breaker = threading.Thread(target=restart, args=(cluster, component))
             breaker.start()
     assert breaker is not None, "the log ended before anything was broken"
     breaker.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from command_line import CommandLine, container, finish, job_spec
 from one_node_cluster import IMAGE, OneNodeCluster
 from waiting import until

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from command_line import CommandLine
 from one_node_cluster import CHECKOUT, OneNodeCluster
 
