@@ -1,3 +1,5 @@
+// Certificates as a TLS peer judges them. Needs no cluster and no root.
+
 package harness
 
 import (

@@ -1,3 +1,5 @@
+// Numbers and subnets, with claims in a folder of the test. Needs no cluster and no root.
+
 package harness
 
 import (

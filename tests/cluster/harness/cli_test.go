@@ -1,3 +1,5 @@
+// What the command line takes for its own, and what it refuses. Needs no cluster and no root.
+
 package harness
 
 import (

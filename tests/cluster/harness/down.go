@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -193,15 +194,18 @@ func isComponent(arguments []string) bool {
 	return len(arguments) > 1 && slices.ContainsFunc(components, func(c component) bool { return c.name == arguments[1] })
 }
 
+var shimSocket = regexp.MustCompile(`/run/containerd/s/[0-9a-f]+`)
+
 // removeOutside removes what containerd, CNI and the kubelet put into fixed places of the machine.
 func removeOutside(p place) error {
-	// The sockets of shims; each bundle has a file with the address of its own.
-	addresses, _ := filepath.Glob(filepath.Join(p.containerdState(), "io.containerd.runtime.v2.task", "*", "*", "address"))
-	for _, file := range addresses {
-		text, err := os.ReadFile(file)
-		socket, isUnix := strings.CutPrefix(strings.TrimSpace(string(text)), "unix://")
-		if err == nil && isUnix && strings.HasPrefix(socket, "/run/containerd/s/") {
-			os.Remove(socket)
+	// The sockets of shims, in a folder all containerds share. Each bundle names its own, in a file called `address`, or
+	// `bootstrap.json` since containerd 1.7.
+	for _, file := range []string{"address", "bootstrap.json"} {
+		bundles, _ := filepath.Glob(filepath.Join(p.containerdState(), "io.containerd.runtime.v2.task", "*", "*", file))
+		for _, bundle := range bundles {
+			if text, err := os.ReadFile(bundle); err == nil {
+				os.Remove(shimSocket.FindString(string(text)))
+			}
 		}
 	}
 	results, _ := filepath.Glob("/var/lib/cni/results/" + p.name() + "-*")

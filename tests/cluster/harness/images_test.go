@@ -1,3 +1,5 @@
+// Archives, read back by another reader of the format. Needs no cluster and no root.
+
 package harness
 
 import (

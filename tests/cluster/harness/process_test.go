@@ -1,3 +1,5 @@
+// Identity and state of processes, on real ones. Needs no cluster and no root.
+
 package harness
 
 import (

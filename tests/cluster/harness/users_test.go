@@ -1,3 +1,5 @@
+// Tokens and kubeconfig files, read by the library that clients use. Needs no cluster and no root.
+
 package harness
 
 import (
