@@ -1,0 +1,166 @@
+//! `Run`: one attempt at work, as Python holds it.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList},
+};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::{
+    cluster::Cluster,
+    errors::{python, raised},
+    runtime,
+};
+use crate::{
+    error::Error,
+    job::{
+        order::Order,
+        run::{self, Event},
+    },
+};
+
+/// At most this many events in one list, so that signals are served between them.
+const EVENTS_A_CALL: usize = 64;
+
+#[pyclass(frozen, module = "unique_k8s_job._core")]
+pub(super) struct Run {
+    run: Arc<run::Run>,
+    woken: Arc<Notify>,
+    /// An error that came behind events already handed over.
+    held: Arc<OnceLock<Error>>,
+    pid: u32,
+}
+
+#[pymethods]
+impl Run {
+    #[new]
+    fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
+        let start = || -> Result<run::Run, Error> {
+            let order = Order::read(request)?;
+            let cluster = cluster.handle()?;
+            let _context = runtime::runtime()?.enter();
+            Ok(run::Run::start(cluster, order))
+        };
+        let run = start().map_err(|error| raised(py, &error))?;
+        Ok(Self { run: Arc::new(run), woken: Arc::default(), held: Arc::default(), pid: std::process::id() })
+    }
+
+    fn next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
+        self.same_process(py)?;
+        let list = PyList::empty(py);
+        let (run, woken, held) = (Arc::clone(&self.run), Arc::clone(&self.woken), Arc::clone(&self.held));
+        let timeout = Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX);
+        // The timeout is inside, so that an event is never taken by a wait that has given up.
+        let taking = async move {
+            if let Some(error) = held.get() {
+                return Err(error.clone());
+            }
+            let first = tokio::select! {
+                biased;
+                () = woken.notified() => return Ok(Vec::new()),
+                event = run.next() => event,
+                () = tokio::time::sleep(timeout) => return Ok(Vec::new()),
+            };
+            let mut events = Vec::new();
+            let mut next = first;
+            loop {
+                match next {
+                    Some(Ok(event)) => events.push(event),
+                    Some(Err(error)) if events.is_empty() => return Err(error),
+                    Some(Err(error)) => {
+                        let _ = held.set(error);
+                        return Ok(events);
+                    }
+                    None => return Ok(events),
+                }
+                if events.len() >= EVENTS_A_CALL {
+                    return Ok(events);
+                }
+                next = run.ready().await;
+            }
+        };
+        for event in runtime::wait(py, taking)? {
+            list.append(as_dict(py, event)?)?;
+        }
+        Ok(list)
+    }
+
+    fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    fn acknowledge(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.same_process(py)?;
+        let run = Arc::clone(&self.run);
+        runtime::wait(py, async move { run.acknowledge().await })
+    }
+
+    #[pyo3(signature = (confirm_for=30.0))]
+    fn delete(&self, py: Python<'_>, confirm_for: f64) -> PyResult<String> {
+        self.same_process(py)?;
+        let run = Arc::clone(&self.run);
+        let within = Duration::try_from_secs_f64(confirm_for.max(0.0)).unwrap_or(Duration::MAX);
+        runtime::wait(py, async move { run.delete(within).await })
+    }
+
+    fn close(&self) {
+        if self.pid == std::process::id() {
+            self.run.close();
+        }
+    }
+}
+
+impl Run {
+    /// The tasks and sockets of a run stay in the process that started it.
+    fn same_process(&self, py: Python<'_>) -> PyResult<()> {
+        if self.pid == std::process::id() {
+            Ok(())
+        } else {
+            Err(raised(py, &Error::internal("a Run was used in a process forked from the one that started it")))
+        }
+    }
+}
+
+fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    match event {
+        Event::Submitted { job, origin, made_by_try } => {
+            dict.set_item("kind", "submitted")?;
+            dict.set_item("name", job.name)?;
+            dict.set_item("namespace", job.namespace)?;
+            dict.set_item("uid", job.uid)?;
+            dict.set_item("origin", python(py, &json(&origin)?)?)?;
+            dict.set_item("try_number", made_by_try)?;
+        }
+        Event::Message(message) => merge(py, &dict, "message", &json(&message)?)?,
+        Event::Log(record) => {
+            dict.set_item("kind", "log")?;
+            dict.set_item("pod", record.pod)?;
+            dict.set_item("container", record.container)?;
+            dict.set_item("prefix", record.prefix)?;
+            dict.set_item("text", record.text)?;
+            dict.set_item("lines", record.lines)?;
+            dict.set_item("timestamp", record.timestamp)?;
+        }
+        Event::Outcome(outcome) => merge(py, &dict, "outcome", &json(&*outcome)?)?,
+    }
+    Ok(dict)
+}
+
+fn json(value: &impl serde::Serialize) -> PyResult<Value> {
+    serde_json::to_value(value).map_err(|error| pyo3::exceptions::PyRuntimeError::new_err(error.to_string()))
+}
+
+fn merge(py: Python<'_>, dict: &Bound<'_, PyDict>, kind: &str, value: &Value) -> PyResult<()> {
+    dict.set_item("kind", kind)?;
+    for (key, value) in value.as_object().into_iter().flatten() {
+        dict.set_item(key, python(py, value)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! A tokio runtime and the cluster connections of this process, safe across `fork()`.
+//!
+//! Both live in one leaked slot per process id, found without a lock: threads and sockets of a parent do not
+//! exist in its forked child, so the child builds its own slot and never drops the inherited one.
+//! Airflow forks every task process, some of them after they imported us.
+
+#![allow(unsafe_code, reason = "the slot is a leaked box behind an atomic pointer")]
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    ptr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicPtr, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures::FutureExt;
+use pyo3::prelude::*;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinHandle,
+};
+
+use super::errors::raised;
+use crate::{
+    cluster::{Cluster, Configuration, Timing},
+    error::Error,
+};
+
+/// Signals are served this often while a call waits.
+const SLICE: Duration = Duration::from_millis(50);
+/// Two are plenty: the work is waiting, and the GIL is the limit for what Python takes.
+const WORKER_THREADS: usize = 2;
+const MAX_BLOCKING_THREADS: usize = 8;
+
+/// Everything that belongs to one process.
+struct Slot {
+    pid: u32,
+    runtime: Runtime,
+    clusters: Mutex<HashMap<Configuration, Cluster>>,
+}
+
+static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+
+fn slot() -> Result<&'static Slot, Error> {
+    let pid = std::process::id();
+    let seen = SLOT.load(Ordering::Acquire);
+    // SAFETY: a slot is a leaked box: valid as long as the process and its children.
+    if let Some(slot) = unsafe { seen.as_ref() }
+        && slot.pid == pid
+    {
+        return Ok(slot);
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .thread_name("unique-k8s-job")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal(format!("no threads for the runtime: {error}")))?;
+    let fresh = Box::into_raw(Box::new(Slot { pid, runtime, clusters: Mutex::default() }));
+    match SLOT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: just leaked. The slot of a parent process is left alone: dropping it would join threads that
+        // do not exist here.
+        Ok(_) => Ok(unsafe { &*fresh }),
+        Err(winner) => {
+            // SAFETY: nobody else has seen `fresh`; `winner` is another thread's slot of this process.
+            unsafe { Box::from_raw(fresh) }.runtime.shutdown_background();
+            Ok(unsafe { &*winner })
+        }
+    }
+}
+
+/// The runtime of this process.
+pub(super) fn runtime() -> Result<&'static Runtime, Error> {
+    slot().map(|slot| &slot.runtime)
+}
+
+/// The handle of a cluster in this process: one per configuration, connections shared.
+pub(super) fn cluster(configuration: &Configuration) -> Result<Cluster, Error> {
+    let mut clusters = slot()?.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+    let handle = clusters
+        .entry(configuration.clone())
+        .or_insert_with(|| Cluster::new(configuration.clone(), Timing::default(), seed()));
+    Ok(handle.clone())
+}
+
+/// Differs between processes that start in the same moment, so that their retries do not meet.
+fn seed() -> u64 {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    (u64::from(std::process::id()) << 32) ^ u64::from(nanos)
+}
+
+/// Waits for a future without the GIL and serves signals; an exception of a handler ends the work.
+///
+/// A signal handler runs on this thread inside the wait and may call in here again: no lock is held meanwhile.
+pub(super) fn wait<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> PyResult<T> {
+    let runtime = runtime().map_err(|error| raised(py, &error))?;
+    let guarded = AssertUnwindSafe(work).catch_unwind().map(|end| end.unwrap_or_else(|panic| Err(panicked(&*panic))));
+    let mut task = AbortOnDrop(runtime.spawn(guarded));
+    loop {
+        let step = py.detach(|| runtime.block_on(async { tokio::time::timeout(SLICE, &mut task.0).await }));
+        match step {
+            Ok(Ok(end)) => return end.map_err(|error| raised(py, &error)),
+            Ok(Err(lost)) => return Err(raised(py, &Error::internal(format!("a task was lost: {lost}")))),
+            Err(_) => py.check_signals()?,
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    Error::internal(
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into()),
+    )
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,38 @@
+//! One sentence for the task log about what happens to a Job.
+
+use serde::Serialize;
+
+/// How much a sentence matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The normal course.
+    Info,
+    /// Something holds the Job, or a promise is limited.
+    Warning,
+}
+
+/// One sentence, with a stable code for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// How much it matters.
+    pub level: Level,
+    /// Stable, in kebab case: `pod-scheduled`, `waiting-image-pull-back-off`, ...
+    pub code: String,
+    /// The sentence.
+    pub text: String,
+}
+
+impl Message {
+    /// About the normal course.
+    #[must_use]
+    pub fn info(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { level: Level::Info, code: code.into(), text: text.into() }
+    }
+
+    /// About something that holds the Job.
+    #[must_use]
+    pub fn warning(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { level: Level::Warning, code: code.into(), text: text.into() }
+    }
+}

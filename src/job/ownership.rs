@@ -1,0 +1,108 @@
+//! Writes that only an owner may make: each is a JSON Patch that first tests the uid and the owner.
+//!
+//! Source for the escape of `/` as `~1`: RFC 6901. A failed test is answered with a bare 422, so whoever gets
+//! one looks at the Job to learn why.
+
+use serde_json::{Value, json};
+
+use super::seen::{JobReference, SeenJob};
+use crate::{
+    cluster::{Cluster, Failure, Resource},
+    error::{Error, Report},
+    identity::{ACKNOWLEDGED, OWNER, Owner},
+};
+
+/// How a guarded write ended.
+#[derive(Debug)]
+pub enum Written {
+    /// It was stored; the new state.
+    Done(Box<SeenJob>),
+    /// The Job is gone, or another has its name.
+    Gone,
+    /// Somebody else owns it.
+    OwnedBy(Owner),
+    /// The API server refused or failed.
+    Failed(Failure),
+}
+
+/// Makes `new` the owner where `old` is.
+pub async fn take_over(cluster: &Cluster, job: &JobReference, old: &Owner, new: &Owner) -> Written {
+    let change = [json!({"op": "replace", "path": annotation(OWNER), "value": new.to_string()})];
+    write(cluster, job, old, new, &change).await
+}
+
+/// Writes the label `acknowledged`, and the user's TTL where there is one.
+pub async fn acknowledge(cluster: &Cluster, job: &JobReference, owner: &Owner, ttl: Option<u32>) -> Written {
+    let mut changes = vec![json!({"op": "add", "path": label(ACKNOWLEDGED), "value": "true"})];
+    if let Some(seconds) = ttl {
+        changes.push(json!({"op": "add", "path": "/spec/ttlSecondsAfterFinished", "value": seconds}));
+    }
+    write(cluster, job, owner, owner, &changes).await
+}
+
+/// `done_as` is the owner that the Job has once the write was stored: a repetition that finds it is done, too.
+async fn write(cluster: &Cluster, job: &JobReference, owner: &Owner, done_as: &Owner, changes: &[Value]) -> Written {
+    let mut patch = vec![
+        json!({"op": "test", "path": "/metadata/uid", "value": job.uid}),
+        json!({"op": "test", "path": annotation(OWNER), "value": owner.to_string()}),
+    ];
+    patch.extend_from_slice(changes);
+    match cluster.patch(Resource::Jobs, &job.namespace, &job.name, &Value::Array(patch)).await {
+        Ok(object) => SeenJob::read(&object)
+            .map_or_else(|error| Written::Failed(Failure::Unusable(error)), |seen| Written::Done(Box::new(seen))),
+        Err(failure) if failure.code() == Some(404) => Written::Gone,
+        Err(failure) if failure.code() == Some(422) => why_refused(cluster, job, owner, done_as, failure).await,
+        Err(failure) => Written::Failed(failure),
+    }
+}
+
+async fn why_refused(
+    cluster: &Cluster,
+    job: &JobReference,
+    owner: &Owner,
+    done_as: &Owner,
+    refusal: Failure,
+) -> Written {
+    match look(cluster, job).await {
+        Err(failure) => Written::Failed(failure),
+        Ok(None) => Written::Gone,
+        Ok(Some(seen)) => match seen.marks.as_ref().map(|marks| marks.owner.clone()) {
+            Some(now) if now == *owner => Written::Failed(refusal),
+            Some(now) if now == *done_as => Written::Done(Box::new(seen)),
+            Some(now) => Written::OwnedBy(now),
+            None => Written::Failed(refusal),
+        },
+    }
+}
+
+/// The newest state of this very Job; `None` where it is gone or a namesake has its name.
+pub async fn look(cluster: &Cluster, job: &JobReference) -> Result<Option<SeenJob>, Failure> {
+    let object = cluster.get(Resource::Jobs, &job.namespace, &job.name).await?;
+    let seen = object.map(|object| SeenJob::read(&object)).transpose().map_err(Failure::Unusable)?;
+    Ok(seen.filter(|seen| seen.reference.uid == job.uid))
+}
+
+/// The error of an attempt that finds another owner on its Job.
+#[must_use]
+pub fn taken_over(job: &JobReference, by: &Owner) -> Error {
+    let try_number = by.try_number().map_or("another try".to_owned(), |number| format!("try {number}"));
+    Error::TakenOver(Box::new(
+        Report::new(format!("{job} was taken over by {try_number}; this try stops without touching it"))
+            .seen(format!("owner `{by}`"))
+            .fact("name", job.name.clone())
+            .fact("namespace", job.namespace.clone())
+            .fact("uid", job.uid.clone()),
+    ))
+}
+
+fn annotation(key: &str) -> String {
+    format!("/metadata/annotations/{}", escaped(key))
+}
+
+fn label(key: &str) -> String {
+    format!("/metadata/labels/{}", escaped(key))
+}
+
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

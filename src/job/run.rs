@@ -1,0 +1,259 @@
+//! One attempt at work, as a handle: it submits, follows, and hands over what happened, event by event.
+//!
+//! Promise: events come in order, the outcome last and only after the whole log; the attempt can be told at any
+//! moment to stop, or to delete its Job, also while the submission is still under way. Log text waits in at most
+//! [`logs::BUFFER`] bytes; when nobody takes it, reading pauses.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::{
+    delete, follow, logs,
+    message::Message,
+    order::Order,
+    ownership::{self, Written},
+    seen::{JobReference, SeenJob},
+    settle::{self, Found},
+    submit::{self, Origin, Submitted, Tell},
+    verdict::Outcome,
+};
+use crate::{
+    cluster::{Cluster, Resource, Verb},
+    error::{Error, Report},
+};
+
+/// How long an acknowledgement is tried; it never changes the verdict.
+const ACKNOWLEDGE_FOR: Duration = Duration::from_secs(10);
+
+/// What an attempt hands over.
+#[derive(Debug)]
+pub enum Event {
+    /// It has its Job; the first event of every attempt that has one.
+    Submitted {
+        /// Which Job.
+        job: JobReference,
+        /// How it came to it.
+        origin: Origin,
+        /// The try that made the Job.
+        made_by_try: u32,
+    },
+    /// A sentence for the task log.
+    Message(Message),
+    /// Lines of a container.
+    Log(logs::Record),
+    /// The end.
+    Outcome(Box<Outcome>),
+}
+
+/// One attempt at work. Dropping it stops following and leaves the Job as it is.
+pub struct Run {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+    inbox: AsyncMutex<Inbox>,
+}
+
+struct Inbox {
+    news: mpsc::UnboundedReceiver<Result<Event, Error>>,
+    lines: logs::Receiver,
+    /// The last event, held back until the log is handed over.
+    last: Option<Result<Event, Error>>,
+}
+
+/// What the attempt's task and its handle both know.
+pub(super) struct Shared {
+    pub cluster: Cluster,
+    pub order: Order,
+    news: mpsc::UnboundedSender<Result<Event, Error>>,
+    state: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    job: Option<JobReference>,
+    /// Names under which a POST has left, newest last.
+    tried: Vec<(String, String)>,
+}
+
+impl Shared {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, event: Result<Event, Error>) {
+        // Nobody listens any more once the handle is gone.
+        let _ = self.news.send(event);
+    }
+}
+
+impl Tell for Shared {
+    fn say(&self, message: Message) {
+        self.tell(Ok(Event::Message(message)));
+    }
+
+    fn trying(&self, namespace: &str, name: &str) {
+        let mut known = self.known();
+        let pair = (namespace.to_owned(), name.to_owned());
+        if known.tried.last() != Some(&pair) {
+            known.tried.push(pair);
+        }
+    }
+}
+
+impl Run {
+    /// Starts the attempt. Must run inside a tokio runtime.
+    #[must_use]
+    pub fn start(cluster: Cluster, order: Order) -> Self {
+        let (news, inbox) = mpsc::unbounded_channel();
+        let (sink, lines) = logs::channel(logs::BUFFER);
+        let shared = Arc::new(Shared { cluster, order, news, state: Mutex::default() });
+        let task = tokio::spawn(attempt(Arc::clone(&shared), sink));
+        Self { shared, task, inbox: AsyncMutex::new(Inbox { news: inbox, lines, last: None }) }
+    }
+
+    /// The next event; `None` after the last one.
+    pub async fn next(&self) -> Option<Result<Event, Error>> {
+        let mut inbox = self.inbox.lock().await;
+        let Inbox { news, lines, last } = &mut *inbox;
+        if last.is_none() {
+            tokio::select! {
+                biased;
+                event = news.recv() => match event {
+                    Some(event @ (Err(_) | Ok(Event::Outcome(_)))) => *last = Some(event),
+                    other => return other,
+                },
+                Some(record) = lines.next() => return Some(Ok(Event::Log(record))),
+            }
+        }
+        match lines.next().await {
+            Some(record) => Some(Ok(Event::Log(record))),
+            None => last.take(),
+        }
+    }
+
+    /// The next event if one is there already; never waits.
+    pub async fn ready(&self) -> Option<Result<Event, Error>> {
+        tokio::select! {
+            biased;
+            event = self.next() => event,
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    /// The Job of this attempt, once it has one.
+    #[must_use]
+    pub fn job(&self) -> Option<JobReference> {
+        self.shared.known().job.clone()
+    }
+
+    /// Writes that this attempt has reached its verdict, and the user's TTL. Returns a warning where that was
+    /// refused: the result stands, and the Job goes at its TTL of creation.
+    pub async fn acknowledge(&self) -> Result<Option<String>, Error> {
+        let Shared { cluster, order, .. } = &*self.shared;
+        let Some(job) = self.job() else { return Ok(None) };
+        if !order.patch_jobs {
+            return Ok(None);
+        }
+        let ttl = order.ttl_plan().after_acknowledgement;
+        let owner = order.attempt.owner();
+        let write = ownership::acknowledge(cluster, &job, &owner, ttl);
+        let kept = order
+            .ttl_plan()
+            .at_creation
+            .map_or("until somebody deletes it".to_owned(), |s| format!("for {s} s after its end"));
+        match tokio::time::timeout(ACKNOWLEDGE_FOR, write).await {
+            Ok(Written::Done(_) | Written::Gone) => Ok(None),
+            Ok(Written::OwnedBy(other)) => Err(ownership::taken_over(&job, &other)),
+            Ok(Written::Failed(failure)) => {
+                let error = failure.into_error(&format!("acknowledge {job}"), Verb::Patch, Resource::Jobs, None);
+                Ok(Some(format!("The outcome stands, but the Job is kept {kept}. {error}")))
+            }
+            Err(_) => Ok(Some(format!(
+                "The outcome stands, but the Job is kept {kept}: its acknowledgement was not answered within {} s",
+                ACKNOWLEDGE_FOR.as_secs()
+            ))),
+        }
+    }
+
+    /// Stops following and deletes the Job this attempt owns; returns what was done once it is gone with its Pods.
+    /// `within` limits the confirmation, not the DELETE itself.
+    pub async fn delete(&self, within: Duration) -> Result<String, Error> {
+        self.task.abort();
+        let deadline = Instant::now() + within;
+        let owner = self.shared.order.attempt.owner();
+        let Some(job) = self.find_own(deadline).await? else {
+            return Ok("No Job was made by this try: nothing to delete".to_owned());
+        };
+        delete::delete_owned(&self.shared.cluster, &job, &owner, deadline.saturating_duration_since(Instant::now()))
+            .await?;
+        Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid))
+    }
+
+    /// The Job of this attempt, also if a POST has left whose answer was never read.
+    async fn find_own(&self, deadline: Instant) -> Result<Option<JobReference>, Error> {
+        let (job, tried) = {
+            let known = self.shared.known();
+            (known.job.clone(), known.tried.last().cloned())
+        };
+        let (None, Some((namespace, name))) = (&job, tried) else { return Ok(job) };
+        loop {
+            let found = self.shared.cluster.get(Resource::Jobs, &namespace, &name).await.map_err(|failure| {
+                failure.into_error(&format!("look for Job `{namespace}/{name}`"), Verb::Get, Resource::Jobs, None)
+            })?;
+            let seen = found.map(|object| SeenJob::read(&object)).transpose()?;
+            match seen {
+                Some(seen) if settle::found(&self.shared.order.attempt, &seen) != Found::Foreign => {
+                    return Ok(Some(seen.reference));
+                }
+                Some(_) => return Ok(None),
+                // The POST may still be on its way.
+                None if Instant::now() + POST_MAY_ARRIVE > deadline => {
+                    return Err(Error::DeletionUnconfirmed(Box::new(
+                        Report::new(format!(
+                            "The creation of Job `{namespace}/{name}` was interrupted before its answer"
+                        ))
+                        .seen("the Job does not exist, but the request may still arrive")
+                        .hint("the next try of this task removes it; or look once more and delete it by hand")
+                        .fact("name", name.clone())
+                        .fact("namespace", namespace.clone()),
+                    )));
+                }
+                None => tokio::time::sleep(POST_MAY_ARRIVE).await,
+            }
+        }
+    }
+
+    /// Stops following and leaves the Job as it is.
+    pub fn close(&self) {
+        self.task.abort();
+    }
+}
+
+/// Pause between two looks for a Job whose POST was interrupted.
+const POST_MAY_ARRIVE: Duration = Duration::from_millis(500);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn attempt(shared: Arc<Shared>, sink: logs::Sink) {
+    let end = match submit::submit(&shared.cluster, &shared.order, &*shared).await {
+        Err(error) => Err(error),
+        Ok(submitted) => {
+            let Submitted { job, origin, made_by_try } = submitted;
+            shared.known().job = Some(job.reference.clone());
+            shared.tell(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
+            follow::follow(&shared, job, sink).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+        }
+    };
+    shared.tell(end);
+}

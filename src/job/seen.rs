@@ -1,0 +1,87 @@
+//! What was seen of a Job at one moment: its reference, our marks on it, and the typed object.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    error::{Error, Report},
+    identity::Marks,
+};
+
+/// One Job and no namesake: after creation everything speaks of a Job by this.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct JobReference {
+    /// The Job's namespace.
+    pub namespace: String,
+    /// The Job's name.
+    pub name: String,
+    /// The Job's uid; a name alone proves nothing.
+    pub uid: String,
+}
+
+impl fmt::Display for JobReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job `{}/{}`", self.namespace, self.name)
+    }
+}
+
+/// A Job as one answer or event showed it.
+#[derive(Debug, Clone)]
+pub struct SeenJob {
+    /// Which Job.
+    pub reference: JobReference,
+    /// The version of this state, where a watch can continue.
+    pub resource_version: String,
+    /// What we wrote on it; none on Jobs made by others.
+    pub marks: Option<Marks>,
+    /// The object, as far as its type is known.
+    pub job: Job,
+}
+
+impl SeenJob {
+    /// Reads an object of the API server.
+    pub fn read(object: &Value) -> Result<Self, Error> {
+        let metadata = &object["metadata"];
+        let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
+        let reference = JobReference { namespace: text("namespace"), name: text("name"), uid: text("uid") };
+        let mut lean = object.clone();
+        if let Some(metadata) = lean["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+        let job = serde_json::from_value(lean).map_err(|error| {
+            Error::ApiUnreachable(Box::new(
+                Report::new(format!("The API server's answer about {reference} cannot be read"))
+                    .seen(error.to_string()),
+            ))
+        })?;
+        Ok(Self { resource_version: text("resourceVersion"), marks: Marks::read(object), reference, job })
+    }
+
+    /// When its deletion was accepted, if it was.
+    #[must_use]
+    pub fn deletion_timestamp(&self) -> Option<Timestamp> {
+        self.job.metadata.deletion_timestamp.as_ref().map(|time| time.0)
+    }
+
+    /// What keeps it from going.
+    #[must_use]
+    pub fn finalizers(&self) -> &[String] {
+        self.job.metadata.finalizers.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an attempt has reached its verdict over this Job.
+    #[must_use]
+    pub fn acknowledged(&self) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.acknowledged)
+    }
+
+    /// Whether it makes no Pods on purpose at present.
+    #[must_use]
+    pub fn suspended(&self) -> bool {
+        self.job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false)
+    }
+}

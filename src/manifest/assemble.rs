@@ -1,0 +1,284 @@
+//! Puts the arguments into the user's Job.
+//!
+//! Lists merge by the keys that Kubernetes itself merges them by (env and volumes by name, mounts by path); an
+//! explicitly empty list empties. The base container is the one named `base`, else the first.
+//! Defaults, where neither argument nor manifest says anything: `restartPolicy: Never`; and without a manifest
+//! `backoffLimit: 0`, because Airflow's own retries come on top.
+
+use serde_json::{Map, Value, json};
+
+use super::{arguments::Arguments, invalid};
+use crate::error::Error;
+
+/// The user's Job with the arguments in it.
+pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value, Error> {
+    let mut job = match manifest {
+        Some(manifest) => checked(manifest)?.clone(),
+        None => json!({"spec": {"backoffLimit": 0}}),
+    };
+    let root = object(&mut job, "")?;
+    root.entry("apiVersion").or_insert_with(|| json!("batch/v1"));
+    root.entry("kind").or_insert_with(|| json!("Job"));
+    spec(child(root, "spec", "spec")?, arguments);
+    let spec = child(root, "spec", "spec")?;
+    let template = child(spec, "template", "spec.template")?;
+    metadata(child(template, "metadata", "spec.template.metadata")?, arguments, "spec.template.metadata")?;
+    pod(child(template, "spec", "spec.template.spec")?, arguments)?;
+    metadata(child(root, "metadata", "metadata")?, arguments, "metadata")?;
+    Ok(job)
+}
+
+fn checked(manifest: &Value) -> Result<&Value, Error> {
+    let Some(root) = manifest.as_object() else {
+        return Err(invalid("", "it is not an object", "give one Job: a dict, or YAML with `kind: Job`"));
+    };
+    let is = |key: &str, wanted: &str| root.get(key).is_none_or(|value| value.as_str() == Some(wanted));
+    if !is("kind", "Job") {
+        return Err(invalid(
+            "kind",
+            format!("`{}`", root["kind"]),
+            "only `kind: Job` can be run; put a Pod's spec under spec.template.spec",
+        ));
+    }
+    if !is("apiVersion", "batch/v1") {
+        return Err(invalid("apiVersion", format!("`{}`", root["apiVersion"]), "use `apiVersion: batch/v1`"));
+    }
+    if !manifest["spec"]["selector"].is_null() || manifest["spec"]["manualSelector"].as_bool() == Some(true) {
+        return Err(invalid(
+            "spec.selector",
+            "a selector chosen by hand",
+            "leave out `selector` and `manualSelector`: Kubernetes makes one that matches this Job's Pods only",
+        ));
+    }
+    Ok(manifest)
+}
+
+fn spec(spec: &mut Map<String, Value>, arguments: &Arguments) {
+    set(spec, "backoffLimit", arguments.backoff_limit.as_ref());
+    set(spec, "completions", arguments.completions.as_ref());
+    set(spec, "parallelism", arguments.parallelism.as_ref());
+    set(spec, "completionMode", arguments.completion_mode.as_ref());
+    set(spec, "suspend", arguments.suspend.as_ref());
+    set(spec, "activeDeadlineSeconds", arguments.active_deadline_seconds.as_ref());
+}
+
+fn metadata(metadata: &mut Map<String, Value>, arguments: &Arguments, path: &str) -> Result<(), Error> {
+    for (key, given) in [("labels", &arguments.labels), ("annotations", &arguments.annotations)] {
+        if let Some(given) = given {
+            let path = format!("{path}.{key}");
+            child(metadata, key, &path)?.extend(given.clone());
+        }
+    }
+    Ok(())
+}
+
+fn pod(pod: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
+    pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
+    set(pod, "serviceAccountName", arguments.service_account_name.as_ref());
+    set(pod, "nodeSelector", arguments.node_selector.as_ref());
+    set(pod, "affinity", arguments.affinity.as_ref());
+    set(pod, "tolerations", arguments.tolerations.as_ref());
+    merge(pod, "volumes", "name", arguments.volumes.as_ref(), "spec.template.spec.volumes")?;
+    merge(
+        pod,
+        "imagePullSecrets",
+        "name",
+        arguments.image_pull_secrets.as_ref(),
+        "spec.template.spec.imagePullSecrets",
+    )?;
+    container(base_container(pod)?, arguments)
+}
+
+fn base_container(pod: &mut Map<String, Value>) -> Result<&mut Map<String, Value>, Error> {
+    const PATH: &str = "spec.template.spec.containers";
+    let containers = list(pod, "containers", PATH)?;
+    if containers.is_empty() {
+        containers.push(json!({"name": "base"}));
+    }
+    let base = containers.iter().position(|container| container["name"] == "base").unwrap_or(0);
+    let container = object(&mut containers[base], PATH)?;
+    container.entry("name").or_insert_with(|| json!("base"));
+    Ok(container)
+}
+
+fn container(container: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
+    const PATH: &str = "spec.template.spec.containers";
+    set(container, "image", arguments.image.as_ref());
+    set(container, "command", arguments.cmds.as_ref());
+    set(container, "args", arguments.arguments.as_ref());
+    set(container, "envFrom", arguments.env_from.as_ref());
+    set(container, "resources", arguments.container_resources.as_ref());
+    set(container, "imagePullPolicy", arguments.image_pull_policy.as_ref());
+    merge(container, "env", "name", arguments.env_vars.as_ref(), &format!("{PATH}.env"))?;
+    merge(container, "volumeMounts", "mountPath", arguments.volume_mounts.as_ref(), &format!("{PATH}.volumeMounts"))?;
+    if container.get("image").and_then(Value::as_str).is_none_or(str::is_empty) {
+        let name = container["name"].as_str().unwrap_or_default();
+        return Err(invalid(
+            &format!("{PATH}.image"),
+            format!("container `{name}` has no image"),
+            "give the argument `image`, or an image in the manifest",
+        ));
+    }
+    Ok(())
+}
+
+fn set(target: &mut Map<String, Value>, key: &str, given: Option<&impl serde::Serialize>) {
+    if let Some(value) = given {
+        target.insert(key.to_owned(), json!(value));
+    }
+}
+
+/// Replaces items with the same key, appends the others, and empties where an empty list was given.
+fn merge(
+    target: &mut Map<String, Value>,
+    field: &str,
+    key: &str,
+    given: Option<&Vec<Value>>,
+    path: &str,
+) -> Result<(), Error> {
+    let Some(given) = given else { return Ok(()) };
+    let present = list(target, field, path)?;
+    if given.is_empty() {
+        present.clear();
+    }
+    for item in given {
+        let same = |other: &&mut Value| !item[key].is_null() && other[key] == item[key];
+        match present.iter_mut().find(same) {
+            Some(other) => *other = item.clone(),
+            None => present.push(item.clone()),
+        }
+    }
+    Ok(())
+}
+
+fn child<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Result<&'a mut Map<String, Value>, Error> {
+    let value = parent.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = json!({});
+    }
+    object(value, path)
+}
+
+fn object<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, Error> {
+    let kind = kind_of(value);
+    value.as_object_mut().ok_or_else(|| invalid(path, format!("{kind} instead of an object"), "correct this field"))
+}
+
+fn list<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Result<&'a mut Vec<Value>, Error> {
+    let value = parent.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = json!([]);
+    }
+    let kind = kind_of(value);
+    value.as_array_mut().ok_or_else(|| invalid(path, format!("{kind} instead of a list"), "correct this field"))
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(arguments: Value) -> Arguments {
+        serde_json::from_value(arguments).unwrap()
+    }
+
+    fn manifest() -> Value {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "train", "labels": {"team": "a"}},
+            "spec": {
+                "backoffLimit": 4, "ttlSecondsAfterFinished": 60, "suspend": true, "parallelism": 3, "fieldOfTomorrow": {"x": [1, null]},
+                "template": {"spec": {
+                    "restartPolicy": "OnFailure", "volumes": [{"name": "data", "emptyDir": {}}],
+                    "containers": [
+                        {"name": "main", "image": "a:1", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
+                        {"name": "side", "image": "b:1"}
+                    ]
+                }}
+            }
+        })
+    }
+
+    #[test]
+    fn no_argument_leaves_the_manifest_alone() {
+        let mut expected = manifest();
+        expected["spec"]["template"]["metadata"] = json!({});
+        assert_eq!(assemble(Some(&manifest()), &Arguments::default()).unwrap(), expected);
+    }
+
+    #[test]
+    fn explicit_zero_false_and_empty_win() {
+        let arguments =
+            json!({"backoff_limit": 0, "suspend": false, "parallelism": 0, "volumes": [], "env_vars": [], "cmds": []});
+        let job = assemble(Some(&manifest()), &given(arguments)).unwrap();
+        let spec = &job["spec"];
+        assert_eq!(
+            (&spec["backoffLimit"], &spec["suspend"], &spec["parallelism"]),
+            (&json!(0), &json!(false), &json!(0))
+        );
+        let pod = &spec["template"]["spec"];
+        assert_eq!(
+            (&pod["volumes"], &pod["containers"][0]["env"], &pod["containers"][0]["command"]),
+            (&json!([]), &json!([]), &json!([]))
+        );
+    }
+
+    #[test]
+    fn lists_merge_by_their_keys() {
+        let arguments = json!({"env_vars": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}]});
+        let job = assemble(Some(&manifest()), &given(arguments)).unwrap();
+        let expected = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "3"}, {"name": "C", "value": "4"}]);
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["env"], expected);
+    }
+
+    #[test]
+    fn container_named_base_is_the_base_container_wherever_it_stands() {
+        let mut manifest = manifest();
+        manifest["spec"]["template"]["spec"]["containers"][1]["name"] = json!("base");
+        let job = assemble(Some(&manifest), &given(json!({"image": "c:2"}))).unwrap();
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][1]["image"], "c:2");
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "a:1");
+    }
+
+    #[test]
+    fn image_alone_makes_a_whole_job() {
+        let job = assemble(None, &given(json!({"image": "a:1", "labels": {"team": "a"}}))).unwrap();
+        let expected = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"labels": {"team": "a"}},
+            "spec": {"backoffLimit": 0, "template": {"metadata": {"labels": {"team": "a"}}, "spec": {
+                "restartPolicy": "Never", "containers": [{"name": "base", "image": "a:1"}]}}}
+        });
+        assert_eq!(job, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_a_job_is_refused_with_its_path() {
+        let cases = [
+            (json!([]), ""),
+            (json!({"kind": "Pod"}), "kind"),
+            (json!({"apiVersion": "batch/v1beta1"}), "apiVersion"),
+            (json!({"spec": 3}), "spec"),
+            (json!({"spec": {"manualSelector": true}}), "spec.selector"),
+            (json!({"spec": {"template": {"spec": {"containers": {}}}}}), "spec.template.spec.containers"),
+            (json!({}), "spec.template.spec.containers.image"),
+        ];
+        for (manifest, path) in cases {
+            let error = assemble(Some(&manifest), &Arguments::default()).unwrap_err();
+            assert_eq!(error.report().facts["path"], path, "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_argument_is_refused() {
+        assert!(serde_json::from_value::<Arguments>(json!({"imag": "a:1"})).is_err());
+    }
+}
