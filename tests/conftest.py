@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from one_node_cluster import OneNodeCluster, build, name_for_tests
 
 _started = time.monotonic()
