@@ -93,22 +93,26 @@ clean: ## Remove the environments and wheels of this checkout
 
 $(uv):
 	@.ci/prepare python
-	$(PYTHON) -m venv .venv/tools
-	.venv/tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' 'maturin>=1.14,<2'
+	@echo "environment .venv/tools: uv and maturin"
+	@$(PYTHON) -m venv .venv/tools
+	@.venv/tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' 'maturin>=1.14,<2'
 
 %/.ready: tests/airflow/requirements.txt $(uv)
-	$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
-	$(uv) pip install --quiet --python $(@D)/bin/python -r tests/airflow/requirements.txt
+	@echo "environment $(@D): Airflow $(airflow) and what the tests need"
+	@$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
+	@$(uv) pip install --quiet --python $(@D)/bin/python -r tests/airflow/requirements.txt
 	@touch $@
+
+install = $(uv) pip install --quiet --python $(@D)/bin/python --reinstall --no-deps --no-index unique-k8s-job --find-links
 
 $(tested)/.package: $(tested)/.ready FORCE
 	@.ci/prepare rust
-	.venv/tools/bin/maturin build --quiet --profile dev --locked --interpreter $(tested)/bin/python --out .venv/wheels/tested
-	$(uv) pip install --quiet --python $(tested)/bin/python --reinstall --no-deps --find-links .venv/wheels/tested --no-index unique-k8s-job
+	.venv/tools/bin/maturin build --quiet --profile dev --locked --interpreter $(PYTHON) --out .venv/wheels
+	@$(install) .venv/wheels
 	@touch $@
 
 $(shipped)/.package: $(shipped)/.ready wheel
-	$(uv) pip install --quiet --python $(shipped)/bin/python --reinstall --no-deps --find-links dist --no-index unique-k8s-job
+	@$(install) dist
 	@touch $@
 
 .PHONY: help FORCE

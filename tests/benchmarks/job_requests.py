@@ -31,11 +31,8 @@ def _requests(audit: Path, namespace: str) -> str:
             what = event.get("objectRef") or {}
             if event["user"]["username"] == "airflow" and what.get("namespace") == namespace:
                 resource = "/".join(part for part in (what.get("resource"), what.get("subresource")) if part)
-                if (
-                    event["stage"] == "ResponseComplete"
-                    or event["verb"] == "watch"
-                    and event["stage"] == "ResponseStarted"
-                ):
+                # A watch has two records: one when it begins, one when it ends.
+                if event["stage"] == ("ResponseStarted" if event["verb"] == "watch" else "ResponseComplete"):
                     found[f"{event['verb']} {resource}"] += 1
         return found
 
