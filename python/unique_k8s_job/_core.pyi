@@ -38,8 +38,10 @@ class Run:
         Kinds (key `kind`):
         `submitted` {name, namespace, uid, origin: created|adopted|taken_over|outcome_used, try_number, text};
         `message` {level: info|warning|error, code, text};
-        `log` {pod, container, prefix: str, text, lines: int, timestamp: str | None}, many lines in one `text`
-        when they come fast (then `timestamp` is None and each line starts with its own time);
+        `log` {pod, container, text, lines: int, timestamp: str | None, mark: bool}, many lines in one `text` when they
+        come fast: then `timestamp` is None and each line starts with its own time (unless the request says
+        `line_times: false`). With several sources each line starts with `[pod-suffix/container]`. `mark`: our own
+        words about the log, not the container's;
         `outcome` {state: succeeded|failed|vanished, ...}, always the last one, after the whole log.
         Raises what ended the attempt without an outcome (a subclass of UniqueK8sJobError).
         """
@@ -47,10 +49,11 @@ class Run:
         """End a waiting `next`, from any thread or signal handler. Never blocks."""
     def acknowledge(self) -> str | None:
         """Write the user's TTL and the label `acknowledged`; a warning where that was refused, else None."""
-    def delete(self) -> str:
+    def delete(self, confirm_for: float = 30.0) -> str:
         """Stop following, delete the Job this attempt owns, confirm it gone with its Pods; says what was done.
 
-        Sends the DELETE at once, also while the submission is still under way. Raises DeletionUnconfirmedError.
+        Sends the DELETE at once, also while the submission is still under way. `confirm_for` seconds are given to
+        the confirmation; raises DeletionUnconfirmedError after them, TakenOverError if another try owns the Job.
         """
     def close(self) -> None:
         """Stop following and leave the Job as it is."""

@@ -143,10 +143,10 @@ fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("kind", "log")?;
             dict.set_item("pod", record.pod)?;
             dict.set_item("container", record.container)?;
-            dict.set_item("prefix", record.prefix)?;
             dict.set_item("text", record.text)?;
             dict.set_item("lines", record.lines)?;
             dict.set_item("timestamp", record.timestamp)?;
+            dict.set_item("mark", record.mark)?;
         }
         Event::Outcome(outcome) => merge(py, &dict, "outcome", &json(&*outcome)?)?,
     }

@@ -336,22 +336,14 @@ impl<'a> Follower<'a> {
                 if !self.reading.insert((uid.clone(), container.name.clone())) {
                     continue;
                 }
-                let source = logs::LogSourceId {
+                let source = logs::LogSource {
                     namespace: self.view.job.reference.namespace.clone(),
                     pod: seen.pod.metadata.name.clone().unwrap_or_default(),
                     pod_uid: uid.clone(),
                     container: container.name.clone(),
-                    restart_count: container.restart_count,
                 };
-                let seed = self.cluster.next_seed();
-                self.readers.spawn(logs::follow(
-                    self.cluster.clone(),
-                    source,
-                    None,
-                    self.sink.clone(),
-                    logs::Timing::default(),
-                    seed,
-                ));
+                let (cluster, sink, timing) = (self.cluster.clone(), self.sink.clone(), logs::Timing::default());
+                self.readers.spawn(logs::follow(cluster, source, container.restart_count, None, sink, timing));
             }
         }
     }

@@ -75,6 +75,9 @@ pub struct Order {
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
+    /// Whether lines that share a record carry their times.
+    #[serde(default = "yes")]
+    pub line_times: bool,
     /// Whether a clear of a running task can be told from a retry (Airflow 3.2 and later).
     #[serde(default = "yes")]
     pub running_clear_is_visible: bool,

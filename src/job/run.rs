@@ -112,7 +112,7 @@ impl Run {
     #[must_use]
     pub fn start(cluster: Cluster, order: Order) -> Self {
         let (news, inbox) = mpsc::unbounded_channel();
-        let (sink, lines) = logs::channel(logs::BUFFER);
+        let (sink, lines) = logs::channel(logs::BUFFER, order.line_times);
         let shared = Arc::new(Shared { cluster, order, news, state: Mutex::default() });
         let task = tokio::spawn(attempt(Arc::clone(&shared), sink));
         Self { shared, task, inbox: AsyncMutex::new(Inbox { news: inbox, lines, last: None }) }

@@ -1,37 +1,32 @@
-#![allow(missing_docs)]
-use crate::cluster::Cluster;
+//! Reads what the containers of a Job print: live, all of it, each line once.
+//!
+//! Promise: whatever cuts a stream (API server, kubelet, a half-open link), reading resumes at a whole second and
+//! skips exactly the lines already delivered; what can no longer be read is a marked line at that place. Memory is
+//! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
+//! [`lines`], [`position`] and [`reader`] are pure; [`follow`] talks to the cluster; [`channel`] hands over.
+
+mod channel;
+mod follow;
+mod lines;
+mod position;
+mod reader;
+
+pub use channel::{Receiver, Record, Sink, channel};
+pub use follow::{Timing, follow};
+pub use position::Position;
+
+/// Bytes of log text that may wait to be taken, over all containers of a Job.
 pub const BUFFER: usize = 4 << 20;
-#[derive(Debug)]
-pub struct Record {
-    pub pod: String,
-    pub container: String,
-    pub prefix: String,
-    pub text: String,
-    pub lines: usize,
-    pub timestamp: Option<String>,
-}
-pub struct Receiver;
-impl Receiver {
-    pub async fn next(&mut self) -> Option<Record> {
-        todo!()
-    }
-}
-#[derive(Clone)]
-pub struct Sink;
-impl Sink {
-    pub fn name_sources(&self, _: bool) {}
-}
-pub fn channel(_: usize) -> (Sink, Receiver) {
-    todo!()
-}
-pub struct LogSourceId {
+
+/// One container of one Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSource {
+    /// The Pod's namespace.
     pub namespace: String,
+    /// The Pod's name.
     pub pod: String,
+    /// The Pod's uid.
     pub pod_uid: String,
+    /// The container's name.
     pub container: String,
-    pub restart_count: i32,
 }
-#[derive(Default)]
-pub struct Timing;
-pub struct Position;
-pub async fn follow(_: Cluster, _: LogSourceId, _: Option<Position>, _: Sink, _: Timing, _: u64) {}
