@@ -304,7 +304,7 @@ mod tests {
         // Seen in a stream that was open when it stepped: `sinceTime` would hide such lines from a pass begun later.
         let file = numbered(60, |n| if n < 30 { 20_000 + n * 100 } else { 19_500 + n * 10 });
         let (mut reader, mut delivered) = (Reader::new(None), Vec::new());
-        for visible in [20, 35, 45, 60] {
+        for visible in [35, 45, 60] {
             pass(&mut reader, &File(file.0[..visible].to_vec()), usize::MAX, &mut delivered);
         }
         assert_eq!(delivered, file.texts());
