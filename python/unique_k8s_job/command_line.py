@@ -1,0 +1,201 @@
+"""The command `unique-k8s-job`: a Job with a unique name, its log and its outcome, without Airflow."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import socket
+import sys
+import time
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unique_k8s_job import __version__
+from unique_k8s_job.arguments import env_vars
+from unique_k8s_job.exceptions import UniqueK8sJobError
+from unique_k8s_job.request import as_json, read_manifest
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Run
+    from unique_k8s_job.console import Display
+
+#: Exit codes, stable. A Job whose only failed Pod ended with a code ends with that code.
+SUCCESS, JOB_FAILED, TIMEOUT, OUR_ERROR, INTERRUPTED = 0, 1, 124, 125, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Kubernetes Jobs that never get stuck."""
+
+
+@main.command()
+@click.option("--image", help="Image of the base container.")
+@click.option("--manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A whole Job, YAML or JSON.")
+@click.option("-n", "--namespace", help="Default: the manifest's, else that of the context.")
+@click.option("--name", help="What the Job's name begins with. Default: the manifest's name, else `job`.")
+@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Can be given several times.")
+@click.option("--ttl", type=click.IntRange(min=0), help="Seconds for which the finished Job is kept. Default: a day.")
+@click.option("--backoff-limit", type=click.IntRange(min=0), help="Failed Pods that Kubernetes itself retries.")
+@click.option("--startup-timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all; then the Job is deleted.")
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
+@click.option("--context", "cluster_context", help="A context of the kubeconfig.")
+@click.option("--no-logs", is_flag=True, help="Do not read the log.")
+@click.option("--raw", is_flag=True, help="Pass control characters of the log through to the terminal.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def run(
+    image: str | None,
+    manifest: Path | None,
+    namespace: str | None,
+    name: str | None,
+    environment: tuple[str, ...],
+    ttl: int | None,
+    backoff_limit: int | None,
+    startup_timeout: int,
+    timeout: float | None,
+    kubeconfig: str | None,
+    cluster_context: str | None,
+    no_logs: bool,
+    raw: bool,
+    command: tuple[str, ...],
+) -> None:
+    """Run COMMAND as a Kubernetes Job: the log on stdout, what happens to it on stderr.
+
+    Ends with 0 after success; with the container's exit code where one Pod failed; 1 after other failures; 124 after a
+    timeout; 125 where the Job could not be run; 130 when interrupted. Ctrl-C asks whether to delete the Job (without a
+    terminal it is deleted); a second one leaves it.
+    """
+    from unique_k8s_job.console import Display
+
+    arguments: dict[str, Any] = {
+        "image": image,
+        "cmds": list(command) or None,
+        "env_vars": env_vars(dict(_pair(text) for text in environment)) if environment else None,
+        "backoff_limit": backoff_limit,
+    }
+    with Display(raw=raw) as display:
+        try:
+            job = read_manifest(manifest.read_text(), str(manifest)) if manifest else None
+            request = {
+                "attempt": _attempt(),
+                "slug": name or _manifest_name(job) or "job",
+                "run_time": datetime.now(timezone.utc).isoformat(),
+                "namespace": namespace,
+                "manifest": job,
+                "arguments": {key: value for key, value in arguments.items() if value is not None},
+                "ttl": {"kind": "unset"} if ttl is None else {"kind": "seconds", "seconds": ttl},
+                "startup_timeout_seconds": startup_timeout,
+                "get_logs": not no_logs,
+                "line_times": False,
+            }
+            code = _run(_configuration(kubeconfig, cluster_context), as_json(request), timeout, display)
+        except UniqueK8sJobError as error:
+            display.pause()
+            display.say(str(error), "error")
+            code = OUR_ERROR
+    sys.exit(code)
+
+
+def _run(configuration: str, request: str, timeout: float | None, display: Display) -> int:
+    from unique_k8s_job.native import core
+
+    started = core().Run(core().Cluster(configuration), request)
+    try:
+        return _follow(started, timeout, display)
+    except KeyboardInterrupt:
+        return _interrupted(started, display)
+    except UniqueK8sJobError as error:
+        display.pause()
+        display.say(str(error), "error")
+        _delete(started, display)
+        return OUR_ERROR
+    finally:
+        started.close()
+
+
+def _follow(started: Run, timeout: float | None, display: Display) -> int:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = 60.0 if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            display.say(f"The Job has not ended within {timeout:g} s: it is deleted", "error")
+            _delete(started, display)
+            return TIMEOUT
+        for event in started.next(min(left, 60.0)):
+            display.event(event)
+            if event["kind"] == "outcome":
+                warning = started.acknowledge()
+                if warning:
+                    display.say(warning, "warning")
+                return exit_code(event)
+
+
+def exit_code(outcome: dict[str, Any]) -> int:
+    """The exit code of the command for an outcome."""
+    if outcome["state"] == "succeeded":
+        return SUCCESS
+    code = outcome["exit_code"]
+    return code if isinstance(code, int) and 0 < code < 256 else JOB_FAILED
+
+
+def _interrupted(started: Run, display: Display) -> int:
+    display.pause()
+    try:
+        if sys.stdin.isatty() and not click.confirm("\nDelete the Job?", default=True, err=True):
+            display.say("The Job is left as it is")
+            return INTERRUPTED
+        _delete(started, display)
+    except (KeyboardInterrupt, click.Abort):
+        display.say("The Job is left as it is", "warning")
+    return INTERRUPTED
+
+
+def _delete(started: Run, display: Display) -> None:
+    try:
+        display.say(started.delete(30.0))
+    except UniqueK8sJobError as error:
+        display.say(str(error), "error")
+
+
+def _attempt() -> dict[str, Any]:
+    """Each call of the command is an attempt of its own."""
+    with contextlib.suppress(OSError, KeyError, ImportError):
+        user = getpass.getuser()
+        return _named(f"{user}@{socket.gethostname()}")
+    return _named(socket.gethostname())
+
+
+def _named(who: str) -> dict[str, Any]:
+    nonce = uuid.uuid4().hex
+    return {
+        "deployment": "command line",
+        "dag_id": who,
+        "run_id": nonce,
+        "task_id": "run",
+        "map_index": -1,
+        "try_number": 0,
+        "instance": nonce,
+    }
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
+    return name, value
+
+
+def _manifest_name(job: dict[str, Any] | None) -> str | None:
+    metadata = (job or {}).get("metadata") or {}
+    return metadata.get("name") if isinstance(metadata, dict) else None
+
+
+def _configuration(kubeconfig: str | None, context: str | None) -> str:
+    place = {"source": "file", "path": kubeconfig} if kubeconfig else {"source": "default"}
+    return json.dumps({**place, "context": context})

@@ -1,0 +1,73 @@
+"""What the command line shows: a Job's log on stdout and nothing else there, all that happens to it on stderr."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+#: Control characters by which a log could move the cursor, recolour or retitle a terminal. Tab and newline are not.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
+
+
+def visible(text: str) -> str:
+    """Replace terminal control characters by their escapes, as `\\x1b`."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+class Display:
+    """The two streams of one `run`.
+
+    :param raw: pass control characters of the log through to a terminal
+    """
+
+    def __init__(self, *, raw: bool) -> None:
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._escape = sys.stdout.isatty() and not raw
+        self._status: Status | None = self._errors.status("submitting") if self._errors.is_terminal else None
+
+    def __enter__(self) -> Display:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pause()
+
+    def pause(self) -> None:
+        """Take the spinner away, for a question or the end."""
+        if self._status:
+            self._status.stop()
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Show one event of a run."""
+        kind = event["kind"]
+        if kind == "log" and not event["mark"]:
+            text = visible(event["text"]) if self._escape else event["text"]
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        elif kind == "log":
+            self.say(event["text"], "warning")
+        elif kind == "message":
+            self.say(event["text"], event["level"])
+            self._spin(event["text"])
+        elif kind == "submitted":
+            self.say(f"Job {event['namespace']}/{event['name']} (uid {event['uid']})")
+            self._spin(f"{event['namespace']}/{event['name']}")
+        else:
+            self.say(event["timeline"])
+            self.say(event["summary"], "info" if event["state"] == "succeeded" else "error")
+
+    def say(self, text: str, level: str = "info") -> None:
+        """One sentence on stderr."""
+        style = _STYLES[level]
+        self._errors.print(f"[{style}]{escape(visible(text) if '\x1b' in text else text)}[/{style}]")
+
+    def _spin(self, text: str) -> None:
+        if self._status:
+            self._status.update(escape(visible(text)))

@@ -1,0 +1,380 @@
+"""`UniqueK8sJobOperator`: one try of a task, one Kubernetes Job.
+
+Thin: names, manifests, requests, watches, logs and outcomes are the Rust core's; here is what Airflow sees of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from threading import Event
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from unique_k8s_job import log_writer, stop
+from unique_k8s_job._compat import BaseOperator, Context, configuration
+from unique_k8s_job.arguments import NOT_GIVEN, NotGiven, given, ttl
+from unique_k8s_job.exceptions import (
+    DeletionUnconfirmedError,
+    JobFailedError,
+    JobStartupError,
+    JobVanishedError,
+    StoppedError,
+    TakenOverError,
+    UniqueK8sJobError,
+)
+from unique_k8s_job.hook import DEFAULT_CONNECTION, UniqueK8sJobHook
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Run
+
+#: Files that `manifest` may name.
+MANIFEST_FILES = (".yaml", ".yml", ".json")
+#: A killed task process has 5 s in all.
+CONFIRM_WHEN_KILLED = 2.0
+CONFIRM_OTHERWISE = 30.0
+#: The key of the names in Airflow's task state store (3.3), and how many of them are kept.
+NAMES = "unique_k8s_job_names"
+NAMES_KEPT = 10
+
+
+class UniqueK8sJobOperator(BaseOperator):
+    """Run a Kubernetes Job to its end, under a name that no other try ever has.
+
+    An argument that is not given leaves the manifest alone; one that is given wins over it, also 0, False and empty ones.
+    Returns a summary of the outcome: `state`, `job`, `containers`, `times`, ... XCom `job_name`, `job_namespace` and
+    `job_uid` are there from the moment the Job exists.
+
+    :param image: image of the base container: the one named `base`, else the first of the manifest
+    :param cmds: its command
+    :param arguments: its arguments
+    :param env_vars: its environment, `{"NAME": "value"}` or a list as in a manifest; merged by name
+    :param env_from: its `envFrom`
+    :param volumes: volumes of the Pod; merged by name
+    :param volume_mounts: its mounts; merged by mount path
+    :param container_resources: its resources, `{"requests": {...}, "limits": {...}}`
+    :param service_account_name: service account of the Pod
+    :param image_pull_policy: `Always`, `IfNotPresent` or `Never`
+    :param image_pull_secrets: `[{"name": ...}]`
+    :param node_selector: labels a node must have
+    :param affinity: affinity of the Pod
+    :param tolerations: tolerations of the Pod
+    :param namespace: where the Job runs; else the manifest's, the connection's, the context's, `default`
+    :param name: what the Job's name begins with (at most 22 letters of it are kept); default: the task id
+    :param labels: labels of the Job and its Pods
+    :param annotations: annotations of the Job and its Pods
+    :param backoff_limit: failed Pods that Kubernetes itself retries; without a manifest the default is 0, because
+        Airflow's retries come on top
+    :param completions: Pods that have to succeed
+    :param parallelism: Pods that run at once
+    :param completion_mode: `NonIndexed` or `Indexed`
+    :param suspend: create the Job suspended, for a queue that resumes it
+    :param active_deadline_seconds: after this long Kubernetes fails the Job
+    :param ttl_seconds_after_finished: how long the finished Job is kept, once its outcome is recorded. Not given: the
+        manifest's, else one day. None: for ever
+    :param manifest: a whole Job: a dict, YAML text, or the name of a `.yaml`, `.yml` or `.json` file, which is a template
+    :param startup_timeout_seconds: how long nothing may run before the task fails and the Job is deleted. Not counted
+        while the Job is suspended
+    :param handover_timeout_seconds: how long to wait for the Pods of a predecessor that is being deleted
+    :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over what runs and uses what
+        succeeded unrecorded, `replace` deletes what runs, `ignore` does not look. A cleared task always starts afresh
+    :param replace_lost: start although a Pod on a lost node may still run
+    :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: left if
+        another try will come, else deleted
+    :param get_logs: write the containers' logs into the task log
+    :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
+    :param in_cluster: use the service account of the worker's Pod
+    :param config_file: use this kubeconfig file
+    :param cluster_context: use this context of the kubeconfig
+    :raises JobFailedError: the Job failed
+    :raises JobVanishedError: the Job is gone and nobody saw it end
+    :raises JobStartupError: the Job cannot start; it is deleted
+    """
+
+    template_fields: Sequence[str] = (
+        "image",
+        "cmds",
+        "arguments",
+        "env_vars",
+        "env_from",
+        "volumes",
+        "volume_mounts",
+        "container_resources",
+        "service_account_name",
+        "image_pull_secrets",
+        "node_selector",
+        "affinity",
+        "tolerations",
+        "namespace",
+        "name",
+        "labels",
+        "annotations",
+        "manifest",
+        "kubernetes_conn_id",
+        "config_file",
+        "cluster_context",
+    )
+    template_fields_renderers = {"manifest": "yaml", "env_vars": "json", "container_resources": "json"}
+    ui_color = "#dbe9ff"
+
+    def __init__(
+        self,
+        *,
+        image: str | None = None,
+        cmds: Sequence[str] | None = None,
+        arguments: Sequence[str] | None = None,
+        env_vars: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        env_from: Sequence[Mapping[str, Any]] | None = None,
+        volumes: Sequence[Mapping[str, Any]] | None = None,
+        volume_mounts: Sequence[Mapping[str, Any]] | None = None,
+        container_resources: Mapping[str, Any] | None = None,
+        service_account_name: str | None = None,
+        image_pull_policy: str | None = None,
+        image_pull_secrets: Sequence[Mapping[str, Any]] | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        affinity: Mapping[str, Any] | None = None,
+        tolerations: Sequence[Mapping[str, Any]] | None = None,
+        namespace: str | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        backoff_limit: int | None = None,
+        completions: int | None = None,
+        parallelism: int | None = None,
+        completion_mode: str | None = None,
+        suspend: bool | None = None,
+        active_deadline_seconds: int | None = None,
+        ttl_seconds_after_finished: int | NotGiven | None = NOT_GIVEN,
+        manifest: Mapping[str, Any] | str | None = None,
+        startup_timeout_seconds: int = 600,
+        handover_timeout_seconds: int = 60,
+        reattach: Literal["reattach", "replace", "ignore"] = "reattach",
+        replace_lost: bool = False,
+        on_process_end: Literal["leave", "delete"] | None = None,
+        get_logs: bool = True,
+        kubernetes_conn_id: str | None = DEFAULT_CONNECTION,
+        in_cluster: bool | None = None,
+        config_file: str | None = None,
+        cluster_context: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+        self.cmds = cmds
+        self.arguments = arguments
+        self.env_vars = env_vars
+        self.env_from = env_from
+        self.volumes = volumes
+        self.volume_mounts = volume_mounts
+        self.container_resources = container_resources
+        self.service_account_name = service_account_name
+        self.image_pull_policy = image_pull_policy
+        self.image_pull_secrets = image_pull_secrets
+        self.node_selector = node_selector
+        self.affinity = affinity
+        self.tolerations = tolerations
+        self.namespace = namespace
+        self.name = name
+        self.labels = labels
+        self.annotations = annotations
+        self.backoff_limit = backoff_limit
+        self.completions = completions
+        self.parallelism = parallelism
+        self.completion_mode = completion_mode
+        self.suspend = suspend
+        self.active_deadline_seconds = active_deadline_seconds
+        self.ttl_seconds_after_finished = ttl_seconds_after_finished
+        self.manifest = manifest
+        self.startup_timeout_seconds = startup_timeout_seconds
+        self.handover_timeout_seconds = handover_timeout_seconds
+        self.reattach = reattach
+        self.replace_lost = replace_lost
+        self.on_process_end = on_process_end
+        self.get_logs = get_logs
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.in_cluster = in_cluster
+        self.config_file = config_file
+        self.cluster_context = cluster_context
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the Job and return the summary of its outcome."""
+        from unique_k8s_job.native import core
+        from unique_k8s_job.request import as_json
+
+        self._killed = Event()
+        self._job_uid: str | None = None
+        cluster = self._hook().get_conn()
+        request = as_json(self._request(context))
+        self._remember_name(context, core().job_name(request))
+        run = self._run = core().Run(cluster, request)
+        try:
+            return self._finish(run, self._follow(run, context))
+        except BaseException as error:
+            self._end_early(run, context, error)
+        finally:
+            run.close()
+
+    def on_kill(self) -> None:
+        """Wake `execute`, which decides: the thread of a signal must neither wait nor ask Airflow anything."""
+        killed, run = getattr(self, "_killed", None), getattr(self, "_run", None)
+        if killed is not None:
+            killed.set()
+        if run is not None:
+            run.wake()
+
+    # --- the story of execute, step by step -------------------------------------------------------------------------
+
+    def _hook(self) -> UniqueK8sJobHook:
+        return UniqueK8sJobHook(
+            self.kubernetes_conn_id,
+            in_cluster=self.in_cluster,
+            config_file=self.config_file,
+            cluster_context=self.cluster_context,
+        )
+
+    def _request(self, context: Context) -> dict[str, Any]:
+        from unique_k8s_job import identity
+
+        deployment = identity.deployment()
+        attempt = identity.attempt(context, deployment.id, self.retries)
+        names = self._known_names(context) if attempt["try_number"] > 1 else []
+        if not deployment.known and not names and attempt["try_number"] > 1:
+            self.log.warning(
+                "This Airflow cannot be told from others (no fernet key, default URLs), so Jobs of earlier tries are not "
+                "looked for: set `[unique_k8s_job] deployment_id`"
+            )
+        return {
+            "attempt": attempt,
+            "slug": self.name or self.task_id,
+            "run_time": identity.run_time(context),
+            "namespace": self.namespace or None,
+            "manifest": self._manifest(context),
+            "arguments": given(self),
+            "ttl": ttl(self.ttl_seconds_after_finished),
+            "safe_ttl_seconds": int(configuration("unique_k8s_job", "safe_ttl", "604800")),
+            "patch_jobs": configuration("unique_k8s_job", "patch_jobs", "True").lower() in ("true", "t", "1"),
+            "policy": self.reattach,
+            "lookup": deployment.known,
+            "known_names": names,
+            "startup_timeout_seconds": self.startup_timeout_seconds,
+            "handover_timeout_seconds": self.handover_timeout_seconds,
+            "replace_lost": self.replace_lost,
+            "get_logs": self.get_logs,
+            "running_clear_is_visible": attempt["clear_number"] is not None,
+        }
+
+    def _manifest(self, context: Context) -> dict[str, Any] | None:
+        """The user's Job; a file is found beside the DAG and rendered, as Airflow does with templates."""
+        from unique_k8s_job.request import read_manifest
+
+        manifest = self.manifest
+        if manifest is None or not isinstance(manifest, str):
+            return None if manifest is None else dict(manifest)
+        if manifest.endswith(MANIFEST_FILES) and "\n" not in manifest:
+            text = self.get_template_env().get_template(manifest).render(context)
+            return text if isinstance(text, dict) else read_manifest(text, os.path.basename(manifest))
+        return read_manifest(manifest)
+
+    def _known_names(self, context: Context) -> list[str]:
+        store: Any = context.get("task_state_store")
+        names = None if store is None else store.get(NAMES)
+        return [str(name) for name in names or ()]
+
+    def _remember_name(self, context: Context, name: str) -> None:
+        """Write the name down before the Job exists, where Airflow keeps it over retries and clears (3.3)."""
+        store: Any = context.get("task_state_store")
+        if store is None:
+            return
+        try_number: int = context["ti"].try_number
+        names = self._known_names(context) if try_number > 1 else []
+        store.set(NAMES, [*(known for known in names if known != name), name][-NAMES_KEPT:])
+
+    def _follow(self, run: Run, context: Context) -> dict[str, Any]:
+        """Write down what happens until the outcome is there."""
+        while not self._killed.is_set():
+            for event in run.next(60.0):
+                kind = event["kind"]
+                if kind == "log":
+                    log_writer.write_lines(event)
+                elif kind == "message":
+                    log_writer.say(event)
+                elif kind == "submitted":
+                    self._submitted(event, context)
+                else:
+                    return event
+        raise StoppedError("The task was stopped")
+
+    def _submitted(self, event: dict[str, Any], context: Context) -> None:
+        self._job_uid = event["uid"]
+        ti: Any = context["ti"]
+        for key in ("uid", "name", "namespace"):
+            ti.xcom_push(key=f"job_{key}", value=event[key])
+        how = {
+            "created": "Created",
+            "adopted": "Found, made by this very try:",
+            "taken_over": f"Taken over from try {event['try_number']}, still at work:",
+            "outcome_used": f"Try {event['try_number']} left a finished one, its outcome is used:",
+        }[event["origin"]]
+        self.log.info(
+            "%s Job `%s/%s` (uid %s); to look at it: kubectl -n %s describe job %s",
+            how,
+            event["namespace"],
+            event["name"],
+            event["uid"],
+            event["namespace"],
+            event["name"],
+        )
+
+    def _finish(self, run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
+        """Acknowledge the outcome and report it."""
+        self.log.info("%s", outcome["timeline"])
+        warning = run.acknowledge()
+        if warning:
+            self.log.warning("%s", warning)
+        summary = {key: value for key, value in outcome.items() if key not in ("kind", "timeline")}
+        if outcome["state"] == "succeeded":
+            self.log.info("%s", outcome["summary"])
+            return summary
+        kind = JobFailedError if outcome["state"] == "failed" else JobVanishedError
+        raise kind(
+            outcome["summary"],
+            outcome=summary,
+            reason=outcome["reason"],
+            exit_code=outcome["exit_code"],
+            **outcome["job"],
+        )
+
+    def _end_early(self, run: Run, context: Context, error: BaseException) -> NoReturn:
+        """Decide what becomes of the Job, see to it, and raise."""
+        if isinstance(error, (JobFailedError, JobVanishedError)):
+            raise error
+        cause = _cause(error, killed=self._killed.is_set())
+        answer = stop.ask(context) if cause is stop.Cause.KILLED else None
+        decision = stop.fate(
+            cause,
+            answer=answer,
+            job_uid=self._job_uid,
+            another_try=stop.another_try(context),
+            on_process_end=self.on_process_end or configuration("unique_k8s_job", "on_process_end", "") or None,
+        )
+        self.log.info("Ending early (%s): the Job is %s", cause.value, decision.value)
+        if decision is stop.Fate.DELETE:
+            try:
+                confirm_for = CONFIRM_WHEN_KILLED if cause is stop.Cause.KILLED else CONFIRM_OTHERWISE
+                self.log.info("%s", run.delete(confirm_for))
+            except DeletionUnconfirmedError as unconfirmed:
+                self.log.warning("%s", unconfirmed)
+            except UniqueK8sJobError as failure:
+                self.log.error("The Job may still run: %s", failure)
+        raise error
+
+
+def _cause(error: BaseException, *, killed: bool) -> stop.Cause:
+    if isinstance(error, TakenOverError):
+        return stop.Cause.TAKEN_OVER
+    # AirflowTaskTerminated: what Airflow 2 raises for a signal. By name, since the classes moved between versions.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, (KeyboardInterrupt, JobStartupError)) or "AirflowTaskTimeout" in kinds:
+        return stop.Cause.TIMEOUT
+    if killed or "AirflowTaskTerminated" in kinds:
+        return stop.Cause.KILLED
+    return stop.Cause.ERROR

@@ -1,0 +1,58 @@
+"""What Airflow's provider list shows of this package. Imports nothing: it is loaded by every component of Airflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the metadata of the provider, in the form of Airflow's `provider_info.schema.json`."""
+    return {
+        "package-name": "unique-k8s-job",
+        "name": "Unique Kubernetes Jobs",
+        "description": "Runs Kubernetes Jobs that never get stuck: a unique name per try, exactly one Job, live logs.",
+        "integrations": [
+            {"integration-name": "Kubernetes", "external-doc-url": "https://kubernetes.io/", "tags": ["software"]}
+        ],
+        "operators": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.operator"]}],
+        "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hook"]}],
+        "config": {
+            "unique_k8s_job": {
+                "description": "Options of the provider unique-k8s-job.",
+                "options": {
+                    "deployment_id": {
+                        "description": "Tells this Airflow from others that use the same namespaces. Unset: a digest of "
+                        "the URLs of this Airflow, keyed by its first fernet key. All workers must agree.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "prod-eu",
+                        "default": "",
+                    },
+                    "safe_ttl": {
+                        "description": "Seconds for which a finished Job is kept at least while nobody has recorded its "
+                        "outcome.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "604800",
+                    },
+                    "patch_jobs": {
+                        "description": "Whether the clusters grant the verb `patch` on Jobs. Without it a retry cannot "
+                        "take over a running Job: it deletes it and starts anew.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    },
+                    "on_process_end": {
+                        "description": "What becomes of the Job when the worker process ends: `leave` it for the next "
+                        "try, or `delete` it. Unset: leave it if another try will come, else delete it.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "delete",
+                        "default": "",
+                    },
+                },
+            }
+        },
+    }

@@ -1,0 +1,127 @@
+"""What becomes of the Job when its task ends before the Job does. The decision is a pure table.
+
+A user's stop and a timeout delete the Job. A worker's own end leaves it for the next try, if there is one. Airflow's
+signal does not say which of the two it is, so the task's state is asked for: a task that still runs, with our Job in its
+XCom, belongs to a process that is ending.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import enum
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from unique_k8s_job._compat import Context
+
+#: Airflow 3 kills a task process 5 s after the signal: the answer has to leave room for the DELETE.
+ANSWER_WITHIN = 1.5
+_RUNNING = "running"
+
+
+class Cause(enum.Enum):
+    """Why execute() ends without an outcome."""
+
+    TIMEOUT = "a timeout, Ctrl-C, or a limit of ours"
+    KILLED = "on_kill: a user's stop or the end of the process"
+    TAKEN_OVER = "another try owns the Job"
+    ERROR = "an error of ours"
+
+
+class Fate(enum.Enum):
+    """What becomes of the Job."""
+
+    DELETE = "deleted"
+    LEAVE = "left for the next try"
+    UNTOUCHED = "not ours any more"
+
+
+class Answer(NamedTuple):
+    """What Airflow says of this task instance."""
+
+    state: str | None
+    #: XCom `job_uid` of the task instance.
+    job_uid: str | None
+
+
+def fate(
+    cause: Cause,
+    *,
+    answer: Answer | None,
+    job_uid: str | None,
+    another_try: bool,
+    on_process_end: str | None,
+) -> Fate:
+    """Decide what becomes of the Job.
+
+    :param answer: what Airflow says of the task, None if it did not answer in time
+    :param job_uid: the uid of our Job, None if none is known yet
+    :param another_try: whether Airflow will try again if this process ends now
+    :param on_process_end: `leave` or `delete` where the user chose, else None
+    """
+    if cause is Cause.TAKEN_OVER:
+        return Fate.UNTOUCHED
+    if cause is Cause.TIMEOUT:
+        return Fate.DELETE
+    if cause is Cause.KILLED and answer is not None:
+        ending = answer.state == _RUNNING and answer.job_uid == job_uid
+        if not ending:
+            return Fate.DELETE
+    if on_process_end is not None:
+        return Fate.DELETE if on_process_end == "delete" else Fate.LEAVE
+    return Fate.LEAVE if another_try else Fate.DELETE
+
+
+def another_try(context: Context) -> bool:
+    """Return whether Airflow will try again if this try fails now."""
+    ti: Any = context["ti"]
+    max_tries = getattr(ti, "max_tries", None)
+    return ti.try_number > 0 and max_tries is not None and ti.try_number <= max_tries
+
+
+def ask(context: Context) -> Answer | None:
+    """Ask Airflow for the task's state and Job; None if it does not answer within `ANSWER_WITHIN`.
+
+    On a thread of its own, because the answer can take half a minute while Airflow's API is away.
+    """
+    return _within(ANSWER_WITHIN, lambda: Answer(_state(context), _job_uid(context)))
+
+
+def _within(seconds: float, question: Callable[[], Answer]) -> Answer | None:
+    found: list[Answer] = []
+
+    def put() -> None:
+        try:
+            found.append(question())
+        except Exception:  # no answer is an answer here, whatever the reason
+            return
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(put,), daemon=True, name="ask-airflow")
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
+
+
+def _state(context: Context) -> str | None:
+    ti: Any = context["ti"]
+    if not hasattr(ti, "get_task_states"):  # Airflow 2
+        return _plain(ti.current_state())
+    states = ti.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index if ti.map_index >= 0 else None
+    )
+    of_run = states.get(ti.run_id, {})
+    key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+    return _plain(of_run.get(key, of_run.get(ti.task_id)))
+
+
+def _job_uid(context: Context) -> str | None:
+    ti: Any = context["ti"]
+    value = ti.xcom_pull(task_ids=ti.task_id, key="job_uid", map_indexes=ti.map_index if ti.map_index >= 0 else None)
+    if isinstance(value, (list, tuple)):
+        value = value[0] if value else None
+    return None if value is None else str(value)
+
+
+def _plain(state: Any) -> str | None:
+    return None if state is None else str(getattr(state, "value", state))
