@@ -66,7 +66,7 @@ class Display:
     def say(self, text: str, level: str = "info") -> None:
         """One sentence on stderr."""
         style = _STYLES[level]
-        self._errors.print(f"[{style}]{escape(visible(text) if '\x1b' in text else text)}[/{style}]")
+        self._errors.print(f"[{style}]{escape(visible(text))}[/{style}]")
 
     def _spin(self, text: str) -> None:
         if self._status:

@@ -14,7 +14,6 @@ use crate::error::{Error, Report, cause_chain};
 
 /// Which configuration to use; the JSON that Python hands over.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Configuration {
     /// The place of the configuration.
     #[serde(flatten)]
