@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,17 +23,19 @@ __all__ = ["BaseHook", "BaseOperator", "Context", "configuration", "mask_secret"
 
 def configuration(section: str, option: str, fallback: str) -> str:
     """Read an option of Airflow's configuration; an unset or empty one is the fallback."""
-    try:
-        from airflow.sdk import conf  # Airflow 3.2
-    except ImportError:
-        from airflow.configuration import conf
-    return str(conf.get(section, option, fallback=fallback) or fallback)
+    return str(
+        _moved("airflow.sdk", "airflow.configuration", "conf").get(section, option, fallback=fallback) or fallback
+    )
 
 
 def mask_secret(secret: str) -> None:
     """Hide a value in everything that Airflow logs from now on."""
+    _moved("airflow.sdk.log", "airflow.utils.log.secrets_masker", "mask_secret")(secret)
+
+
+def _moved(module: str, earlier: str, name: str) -> Any:
+    """Find a name in its module of Airflow 3.2 and later, else where it was before."""
     try:
-        from airflow.sdk.log import mask_secret as mask
-    except ImportError:  # Airflow 2
-        from airflow.utils.log.secrets_masker import mask_secret as mask
-    mask(secret)
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        return getattr(import_module(earlier), name)

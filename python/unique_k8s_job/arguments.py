@@ -78,7 +78,10 @@ def ttl(value: int | NotGiven | None) -> dict[str, Any]:
 def _list(name: str, value: Any) -> list[Any]:
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
         raise InvalidManifestError(
-            f"The argument `{name}` has to be a list", seen=[f"{type(value).__name__}"], hint=f"give `{name}=[...]`", path=name
+            f"The argument `{name}` has to be a list",
+            seen=[f"{type(value).__name__}"],
+            hint=f"give `{name}=[...]`",
+            path=name,
         )
     return list(value)
 

@@ -36,14 +36,18 @@ def main() -> None:
 
 @main.command()
 @click.option("--image", help="Image of the base container.")
-@click.option("--manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A whole Job, YAML or JSON.")
+@click.option(
+    "--manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A whole Job, YAML or JSON."
+)
 @click.option("-n", "--namespace", help="Default: the manifest's, else that of the context.")
 @click.option("--name", help="What the Job's name begins with. Default: the manifest's name, else `job`.")
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Can be given several times.")
 @click.option("--ttl", type=click.IntRange(min=0), help="Seconds for which the finished Job is kept. Default: a day.")
 @click.option("--backoff-limit", type=click.IntRange(min=0), help="Failed Pods that Kubernetes itself retries.")
 @click.option("--startup-timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all; then the Job is deleted.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all; then the Job is deleted."
+)
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
 @click.option("--context", "cluster_context", help="A context of the kubeconfig.")
 @click.option("--no-logs", is_flag=True, help="Do not read the log.")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Control characters by which a log could move the cursor, recolour or retitle a terminal. Tab and newline are not.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -31,7 +34,7 @@ class Display:
         self._escape = sys.stdout.isatty() and not raw
         self._status: Status | None = self._errors.status("submitting") if self._errors.is_terminal else None
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         if self._status:
             self._status.start()
         return self

@@ -55,7 +55,10 @@ class UniqueK8sJobHook(BaseHook):
         """
         return json.dumps(
             cluster_configuration(
-                self._extras(), in_cluster=self.in_cluster, config_file=self.config_file, cluster_context=self.cluster_context
+                self._extras(),
+                in_cluster=self.in_cluster,
+                config_file=self.config_file,
+                cluster_context=self.cluster_context,
             )
         )
 
@@ -69,7 +72,7 @@ class UniqueK8sJobHook(BaseHook):
         """Airflow's button: whether the configuration leads to a cluster."""
         try:
             return True, f"namespace `{self.get_conn().namespace()}`"
-        except Exception as error:  # the button shows whatever went wrong
+        except Exception as error:  # noqa: BLE001  # the button shows whatever went wrong
             return False, str(error)
 
     def _extras(self) -> Mapping[str, Any]:
@@ -106,10 +109,16 @@ def cluster_configuration(
         config_file, text = extra("kube_config_path"), extra("kube_config")
     else:
         text = None
-    named = [name for name, value in (("in_cluster", in_cluster), ("kube_config_path", config_file), ("kube_config", text)) if value]
+    named = [
+        name
+        for name, value in (("in_cluster", in_cluster), ("kube_config_path", config_file), ("kube_config", text))
+        if value
+    ]
     if len(named) > 1:
         raise ConfigurationError(
-            "The Kubernetes connection names more than one configuration", seen=[", ".join(named)], hint="keep one of them"
+            "The Kubernetes connection names more than one configuration",
+            seen=[", ".join(named)],
+            hint="keep one of them",
         )
     configuration: dict[str, Any] = {
         "context": cluster_context or extra("cluster_context"),

@@ -32,7 +32,9 @@ def deployment() -> Deployment:
     key = configuration("core", "fernet_key", "").split(",")[0].strip()
     base_url = configuration("api", "base_url", "") or configuration("webserver", "base_url", "")
     execution_url = configuration("core", "execution_api_server_url", "")
-    ordinary = all(not url or url.startswith(("http://localhost:", "http://localhost/")) for url in (base_url, execution_url))
+    ordinary = all(
+        not url or url.startswith(("http://localhost:", "http://localhost/")) for url in (base_url, execution_url)
+    )
     return Deployment(core().deployment_digest(key, base_url, execution_url), bool(key) or not ordinary)
 
 

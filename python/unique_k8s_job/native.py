@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import platform
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 from unique_k8s_job.exceptions import NativeModuleMissingError
 
-if TYPE_CHECKING:
-    from unique_k8s_job import _core
 
-
-def core() -> type[_core] | ModuleType:  # type: ignore[valid-type]
-    """Return `unique_k8s_job._core`.
+def core() -> Any:
+    """Return the module `unique_k8s_job._core`.
 
     :raises NativeModuleMissingError: if it cannot be loaded, naming the platform and the cause
     """

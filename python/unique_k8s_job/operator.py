@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from threading import Event
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from unique_k8s_job import log_writer, stop
 from unique_k8s_job._compat import BaseOperator, Context, configuration
@@ -113,7 +113,11 @@ class UniqueK8sJobOperator(BaseOperator):
         "config_file",
         "cluster_context",
     )
-    template_fields_renderers = {"manifest": "yaml", "env_vars": "json", "container_resources": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "manifest": "yaml",
+        "env_vars": "json",
+        "container_resources": "json",
+    }
     ui_color = "#dbe9ff"
 
     def __init__(
@@ -208,7 +212,7 @@ class UniqueK8sJobOperator(BaseOperator):
         run = self._run = core().Run(cluster, request)
         try:
             return self._finish(run, self._follow(run, context))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # whatever ends the task decides what becomes of its Job
             self._end_early(run, context, error)
         finally:
             run.close()

@@ -28,7 +28,9 @@ def read_manifest(text: str, name: str = "text") -> dict[str, Any]:
         raise InvalidManifestError(f"The manifest ({name}) is not YAML", seen=[str(error)]) from error
     if len(documents) != 1 or not isinstance(documents[0], dict):
         kinds = ", ".join(type(document).__name__ for document in documents) or "nothing"
-        raise InvalidManifestError(f"The manifest ({name}) has to be one Job", seen=[f"{len(documents)} documents: {kinds}"])
+        raise InvalidManifestError(
+            f"The manifest ({name}) has to be one Job", seen=[f"{len(documents)} documents: {kinds}"]
+        )
     return documents[0]
 
 

@@ -94,7 +94,7 @@ def _within(seconds: float, question: Callable[[], Answer]) -> Answer | None:
     def put() -> None:
         try:
             found.append(question())
-        except Exception:  # no answer is an answer here, whatever the reason
+        except Exception:  # noqa: BLE001  # no answer is an answer here, whatever the reason
             return
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(put,), daemon=True, name="ask-airflow")
@@ -108,7 +108,10 @@ def _state(context: Context) -> str | None:
     if not hasattr(ti, "get_task_states"):  # Airflow 2
         return _plain(ti.current_state())
     states = ti.get_task_states(
-        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index if ti.map_index >= 0 else None
+        dag_id=ti.dag_id,
+        task_ids=[ti.task_id],
+        run_ids=[ti.run_id],
+        map_index=ti.map_index if ti.map_index >= 0 else None,
     )
     of_run = states.get(ti.run_id, {})
     key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"

@@ -1,0 +1,163 @@
+"""Which arguments reach the core, and how."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from unique_k8s_job import UniqueK8sJobOperator, _core
+from unique_k8s_job.arguments import given, ttl
+from unique_k8s_job.exceptions import InvalidManifestError
+from unique_k8s_job.request import as_json, read_manifest
+
+
+def operator(**arguments: Any) -> UniqueK8sJobOperator:
+    return UniqueK8sJobOperator(task_id="work", **arguments)
+
+
+def request(manifest: dict[str, Any] | None = None, **arguments: Any) -> str:
+    attempt = {
+        "deployment": "d",
+        "dag_id": "etl",
+        "run_id": "r",
+        "task_id": "work",
+        "map_index": -1,
+        "try_number": 1,
+        "instance": "i",
+    }
+    task = operator(**arguments)
+    return as_json(
+        {
+            "attempt": attempt,
+            "slug": "work",
+            "run_time": "2026-01-01T06:00:00+00:00",
+            "manifest": manifest,
+            "arguments": given(task),
+            "ttl": ttl(task.ttl_seconds_after_finished),
+        }
+    )
+
+
+def assembled(manifest: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+    job: dict[str, Any] = json.loads(_core.assemble(request(manifest, **arguments)))
+    return job
+
+
+MANIFEST: dict[str, Any] = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "spec": {
+        "backoffLimit": 4,
+        "suspend": True,
+        "ttlSecondsAfterFinished": 60,
+        "template": {"spec": {"containers": [{"name": "main", "image": "a:1", "env": [{"name": "A", "value": "1"}]}]}},
+    },
+}
+
+
+def test_nothing_given_is_nothing_sent() -> None:
+    assert given(operator()) == {}
+
+
+def test_zero_false_and_empty_are_given() -> None:
+    arguments = given(operator(backoff_limit=0, suspend=False, env_vars={}, cmds=[], labels={}))
+    assert arguments == {"backoff_limit": 0, "suspend": False, "env_vars": [], "cmds": [], "labels": {}}
+
+
+def test_zero_and_false_win_over_the_manifest_and_what_is_not_given_leaves_it_alone() -> None:
+    spec = assembled(MANIFEST, backoff_limit=0, suspend=False)["spec"]
+    assert (spec["backoffLimit"], spec["suspend"]) == (0, False)
+    spec = assembled(MANIFEST)["spec"]
+    assert (spec["backoffLimit"], spec["suspend"]) == (4, True)
+    assert spec["template"]["spec"]["containers"] == MANIFEST["spec"]["template"]["spec"]["containers"]
+
+
+def test_env_vars_are_a_dict_or_a_list() -> None:
+    of_dict = given(operator(env_vars={"A": 1, "B": True, "C": None}))["env_vars"]
+    assert of_dict == [{"name": "A", "value": "1"}, {"name": "B", "value": "true"}, {"name": "C", "value": ""}]
+    reference = {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    assert given(operator(env_vars=[reference]))["env_vars"] == [reference]
+
+
+def test_text_where_a_list_belongs_is_refused_naming_the_argument() -> None:
+    with pytest.raises(InvalidManifestError, match="`cmds` has to be a list"):
+        given(operator(cmds="echo hello"))
+
+
+def test_ttl_none_means_never_and_not_given_means_the_default() -> None:
+    assert ttl(operator().ttl_seconds_after_finished) == {"kind": "unset"}
+    assert ttl(operator(ttl_seconds_after_finished=None).ttl_seconds_after_finished) == {"kind": "never"}
+    assert ttl(operator(ttl_seconds_after_finished=0).ttl_seconds_after_finished) == {"kind": "seconds", "seconds": 0}
+    assert "ttlSecondsAfterFinished" not in assembled(MANIFEST, ttl_seconds_after_finished=None)["spec"]
+
+
+def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core() -> None:
+    values: dict[str, Any] = {
+        "image": "b:1",
+        "cmds": ["c"],
+        "arguments": ["a"],
+        "env_vars": {"E": "1"},
+        "env_from": [{"configMapRef": {"name": "c"}}],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "volume_mounts": [{"name": "v", "mountPath": "/v"}],
+        "container_resources": {"limits": {"cpu": "1"}},
+        "service_account_name": "s",
+        "image_pull_policy": "Never",
+        "image_pull_secrets": [{"name": "p"}],
+        "node_selector": {"n": "1"},
+        "affinity": {"nodeAffinity": {}},
+        "tolerations": [{"operator": "Exists"}],
+        "labels": {"l": "1"},
+        "annotations": {"a": "1"},
+        "backoff_limit": 1,
+        "completions": 2,
+        "parallelism": 3,
+        "completion_mode": "Indexed",
+        "suspend": True,
+        "active_deadline_seconds": 5,
+    }
+    job = assembled(**values)
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    base = pod["containers"][0]
+    assert (base["image"], base["command"], base["args"], base["imagePullPolicy"]) == ("b:1", ["c"], ["a"], "Never")
+    assert base["env"] == [{"name": "E", "value": "1"}]
+    assert base["envFrom"] == values["env_from"] and base["volumeMounts"] == values["volume_mounts"]
+    assert base["resources"] == values["container_resources"]
+    assert pod["volumes"] == values["volumes"] and pod["imagePullSecrets"] == values["image_pull_secrets"]
+    assert (pod["serviceAccountName"], pod["nodeSelector"]) == ("s", {"n": "1"})
+    assert pod["affinity"] == values["affinity"] and pod["tolerations"] == values["tolerations"]
+    assert job["metadata"]["labels"]["l"] == "1" and job["metadata"]["annotations"]["a"] == "1"
+    assert (spec["backoffLimit"], spec["completions"], spec["parallelism"]) == (1, 2, 3)
+    assert (spec["completionMode"], spec["suspend"], spec["activeDeadlineSeconds"]) == ("Indexed", True, 5)
+
+
+def test_manifest_is_exactly_one_object() -> None:
+    assert read_manifest("kind: Job") == {"kind": "Job"}
+    for text in ("", "- a", "kind: Job\n---\nkind: Job", "a: [", "just text"):
+        with pytest.raises(InvalidManifestError):
+            read_manifest(text)
+
+
+def test_date_that_yaml_made_of_unquoted_text_becomes_text_again() -> None:
+    manifest = read_manifest("metadata: {annotations: {day: 2026-01-01}}")
+    assert json.loads(as_json(manifest))["metadata"]["annotations"]["day"] == "2026-01-01"
+
+
+def test_object_of_another_library_is_refused_by_type() -> None:
+    with pytest.raises(InvalidManifestError, match="object"):
+        as_json({"affinity": object()})
+
+
+def test_same_request_has_the_same_name_and_another_try_another() -> None:
+    same = request(image="a:1")
+    assert _core.job_name(same) == _core.job_name(same)
+    other = json.loads(same)
+    other["attempt"]["try_number"] = 2
+    assert _core.job_name(json.dumps(other)) != _core.job_name(same)
+
+
+def test_key_that_the_core_does_not_know_is_refused() -> None:
+    with pytest.raises(InvalidManifestError, match="cannot be read"):
+        _core.assemble(json.dumps({**json.loads(request(image="a:1")), "mispelled": 1}))

@@ -1,0 +1,139 @@
+"""What importing costs in kind (the numbers are the benchmark's), what is exported, what Airflow is told."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import unique_k8s_job
+from unique_k8s_job import _core, command_line, exceptions
+from unique_k8s_job.provider_info import get_provider_info
+
+
+def in_a_new_process(script: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_dag_file_with_a_hundred_operators_loads_no_native_module_and_makes_no_thread_and_no_socket() -> None:
+    in_a_new_process(
+        """
+        import os, sys
+        from airflow.sdk import DAG
+        before = set(sys.modules)
+        threads = len(os.listdir("/proc/self/task"))
+        sockets = sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket") for fd in os.listdir("/proc/self/fd")[:-1])
+        from unique_k8s_job import UniqueK8sJobOperator
+        with DAG("many", schedule=None):
+            for number in range(100):
+                UniqueK8sJobOperator(task_id=f"job_{number}", image="busybox")
+        new = set(sys.modules) - before
+        assert "unique_k8s_job._core" not in new, "the native module"
+        assert not {name.partition(".")[0] for name in new} & {"kubernetes", "yaml", "click", "rich"}, new
+        assert len(os.listdir("/proc/self/task")) == threads
+        after = sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket") for fd in os.listdir("/proc/self/fd")[:-1])
+        assert after == sockets
+        """
+    )
+
+
+def test_without_the_native_module_dag_files_import_and_only_execution_fails_naming_the_cause() -> None:
+    printed = in_a_new_process(
+        """
+        import sys
+        sys.modules["unique_k8s_job._core"] = None
+        from unique_k8s_job import UniqueK8sJobOperator
+        from unique_k8s_job.exceptions import NativeModuleMissingError
+        operator = UniqueK8sJobOperator(task_id="job", image="busybox")
+        try:
+            operator.execute({})
+        except NativeModuleMissingError as error:
+            print(error)
+        """
+    )
+    assert "cannot be loaded" in printed and "hint: install a wheel" in printed
+
+
+def test_loading_the_native_module_makes_no_thread() -> None:
+    printed = in_a_new_process(
+        """
+        import os
+        from unique_k8s_job import _core
+        _core.Cluster('{"source": "default"}')
+        print(len(os.listdir("/proc/self/task")))
+        """
+    )
+    assert printed.strip() == "1"
+
+
+def test_versions_of_package_and_native_module_agree() -> None:
+    assert unique_k8s_job.__version__ == _core.__version__
+
+
+def test_every_exported_name_exists_and_every_exception_is_exported() -> None:
+    for name in unique_k8s_job.__all__:
+        assert getattr(unique_k8s_job, name)
+    classes = {
+        name for name, value in vars(exceptions).items() if inspect.isclass(value) and issubclass(value, Exception)
+    }
+    assert classes == set(exceptions.__all__)
+    with pytest.raises(AttributeError):
+        _ = unique_k8s_job.no_such_name
+
+
+def test_exception_renders_its_parts_and_survives_pickling() -> None:
+    error = exceptions.JobFailedError("Job `a/b` failed", seen=["exit code 3"], hint="look", exit_code=3)
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "Job `a/b` failed\n  seen: exit code 3\n  hint: look"
+    assert type(again) is exceptions.JobFailedError
+    assert (again.exit_code, again.no_such_fact) == (3, None)
+
+
+def test_error_of_the_core_arrives_as_its_class_with_its_facts() -> None:
+    request = '{"attempt": {"deployment": "d", "dag_id": "e", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1, '
+    request += '"instance": "i"}, "slug": "s", "run_time": "2026-01-01T00:00:00Z", "manifest": {"kind": "Pod"}}'
+    with pytest.raises(exceptions.InvalidManifestError) as caught:
+        _core.assemble(request)
+    assert caught.value.path == "kind"
+    assert caught.value.seen and caught.value.hint
+
+
+def test_airflow_accepts_the_provider_info() -> None:
+    from importlib.metadata import entry_points
+
+    (entry,) = (
+        point
+        for point in entry_points(group="apache_airflow_provider")
+        if point.dist and point.dist.name == "unique-k8s-job"
+    )
+    info = entry.load()()
+    assert info == get_provider_info()
+    assert {"name", "description", "package-name", "config"} <= set(info)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        ({"state": "succeeded", "exit_code": 0}, 0),
+        ({"state": "failed", "exit_code": 3}, 3),
+        ({"state": "failed", "exit_code": 137}, 137),
+        ({"state": "failed", "exit_code": None}, 1),
+        ({"state": "vanished", "exit_code": None}, 1),
+    ],
+)
+def test_exit_code_of_the_command_is_this_table(outcome: dict[str, object], code: int) -> None:
+    assert command_line.exit_code(outcome) == code
+
+
+def test_control_characters_are_shown_not_obeyed() -> None:
+    from unique_k8s_job.console import visible
+
+    assert visible("a\x1b[2Jb\tc\x07\x9b") == "a\\x1b[2Jb\tc\\x07\\x9b"
