@@ -10,7 +10,7 @@ mod pure;
 mod run;
 mod runtime;
 
-use pyo3::prelude::*;
+use pyo3::pymodule;
 
 #[pymodule]
 mod _core {
@@ -20,7 +20,7 @@ mod _core {
     use super::pure::{assemble, deployment_digest, job_name};
     #[pymodule_export]
     use super::run::Run;
-    use super::*;
+    use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -30,7 +30,7 @@ const EVENTS_A_CALL: usize = 64;
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
 pub(super) struct Run {
-    run: Arc<run::Run>,
+    attempt: Arc<run::Run>,
     woken: Arc<Notify>,
     /// An error that came behind events already handed over.
     held: Arc<OnceLock<Error>>,
@@ -48,13 +48,13 @@ impl Run {
             Ok(run::Run::start(cluster, order))
         };
         let run = start().map_err(|error| raised(py, &error))?;
-        Ok(Self { run: Arc::new(run), woken: Arc::default(), held: Arc::default(), pid: std::process::id() })
+        Ok(Self { attempt: Arc::new(run), woken: Arc::default(), held: Arc::default(), pid: std::process::id() })
     }
 
     fn next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
         self.same_process(py)?;
         let list = PyList::empty(py);
-        let (run, woken, held) = (Arc::clone(&self.run), Arc::clone(&self.woken), Arc::clone(&self.held));
+        let (run, woken, held) = (Arc::clone(&self.attempt), Arc::clone(&self.woken), Arc::clone(&self.held));
         let timeout = Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX);
         // The timeout is inside, so that an event is never taken by a wait that has given up.
         let taking = async move {
@@ -97,21 +97,21 @@ impl Run {
 
     fn acknowledge(&self, py: Python<'_>) -> PyResult<Option<String>> {
         self.same_process(py)?;
-        let run = Arc::clone(&self.run);
+        let run = Arc::clone(&self.attempt);
         runtime::wait(py, async move { run.acknowledge().await })
     }
 
     #[pyo3(signature = (confirm_for=30.0))]
     fn delete(&self, py: Python<'_>, confirm_for: f64) -> PyResult<String> {
         self.same_process(py)?;
-        let run = Arc::clone(&self.run);
+        let run = Arc::clone(&self.attempt);
         let within = Duration::try_from_secs_f64(confirm_for.max(0.0)).unwrap_or(Duration::MAX);
         runtime::wait(py, async move { run.delete(within).await })
     }
 
     fn close(&self) {
         if self.pid == std::process::id() {
-            self.run.close();
+            self.attempt.close();
         }
     }
 }

@@ -168,9 +168,9 @@ impl Cluster {
         name: &str,
         patch: &Value,
     ) -> Result<Answer, Failure> {
-        let path = format!("{}/{name}", resource.path(namespace));
+        let place = format!("{}/{name}", resource.path(namespace));
         let body = patch.to_string().into_bytes();
-        self.repeated(Verb::Patch, || self.once(Method::PATCH, &path, JSON_PATCH, body.clone())).await
+        self.repeated(Verb::Patch, || self.once(Method::PATCH, &place, JSON_PATCH, body.clone())).await
     }
 
     /// Sends a DELETE with these `DeleteOptions`, which must carry the uid.
@@ -189,13 +189,13 @@ impl Cluster {
     /// Opens a body that is read as it comes: a watch or a log. Not repeated.
     pub async fn open(&self, path_and_query: &str) -> Result<Response<Body>, Failure> {
         let build = || request::build(Method::GET, path_and_query, JSON, Vec::new());
-        self.authenticated(build, async |client, request| request::open(&client, request).await).await
+        Box::pin(self.authenticated(build, async |client, request| request::open(&client, request).await)).await
     }
 
     async fn once(&self, method: Method, path: &str, content: &'static str, body: Vec<u8>) -> Result<Answer, Failure> {
         let limit = self.0.timing.one_request;
         let build = || request::build(method.clone(), path, content, body.clone());
-        let whole = self.authenticated(build, async |client, request| request::send(&client, request).await);
+        let whole = Box::pin(self.authenticated(build, async |client, request| request::send(&client, request).await));
         match tokio::time::timeout(limit, whole).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::transport(format!("no whole answer within {} s", limit.as_secs()))),
@@ -209,7 +209,7 @@ impl Cluster {
         once.retry(Policy { seed: self.next_seed(), within: self.0.timing.retry_for })
             .sleep(tokio::time::sleep)
             .when(|failure| retry::may_repeat(verb, failure))
-            .adjust(|failure, pause| retry::pause(failure, pause))
+            .adjust(retry::pause)
             .await
     }
 

@@ -25,15 +25,13 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn may_repeat(verb: Verb, failure: &Failure) -> bool {
     match (verb, failure) {
-        (_, Failure::Unusable(_)) => false,
         (Verb::Create, Failure::Status { status, .. }) => status.code == 429,
-        (Verb::Create, Failure::Transport { .. }) => false,
         (Verb::Get | Verb::List | Verb::Patch | Verb::Delete, Failure::Status { status, .. }) => {
             TRANSIENT.contains(&status.code)
         }
         (Verb::Get | Verb::List | Verb::Patch | Verb::Delete, Failure::Transport { .. }) => true,
         // Streams are resumed by whoever reads them, because only they know where.
-        (Verb::Watch | Verb::Log, _) => false,
+        (Verb::Watch | Verb::Log, _) | (Verb::Create, Failure::Transport { .. }) | (_, Failure::Unusable(_)) => false,
     }
 }
 

@@ -217,11 +217,14 @@ mod tests {
 
     use super::*;
 
-    fn job(conditions: Value) -> Job {
+    fn job(conditions: &Value) -> Job {
         serde_json::from_value(json!({"metadata": {}, "status": {"conditions": conditions}})).unwrap()
     }
 
-    fn pods(phases: &[(&str, Option<&str>)]) -> Vec<Pod> {
+    /// Phase and completion index of each Pod.
+    type Phases = &'static [(&'static str, Option<&'static str>)];
+
+    fn pods(phases: Phases) -> Vec<Pod> {
         let pod = |(phase, index): &(&str, Option<&str>)| {
             let labels = index.map(|index| json!({INDEX: index}));
             serde_json::from_value(json!({"metadata": {"labels": labels}, "status": {"phase": phase}})).unwrap()
@@ -229,7 +232,7 @@ mod tests {
         phases.iter().map(pod).collect()
     }
 
-    fn spec(spec: Value) -> JobSpec {
+    fn spec(spec: &Value) -> JobSpec {
         let mut whole = json!({"template": {}});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         serde_json::from_value(whole).unwrap()
@@ -237,9 +240,9 @@ mod tests {
 
     #[test]
     fn only_a_true_condition_counts() {
-        assert_eq!(finished(&job(json!([{"type": "Failed", "status": "False"}]))), None);
-        assert_eq!(finished(&job(json!([{"type": "Complete", "status": "Unknown"}]))), None);
-        assert_eq!(finished(&job(json!([{"type": "Complete", "status": "True"}]))), Some(End::Succeeded));
+        assert_eq!(finished(&job(&json!([{"type": "Failed", "status": "False"}]))), None);
+        assert_eq!(finished(&job(&json!([{"type": "Complete", "status": "Unknown"}]))), None);
+        assert_eq!(finished(&job(&json!([{"type": "Complete", "status": "True"}]))), Some(End::Succeeded));
     }
 
     #[test]
@@ -250,24 +253,24 @@ mod tests {
             {"type": "Failed", "status": "True", "reason": "NewReasonOfTomorrow", "message": "m"}
         ]);
         let end = End::Failed { reason: "NewReasonOfTomorrow".into(), message: "m".into() };
-        assert_eq!(finished(&job(conditions)), Some(end));
+        assert_eq!(finished(&job(&conditions)), Some(end));
     }
 
     #[test]
     fn failure_target_decides_but_does_not_end() {
-        let job = job(json!([{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}]));
+        let job = job(&json!([{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}]));
         assert_eq!(finished(&job), None);
         assert!(matches!(decided(&job), Some(End::Failed { reason, .. }) if reason == "DeadlineExceeded"));
     }
 
     #[test]
     fn failed_without_a_reason_is_still_failed() {
-        assert!(matches!(finished(&job(json!([{"type": "Failed", "status": "True"}]))), Some(End::Failed { .. })));
+        assert!(matches!(finished(&job(&json!([{"type": "Failed", "status": "True"}]))), Some(End::Failed { .. })));
     }
 
     #[test]
     fn pods_prove_success_only_when_every_completion_is_there() {
-        let cases: [(&str, Value, &[(&str, Option<&str>)], bool); 8] = [
+        let cases: [(&str, Value, Phases, bool); 8] = [
             ("single", json!({"completions": 1, "parallelism": 1}), &[("Succeeded", None)], true),
             ("single, still running", json!({"completions": 1}), &[("Running", None)], false),
             ("no Pod left", json!({"completions": 1}), &[], false),
@@ -293,7 +296,7 @@ mod tests {
             ),
         ];
         for (name, wanted, phases, proven) in cases {
-            assert_eq!(proven_by_pods(&spec(wanted), pods(phases).iter()), proven, "{name}");
+            assert_eq!(proven_by_pods(&spec(&wanted), pods(phases).iter()), proven, "{name}");
         }
     }
 

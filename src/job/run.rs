@@ -246,13 +246,13 @@ impl Drop for Run {
 }
 
 async fn attempt(shared: Arc<Shared>, sink: logs::Sink) {
-    let end = match submit::submit(&shared.cluster, &shared.order, &*shared).await {
+    let end = match Box::pin(submit::submit(&shared.cluster, &shared.order, &*shared)).await {
         Err(error) => Err(error),
         Ok(submitted) => {
             let Submitted { job, origin, made_by_try } = submitted;
             shared.known().job = Some(job.reference.clone());
             shared.tell(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
-            follow::follow(&shared, job, sink).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+            Box::pin(follow::follow(&shared, job, sink)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
         }
     };
     shared.tell(end);

@@ -70,7 +70,7 @@ pub async fn submit(cluster: &Cluster, order: &Order, tell: &dyn Tell) -> Result
     // What is wrong with the manifest is said before anything is asked or deleted.
     order.draft(0, &namespace, order.ttl_plan().at_creation)?;
     if order.attempt.try_number > 1 && order.policy != Policy::Ignore {
-        let inherited = Inheritance { cluster, order, namespace: &namespace, tell }.settle().await?;
+        let inherited = Box::pin(Inheritance { cluster, order, namespace: &namespace, tell }.settle()).await?;
         if let Some(submitted) = inherited {
             return Ok(submitted);
         }
@@ -99,13 +99,11 @@ fn reply(failure: &Failure, startup_timeout: Duration) -> Reply {
     let message = failure.message();
     match failure.code() {
         None if matches!(failure, Failure::Unusable(_)) => Reply::Refused,
-        None => Reply::Doubt(SUBMIT_FOR),
         Some(403 | 422) if message.contains("ttlSecondsAfterFinished") => Reply::TtlRefused,
         // The quota is checked before the name: our own stored Job may be what exceeds it.
         Some(403) if message.contains("exceeded quota") => Reply::Doubt(startup_timeout),
-        Some(409) => Reply::Doubt(SUBMIT_FOR),
-        Some(code) if retry::TRANSIENT.contains(&code) => Reply::Doubt(SUBMIT_FOR),
-        Some(_) => Reply::Refused,
+        Some(code) if code != 409 && !retry::TRANSIENT.contains(&code) => Reply::Refused,
+        Some(_) | None => Reply::Doubt(SUBMIT_FOR),
     }
 }
 
@@ -122,7 +120,7 @@ impl Creation<'_> {
             loop {
                 self.tell.trying(self.namespace, draft.name.as_str());
                 let failure = match self.cluster.create(Resource::Jobs, self.namespace, &draft.body).await {
-                    Ok(object) => return self.submitted(SeenJob::read(&object)?, Origin::Created),
+                    Ok(object) => return Ok(self.submitted(SeenJob::read(&object)?, Origin::Created)),
                     Err(failure) => failure,
                 };
                 let limit = match reply(&failure, self.order.startup_timeout()) {
@@ -142,7 +140,7 @@ impl Creation<'_> {
                 };
                 match self.look(&draft).await? {
                     Some(seen) => match self.settle(&seen).await? {
-                        Settled::Ours => return self.submitted(seen, Origin::Adopted),
+                        Settled::Ours => return Ok(self.submitted(seen, Origin::Adopted)),
                         Settled::NextName => {
                             generation += 1;
                             continue 'names;
@@ -203,8 +201,8 @@ impl Creation<'_> {
         }
     }
 
-    fn submitted(&self, job: SeenJob, origin: Origin) -> Result<Submitted, Error> {
-        Ok(Submitted { job, origin, made_by_try: self.order.attempt.try_number })
+    fn submitted(&self, job: SeenJob, origin: Origin) -> Submitted {
+        Submitted { job, origin, made_by_try: self.order.attempt.try_number }
     }
 
     fn refused(&self, draft: &Draft, failure: Failure, limit: Option<Duration>) -> Error {
@@ -351,13 +349,15 @@ impl Inheritance<'_> {
                 }
             }
             Earlier::Discard => {
-                let owner = match self.order.patch_jobs {
-                    true => match self.become_owner(&job.reference, marks).await? {
-                        Owned::Yes(_) => self.order.attempt.owner(),
-                        Owned::Gone => return Ok(inherited),
-                        Owned::NotAllowed => marks.owner.clone(),
-                    },
-                    false => marks.owner.clone(),
+                let tried = if self.order.patch_jobs {
+                    self.become_owner(&job.reference, marks).await?
+                } else {
+                    Owned::NotAllowed
+                };
+                let owner = match tried {
+                    Owned::Yes(_) => self.order.attempt.owner(),
+                    Owned::Gone => return Ok(inherited),
+                    Owned::NotAllowed => marks.owner.clone(),
                 };
                 self.discard(&job.reference, marks, &owner, same_manifest).await?;
                 Ok(inherited)

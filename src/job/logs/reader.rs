@@ -79,12 +79,6 @@ impl Reader {
         }
     }
 
-    /// How far was delivered.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.tracker.position()
-    }
-
     /// Begins a pass; returns the `sinceTime` to ask for, and a mark to put before what it brings.
     pub fn begin(&mut self) -> (Option<String>, Option<Output>) {
         let mark = self.correction.take().and_then(|correction| match correction {
@@ -315,7 +309,7 @@ mod tests {
         let file = numbered(50, |n| n * 300);
         let (mut reader, mut delivered) = (Reader::new(None), Vec::new());
         pass(&mut reader, &File(file.0[..30].to_vec()), usize::MAX, &mut delivered);
-        let stored = serde_json::to_string(&reader.position()).unwrap();
+        let stored = serde_json::to_string(&reader.tracker.position()).unwrap();
         assert!(stored.len() <= 120, "{stored}");
         let mut reader = Reader::new(Some(serde_json::from_str(&stored).unwrap()));
         pass(&mut reader, &file, usize::MAX, &mut delivered);
