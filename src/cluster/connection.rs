@@ -63,6 +63,8 @@ enum Origin {
 #[derive(Clone, Default)]
 struct Connected {
     client: Option<Client>,
+    /// Its address, for error texts.
+    server: String,
     /// Grows with each rebuild, so that of many requests that saw 401 only the first rebuilds.
     generation: u64,
 }
@@ -89,7 +91,7 @@ impl Cluster {
     /// A handle over a client that stands on any tower service.
     #[must_use]
     pub fn from_client(client: Client, timing: Timing, seed: u64) -> Self {
-        Self::with(Origin::Given, Connected { client: Some(client), generation: 0 }, timing, seed)
+        Self::with(Origin::Given, Connected { client: Some(client), ..Connected::default() }, timing, seed)
     }
 
     fn with(origin: Origin, connected: Connected, timing: Timing, seed: u64) -> Self {
@@ -220,19 +222,26 @@ impl Cluster {
         send: impl AsyncFn(Client, Request<Body>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let connected = self.connected().await?;
-        match send(client_of(&connected), build()?).await {
+        let answer = match send(client_of(&connected), build()?).await {
             Err(failure) if failure.code() == Some(401) => {
                 let Some(renewed) = self.renewed(connected.generation).await? else { return Err(failure) };
                 send(client_of(&renewed), build()?).await
             }
             answer => answer,
-        }
+        };
+        answer.map_err(|failure| match failure {
+            Failure::Transport { cause } if !connected.server.is_empty() => {
+                Failure::transport(format!("{}: {cause}", connected.server))
+            }
+            other => other,
+        })
     }
 
     async fn connected(&self) -> Result<Connected, Failure> {
         let mut slot = self.0.connected.lock().await;
         if slot.client.is_none() {
-            slot.client = Some(self.0.origin.connect().await.map_err(Failure::Unusable)?);
+            let (client, server) = self.0.origin.connect().await.map_err(Failure::Unusable)?;
+            (slot.client, slot.server) = (Some(client), server);
         }
         Ok(slot.clone())
     }
@@ -241,8 +250,8 @@ impl Cluster {
         let Origin::Configured(_) = self.0.origin else { return Ok(None) };
         let mut slot = self.0.connected.lock().await;
         if slot.generation == seen {
-            slot.client = Some(self.0.origin.connect().await.map_err(Failure::Unusable)?);
-            slot.generation += 1;
+            let (client, server) = self.0.origin.connect().await.map_err(Failure::Unusable)?;
+            *slot = Connected { client: Some(client), server, generation: seen + 1 };
         }
         Ok(Some(slot.clone()))
     }
@@ -250,7 +259,7 @@ impl Cluster {
 
 impl Origin {
     /// Reads files and may run an exec plugin, so it does so off the threads that serve everybody.
-    async fn connect(&self) -> Result<Client, Error> {
+    async fn connect(&self) -> Result<(Client, String), Error> {
         let Self::Configured(configuration) = self else {
             return Err(Error::internal("a given client is never rebuilt"));
         };
@@ -259,7 +268,7 @@ impl Origin {
         let built = tokio::task::spawn_blocking(move || {
             let loaded = runtime.block_on(configuration.load())?;
             let _context = runtime.enter();
-            transport::build(&loaded)
+            Ok((transport::build(&loaded)?, loaded.config.cluster_url.to_string()))
         });
         built.await.map_err(|error| Error::internal(format!("while connecting: {error}")))?
     }

@@ -208,7 +208,8 @@ fn refused(status: &Status, what: &str, verb: Verb, resource: Resource, limit: O
         .seen(seen)
         .fact("status", status.code)
         .fact("reason", status.reason.clone());
-    let report = match (limit, super::retry::TRANSIENT.contains(&status.code)) {
+    let may_pass = super::retry::TRANSIENT.contains(&status.code) || message.contains("exceeded quota");
+    let report = match (limit, may_pass) {
         (Some(limit), true) => report.seen(format!("tried again for {} s", limit.as_secs())),
         _ => report,
     };

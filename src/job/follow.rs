@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Event as KubernetesEvent;
 use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
@@ -25,7 +25,7 @@ use super::{
     ownership::{self, Written, look},
     progress::Progress,
     run::Shared,
-    seen::SeenJob,
+    seen::{JobReference, SeenJob},
     startup::Startup,
     submit::Tell,
     verdict::Outcome,
@@ -47,6 +47,8 @@ const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
 const EVENTS_AFTER: [u64; 5] = [1, 2, 4, 8, 15];
 /// So many refusals in a row end a watch: a right that is missing does not come by asking.
 const REFUSALS: u32 = 3;
+/// How often a Job is asked for where it cannot be watched.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// Events are asked for at most this many Pods at a time.
 const PODS_ASKED: usize = 3;
 
@@ -69,6 +71,8 @@ struct Follower<'a> {
     decided: Option<Instant>,
     refusals: HashMap<Resource, u32>,
     troubled: HashSet<Resource>,
+    /// Whether the Job is watched rather than asked for.
+    watched: bool,
     gone: bool,
 }
 
@@ -87,6 +91,7 @@ impl<'a> Follower<'a> {
             decided: None,
             refusals: HashMap::new(),
             troubled: HashSet::new(),
+            watched: true,
             gone: false,
         }
     }
@@ -115,11 +120,13 @@ impl<'a> Follower<'a> {
             let timer = [next_look, self.events.due, self.decided.map(|at| at + END_AFTER_DECISION)];
             let timer = timer.into_iter().flatten().min();
             tokio::select! {
-                Some(event) = jobs.next() => {
-                    if self.job_event(event).await? == Seen::OutOfSelector {
+                Some(event) = jobs.next() => match self.job_event(event).await? {
+                    Seen::InSelector => {}
+                    Seen::OutOfSelector => {
                         jobs = watch(self.cluster.clone(), Resource::Jobs, namespace(), by_name.clone(), Start::List).boxed();
                     }
-                }
+                    Seen::Unwatchable => jobs = asked_for(self.cluster.clone(), job.clone()).boxed(),
+                },
                 Some(event) = pods.next(), if watch_pods => watch_pods = self.pod_event(event),
                 Some(events) = self.events.inbox.recv() => self.view.events = events,
                 () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => self.on_time(),
@@ -196,7 +203,15 @@ impl<'a> Follower<'a> {
             WatchEvent::Interrupted(failure) => {
                 if self.refused(Resource::Jobs, &failure) {
                     let what = format!("watch {}", self.view.job.reference);
-                    return Err(failure.into_error(&what, Verb::Watch, Resource::Jobs, None));
+                    let forbidden = failure.code() == Some(403) && self.watched;
+                    let error = failure.into_error(&what, Verb::Watch, Resource::Jobs, None);
+                    if !forbidden {
+                        return Err(error);
+                    }
+                    self.watched = false;
+                    let text = format!("{error}\nUntil then it is asked for every {} s", ASK_EVERY.as_secs());
+                    self.shared.say(Message::warning("jobs-not-watchable", text));
+                    return Ok(Seen::Unwatchable);
                 }
             }
         }
@@ -417,6 +432,23 @@ enum Seen {
     InSelector,
     /// It exists, but its labels were changed: watch it by name from now on.
     OutOfSelector,
+    /// There is no right to watch Jobs: ask for it from time to time.
+    Unwatchable,
+}
+
+/// Where watching is forbidden: the Job, asked for again and again, as a watch would tell it.
+fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEvent> + Send {
+    futures::stream::unfold((), move |()| {
+        let (cluster, job) = (cluster.clone(), job.clone());
+        async move {
+            tokio::time::sleep(ASK_EVERY).await;
+            let event = match cluster.get(Resource::Jobs, &job.namespace, &job.name).await {
+                Ok(found) => WatchEvent::Relisted(found.into_iter().collect()),
+                Err(failure) => WatchEvent::Interrupted(failure),
+            };
+            Some((event, ()))
+        }
+    })
 }
 
 /// Lists Events beside everything else, seldom and only while they can explain something.

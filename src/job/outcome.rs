@@ -155,12 +155,16 @@ pub fn container_ends<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<ContainerE
 
 fn container_end(pod: &str, container: &ContainerStatus) -> Option<ContainerEnd> {
     let ended = |state: &Option<ContainerState>| state.as_ref().and_then(|state| state.terminated.clone());
-    let end = ended(&container.state).or_else(|| ended(&container.last_state))?;
+    let (end, restart_count) = match ended(&container.state) {
+        Some(end) => (end, container.restart_count),
+        // It was started again since.
+        None => (ended(&container.last_state)?, container.restart_count - 1),
+    };
     let signal = end.signal.filter(|signal| *signal > 0).or_else(|| implied_signal(end.exit_code));
     Some(ContainerEnd {
         pod: pod.to_owned(),
         container: container.name.clone(),
-        restart_count: container.restart_count,
+        restart_count,
         exit_code: end.exit_code,
         signal,
         words: words(end.exit_code, signal, end.reason.as_deref()),
@@ -335,6 +339,6 @@ mod tests {
         .unwrap();
         let ends = container_ends(std::iter::once(&pod));
         assert_eq!(ends.iter().map(|end| end.container.as_str()).collect::<Vec<_>>(), ["init", "base"]);
-        assert_eq!((ends[1].exit_code, ends[1].signal, ends[1].restart_count), (137, Some(9), 2));
+        assert_eq!((ends[1].exit_code, ends[1].signal, ends[1].restart_count), (137, Some(9), 1));
     }
 }

@@ -8,7 +8,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::client::Body;
 
 use super::{
@@ -136,17 +136,14 @@ impl Follower {
             }
             match self.look(run).await {
                 Now::Restarted(count) => {
-                    // The kubelet keeps the log of one ended run.
-                    if count == run + 1 {
-                        self.pass(&mut reader, true).await;
-                    } else {
-                        self.mark(&format!(
-                            "restarted {} times while its log was not readable: those logs are gone",
-                            count - run
-                        ))
-                        .await;
-                    }
+                    // The kubelet keeps the log of one ended run, and sometimes not even that.
+                    let complete = count == run + 1 && matches!(self.pass(&mut reader, true).await, PassEnd::Clean);
                     self.over(&mut reader).await;
+                    if count > run + 1 {
+                        self.mark(&format!("restarted {} times unseen: those logs are gone", count - run)).await;
+                    } else if !complete && !clean {
+                        self.mark("restarted: the end of the log before may be missing").await;
+                    }
                     return Next::Run(count);
                 }
                 Now::PodGone => {
@@ -194,7 +191,7 @@ impl Follower {
         loop {
             let chunk = match tokio::time::timeout(self.timing.silence, chunks.next()).await {
                 Err(_) => return PassEnd::Silent,
-                Ok(None) => return PassEnd::Clean,
+                Ok(None) => return reader.words_at_the_end().map_or(PassEnd::Clean, PassEnd::NotLog),
                 Ok(Some(Err(_))) => return PassEnd::Broken,
                 Ok(Some(Ok(chunk))) => chunk,
             };
@@ -228,10 +225,9 @@ impl Follower {
         let Some(container) = all_containers(&pod).find(|container| container.name == self.source.container) else {
             return Now::Unknown;
         };
-        let ended = container.state.as_ref().is_some_and(|state| state.terminated.is_some());
         match container.restart_count {
             count if count > run => Now::Restarted(count),
-            _ if ended => Now::Ended,
+            _ if ended_for_good(&pod, container) => Now::Ended,
             _ => Now::Open,
         }
     }
@@ -259,6 +255,14 @@ impl Follower {
             .put(&self.source, Line::Mark(format!("--- container `{container}` of Pod `{pod}`: {text} ---")))
             .await;
     }
+}
+
+/// Whether a container has ended and the kubelet will not start it again.
+fn ended_for_good(pod: &Pod, container: &ContainerStatus) -> bool {
+    let Some(end) = container.state.as_ref().and_then(|state| state.terminated.as_ref()) else { return false };
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed")) || policy == Some("Never") || end.exit_code == 0
 }
 
 fn chunks(body: Body) -> impl futures::Stream<Item = io::Result<bytes::Bytes>> + Send {

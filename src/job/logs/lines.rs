@@ -59,6 +59,12 @@ impl Splitter {
         }
     }
 
+    /// What there is of a line that does not begin with a timestamp.
+    pub fn words(&self) -> Option<String> {
+        let words = self.stamp.is_none() && self.offset == 0 && !self.text.is_empty() && !is_stamp(&self.text);
+        words.then(|| String::from_utf8_lossy(&self.text).into_owned())
+    }
+
     fn take(&mut self, mut bytes: &[u8], tokens: &mut Vec<Token>) {
         while !bytes.is_empty() {
             let room = (PIECE + LONGEST_STAMP).saturating_sub(self.text.len()).max(1);

@@ -120,6 +120,12 @@ impl Reader {
         self.take(tokens, outputs);
     }
 
+    /// The kubelet's own words that a pass ended with, instead of a log; they have no newline.
+    #[must_use]
+    pub fn words_at_the_end(&self) -> Option<String> {
+        self.splitter.words()
+    }
+
     /// Whether all that the file holds is less than what was delivered: it was rotated away. To be asked when a pass
     /// ended cleanly or fell silent; the next pass corrects it.
     pub fn cut_short(&mut self) -> bool {

@@ -1,0 +1,27 @@
+//! Log files as the kubelet keeps and serves them: filtered line by line by whole seconds, in file order.
+
+/// The log of one run of one container.
+#[derive(Debug, Clone, Default)]
+pub struct LogFile {
+    /// Time in milliseconds since the start of the world, and text.
+    pub lines: Vec<(u64, String)>,
+    /// Whether the container has ended: a follow then ends, too.
+    pub ended: bool,
+}
+
+impl LogFile {
+    /// What a request with this `sinceTime` gets of the lines from `from` on.
+    pub fn served(&self, since: Option<&str>, from: usize) -> Vec<u8> {
+        let since = since.unwrap_or("").trim_end_matches('Z').to_owned();
+        let lines = self.lines.iter().skip(from).map(|(millis, text)| (stamp(*millis), text));
+        lines
+            .filter(|(stamp, _)| *stamp >= since)
+            .flat_map(|(stamp, text)| format!("{stamp} {text}\n").into_bytes())
+            .collect()
+    }
+}
+
+fn stamp(millis: u64) -> String {
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    format!("2026-01-01T{:02}:{:02}:{:02}.{millis:03}000000Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}

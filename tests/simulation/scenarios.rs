@@ -1,0 +1,5 @@
+//! Claims about the core, each in a world of its own.
+
+mod follows;
+mod inherits;
+mod submits;

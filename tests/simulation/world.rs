@@ -1,0 +1,360 @@
+//! The world of one test: the API server's state, and who else acts in it: Job controller, kubelet, other people.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::Instant};
+use unique_k8s_job::{
+    cluster::{Cluster, Timing},
+    error::Error,
+    job::{
+        order::Order,
+        run::{Event, Run},
+        submit::Origin,
+        verdict::Outcome,
+    },
+};
+
+use crate::{
+    faults::{Fault, Rule},
+    logs::LogFile,
+    server::serve,
+    store::{Key, Store},
+};
+
+pub const NAMESPACE: &str = "etl";
+
+/// Everything that is stored.
+pub struct Inner {
+    pub store: Store,
+    /// By namespace, Pod and container.
+    pub logs: HashMap<(String, String, String), LogFile>,
+    /// Name, and whether it is being deleted.
+    pub namespaces: HashMap<String, bool>,
+    /// How many Jobs a namespace may hold.
+    pub quota: usize,
+    /// Whether Pods go with their Job.
+    pub collects_garbage: bool,
+    requests: Vec<(&'static str, String)>,
+    rules: Vec<Rule>,
+    cuts: u64,
+}
+
+pub struct World {
+    inner: Mutex<Inner>,
+    changes: watch::Sender<u64>,
+    begin: Instant,
+}
+
+/// How the Job controller and the kubelet let each new Job run.
+#[derive(Debug, Clone, Copy)]
+pub struct Course {
+    /// From the Job to its Pod.
+    pub pod_after: Duration,
+    /// From the Pod to its end.
+    pub runs: Duration,
+    /// Lines printed meanwhile, evenly.
+    pub lines: u32,
+    pub exit_code: i32,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self { pod_after: Duration::from_millis(200), runs: Duration::from_secs(3), lines: 3, exit_code: 0 }
+    }
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        let inner = Inner {
+            store: Store::default(),
+            logs: HashMap::new(),
+            namespaces: HashMap::from([(NAMESPACE.to_owned(), false)]),
+            quota: usize::MAX,
+            collects_garbage: true,
+            requests: Vec::new(),
+            rules: Vec::new(),
+            cuts: 0,
+        };
+        Arc::new(Self { inner: Mutex::new(inner), changes: watch::channel(0).0, begin: Instant::now() })
+    }
+
+    /// A handle of the core over this world's API server.
+    pub fn cluster(self: &Arc<Self>) -> Cluster {
+        let world = Arc::clone(self);
+        let service = tower::service_fn(move |request| serve(Arc::clone(&world), request));
+        Cluster::from_client(Client::new(service, NAMESPACE), Timing::default(), 7)
+    }
+
+    pub fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no test panics while it holds the world")
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    // --- faults and what was asked ---
+
+    /// The next `times` requests of a kind meet a fault.
+    pub fn fault(&self, kind: &'static str, fault: Fault, times: usize) {
+        self.inner().rules.push(Rule { kind, fault, times });
+    }
+
+    pub fn fault_for(&self, kind: &'static str, body: &str) -> Option<Fault> {
+        let mut inner = self.inner();
+        inner.requests.push((kind, body.to_owned()));
+        let rule = inner.rules.iter_mut().find(|rule| rule.kind == kind && rule.times > 0)?;
+        rule.times -= 1;
+        Some(rule.fault.clone())
+    }
+
+    /// How many requests of a kind were sent.
+    pub fn asked(&self, kind: &str) -> usize {
+        self.inner().requests.iter().filter(|(asked, _)| *asked == kind).count()
+    }
+
+    /// Cuts all watches that are open, and forgets the history, as a restart of the API server does.
+    pub fn restart(&self) {
+        let mut inner = self.inner();
+        inner.store.compacted = inner.store.version;
+        inner.cuts = inner.store.version + 1;
+        drop(inner);
+        self.changed();
+    }
+
+    pub fn streams_cut_since(&self, seen: u64) -> bool {
+        self.inner().cuts > seen
+    }
+
+    // --- Jobs ---
+
+    pub fn jobs(&self) -> Vec<Value> {
+        self.inner().store.list("jobs", NAMESPACE).cloned().collect()
+    }
+
+    /// The names of all Jobs ever made.
+    pub fn jobs_made(&self) -> Vec<String> {
+        self.inner().store.jobs_made.clone()
+    }
+
+    pub fn update_job(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        self.update("jobs", name, change);
+    }
+
+    fn update(&self, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut inner = self.inner();
+        let key: Key = (resource.into(), NAMESPACE.into(), name.into());
+        let Some(mut object) = inner.store.get(&key).cloned() else { return };
+        change(&mut object);
+        inner.store.put(key, object);
+        drop(inner);
+        self.changed();
+    }
+
+    /// Somebody deletes a Job, and its Pods if `with_pods`.
+    pub fn vanish(&self, name: &str, with_pods: bool) {
+        let mut inner = self.inner();
+        let key: Key = ("jobs".into(), NAMESPACE.into(), name.into());
+        let gone = inner.store.remove(&key).expect("the Job");
+        if with_pods {
+            inner.remove_pods_of(&gone);
+        }
+        drop(inner);
+        self.changed();
+    }
+
+    /// The Job's condition, as its controller writes it: first the interim one, then the terminal one.
+    pub fn end_job(&self, name: &str, success: bool) {
+        let types = if success { ["SuccessCriteriaMet", "Complete"] } else { ["FailureTarget", "Failed"] };
+        let reason = if success { "CompletionsReached" } else { "BackoffLimitExceeded" };
+        for kind in types {
+            self.condition(name, kind, reason);
+        }
+    }
+
+    pub fn condition(&self, name: &str, kind: &str, reason: &str) {
+        self.update_job(name, |job| {
+            let condition = json!({"type": kind, "status": "True", "reason": reason, "message": format!("because of {reason}"),
+                "lastTransitionTime": "2026-01-01T00:00:09Z"});
+            match job["status"]["conditions"].as_array_mut() {
+                Some(conditions) => conditions.push(condition),
+                None => job["status"] = json!({"conditions": [condition]}),
+            }
+        });
+    }
+
+    // --- Pods ---
+
+    /// Makes a running Pod of a Job, with an empty log.
+    pub fn start_pod(&self, job: &str) -> String {
+        let mut inner = self.inner();
+        let key: Key = ("jobs".into(), NAMESPACE.into(), job.into());
+        let uid = inner.store.get(&key).expect("the Job")["metadata"]["uid"].clone();
+        let name = format!("{job}-p{}", inner.store.list("pods", NAMESPACE).count());
+        let status = json!({"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}],
+            "containerStatuses": [{"name": "base", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}}]});
+        let pod = json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": uid}},
+            "spec": {"nodeName": "node1", "containers": []}, "status": status});
+        inner.store.create(("pods".into(), NAMESPACE.into(), name.clone()), pod);
+        inner.logs.insert((NAMESPACE.into(), name.clone(), "base".into()), LogFile::default());
+        drop(inner);
+        self.changed();
+        name
+    }
+
+    pub fn print(&self, pod: &str, text: &str) {
+        let millis = u64::try_from(self.begin.elapsed().as_millis()).expect("a short test");
+        let mut inner = self.inner();
+        let file = inner.logs.get_mut(&(NAMESPACE.to_owned(), pod.to_owned(), "base".to_owned())).expect("a log");
+        file.lines.push((millis, text.to_owned()));
+        drop(inner);
+        self.changed();
+    }
+
+    pub fn end_pod(&self, pod: &str, exit_code: i32) {
+        let mut inner = self.inner();
+        if let Some(file) = inner.logs.get_mut(&(NAMESPACE.to_owned(), pod.to_owned(), "base".to_owned())) {
+            file.ended = true;
+        }
+        drop(inner);
+        self.update("pods", pod, |pod| {
+            pod["status"]["phase"] = json!(if exit_code == 0 { "Succeeded" } else { "Failed" });
+            pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": exit_code,
+                "reason": if exit_code == 0 { "Completed" } else { "Error" }, "startedAt": "2026-01-01T00:00:02Z", "finishedAt": "2026-01-01T00:00:08Z"}});
+        });
+    }
+
+    /// From now on every new Job takes this course.
+    pub fn runs_jobs(self: &Arc<Self>, course: Course) {
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut changes = world.subscribe();
+            let mut begun = 0;
+            loop {
+                for name in world.jobs_made().into_iter().skip(begun) {
+                    begun += 1;
+                    tokio::spawn(Arc::clone(&world).one_job(name, course));
+                }
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn one_job(self: Arc<Self>, name: String, course: Course) {
+        let alive = |world: &Self| world.jobs().iter().any(|job| job["metadata"]["name"] == json!(name));
+        tokio::time::sleep(course.pod_after).await;
+        if !alive(&self) {
+            return;
+        }
+        let pod = self.start_pod(&name);
+        for number in 1..=course.lines {
+            tokio::time::sleep(course.runs / (course.lines + 1)).await;
+            self.print(&pod, &format!("line {number}"));
+        }
+        tokio::time::sleep(course.runs / (course.lines + 1)).await;
+        self.end_pod(&pod, course.exit_code);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.end_job(&name, course.exit_code == 0);
+    }
+}
+
+impl Inner {
+    pub fn remove_pods_of(&mut self, job: &Value) {
+        let uid = job["metadata"]["uid"].clone();
+        let of_job = |pod: &&Value| pod["metadata"]["labels"]["batch.kubernetes.io/controller-uid"] == uid;
+        let pods: Vec<_> =
+            self.store.list("pods", NAMESPACE).filter(of_job).map(|pod| pod["metadata"]["name"].clone()).collect();
+        for pod in pods {
+            let name = pod.as_str().expect("a name").to_owned();
+            self.store.remove(&("pods".into(), NAMESPACE.into(), name));
+        }
+    }
+}
+
+/// The order of try `try_number` of one task.
+pub fn order(try_number: u32) -> Order {
+    order_with(try_number, json!({}))
+}
+
+/// The same, with other fields of the request, and of its attempt where they stand under `attempt`.
+pub fn order_with(try_number: u32, changes: Value) -> Order {
+    let mut request = json!({
+        "attempt": {"deployment": "prod", "dag_id": "etl", "run_id": "manual__1", "task_id": "train", "map_index": -1,
+            "try_number": try_number, "instance": format!("ti-{try_number}"), "max_tries": 3, "retries": 3, "clear_number": 0},
+        "slug": "train",
+        "run_time": "2026-01-01T06:00:00Z",
+        "arguments": {"image": "train:1"},
+    });
+    merge(&mut request, changes);
+    Order::read(&request.to_string()).expect("a request")
+}
+
+fn merge(into: &mut Value, changes: Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (key, value) in changes {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, changes) => *into = changes,
+    }
+}
+
+/// What an attempt handed over until its end.
+pub struct Ended {
+    pub run: Run,
+    pub origin: Option<Origin>,
+    pub messages: Vec<String>,
+    /// All lines of its log, marks included.
+    pub log: Vec<String>,
+    pub end: Result<Outcome, Error>,
+}
+
+impl Ended {
+    pub fn outcome(&self) -> &Outcome {
+        self.end.as_ref().unwrap_or_else(|error| panic!("an outcome, not {error}"))
+    }
+
+    pub fn error(&self) -> &Error {
+        self.end.as_ref().expect_err("an error")
+    }
+}
+
+/// Runs an attempt to its end.
+pub async fn run(cluster: &Cluster, order: Order) -> Ended {
+    follow(Run::start(cluster.clone(), order)).await
+}
+
+/// Takes what an attempt hands over, to its end.
+pub async fn follow(run: Run) -> Ended {
+    let (mut origin, mut messages, mut log) = (None, Vec::new(), Vec::new());
+    let end = loop {
+        match run.next().await {
+            Some(Ok(Event::Submitted { origin: how, .. })) => origin = Some(how),
+            Some(Ok(Event::Message(message))) => messages.push(format!("{}: {}", message.code, message.text)),
+            Some(Ok(Event::Log(record))) if record.mark => log.push(record.text),
+            Some(Ok(Event::Log(record))) => {
+                // Lines that share a record begin with their time.
+                let strip = |line: &str| if record.lines > 1 { line[13..].to_owned() } else { line.to_owned() };
+                log.extend(record.text.lines().map(strip));
+            }
+            Some(Ok(Event::Outcome(outcome))) => break Ok(*outcome),
+            Some(Err(error)) => break Err(error),
+            None => panic!("an attempt without an end"),
+        }
+    };
+    Ended { run, origin, messages, log, end }
+}
