@@ -18,7 +18,20 @@ else:
         from airflow.hooks.base import BaseHook
     Context = Any
 
-__all__ = ["BaseHook", "BaseOperator", "Context", "configuration", "mask_secret"]
+__all__ = ["BaseHook", "BaseOperator", "Context", "airflow_version", "configuration", "mask_secret"]
+
+
+def airflow_version() -> tuple[int, int]:
+    """Major and minor version of the Airflow that runs us."""
+    try:
+        from airflow import __version__ as version
+
+        major, minor = version.split(".")[:2]
+    except ImportError:  # the Task SDK alone: 1.2 belongs to Airflow 3.2
+        from airflow.sdk import __version__ as version
+
+        major, minor = "3", version.split(".")[1]
+    return int(major), int(minor)
 
 
 def configuration(section: str, option: str, fallback: str) -> str:

@@ -1,6 +1,7 @@
 """Who a running try is: from Airflow's context to the `attempt` of a request.
 
-Every field is what Airflow says; nothing is made up but a nonce where Airflow has no stable id.
+Promise: the same try is always the same attempt, and no two tries are, in whichever Airflow. Every field is what Airflow
+says; nothing is made up but a nonce where Airflow has no id that tells the try from all others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import uuid
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from unique_k8s_job._compat import Context, configuration
+from unique_k8s_job._compat import Context, airflow_version, configuration
 from unique_k8s_job.native import core
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ def deployment() -> Deployment:
     if configured:
         return Deployment(configured, True)
     key = configuration("core", "fernet_key", "").split(",")[0].strip()
+    if key.startswith("{"):
+        # The Task SDK's configuration shows an unset key as the placeholder of its template: the same one everywhere.
+        key = ""
     base_url = configuration("api", "base_url", "") or configuration("webserver", "base_url", "")
     execution_url = configuration("core", "execution_api_server_url", "")
     ordinary = all(
@@ -38,24 +42,38 @@ def deployment() -> Deployment:
     return Deployment(core().deployment_digest(key, base_url, execution_url), bool(key) or not ordinary)
 
 
-def attempt(context: Context, deployment_id: str, retries: int | None) -> dict[str, Any]:
+def attempt(context: Context, of: Deployment, retries: int | None) -> dict[str, Any]:
     """Return the `attempt` object of a request for the try that runs with this context."""
     ti: Any = context["ti"]
     dag_run: Any = context["dag_run"]
-    # `ti.id` is new for each try (Airflow 3); the DAG run's id tells a deleted run from one made again (2.11).
-    stable = getattr(ti, "id", None) or getattr(dag_run, "id", None)
     return {
-        "deployment": deployment_id,
+        "deployment": of.id,
         "dag_id": ti.dag_id,
         "run_id": ti.run_id,
         "task_id": ti.task_id,
         "map_index": _number(ti.map_index, -1),
         "try_number": ti.try_number,
-        "instance": str(stable) if stable and ti.try_number > 0 else uuid.uuid4().hex,
+        "instance": _instance(ti, dag_run, of),
         "max_tries": _number(getattr(ti, "max_tries", None), None),
         "retries": retries,
-        "clear_number": _number(getattr(dag_run, "clear_number", None), None),
+        "clear_number": _number(getattr(dag_run, "clear_number", None), None) if clears_are_counted() else None,
     }
+
+
+def clears_are_counted() -> bool:
+    """Whether the run's `clear_number` grows when a running task is cleared. Before 3.2 only finished runs grow it."""
+    return airflow_version() >= (3, 2)
+
+
+def _instance(ti: Any, dag_run: Any, of: Deployment) -> str:
+    """Return what tells this try from one with the same ids, such as one of a run that was deleted and made again."""
+    if ti.try_number > 0:
+        if unique := getattr(ti, "id", None):  # Airflow 3: new for each try
+            return str(unique)
+        # 2.11: the number of the run in the database, which means nothing outside this deployment.
+        if of.known and (number := getattr(dag_run, "id", None)):
+            return str(number)
+    return uuid.uuid4().hex
 
 
 def run_time(context: Context) -> str:

@@ -239,7 +239,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job import identity
 
         deployment = identity.deployment()
-        attempt = identity.attempt(context, deployment.id, self.retries)
+        attempt = identity.attempt(context, deployment, self.retries)
         names = self._known_names(context) if attempt["try_number"] > 1 else []
         if not deployment.known and not names and attempt["try_number"] > 1:
             self.log.warning(
@@ -263,7 +263,7 @@ class UniqueK8sJobOperator(BaseOperator):
             "handover_timeout_seconds": self.handover_timeout_seconds,
             "replace_lost": self.replace_lost,
             "get_logs": self.get_logs,
-            "running_clear_is_visible": attempt["clear_number"] is not None,
+            "running_clear_is_visible": identity.clears_are_counted(),
         }
 
     def _manifest(self, context: Context) -> dict[str, Any] | None:
