@@ -17,7 +17,7 @@ import click
 
 from unique_k8s_job import __version__
 from unique_k8s_job.arguments import env_vars
-from unique_k8s_job.exceptions import UniqueK8sJobError
+from unique_k8s_job.exceptions import TakenOverError, UniqueK8sJobError
 from unique_k8s_job.request import as_json, read_manifest
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def _run(configuration: str, request: str, timeout: float | None, display: Displ
     except UniqueK8sJobError as error:
         display.pause()
         display.say(str(error), "error")
-        _delete(started, display)
+        if not isinstance(error, TakenOverError):
+            _delete(started, display)
         return OUR_ERROR
     finally:
         started.close()

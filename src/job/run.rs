@@ -105,6 +105,10 @@ impl Tell for Shared {
             known.tried.push(pair);
         }
     }
+
+    fn refused(&self) {
+        self.known().tried.pop();
+    }
 }
 
 impl Run {

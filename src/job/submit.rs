@@ -62,6 +62,8 @@ pub trait Tell: Send + Sync {
     fn say(&self, message: Message);
     /// A POST under this name is about to leave: from now on a Job of ours may exist.
     fn trying(&self, namespace: &str, name: &str);
+    /// That POST was refused for good: no Job can come of it.
+    fn refused(&self);
 }
 
 /// Gives the attempt its Job.
@@ -136,7 +138,13 @@ impl Creation<'_> {
                         )));
                         continue 'names;
                     }
-                    Reply::TtlRefused | Reply::Refused => return Err(self.refused(&draft, failure, None)),
+                    Reply::TtlRefused | Reply::Refused => {
+                        // Unless an earlier POST under this name got no clear answer.
+                        if !told {
+                            self.tell.refused();
+                        }
+                        return Err(self.refused(&draft, failure, None));
+                    }
                 };
                 match self.look(&draft).await? {
                     Some(seen) => match self.settle(&seen).await? {

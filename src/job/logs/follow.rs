@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::client::Body;
+use tokio::time::Instant;
 
 use super::{
     LogSource, Position, Sink,
@@ -36,6 +37,9 @@ impl Default for Timing {
     }
 }
 
+/// How far the status of a Pod may be behind its containers: the kubelet looks at them once a second.
+const STATUS_LAG: Duration = Duration::from_secs(2);
+const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// So often the kubelet may answer with words instead of a log before that is final.
 const NOT_LOG_AGAIN: u32 = 5;
 
@@ -90,6 +94,10 @@ enum PassEnd {
 enum Now {
     /// It runs, or will.
     Open,
+    /// The same, in a Pod whose kubelet starts ended containers again.
+    Restartable,
+    /// This run has ended, and the kubelet is about to start the next one.
+    Restarting,
     /// This run has ended, and no other will come while its Pod lives.
     Ended,
     /// It was started again: its number of restarts.
@@ -134,8 +142,10 @@ impl Follower {
             if clean && was_ended && !reader.brought() && !corrected {
                 return self.over(&mut reader).await;
             }
-            match self.look(run).await {
+            match self.settled(run).await {
                 Now::Restarted(count) => {
+                    // What looked like a rotated file was the log of the next run.
+                    reader.withdraw_correction();
                     // The kubelet keeps the log of one ended run, and sometimes not even that.
                     let complete = count == run + 1 && matches!(self.pass(&mut reader, true).await, PassEnd::Clean);
                     self.over(&mut reader).await;
@@ -160,7 +170,7 @@ impl Follower {
                         continue;
                     }
                 }
-                Now::Open | Now::Unknown => was_ended = false,
+                Now::Open | Now::Restartable | Now::Restarting | Now::Unknown => was_ended = false,
             }
             tokio::time::sleep(pauses.next().unwrap_or(retry::LONGEST_PAUSE)).await;
         }
@@ -212,6 +222,22 @@ impl Follower {
         }
     }
 
+    /// What the container is, once its status can be believed: the log of the next run is served a moment before the
+    /// Pod's status tells of it, and must not be taken for more of this one.
+    async fn settled(&self, run: i32) -> Now {
+        let begin = Instant::now();
+        let mut pause = FIRST_LOOK_AGAIN;
+        loop {
+            match self.look(run).await {
+                Now::Restarting => {}
+                Now::Restartable if begin.elapsed() < STATUS_LAG => {}
+                now => return now,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(retry::LONGEST_PAUSE);
+        }
+    }
+
     async fn look(&self, run: i32) -> Now {
         let object = match self.cluster.get(Resource::Pods, &self.source.namespace, &self.source.pod).await {
             Ok(Some(object)) => object,
@@ -228,7 +254,9 @@ impl Follower {
         match container.restart_count {
             count if count > run => Now::Restarted(count),
             _ if ended_for_good(&pod, container) => Now::Ended,
-            _ => Now::Open,
+            _ if !restartable(&pod, container) => Now::Open,
+            _ if container.state.as_ref().is_some_and(|state| state.running.is_some()) => Now::Restartable,
+            _ => Now::Restarting,
         }
     }
 
@@ -257,12 +285,19 @@ impl Follower {
     }
 }
 
+/// Whether the kubelet starts a container again that has ended.
+fn restartable(pod: &Pod, container: &ContainerStatus) -> bool {
+    let spec = pod.spec.as_ref();
+    let sidecar = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
+    let always = sidecar.filter(|c| c.name == container.name).any(|c| c.restart_policy.as_deref() == Some("Always"));
+    always || spec.and_then(|spec| spec.restart_policy.as_deref()) != Some("Never")
+}
+
 /// Whether a container has ended and the kubelet will not start it again.
 fn ended_for_good(pod: &Pod, container: &ContainerStatus) -> bool {
     let Some(end) = container.state.as_ref().and_then(|state| state.terminated.as_ref()) else { return false };
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed")) || policy == Some("Never") || end.exit_code == 0
+    matches!(phase, Some("Succeeded" | "Failed")) || !restartable(pod, container) || end.exit_code == 0
 }
 
 fn chunks(body: Body) -> impl futures::Stream<Item = io::Result<bytes::Bytes>> + Send {

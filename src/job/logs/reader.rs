@@ -136,6 +136,11 @@ impl Reader {
         short
     }
 
+    /// The last pass read another file than it seemed to: its findings do not count.
+    pub fn withdraw_correction(&mut self) {
+        self.correction = None;
+    }
+
     fn take(&mut self, tokens: Vec<Token>, outputs: &mut Vec<Output>) {
         for token in tokens {
             match token {

@@ -109,6 +109,8 @@ async fn refusals_for_good_are_said_at_once_with_what_to_do() {
         assert!(matches!(ended.error(), Error::ApiRefused(_)), "{}", ended.error());
         assert!(ended.error().to_string().contains(words), "{}", ended.error());
         assert_eq!(world.asked("create jobs"), 1);
+        let deleted = ended.run.delete(std::time::Duration::from_secs(30)).await.unwrap();
+        assert!(deleted.contains("nothing to delete"), "{deleted}");
     }
 }
 
