@@ -1,49 +1,89 @@
-"""Writes what a Job does into the task log: container lines with the container's own time, sentences as they come."""
+"""The task log: our own sentences, and the lines of the Job's containers.
+
+Promise: records appear in Airflow's log view in the order in which they were written, none of them is dropped there as
+a repetition, and a single line keeps the moment in which its container wrote it.
+Airflow 3 shows records by time and drops one that is equal to the one before in all fields: so the time of a line is
+its container's, but never before that of the record before it, and never in the future (the clocks of nodes differ).
+Lines that come fast come many in one record, made by the native module: a record costs Airflow, not a line.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-log = logging.getLogger("unique_k8s_job")
-_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_TICK = timedelta(microseconds=1)
+_SKEW = timedelta(seconds=1)
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 
 
-def write_lines(event: dict[str, Any]) -> None:
-    """Write a `log` event: one record, of one line or of many.
+class LogWriter:
+    """Writes what a try has to say, on the thread that Airflow knows.
 
-    A single line keeps the container's timestamp where Airflow's log can (3.x), so that the log view sorts by it.
+    :param log: the logger of the task: of `logging` up to Airflow 3.2, of `structlog` from 3.3 on
+    :param structured: whether records may carry fields and a time of their own (Airflow 3)
     """
-    if event["mark"]:
-        log.warning("%s", event["text"])
-        return
-    writer = _structured()
-    if writer is None:
-        log.info("%s", event["text"])
-    elif event["timestamp"]:
-        writer(event["text"], timestamp=event["timestamp"], pod=event["pod"], container=event["container"])
-    else:
-        writer(event["text"], pod=event["pod"], container=event["container"])
+
+    def __init__(self, log: Any, *, structured: bool) -> None:
+        self._log = log
+        self._lines = _structured_logger(log) if structured else None
+        self._last = _now()
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Write a sentence of our own."""
+        self._log.log(logging.getLevelName(level.upper()), "%s", text)
+        self._last = max(self._last, _now())
+
+    def lines(self, event: Mapping[str, Any]) -> None:
+        """Write an event of the kind `log`: one line or many, or a mark about the log."""
+        if event["mark"]:
+            self.say(event["text"], "warning")
+        elif self._lines is None:
+            self._log.info("%s", event["text"])
+        else:
+            time, fields = self._time(event["timestamp"])
+            self._lines.info(
+                event["text"],
+                timestamp=time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                pod=event["pod"],
+                container=event["container"],
+                **fields,
+            )
+
+    def _time(self, stamp: str | None) -> tuple[datetime, dict[str, str]]:
+        now = _now()
+        written = read_time(stamp) if stamp else None
+        self._last = time = in_order(written or now, self._last, now)
+        if written is not None and abs(time - written) > _SKEW:
+            return time, {"written": str(stamp)}
+        return time, {}
 
 
-def say(event: dict[str, Any]) -> None:
-    """Write a `message` event."""
-    log.log(_LEVELS[event["level"]], "%s", event["text"])
+def in_order(written: datetime, last: datetime, now: datetime) -> datetime:
+    """The time of a record: when it was written, but after the last record and not in the future. Pure."""
+    return max(min(written, now), last + _TICK)
 
 
-def _structured() -> Callable[..., Any] | None:
-    global _writer, _looked
-    if not _looked:
-        _looked = True
-        try:
-            import airflow.sdk  # noqa: F401  # Airflow 3 logs by structlog, Airflow 2 does not
-            import structlog
-        except ImportError:
-            return None
-        _writer = structlog.get_logger("unique_k8s_job.container").info
-    return _writer
+def read_time(stamp: str) -> datetime | None:
+    """`2026-01-01T06:00:00.123456789Z` in the microseconds that Python keeps; None if it is no time."""
+    if not (match := _STAMP.fullmatch(stamp)):
+        return None
+    second, fraction, zone = match.groups()
+    try:
+        time = datetime.fromisoformat(second + zone.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return (time + timedelta(microseconds=int((fraction or "")[:6].ljust(6, "0")))).astimezone(timezone.utc)
 
 
-_writer: Callable[..., Any] | None = None
-_looked = False
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _structured_logger(log: Any) -> Any:
+    import structlog
+
+    return structlog.get_logger(log.name)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from threading import Event
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from unique_k8s_job import log_writer, stop
-from unique_k8s_job._compat import BaseOperator, Context, configuration
+from unique_k8s_job import stop
+from unique_k8s_job._compat import BaseOperator, Context, airflow_version, configuration
 from unique_k8s_job.arguments import NOT_GIVEN, NotGiven, given, ttl
 from unique_k8s_job.exceptions import (
-    DeletionUnconfirmedError,
     JobFailedError,
     JobStartupError,
     JobVanishedError,
@@ -26,15 +24,14 @@ from unique_k8s_job.hook import DEFAULT_CONNECTION, UniqueK8sJobHook
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Run
+    from unique_k8s_job.known_names import KnownNames
+    from unique_k8s_job.log_writer import LogWriter
 
 #: Files that `manifest` may name.
 MANIFEST_FILES = (".yaml", ".yml", ".json")
-#: A killed task process has 5 s in all.
-CONFIRM_WHEN_KILLED = 2.0
+#: Seconds to see a deleted Job gone. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
+CONFIRM_BEFORE_SIGKILL = 2.0
 CONFIRM_OTHERWISE = 30.0
-#: The key of the names in Airflow's task state store (3.3), and how many of them are kept.
-NAMES = "unique_k8s_job_names"
-NAMES_KEPT = 10
 
 
 class UniqueK8sJobOperator(BaseOperator):
@@ -120,6 +117,12 @@ class UniqueK8sJobOperator(BaseOperator):
     }
     ui_color = "#dbe9ff"
 
+    # Here, because a signal may come before `execute` has begun, and after it has ended.
+    _killed = False
+    _over = False
+    _run: Run | None = None
+    _job_uid: str | None = None
+
     def __init__(
         self,
         *,
@@ -201,29 +204,41 @@ class UniqueK8sJobOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the Job and return the summary of its outcome."""
+        from unique_k8s_job.known_names import KnownNames
+        from unique_k8s_job.log_writer import LogWriter
         from unique_k8s_job.native import core
         from unique_k8s_job.request import as_json
 
-        self._killed = Event()
-        self._job_uid: str | None = None
+        native = core()
+        self._over = False
+        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
         cluster = self._hook().get_conn()
-        request = as_json(self._request(context))
-        self._remember_name(context, core().job_name(request))
-        run = self._run = core().Run(cluster, request)
+        names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
+        request = as_json(self._request(context, names, log))
+        names.add(native.job_name(request))
+        if self._killed:
+            raise StoppedError("The task was stopped before its Job was made")
+        run = self._run = native.Run(cluster, request)
         try:
-            return self._finish(run, self._follow(run, context))
-        except BaseException as error:  # noqa: BLE001  # whatever ends the task decides what becomes of its Job
-            self._end_early(run, context, error)
+            outcome = self._follow(run, context, names, log)
+            log.say(outcome["timeline"])
+            if warning := run.acknowledge():
+                log.say(warning, "warning")
+        except BaseException as error:
+            self._end_early(run, context, error, log)
+            raise
         finally:
             run.close()
+            self._run = None
+            self._over = True
+        return self._conclude(outcome, log)
 
     def on_kill(self) -> None:
         """Wake `execute`, which decides: the thread of a signal must neither wait nor ask Airflow anything."""
-        killed, run = getattr(self, "_killed", None), getattr(self, "_run", None)
-        if killed is not None:
-            killed.set()
-        if run is not None:
-            run.wake()
+        if not self._over:  # Airflow also calls it after a timeout has passed through `execute`
+            self._killed = True
+        if self._run is not None:
+            self._run.wake()
 
     # --- the story of execute, step by step -------------------------------------------------------------------------
 
@@ -235,16 +250,17 @@ class UniqueK8sJobOperator(BaseOperator):
             cluster_context=self.cluster_context,
         )
 
-    def _request(self, context: Context) -> dict[str, Any]:
+    def _request(self, context: Context, known: KnownNames, log: LogWriter) -> dict[str, Any]:
         from unique_k8s_job import identity
 
         deployment = identity.deployment()
         attempt = identity.attempt(context, deployment, self.retries)
-        names = self._known_names(context) if attempt["try_number"] > 1 else []
+        names = known.names if attempt["try_number"] > 1 else []
         if not deployment.known and not names and attempt["try_number"] > 1:
-            self.log.warning(
+            log.say(
                 "This Airflow cannot be told from others (no fernet key, default URLs), so Jobs of earlier tries are not "
-                "looked for: set `[unique_k8s_job] deployment_id`"
+                "looked for: set `[unique_k8s_job] deployment_id`",
+                "warning",
             )
         return {
             "attempt": attempt,
@@ -278,65 +294,49 @@ class UniqueK8sJobOperator(BaseOperator):
             return text if isinstance(text, dict) else read_manifest(text, os.path.basename(manifest))
         return read_manifest(manifest)
 
-    def _known_names(self, context: Context) -> list[str]:
-        store: Any = context.get("task_state_store")
-        names = None if store is None else store.get(NAMES)
-        return [str(name) for name in names or ()]
-
-    def _remember_name(self, context: Context, name: str) -> None:
-        """Write the name down before the Job exists, where Airflow keeps it over retries and clears (3.3)."""
-        store: Any = context.get("task_state_store")
-        if store is None:
-            return
-        try_number: int = context["ti"].try_number
-        names = self._known_names(context) if try_number > 1 else []
-        store.set(NAMES, [*(known for known in names if known != name), name][-NAMES_KEPT:])
-
-    def _follow(self, run: Run, context: Context) -> dict[str, Any]:
-        """Write down what happens until the outcome is there."""
-        while not self._killed.is_set():
+    def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
+        """Write down what happens until the outcome is there. Raises StoppedError after `on_kill`."""
+        while not self._killed:
             for event in run.next(60.0):
                 kind = event["kind"]
+                if self._killed:
+                    break
                 if kind == "log":
-                    log_writer.write_lines(event)
+                    log.lines(event)
                 elif kind == "message":
-                    log_writer.say(event)
+                    log.say(event["text"], event["level"])
                 elif kind == "submitted":
-                    self._submitted(event, context)
+                    self._submitted(event, context, names, log)
                 else:
                     return event
-        raise StoppedError("The task was stopped")
+        raise StoppedError("The task was stopped before its Job had ended")
 
-    def _submitted(self, event: dict[str, Any], context: Context) -> None:
+    def _submitted(self, event: dict[str, Any], context: Context, names: KnownNames, log: LogWriter) -> None:
         self._job_uid = event["uid"]
         ti: Any = context["ti"]
-        for key in ("uid", "name", "namespace"):
+        for key in ("name", "namespace", "uid"):  # the uid last: who finds it finds the others
             ti.xcom_push(key=f"job_{key}", value=event[key])
+        names.add(event["name"])
         how = {
             "created": "Created",
             "adopted": "Found, made by this very try:",
             "taken_over": f"Taken over from try {event['try_number']}, still at work:",
             "outcome_used": f"Try {event['try_number']} left a finished one, its outcome is used:",
         }[event["origin"]]
-        self.log.info(
-            "%s Job `%s/%s` (uid %s); to look at it: kubectl -n %s describe job %s",
-            how,
-            event["namespace"],
-            event["name"],
-            event["uid"],
-            event["namespace"],
-            event["name"],
+        namespace, name = event["namespace"], event["name"]
+        log.say(
+            f"{how} Job `{namespace}/{name}` (uid {event['uid']}); "
+            f"to look at it: kubectl -n {namespace} describe job {name}"
         )
 
-    def _finish(self, run: Run, outcome: dict[str, Any]) -> dict[str, Any]:
-        """Acknowledge the outcome and report it."""
-        self.log.info("%s", outcome["timeline"])
-        warning = run.acknowledge()
-        if warning:
-            self.log.warning("%s", warning)
+    def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
+        """Return the summary of a good outcome, or raise why it is none."""
+        if self._killed:
+            # To return would turn a task green that Airflow or its user has stopped.
+            raise StoppedError("The task was stopped as its Job ended", seen=[outcome["summary"]])
         summary = {key: value for key, value in outcome.items() if key not in ("kind", "timeline")}
         if outcome["state"] == "succeeded":
-            self.log.info("%s", outcome["summary"])
+            log.say(outcome["summary"])
             return summary
         kind = JobFailedError if outcome["state"] == "failed" else JobVanishedError
         raise kind(
@@ -347,29 +347,27 @@ class UniqueK8sJobOperator(BaseOperator):
             **outcome["job"],
         )
 
-    def _end_early(self, run: Run, context: Context, error: BaseException) -> NoReturn:
-        """Decide what becomes of the Job, see to it, and raise."""
-        if isinstance(error, (JobFailedError, JobVanishedError)):
-            raise error
-        cause = _cause(error, killed=self._killed.is_set())
-        answer = stop.ask(context) if cause is stop.Cause.KILLED else None
-        decision = stop.fate(
+    def _end_early(self, run: Run, context: Context, error: BaseException, log: LogWriter) -> None:
+        """Decide what becomes of the Job, and see to it. Never hides `error`."""
+        cause = _cause(error, killed=self._killed)
+        fate = stop.fate(
             cause,
-            answer=answer,
+            answer=stop.ask(context) if cause is stop.Cause.KILLED else None,
             job_uid=self._job_uid,
             another_try=stop.another_try(context),
             on_process_end=self.on_process_end or configuration("unique_k8s_job", "on_process_end", "") or None,
         )
-        self.log.info("Ending early (%s): the Job is %s", cause.value, decision.value)
-        if decision is stop.Fate.DELETE:
+        deed, level = f"Its Job is {fate.value}", "info"
+        if fate is stop.Fate.DELETE:
+            # Before any word about it: an Airflow that is away takes none, and SIGKILL may be near.
+            soon = cause is stop.Cause.KILLED and airflow_version() >= (3, 0)
             try:
-                confirm_for = CONFIRM_WHEN_KILLED if cause is stop.Cause.KILLED else CONFIRM_OTHERWISE
-                self.log.info("%s", run.delete(confirm_for))
-            except DeletionUnconfirmedError as unconfirmed:
-                self.log.warning("%s", unconfirmed)
+                deed = run.delete(CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE)
             except UniqueK8sJobError as failure:
-                self.log.error("The Job may still run: %s", failure)
-        raise error
+                deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
+        if isinstance(error, UniqueK8sJobError):
+            error.seen.append(deed)
+        log.say(f"This try ends before its Job ({cause.value}). {deed}", level)
 
 
 def _cause(error: BaseException, *, killed: bool) -> stop.Cause:

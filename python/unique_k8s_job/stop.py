@@ -24,16 +24,16 @@ class Cause(enum.Enum):
     """Why execute() ends without an outcome."""
 
     TIMEOUT = "a timeout, Ctrl-C, or a limit of ours"
-    KILLED = "on_kill: a user's stop or the end of the process"
+    KILLED = "a signal from Airflow: a user's stop or the end of the process"
     TAKEN_OVER = "another try owns the Job"
-    ERROR = "an error of ours"
+    ERROR = "an error"
 
 
 class Fate(enum.Enum):
     """What becomes of the Job."""
 
     DELETE = "deleted"
-    LEAVE = "left for the next try"
+    LEAVE = "left as it is"
     UNTOUCHED = "not ours any more"
 
 
@@ -65,7 +65,8 @@ def fate(
     if cause is Cause.TIMEOUT:
         return Fate.DELETE
     if cause is Cause.KILLED and answer is not None:
-        ending = answer.state == _RUNNING and answer.job_uid == job_uid
+        # Without a Job of ours yet, a newer try that has none yet looks the same: then ours, if any, has just begun.
+        ending = answer.state == _RUNNING and job_uid is not None and answer.job_uid == job_uid
         if not ending:
             return Fate.DELETE
     if on_process_end is not None:

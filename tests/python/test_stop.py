@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
+from unique_k8s_job import stop
 from unique_k8s_job.stop import Answer, Cause, Fate, fate
 
 RUNNING = Answer("running", "our-uid")
@@ -43,6 +47,37 @@ def test_fate_of_the_job_is_this_table(
     assert decided is expected, circumstance
 
 
-def test_process_that_ends_before_it_has_a_job_leaves_it_to_the_next_try() -> None:
+def test_process_that_is_stopped_before_it_knows_its_job_deletes_whatever_it_may_have_made() -> None:
     answer = Answer("running", None)
-    assert fate(Cause.KILLED, answer=answer, job_uid=None, another_try=True, on_process_end=None) is Fate.LEAVE
+    assert fate(Cause.KILLED, answer=answer, job_uid=None, another_try=True, on_process_end=None) is Fate.DELETE
+
+
+def test_answer_that_takes_too_long_or_fails_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "ANSWER_WITHIN", 0.05)
+    asked, release = threading.Event(), threading.Event()
+
+    class Silent:
+        dag_id, run_id, task_id, map_index = "etl", "r", "train", -1
+
+        def get_task_states(self, **_: Any) -> None:
+            asked.set()
+            release.wait()
+            raise RuntimeError("too late")
+
+    assert stop.ask({"ti": Silent()}) is None
+    assert asked.is_set()
+    release.set()
+
+
+def test_answer_is_the_state_and_the_uid_of_the_newest_try() -> None:
+    class Task:
+        dag_id, run_id, task_id, map_index = "etl", "r", "train", 3
+
+        def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+            return {"r": {"train_3": "running"}}
+
+        def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int | None) -> str:
+            assert (task_ids, key, map_indexes) == ("train", "job_uid", 3)
+            return "its-uid"
+
+    assert stop.ask({"ti": Task()}) == Answer("running", "its-uid")

@@ -1,0 +1,48 @@
+"""The names that a task gave to its Jobs in all its tries, kept by Airflow 3.3 and later.
+
+Written before the POST, they survive a dead worker, retries and clears: a Job found under one of them is this task's,
+whatever the deployment id. Nothing depends on them: where they cannot be read or written, Jobs are found by label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+#: The key in Airflow's task state store.
+KEY = "unique_k8s_job_names"
+#: Each costs a later try one request where its Job is gone.
+KEPT = 10
+
+
+class KnownNames:
+    """The list in `context["task_state_store"]`, where there is one."""
+
+    def __init__(self, store: Any, warn: Callable[[str], None]) -> None:
+        self._store = store
+        self._warn = warn
+        self.names: list[str] = self._read()
+
+    def add(self, name: str) -> None:
+        """Write a name down before it is used."""
+        if self._store is None or name in self.names:
+            return
+        self.names = [*self.names, name][-KEPT:]
+        try:
+            self._store.set(KEY, self.names)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the Job runs without
+            self._give_up("written", error)
+
+    def _read(self) -> list[str]:
+        if self._store is None:
+            return []
+        try:
+            found = self._store.get(KEY, None)
+        except Exception as error:  # noqa: BLE001
+            self._give_up("read", error)
+            return []
+        return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+    def _give_up(self, what: str, error: Exception) -> None:
+        self._store = None
+        self._warn(f"The names of this task's Jobs could not be {what} in Airflow's task state store: {error}")
