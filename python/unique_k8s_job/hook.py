@@ -8,6 +8,7 @@ No second connection type is registered. Secrets inside a kubeconfig are masked 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -102,13 +103,15 @@ def cluster_configuration(
     """
 
     def extra(name: str) -> Any:
-        return extras.get(name) or extras.get(_PREFIX + name) or None
+        value = extras[name] if name in extras else extras.get(_PREFIX + name)
+        return None if value == "" else value
 
-    if in_cluster is None and config_file is None:
-        in_cluster = _boolean("in_cluster", extra("in_cluster"))
+    text = None
+    if not in_cluster and not config_file:
+        # `in_cluster=False` says where not to look; where to look is still for the connection to say.
+        if in_cluster is None:
+            in_cluster = _boolean("in_cluster", extra("in_cluster"))
         config_file, text = extra("kube_config_path"), extra("kube_config")
-    else:
-        text = None
     named = [
         name
         for name, value in (("in_cluster", in_cluster), ("kube_config_path", config_file), ("kube_config", text))
@@ -128,7 +131,7 @@ def cluster_configuration(
     if in_cluster:
         return {"source": "in_cluster", **configuration}
     if config_file:
-        return {"source": "file", "path": config_file, **configuration}
+        return {"source": "file", "path": os.path.expanduser(config_file), **configuration}
     if text:
         return {"source": "text", "text": _kubeconfig(text), **configuration}
     return {"source": "default", **configuration}

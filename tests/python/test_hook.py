@@ -32,6 +32,7 @@ ORDINARY = {"context": None, "verify_ssl": True, "namespace": None}
             {"namespace": "plain", "extra__kubernetes__namespace": "prefixed"},
             {"source": "default", "namespace": "plain"},
         ),
+        ({"in_cluster": False, "extra__kubernetes__in_cluster": True}, {"source": "default"}),
     ],
 )
 def test_extras_lead_to_this_configuration(extras: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -42,6 +43,16 @@ def test_arguments_of_the_operator_win_over_the_extras() -> None:
     extras = {"in_cluster": True, "cluster_context": "theirs"}
     found = cluster_configuration(extras, config_file="/k", cluster_context="ours")
     assert found == {**ORDINARY, "source": "file", "path": "/k", "context": "ours"}
+
+
+def test_argument_that_says_not_in_cluster_leaves_the_rest_to_the_connection() -> None:
+    extras = {"in_cluster": True, "kube_config_path": "/theirs"}
+    assert cluster_configuration(extras, in_cluster=False) == {**ORDINARY, "source": "file", "path": "/theirs"}
+
+
+def test_tilde_in_the_path_of_a_kubeconfig_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/airflow")
+    assert cluster_configuration({}, config_file="~/.kube/prod")["path"] == "/home/airflow/.kube/prod"
 
 
 def test_more_than_one_configuration_is_refused() -> None:
