@@ -1,42 +1,21 @@
-"""The operator's arguments as the `arguments` of a request: only what was given, in the spelling of Kubernetes."""
+"""The operator's arguments as the `arguments` of a request: only what was given, in the spelling of Kubernetes. Pure.
+
+None is not given; 0, False and what is empty are. What has the wrong shape is refused here, where the argument has a name
+that the user knows; what the values mean is for the core and for Kubernetes to judge.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from unique_k8s_job.exceptions import InvalidManifestError
-
-#: Names of the operator's arguments that shape the Job, besides `env_vars`.
-PLAIN = (
-    "image",
-    "cmds",
-    "arguments",
-    "env_from",
-    "volumes",
-    "volume_mounts",
-    "container_resources",
-    "service_account_name",
-    "image_pull_policy",
-    "image_pull_secrets",
-    "node_selector",
-    "affinity",
-    "tolerations",
-    "labels",
-    "annotations",
-    "backoff_limit",
-    "completions",
-    "parallelism",
-    "completion_mode",
-    "suspend",
-    "active_deadline_seconds",
-)
-_LISTS = {"cmds", "arguments", "env_from", "volumes", "volume_mounts", "image_pull_secrets", "tolerations"}
+from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 
 
 class NotGiven(enum.Enum):
-    """Tells an argument that was not given from None, where None means something."""
+    """Tells an argument that was not given from None, where None means something. Copies are the same object."""
 
     NOT_GIVEN = enum.auto()
 
@@ -45,25 +24,12 @@ NOT_GIVEN = NotGiven.NOT_GIVEN
 
 
 def given(source: Any) -> dict[str, Any]:
-    """Collect the given arguments from the attributes of an operator; None is not given, 0, False and empty are.
+    """Collect the given arguments from the attributes of an operator.
 
     :raises InvalidManifestError: if an argument has the wrong shape
     """
-    found: dict[str, Any] = {}
-    for name in PLAIN:
-        value = getattr(source, name)
-        if value is not None:
-            found[name] = _list(name, value) if name in _LISTS else value
-    if source.env_vars is not None:
-        found["env_vars"] = env_vars(source.env_vars)
-    return found
-
-
-def env_vars(value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Turn `{"A": "1"}` into `[{"name": "A", "value": "1"}]`; a list stays as it is."""
-    if isinstance(value, Mapping):
-        return [{"name": str(name), "value": _text(text)} for name, text in value.items()]
-    return [dict(entry) for entry in _list("env_vars", value)]
+    values = {name: getattr(source, name) for name in SHAPES}
+    return {name: shape(name, values[name]) for name, shape in SHAPES.items() if values[name] is not None}
 
 
 def ttl(value: int | NotGiven | None) -> dict[str, Any]:
@@ -72,21 +38,140 @@ def ttl(value: int | NotGiven | None) -> dict[str, Any]:
         return {"kind": "unset"}
     if value is None:
         return {"kind": "never"}
-    return {"kind": "seconds", "seconds": value}
+    return {"kind": "seconds", "seconds": seconds("ttl_seconds_after_finished", value)}
 
 
-def _list(name: str, value: Any) -> list[Any]:
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
-        raise InvalidManifestError(
-            f"The argument `{name}` has to be a list",
-            seen=[f"{type(value).__name__}"],
-            hint=f"give `{name}=[...]`",
-            path=name,
+def seconds(name: str, value: Any) -> int:
+    """Check a number of whole seconds; Kubernetes keeps them in 32 bits."""
+    number = _integer(name, value)
+    if not 0 <= number < 2**31:
+        raise _refused(name, "a number of seconds, 0 or more", value)
+    return number
+
+
+def one_of(name: str, value: Any, *words: str) -> Any:
+    """Check a word of a few.
+
+    :raises ConfigurationError: if it is another one
+    """
+    if value not in words:
+        raise ConfigurationError(
+            f"`{name}` has to be {' or '.join(f'`{word}`' for word in words)}", seen=[repr(value)], path=name
         )
+    return value
+
+
+def env_vars(value: Any, name: str = "env_vars") -> list[dict[str, Any]]:
+    """Turn `{"A": "1"}` into `[{"name": "A", "value": "1"}]`; a list stays as it is."""
+    if isinstance(value, Mapping):
+        return [{"name": str(key), "value": _word(f"{name}[{key!r}]", text)} for key, text in value.items()]
+    return _objects(name, value)
+
+
+def _refused(name: str, wanted: str, value: Any) -> InvalidManifestError:
+    kind = type(value)
+    hint = None
+    if hasattr(value, "to_dict"):
+        hint = (
+            "models of the Kubernetes client are not read: give plain dicts, spelled as in a YAML manifest, "
+            "such as `ApiClient().sanitize_for_serialization(model)`"
+        )
+    elif wanted.startswith("a list"):
+        hint = f"give `{name}=[...]`"
+    return InvalidManifestError(
+        f"The argument `{name}` has to be {wanted}", seen=[f"a value of type {kind.__name__}"], hint=hint, path=name
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _refused(name, "text", value)
+    return value
+
+
+def _word(name: str, value: Any) -> str:
+    """Text, or what has one usual spelling as such: templates rendered to native objects give numbers, too."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, (int, float)) else _text(name, value)
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _refused(name, "a whole number", value)
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _refused(name, "True or False", value)
+    return value
+
+
+def _list(name: str, value: Any, wanted: str = "a list") -> list[Any]:
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
+        raise _refused(name, wanted, value)
     return list(value)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
+def _words(name: str, value: Any) -> list[str]:
+    return [_word(f"{name}[{number}]", word) for number, word in enumerate(_list(name, value, "a list of texts"))]
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _refused(name, "a dict, spelled as in a YAML manifest", value)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidManifestError(
+            f"The argument `{name}` holds something that JSON cannot", seen=[str(error)], path=name
+        ) from error
+    return dict(value)
+
+
+def _objects(name: str, value: Any) -> list[dict[str, Any]]:
+    return [_object(f"{name}[{number}]", item) for number, item in enumerate(_list(name, value, "a list of dicts"))]
+
+
+def _names(name: str, value: Any) -> list[dict[str, Any]]:
+    """Names of secrets, plain or as `{"name": ...}`."""
+    return [
+        {"name": item} if isinstance(item, str) else _object(f"{name}[{number}]", item)
+        for number, item in enumerate(_list(name, value))
+    ]
+
+
+def _texts(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _refused(name, "a dict of texts", value)
+    return {str(key): _word(f"{name}[{key!r}]", text) for key, text in value.items()}
+
+
+#: The operator's arguments that shape the Job, and the shape of each.
+SHAPES: Mapping[str, Callable[[str, Any], Any]] = {
+    "image": _text,
+    "cmds": _words,
+    "arguments": _words,
+    "env_vars": lambda name, value: env_vars(value, name),
+    "env_from": _objects,
+    "volumes": _objects,
+    "volume_mounts": _objects,
+    "container_resources": _object,
+    "service_account_name": _text,
+    "image_pull_policy": _text,
+    "image_pull_secrets": _names,
+    "node_selector": _texts,
+    "affinity": _object,
+    "tolerations": _objects,
+    "labels": _texts,
+    "annotations": _texts,
+    "backoff_limit": _integer,
+    "completions": _integer,
+    "parallelism": _integer,
+    "completion_mode": _text,
+    "suspend": _flag,
+    "active_deadline_seconds": _integer,
+}

@@ -5,14 +5,14 @@ Thin: names, manifests, requests, watches, logs and outcomes are the Rust core's
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from unique_k8s_job import stop
-from unique_k8s_job._compat import BaseOperator, Context, airflow_version, configuration
-from unique_k8s_job.arguments import NOT_GIVEN, NotGiven, given, ttl
+from unique_k8s_job._compat import BaseOperator, Context, airflow_version
+from unique_k8s_job.arguments import NOT_GIVEN, NotGiven, given, one_of, seconds, ttl
 from unique_k8s_job.exceptions import (
+    InvalidManifestError,
     JobFailedError,
     JobStartupError,
     JobVanishedError,
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from unique_k8s_job._core import Run
     from unique_k8s_job.known_names import KnownNames
     from unique_k8s_job.log_writer import LogWriter
+    from unique_k8s_job.settings import Settings
 
-#: Files that `manifest` may name.
-MANIFEST_FILES = (".yaml", ".yml", ".json")
 #: Seconds to see a deleted Job gone. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
 CONFIRM_BEFORE_SIGKILL = 2.0
-CONFIRM_OTHERWISE = 30.0
+#: Longer than the default termination grace period of Pods, 30 s.
+CONFIRM_OTHERWISE = 60.0
 
 
 class UniqueK8sJobOperator(BaseOperator):
@@ -51,7 +51,7 @@ class UniqueK8sJobOperator(BaseOperator):
     :param container_resources: its resources, `{"requests": {...}, "limits": {...}}`
     :param service_account_name: service account of the Pod
     :param image_pull_policy: `Always`, `IfNotPresent` or `Never`
-    :param image_pull_secrets: `[{"name": ...}]`
+    :param image_pull_secrets: names of secrets, or a list as in a manifest; merged by name
     :param node_selector: labels a node must have
     :param affinity: affinity of the Pod
     :param tolerations: tolerations of the Pod
@@ -136,7 +136,7 @@ class UniqueK8sJobOperator(BaseOperator):
         container_resources: Mapping[str, Any] | None = None,
         service_account_name: str | None = None,
         image_pull_policy: str | None = None,
-        image_pull_secrets: Sequence[Mapping[str, Any]] | None = None,
+        image_pull_secrets: Sequence[str | Mapping[str, Any]] | None = None,
         node_selector: Mapping[str, str] | None = None,
         affinity: Mapping[str, Any] | None = None,
         tolerations: Sequence[Mapping[str, Any]] | None = None,
@@ -193,9 +193,9 @@ class UniqueK8sJobOperator(BaseOperator):
         self.manifest = manifest
         self.startup_timeout_seconds = startup_timeout_seconds
         self.handover_timeout_seconds = handover_timeout_seconds
-        self.reattach = reattach
+        self.reattach = one_of("reattach", reattach, "reattach", "replace", "ignore")
         self.replace_lost = replace_lost
-        self.on_process_end = on_process_end
+        self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
         self.get_logs = get_logs
         self.kubernetes_conn_id = kubernetes_conn_id
         self.in_cluster = in_cluster
@@ -208,13 +208,15 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job.log_writer import LogWriter
         from unique_k8s_job.native import core
         from unique_k8s_job.request import as_json
+        from unique_k8s_job.settings import settings
 
         native = core()
+        options = settings()
         self._over = False
         log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
         cluster = self._hook().get_conn()
         names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
-        request = as_json(self._request(context, names, log))
+        request = as_json(self._request(context, options, names, log))
         names.add(native.job_name(request))
         if self._killed:
             raise StoppedError("The task was stopped before its Job was made")
@@ -225,7 +227,7 @@ class UniqueK8sJobOperator(BaseOperator):
             if warning := run.acknowledge():
                 log.say(warning, "warning")
         except BaseException as error:
-            self._end_early(run, context, error, log)
+            self._end_early(run, context, error, self.on_process_end or options.on_process_end, log)
             raise
         finally:
             run.close()
@@ -250,7 +252,7 @@ class UniqueK8sJobOperator(BaseOperator):
             cluster_context=self.cluster_context,
         )
 
-    def _request(self, context: Context, known: KnownNames, log: LogWriter) -> dict[str, Any]:
+    def _request(self, context: Context, options: Settings, known: KnownNames, log: LogWriter) -> dict[str, Any]:
         from unique_k8s_job import identity
 
         deployment = identity.deployment()
@@ -270,13 +272,13 @@ class UniqueK8sJobOperator(BaseOperator):
             "manifest": self._manifest(context),
             "arguments": given(self),
             "ttl": ttl(self.ttl_seconds_after_finished),
-            "safe_ttl_seconds": int(configuration("unique_k8s_job", "safe_ttl", "604800")),
-            "patch_jobs": configuration("unique_k8s_job", "patch_jobs", "True").lower() in ("true", "t", "1"),
+            "safe_ttl_seconds": options.safe_ttl_seconds,
+            "patch_jobs": options.patch_jobs,
             "policy": self.reattach,
             "lookup": deployment.known,
             "known_names": names,
-            "startup_timeout_seconds": self.startup_timeout_seconds,
-            "handover_timeout_seconds": self.handover_timeout_seconds,
+            "startup_timeout_seconds": seconds("startup_timeout_seconds", self.startup_timeout_seconds),
+            "handover_timeout_seconds": seconds("handover_timeout_seconds", self.handover_timeout_seconds),
             "replace_lost": self.replace_lost,
             "get_logs": self.get_logs,
             "running_clear_is_visible": identity.clears_are_counted(),
@@ -284,15 +286,28 @@ class UniqueK8sJobOperator(BaseOperator):
 
     def _manifest(self, context: Context) -> dict[str, Any] | None:
         """The user's Job; a file is found beside the DAG and rendered, as Airflow does with templates."""
-        from unique_k8s_job.request import read_manifest
+        from unique_k8s_job.request import names_a_file, one_job, read_manifest
 
         manifest = self.manifest
-        if manifest is None or not isinstance(manifest, str):
-            return None if manifest is None else dict(manifest)
-        if manifest.endswith(MANIFEST_FILES) and "\n" not in manifest:
-            text = self.get_template_env().get_template(manifest).render(context)
-            return text if isinstance(text, dict) else read_manifest(text, os.path.basename(manifest))
-        return read_manifest(manifest)
+        if not isinstance(manifest, str):
+            return None if manifest is None else one_job(manifest)
+        if not names_a_file(manifest):
+            return read_manifest(manifest)
+        from jinja2 import TemplateNotFound
+
+        environment = self.get_template_env()
+        try:
+            text = environment.get_template(manifest.strip()).render(context)
+        except TemplateNotFound as error:
+            folders = getattr(environment.loader, "searchpath", None) or ["(the task is in no DAG file)"]
+            raise InvalidManifestError(
+                f"The manifest file `{manifest}` was not found",
+                seen=[f"looked for `{error.name}` in {', '.join(folders)}"],
+                hint="name it relative to the folder of the DAG file, or to one of the DAG's `template_searchpath`",
+                path="manifest",
+            ) from error
+        # Where the DAG renders native objects, the text may have become one.
+        return read_manifest(text, manifest) if isinstance(text, str) else one_job(text, manifest)
 
     def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
         """Write down what happens until the outcome is there. Raises StoppedError after `on_kill`."""
@@ -347,7 +362,9 @@ class UniqueK8sJobOperator(BaseOperator):
             **outcome["job"],
         )
 
-    def _end_early(self, run: Run, context: Context, error: BaseException, log: LogWriter) -> None:
+    def _end_early(
+        self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
+    ) -> None:
         """Decide what becomes of the Job, and see to it. Never hides `error`."""
         cause = _cause(error, killed=self._killed)
         fate = stop.fate(
@@ -355,7 +372,7 @@ class UniqueK8sJobOperator(BaseOperator):
             answer=stop.ask(context) if cause is stop.Cause.KILLED else None,
             job_uid=self._job_uid,
             another_try=stop.another_try(context),
-            on_process_end=self.on_process_end or configuration("unique_k8s_job", "on_process_end", "") or None,
+            on_process_end=on_process_end,
         )
         deed, level = f"Its Job is {fate.value}", "info"
         if fate is stop.Fate.DELETE:

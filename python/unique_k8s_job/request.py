@@ -10,9 +10,18 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from unique_k8s_job.exceptions import InvalidManifestError
+
+#: Files that a manifest may name.
+FILES = (".yaml", ".yml", ".json")
+
+
+def names_a_file(manifest: str) -> bool:
+    """Return whether this is the name of a manifest file, and not its text."""
+    return "\n" not in manifest and manifest.strip().endswith(FILES)
 
 
 def read_manifest(text: str, name: str = "text") -> dict[str, Any]:
@@ -22,20 +31,39 @@ def read_manifest(text: str, name: str = "text") -> dict[str, Any]:
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """What looks like a time stays the text that the user wrote: Kubernetes has no other."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.load_all(text, Loader) if document is not None]
     except yaml.YAMLError as error:
         raise InvalidManifestError(f"The manifest ({name}) is not YAML", seen=[str(error)]) from error
-    if len(documents) != 1 or not isinstance(documents[0], dict):
-        kinds = ", ".join(type(document).__name__ for document in documents) or "nothing"
+    if len(documents) != 1:
+        raise InvalidManifestError(f"The manifest ({name}) has to be one Job", seen=[f"{len(documents)} documents"])
+    return one_job(documents[0], name)
+
+
+def one_job(manifest: Any, name: str = "argument") -> dict[str, Any]:
+    """Check that a manifest is an object.
+
+    :raises InvalidManifestError: if it is anything else
+    """
+    if not isinstance(manifest, Mapping):
         raise InvalidManifestError(
-            f"The manifest ({name}) has to be one Job", seen=[f"{len(documents)} documents: {kinds}"]
+            f"The manifest ({name}) has to be one Job",
+            seen=[f"a value of type {type(manifest).__name__}"],
+            hint="give a dict, YAML text, or the name of a .yaml, .yml or .json file",
+            path="manifest",
         )
-    return documents[0]
+    return dict(manifest)
 
 
 def as_json(request: dict[str, Any]) -> str:
-    """Serialize a request; dates, which YAML makes of unquoted text, become text again.
+    """Serialize a request; dates in a manifest that was given as a dict become text.
 
     :raises InvalidManifestError: if it holds something that JSON cannot
     """

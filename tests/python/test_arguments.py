@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from datetime import date
 from typing import Any
 
 import pytest
 
 from unique_k8s_job import UniqueK8sJobOperator, _core
 from unique_k8s_job.arguments import given, ttl
-from unique_k8s_job.exceptions import InvalidManifestError
+from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.request import as_json, read_manifest
 
 
@@ -86,6 +88,67 @@ def test_text_where_a_list_belongs_is_refused_naming_the_argument() -> None:
         given(operator(cmds="echo hello"))
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("image", 1.4),
+        ("cmds", {"sh": "-c"}),
+        ("arguments[1]", ["a", object()]),
+        ("env_vars['A']", {"A": ["1"]}),
+        ("env_from[0]", ["settings"]),
+        ("volumes[0]", [object()]),
+        ("container_resources", "2Gi"),
+        ("node_selector", ["disk"]),
+        ("labels['team']", {"team": {}}),
+        ("backoff_limit", True),
+        ("completions", "2"),
+        ("suspend", 0),
+        ("affinity", {"nodeAffinity": object()}),
+    ],
+)
+def test_argument_of_the_wrong_shape_is_refused_by_its_name(argument: str, value: Any) -> None:
+    with pytest.raises(InvalidManifestError) as caught:
+        given(operator(**{argument.partition("[")[0]: value}))
+    assert f"`{argument}`" in caught.value.message
+
+
+def test_model_of_the_kubernetes_client_is_refused_with_the_way_out() -> None:
+    class V1Volume:
+        def to_dict(self) -> dict[str, str]:
+            return {}
+
+    with pytest.raises(InvalidManifestError, match=r"volumes\[0\].*\n.*V1Volume\n.*sanitize_for_serialization"):
+        given(operator(volumes=[V1Volume()]))
+
+
+def test_numbers_and_plain_names_are_taken_as_kubernetes_spells_them() -> None:
+    arguments = given(operator(arguments=["--top", 3], labels={"year": 2026}, image_pull_secrets=["registry"]))
+    assert arguments == {
+        "arguments": ["--top", "3"],
+        "labels": {"year": "2026"},
+        "image_pull_secrets": [{"name": "registry"}],
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"reattach": "always"}, {"on_process_end": "keep"}])
+def test_word_that_is_no_choice_fails_the_dag_file_naming_the_argument(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        operator(**wrong)
+
+
+@pytest.mark.parametrize("value", [-1, 2**31, "60", True])
+def test_ttl_that_is_no_number_of_seconds_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidManifestError, match="ttl_seconds_after_finished"):
+        ttl(value)
+
+
+def test_what_was_not_given_stays_so_in_copies_and_through_default_args() -> None:
+    task = copy.deepcopy(operator())
+    assert ttl(task.ttl_seconds_after_finished) == {"kind": "unset"}
+    task = operator(default_args={"ttl_seconds_after_finished": None})
+    assert ttl(task.ttl_seconds_after_finished) == {"kind": "never"}
+
+
 def test_ttl_none_means_never_and_not_given_means_the_default() -> None:
     assert ttl(operator().ttl_seconds_after_finished) == {"kind": "unset"}
     assert ttl(operator(ttl_seconds_after_finished=None).ttl_seconds_after_finished) == {"kind": "never"}
@@ -140,9 +203,13 @@ def test_manifest_is_exactly_one_object() -> None:
             read_manifest(text)
 
 
-def test_date_that_yaml_made_of_unquoted_text_becomes_text_again() -> None:
-    manifest = read_manifest("metadata: {annotations: {day: 2026-01-01}}")
-    assert json.loads(as_json(manifest))["metadata"]["annotations"]["day"] == "2026-01-01"
+def test_times_that_yaml_would_read_stay_the_text_that_was_written() -> None:
+    manifest = read_manifest("metadata: {annotations: {day: 2026-01-01, at: 2026-01-01T06:00:00Z}}")
+    assert manifest["metadata"]["annotations"] == {"day": "2026-01-01", "at": "2026-01-01T06:00:00Z"}
+
+
+def test_date_in_a_dict_becomes_text() -> None:
+    assert json.loads(as_json({"day": date(2026, 1, 1)})) == {"day": "2026-01-01"}
 
 
 def test_object_of_another_library_is_refused_by_type() -> None:

@@ -1,0 +1,66 @@
+"""A manifest that is named as a file beside the DAG, and everything that only looks like one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unique_k8s_job import UniqueK8sJobOperator
+from unique_k8s_job.exceptions import InvalidManifestError
+from unique_k8s_job.request import names_a_file
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG  # type: ignore[no-redef,attr-defined]
+
+
+def task(folder: Path, **arguments: Any) -> UniqueK8sJobOperator:
+    """A task of a DAG whose templates are in `folder`."""
+    with DAG("etl", schedule=None, template_searchpath=str(folder)):
+        return UniqueK8sJobOperator(task_id="work", **arguments)
+
+
+def read(operator: UniqueK8sJobOperator, **context: Any) -> Any:
+    """The manifest as `execute` reads it, after Airflow has rendered the template fields."""
+    operator.render_template_fields(context)  # type: ignore[arg-type]
+    return operator._manifest(context)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
+def test_file_is_found_beside_the_dag_and_rendered(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"job{suffix}").write_text('{"kind": "Job", "metadata": {"labels": {"day": "{{ ds }}"}}}')
+    manifest = read(task(tmp_path, manifest=f"job{suffix}"), ds="2026-01-01")
+    assert manifest["metadata"]["labels"] == {"day": "2026-01-01"}
+
+
+def test_name_of_the_file_is_a_template_too(tmp_path: Path) -> None:
+    (tmp_path / "job-eu.yaml").write_text("kind: Job")
+    assert read(task(tmp_path, manifest="job-{{ region }}.yaml"), region="eu") == {"kind": "Job"}
+
+
+def test_file_that_is_missing_is_named_with_the_folder_that_was_searched(tmp_path: Path) -> None:
+    with pytest.raises(InvalidManifestError) as caught:
+        read(task(tmp_path, manifest="absent.yaml"))
+    assert "`absent.yaml`" in caught.value.message
+    assert str(tmp_path) in str(caught.value.seen)
+
+
+def test_text_and_dict_are_rendered_in_place(tmp_path: Path) -> None:
+    assert read(task(tmp_path, manifest="kind: Job\nmetadata: {name: '{{ x }}'}"), x="a")["metadata"] == {"name": "a"}
+    assert read(task(tmp_path, manifest={"metadata": {"name": "{{ x }}"}}), x="a")["metadata"] == {"name": "a"}
+
+
+def test_other_arguments_that_end_like_a_file_are_not_read(tmp_path: Path) -> None:
+    operator = task(tmp_path, cmds=["lint", "job.yaml"], env_vars={"CONFIG": "/etc/app.json"})
+    operator.render_template_fields({})  # type: ignore[arg-type]
+    assert operator.cmds == ["lint", "job.yaml"]
+    assert operator.env_vars == {"CONFIG": "/etc/app.json"}
+
+
+def test_text_of_several_lines_is_no_file_name() -> None:
+    assert names_a_file("job.yaml")
+    assert not names_a_file("kind: Job\n# see values.yaml")
+    assert not names_a_file("kind: Job")
