@@ -49,7 +49,7 @@ class Run:
         """End a waiting `next`, from any thread or signal handler. Never blocks."""
     def acknowledge(self) -> str | None:
         """Write the user's TTL and the label `acknowledged`; a warning where that was refused, else None."""
-    def delete(self, confirm_for: float = 30.0) -> str:
+    def delete(self, confirm_for: float = 60.0) -> str:
         """Stop following, delete the Job this attempt owns, confirm it gone with its Pods; says what was done.
 
         Sends the DELETE at once, also while the submission is still under way. `confirm_for` seconds are given to

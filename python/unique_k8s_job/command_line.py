@@ -163,7 +163,7 @@ def _interrupted(started: Run, display: Display) -> int:
 
 def _delete(started: Run, display: Display) -> None:
     try:
-        display.say(started.delete(30.0))
+        display.say(started.delete())
     except UniqueK8sJobError as error:
         display.say(str(error), "error")
 

@@ -101,7 +101,7 @@ impl Run {
         runtime::wait(py, async move { run.acknowledge().await })
     }
 
-    #[pyo3(signature = (confirm_for=30.0))]
+    #[pyo3(signature = (confirm_for=60.0))]
     fn delete(&self, py: Python<'_>, confirm_for: f64) -> PyResult<String> {
         self.same_process(py)?;
         let run = Arc::clone(&self.attempt);

@@ -156,6 +156,7 @@ fn may_still_run(job: &JobReference, live: &[LivePod]) -> Error {
         report = report.seen(format!("Pod `{name}` may still run, on `{node}`"));
     }
     Error::DeletionUnconfirmed(Box::new(
-        report.hint("if its node is lost, the Pod ends when the node comes back or is deleted; replace_lost=True does not wait for it"),
+        report.hint("a Pod that does not obey SIGTERM is killed after its terminationGracePeriodSeconds (30 by default); if its node \
+             is lost, it ends when the node comes back or is deleted, and replace_lost=True does not wait for it"),
     ))
 }
