@@ -164,7 +164,12 @@ class AirflowClient:
         self.call("PATCH", ti.path, json={"new_state": state})
 
     def clear(self, ti: TaskInstance) -> None:
-        """What "Clear" does in the UI, for this task alone, in whatever state it is."""
+        """What "Clear" does in the UI, for this task alone, in whatever state it is.
+
+        A finished task is cleared only once its run has ended, too: the scheduler may else end the run over the clear.
+        """
+        if self.task(ti)["state"] in FINISHED:
+            self.wait_for_run(ti.dag_id, ti.run_id)
         body = {
             "dry_run": False,
             "only_failed": False,
@@ -194,6 +199,8 @@ class AirflowClient:
         records: list[dict[str, Any]] = []
         params: dict[str, Any] = {"full_content": "true", "map_index": ti.map_index}
         path = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/logs/{try_number}"
+        if self.task(ti)["try_number"] < 1:
+            return []  # not started yet: Airflow has no log of it and answers 404
         answer = self.call("GET", path, params=params, headers={"Accept": "application/json"})
         content = answer["content"]
         if isinstance(content, str):
