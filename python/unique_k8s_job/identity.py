@@ -34,7 +34,7 @@ def deployment() -> Deployment:
     if key.startswith("{"):
         # The Task SDK's configuration shows an unset key as the placeholder of its template: the same one everywhere.
         key = ""
-    base_url = configuration("api", "base_url", "") or configuration("webserver", "base_url", "")
+    base_url = configuration("api" if airflow_version() >= (3, 0) else "webserver", "base_url", "")
     execution_url = configuration("core", "execution_api_server_url", "")
     ordinary = all(
         not url or url.startswith(("http://localhost:", "http://localhost/")) for url in (base_url, execution_url)

@@ -39,6 +39,25 @@ def options(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     monkeypatch.setattr(identity, "configuration", lambda _, option, fallback: values.get(option) or fallback)
 
 
+@pytest.mark.parametrize(
+    ("version", "asked", "not_asked"), [((3, 0), "api", "webserver"), ((2, 11), "webserver", "api")]
+)
+def test_url_of_airflow_is_the_api_servers_in_3_and_the_webservers_in_2(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], asked: str, not_asked: str
+) -> None:
+    sections: list[str] = []
+
+    def configuration(section: str, _option: str, fallback: str) -> str:
+        sections.append(section)
+        return fallback
+
+    monkeypatch.setattr(identity, "configuration", configuration)
+    monkeypatch.setattr(identity, "airflow_version", lambda: version)
+    deployment()
+    assert asked in sections
+    assert not_asked not in sections, "Airflow warns of options of another version in every task log"
+
+
 def test_try_of_airflow_3_is_told_by_its_own_id() -> None:
     assert attempt(context(), KNOWN, 2)["instance"] == "u-1"
 
