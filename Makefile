@@ -18,12 +18,12 @@ shipped := $(tested)-shipped
 .PHONY: demo demo-down
 demo: ## Run the example DAG on a real Airflow and a real cluster (KUBECONFIG=... uses that one)
 	@.ci/prepare python rust $(if $(KUBECONFIG),,cluster)
-	@demo/estimate $(shipped)
+	@tests/demo/estimate $(shipped)
 	@$(MAKE) --no-print-directory $(shipped)/.package $(if $(KUBECONFIG),,cluster)
-	@$(shipped)/bin/python demo/demo.py up
+	@$(shipped)/bin/python tests/demo/demo.py up
 
 demo-down: ## End what `make demo` started
-	@if [ -x $(shipped)/bin/python ]; then $(shipped)/bin/python demo/demo.py down; else echo "nothing of the demo is here"; fi
+	@if [ -x $(shipped)/bin/python ]; then $(shipped)/bin/python tests/demo/demo.py down; else echo "nothing of the demo is here"; fi
 
 ##@ Test it
 .PHONY: test lint test-rust test-python test-cluster test-live test-airflow down
@@ -40,7 +40,7 @@ lint: $(tested)/.ready ## Formats, lints and types of Rust, Python and Go
 	$(tested)/bin/ruff check .
 	$(tested)/bin/ruff format --check .
 	$(tested)/bin/mypy --strict python
-	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases demo tests/benchmarks tests/harness tests/live
+	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live
 	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py
 	test -z "$$(gofmt -l tests/cluster)"
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import getpass
 import json
+import signal
 import socket
 import sys
 import time
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,13 +30,42 @@ if TYPE_CHECKING:
 SUCCESS, JOB_FAILED, TIMEOUT, OUR_ERROR, INTERRUPTED = 0, 1, 124, 125, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: like Ctrl-C, but from one who answers no question."""
+
+
+class Seconds(click.ParamType):
+    """Seconds, or `never`."""
+
+    name = "SECONDS|never"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        if value == "never":
+            return {"kind": "never"}
+        if not str(value).isdecimal() or int(value) >= 2**31:
+            self.fail(f"{value!r} is neither a number of seconds nor `never`", param, ctx)
+        return {"kind": "seconds", "seconds": int(value)}
+
+
 def main() -> None:
+    """Run the command, and end with its exit code; a wrong call is an error of ours, too."""
+    try:
+        code = commands.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = OUR_ERROR
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="unique-k8s-job")
+def commands() -> None:
     """Kubernetes Jobs that never get stuck."""
 
 
-@main.command()
+@commands.command()
 @click.option("--image", help="Image of the base container.")
 @click.option(
     "--manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A whole Job, YAML or JSON."
@@ -42,7 +73,7 @@ def main() -> None:
 @click.option("-n", "--namespace", help="Default: the manifest's, else that of the context.")
 @click.option("--name", help="What the Job's name begins with. Default: the manifest's name, else `job`.")
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Can be given several times.")
-@click.option("--ttl", type=click.IntRange(min=0), help="Seconds for which the finished Job is kept. Default: a day.")
+@click.option("--ttl", type=Seconds(), help="How long the finished Job is kept. Default: the manifest's, else a day.")
 @click.option("--backoff-limit", type=click.IntRange(min=0), help="Failed Pods that Kubernetes itself retries.")
 @click.option("--startup-timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
 @click.option(
@@ -50,6 +81,7 @@ def main() -> None:
 )
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
 @click.option("--context", "cluster_context", help="A context of the kubeconfig.")
+@click.option("--keep", is_flag=True, help="When interrupted, leave the Job without asking.")
 @click.option("--no-logs", is_flag=True, help="Do not read the log.")
 @click.option("--raw", is_flag=True, help="Pass control characters of the log through to the terminal.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -59,21 +91,22 @@ def run(
     namespace: str | None,
     name: str | None,
     environment: tuple[str, ...],
-    ttl: int | None,
+    ttl: dict[str, Any] | None,
     backoff_limit: int | None,
     startup_timeout: int,
     timeout: float | None,
     kubeconfig: str | None,
     cluster_context: str | None,
+    keep: bool,
     no_logs: bool,
     raw: bool,
     command: tuple[str, ...],
-) -> None:
+) -> int:
     """Run COMMAND as a Kubernetes Job: the log on stdout, what happens to it on stderr.
 
     Ends with 0 after success; with the container's exit code where one Pod failed; 1 after other failures; 124 after a
-    timeout; 125 where the Job could not be run; 130 when interrupted. Ctrl-C asks whether to delete the Job (without a
-    terminal it is deleted); a second one leaves it.
+    timeout; 125 where the Job could not be run; 130 when interrupted. Ctrl-C asks whether to delete the Job, a second
+    one leaves it. Without a terminal, and on SIGTERM, it is deleted, since nobody is there to ask; --keep leaves it.
     """
     from unique_k8s_job.console import Display
 
@@ -93,27 +126,28 @@ def run(
                 "namespace": namespace,
                 "manifest": job,
                 "arguments": {key: value for key, value in arguments.items() if value is not None},
-                "ttl": {"kind": "unset"} if ttl is None else {"kind": "seconds", "seconds": ttl},
+                "ttl": ttl or {"kind": "unset"},
                 "startup_timeout_seconds": startup_timeout,
                 "get_logs": not no_logs,
                 "line_times": False,
             }
-            code = _run(_configuration(kubeconfig, cluster_context), as_json(request), timeout, display)
+            return _run(_configuration(kubeconfig, cluster_context), as_json(request), timeout, keep, display)
         except UniqueK8sJobError as error:
             display.pause()
             display.say(str(error), "error")
-            code = OUR_ERROR
-    sys.exit(code)
+            return OUR_ERROR
 
 
-def _run(configuration: str, request: str, timeout: float | None, display: Display) -> int:
+def _run(configuration: str, request: str, timeout: float | None, keep: bool, display: Display) -> int:
     from unique_k8s_job.native import core
 
+    signal.signal(signal.SIGTERM, _terminate)
     started = core().Run(core().Cluster(configuration), request)
     try:
         return _follow(started, timeout, display)
-    except KeyboardInterrupt:
-        return _interrupted(started, display)
+    except KeyboardInterrupt as interrupt:
+        may_ask = sys.stdin.isatty() and not isinstance(interrupt, Terminated)
+        return _interrupted(started, keep=keep, may_ask=may_ask, display=display)
     except UniqueK8sJobError as error:
         display.pause()
         display.say(str(error), "error")
@@ -149,13 +183,17 @@ def exit_code(outcome: dict[str, Any]) -> int:
     return code if isinstance(code, int) and 0 < code < 256 else JOB_FAILED
 
 
-def _interrupted(started: Run, display: Display) -> int:
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _interrupted(started: Run, *, keep: bool, may_ask: bool, display: Display) -> int:
     display.pause()
     try:
-        if sys.stdin.isatty() and not click.confirm("\nDelete the Job?", default=True, err=True):
+        if keep or (may_ask and not click.confirm("\nDelete the Job?", default=True, err=True)):
             display.say("The Job is left as it is")
-            return INTERRUPTED
-        _delete(started, display)
+        else:
+            _delete(started, display)
     except (KeyboardInterrupt, click.Abort):
         display.say("The Job is left as it is", "warning")
     return INTERRUPTED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,10 @@ class Display:
     """
 
     def __init__(self, *, raw: bool) -> None:
+        # A locale that cannot spell what a container wrote is no reason to stop following it.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        self._closed = False
         self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
         self._escape = sys.stdout.isatty() and not raw
         self._status: Status | None = self._errors.status("submitting") if self._errors.is_terminal else None
@@ -51,9 +57,8 @@ class Display:
         """Show one event of a run."""
         kind = event["kind"]
         if kind == "log" and not event["mark"]:
-            text = visible(event["text"]) if self._escape else event["text"]
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+            self.pause()  # from here on the log itself shows that something happens
+            self._write(visible(event["text"]) if self._escape else event["text"])
         elif kind == "log":
             self.say(event["text"], "warning")
         elif kind == "message":
@@ -67,9 +72,22 @@ class Display:
             self.say(event["summary"], "info" if event["state"] == "succeeded" else "error")
 
     def say(self, text: str, level: str = "info") -> None:
-        """One sentence on stderr."""
+        """One sentence on stderr; what is not ordinary says so without colours, too."""
         style = _STYLES[level]
-        self._errors.print(f"[{style}]{escape(visible(text))}[/{style}]")
+        word = "" if level == "info" else f"{level}: "
+        self._errors.print(f"[{style}]{word}{escape(visible(text))}[/{style}]")
+
+    def _write(self, text: str) -> None:
+        if self._closed:
+            return
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # As in `... | head`. The Job goes on, and so does its outcome; Python must not try to flush at its end.
+            self._closed = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self.say("Nobody reads stdout any more: the rest of the log is not shown", "warning")
 
     def _spin(self, text: str) -> None:
         if self._status:

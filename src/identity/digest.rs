@@ -25,6 +25,12 @@ impl Digest {
         HEXLOWER.encode(&self.0)
     }
 
+    /// The first 60 bits, which are the first twelve letters of [`Self::base32`].
+    #[cfg(test)]
+    pub fn sixty_bits(&self) -> u64 {
+        u64::from_be_bytes(std::array::from_fn(|byte| self.0[byte])) >> 4
+    }
+
     /// The first 5 bits a letter: `a` to `z` and `2` to `7`.
     pub fn base32(&self, letters: usize) -> String {
         let mut text = BASE32_NOPAD.encode(&self.0);

@@ -15,7 +15,6 @@ from native_run import request
 from one_node_cluster import OneNodeCluster
 from unique_k8s_job import _core
 
-
 #: Obeys SIGTERM, so that a deletion does not have to wait for the Pod's grace period.
 ENDLESS = "trap 'exit 0' TERM; sleep 300 & wait"
 
