@@ -34,19 +34,6 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: like Ctrl-C, but from one who answers no question."""
 
 
-class Seconds(click.ParamType):
-    """Seconds, or `never`."""
-
-    name = "SECONDS|never"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        if value == "never":
-            return {"kind": "never"}
-        if not str(value).isdecimal() or int(value) >= 2**31:
-            self.fail(f"{value!r} is neither a number of seconds nor `never`", param, ctx)
-        return {"kind": "seconds", "seconds": int(value)}
-
-
 def main() -> None:
     """Run the command, and end with its exit code; a wrong call is an error of ours, too."""
     try:
@@ -73,7 +60,9 @@ def commands() -> None:
 @click.option("-n", "--namespace", help="Default: the manifest's, else that of the context.")
 @click.option("--name", help="What the Job's name begins with. Default: the manifest's name, else `job`.")
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Can be given several times.")
-@click.option("--ttl", type=Seconds(), help="How long the finished Job is kept. Default: the manifest's, else a day.")
+@click.option(
+    "--ttl", metavar="SECONDS|never", help="How long the finished Job is kept. Default: the manifest's, else a day."
+)
 @click.option("--backoff-limit", type=click.IntRange(min=0), help="Failed Pods that Kubernetes itself retries.")
 @click.option("--startup-timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
 @click.option(
@@ -91,7 +80,7 @@ def run(
     namespace: str | None,
     name: str | None,
     environment: tuple[str, ...],
-    ttl: dict[str, Any] | None,
+    ttl: str | None,
     backoff_limit: int | None,
     startup_timeout: int,
     timeout: float | None,
@@ -116,6 +105,7 @@ def run(
         "env_vars": env_vars(dict(_pair(text) for text in environment)) if environment else None,
         "backoff_limit": backoff_limit,
     }
+    kept = _ttl(ttl)
     with Display(raw=raw) as display:
         try:
             job = read_manifest(manifest.read_text(), str(manifest)) if manifest else None
@@ -126,7 +116,7 @@ def run(
                 "namespace": namespace,
                 "manifest": job,
                 "arguments": {key: value for key, value in arguments.items() if value is not None},
-                "ttl": ttl or {"kind": "unset"},
+                "ttl": kept,
                 "startup_timeout_seconds": startup_timeout,
                 "get_logs": not no_logs,
                 "line_times": False,
@@ -232,6 +222,16 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
     return name, value
+
+
+def _ttl(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {"kind": "unset"}
+    if text == "never":
+        return {"kind": "never"}
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise click.BadParameter(f"{text!r} is neither a number of seconds nor `never`", param_hint="--ttl")
+    return {"kind": "seconds", "seconds": int(text)}
 
 
 def _manifest_name(job: dict[str, Any] | None) -> str | None:
