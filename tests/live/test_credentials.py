@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import select
 import socket
@@ -16,7 +17,7 @@ import pytest
 import yaml
 
 from command_line import PROGRAM, Ended
-from one_node_cluster import IMAGE, OneNodeCluster
+from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster
 
 Config = dict[str, Any]
 Run = Callable[..., Ended]
@@ -213,3 +214,58 @@ def test_proxy_of_the_kubeconfig_is_used(config: Config, run: Run, proxy: Proxy,
     ended = run(KUBECONFIG=written(tmp_path, "config", config), NO_PROXY="*")
     assert ended.code == 0, ended
     assert proxy.tunnels
+
+
+def test_service_account_of_a_pod_is_used_in_cluster(
+    cluster: OneNodeCluster, config: Config, namespace: str, tmp_path: Path
+) -> None:
+    role = list(yaml.safe_load_all((CHECKOUT / "docs" / "rbac.yaml").read_text()))
+    role[1]["subjects"] = [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}]
+    cluster.apply(*role, namespace=namespace)
+    files = {
+        "token": cluster.kubectl("-n", namespace, "create", "token", "default").strip() + "\n",
+        "namespace": namespace,
+        "ca.crt": authority(config["clusters"][0]["cluster"]),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    # What the kubelet mounts into a Pod, in a mount namespace of this process alone.
+    place = "/var/run/secrets/kubernetes.io/serviceaccount"
+    mount = f'mkdir -p {place} && mount --bind {tmp_path} {place} && exec "$@"'
+    host, _, port = config["clusters"][0]["cluster"]["server"].removeprefix("https://").rpartition(":")
+    ended = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            mount,
+            "sh",
+            str(PROGRAM),
+            "run",
+            "--image",
+            IMAGE,
+            "--",
+            "echo",
+            "in cluster",
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "KUBERNETES_SERVICE_HOST": host,
+            "KUBERNETES_SERVICE_PORT": port,
+        },
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "in cluster\n"), ended
+    assert f"Job {namespace}/" in ended.stderr, ended
+
+
+def authority(cluster_entry: dict[str, Any]) -> str:
+    """The certificate of the cluster's authority, embedded or in a file."""
+    data = cluster_entry.get("certificate-authority-data")
+    return base64.b64decode(data).decode() if data else Path(cluster_entry["certificate-authority"]).read_text()
