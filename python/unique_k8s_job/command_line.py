@@ -181,11 +181,11 @@ def _interrupted(started: Run, *, keep: bool, may_ask: bool, display: Display) -
     display.pause()
     try:
         if keep or (may_ask and not click.confirm("\nDelete the Job?", default=True, err=True)):
-            display.say("The Job is left as it is")
+            display.say_left()
         else:
             _delete(started, display)
     except (KeyboardInterrupt, click.Abort):
-        display.say("The Job is left as it is", "warning")
+        display.say_left()
     return INTERRUPTED
 
 

@@ -36,6 +36,7 @@ class Display:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         self._closed = False
+        self._job: tuple[str, str] | None = None
         self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
         self._escape = sys.stdout.isatty() and not raw
         self._status: Status | None = self._errors.status("submitting") if self._errors.is_terminal else None
@@ -65,6 +66,7 @@ class Display:
             self.say(event["text"], event["level"])
             self._spin(event["text"])
         elif kind == "submitted":
+            self._job = event["namespace"], event["name"]
             self.say(f"Job {event['namespace']}/{event['name']} (uid {event['uid']})")
             self._spin(f"{event['namespace']}/{event['name']}")
         else:
@@ -76,6 +78,14 @@ class Display:
         style = _STYLES[level]
         word = "" if level == "info" else f"{level}: "
         self._errors.print(f"[{style}]{word}{escape(visible(text))}[/{style}]")
+
+    def say_left(self) -> None:
+        """Say that the Job goes on, and how to be rid of it."""
+        if self._job is None:
+            self.say("If the Job was made, it is left as it is", "warning")
+        else:
+            namespace, name = self._job
+            self.say(f"Job {namespace}/{name} is left as it is; to delete it: kubectl -n {namespace} delete job {name}")
 
     def _write(self, text: str) -> None:
         if self._closed:

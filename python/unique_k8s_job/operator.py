@@ -367,9 +367,13 @@ class UniqueK8sJobOperator(BaseOperator):
     ) -> None:
         """Decide what becomes of the Job, and see to it. Never hides `error`."""
         cause = _cause(error, killed=self._killed)
+        why, answer = cause.value, None
+        if cause is stop.Cause.KILLED:
+            answer = stop.ask(context)
+            why += f"; Airflow says that the task is {answer.state}" if answer else "; Airflow gave no answer"
         fate = stop.fate(
             cause,
-            answer=stop.ask(context) if cause is stop.Cause.KILLED else None,
+            answer=answer,
             job_uid=self._job_uid,
             another_try=stop.another_try(context),
             on_process_end=on_process_end,
@@ -384,7 +388,7 @@ class UniqueK8sJobOperator(BaseOperator):
                 deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
         if isinstance(error, UniqueK8sJobError):
             error.seen.append(deed)
-        log.say(f"This try ends before its Job ({cause.value}). {deed}", level)
+        log.say(f"This try ends before its Job ({why}). {deed}", level)
 
 
 def _cause(error: BaseException, *, killed: bool) -> stop.Cause:

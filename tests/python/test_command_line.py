@@ -118,3 +118,13 @@ with Display(raw=False) as display:
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
     assert (ended.returncode, ended.stdout) == (0, "caf\\xe9\n"), ended.stderr
+
+
+def test_job_that_is_left_is_named_with_the_way_to_delete_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display(raw=False) as display:
+        display.say_left()
+        display.event({"kind": "submitted", "namespace": "etl", "name": "train", "uid": "u"})
+        display.say_left()
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "warning: If the Job was made, it is left as it is"
+    assert said[-1].endswith("kubectl -n etl delete job train")
