@@ -36,7 +36,7 @@ class Run:
         """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
 
         Kinds (key `kind`):
-        `submitted` {name, namespace, uid, origin: created|adopted|taken_over|outcome_used, try_number, text};
+        `submitted` {name, namespace, uid, origin: created|adopted|taken_over|outcome_used, try_number (that made it)};
         `message` {level: info|warning|error, code, text};
         `log` {pod, container, text, lines: int, timestamp: str | None, mark: bool}, many lines in one `text` when they
         come fast: then `timestamp` is None and each line starts with its own time (unless the request says

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 import pickle
 import subprocess
 import sys
 import textwrap
+from importlib import import_module
+from pathlib import Path
 
+import airflow
+import jsonschema
 import pytest
 
 import unique_k8s_job
@@ -27,7 +32,10 @@ def test_dag_file_with_a_hundred_operators_loads_no_native_module_and_makes_no_t
     in_a_new_process(
         """
         import os, sys
-        from airflow.sdk import DAG
+        try:
+            from airflow.sdk import DAG
+        except ImportError:
+            from airflow import DAG
         before = set(sys.modules)
         threads = len(os.listdir("/proc/self/task"))
         sockets = sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket") for fd in os.listdir("/proc/self/fd")[:-1])
@@ -116,7 +124,27 @@ def test_airflow_accepts_the_provider_info() -> None:
     )
     info = entry.load()()
     assert info == get_provider_info()
-    assert {"name", "description", "package-name", "config"} <= set(info)
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(info, schema)
+
+
+def test_modules_that_the_provider_info_names_exist() -> None:
+    info = get_provider_info()
+    for entry in [*info["operators"], *info["hooks"]]:
+        for module in entry["python-modules"]:
+            import_module(module)
+
+
+def test_reading_the_provider_info_imports_nothing_else() -> None:
+    printed = in_a_new_process(
+        """
+        import sys
+        from unique_k8s_job.provider_info import get_provider_info
+        get_provider_info()
+        print(sorted(name for name in sys.modules if name.partition(".")[0] in ("airflow", "unique_k8s_job")))
+        """
+    )
+    assert printed.strip() == "['unique_k8s_job', 'unique_k8s_job.provider_info']"
 
 
 @pytest.mark.parametrize(
