@@ -92,7 +92,9 @@ impl Run {
     }
 
     fn wake(&self) {
-        self.woken.notify_one();
+        if self.pid == std::process::id() {
+            self.woken.notify_one();
+        }
     }
 
     fn acknowledge(&self, py: Python<'_>) -> PyResult<Option<String>> {
@@ -123,6 +125,15 @@ impl Run {
             Ok(())
         } else {
             Err(raised(py, &Error::internal("a Run was used in a process forked from the one that started it")))
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.pid != std::process::id() {
+            // Inherited by a fork: ending its task would touch locks of threads that do not exist here.
+            std::mem::forget(Arc::clone(&self.attempt));
         }
     }
 }

@@ -44,7 +44,7 @@ const DRAIN_LOGS: Duration = Duration::from_secs(600);
 /// The same where Pods may be out of reach.
 const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
 /// Pauses between two lists of Events while nothing runs.
-const EVENTS_AFTER: [u64; 5] = [1, 2, 4, 8, 15];
+const EVENTS_AFTER: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// So many refusals in a row end a watch: a right that is missing does not come by asking.
 const REFUSALS: u32 = 3;
 /// How often a Job is asked for where it cannot be watched.
@@ -65,7 +65,10 @@ struct Follower<'a> {
     startup: Startup,
     sink: logs::Sink,
     readers: JoinSet<()>,
+    /// Pod uid and container of each log that has its reader.
     reading: HashSet<(String, String)>,
+    /// The uids of late predecessors that are being deleted.
+    displaced: HashSet<String>,
     events: EventLists,
     /// When the outcome was decided.
     decided: Option<Instant>,
@@ -88,6 +91,7 @@ impl<'a> Follower<'a> {
             sink,
             readers: JoinSet::new(),
             reading: HashSet::new(),
+            displaced: HashSet::new(),
             decided: None,
             refusals: HashMap::new(),
             troubled: HashSet::new(),
@@ -258,7 +262,7 @@ impl<'a> Follower<'a> {
             && seen.deletion_timestamp().is_none()
             && outcome::decided(&seen.job).is_none()
             && marks.owner.try_number().is_none_or(|owner| owner < attempt.try_number)
-            && self.reading.insert((seen.reference.uid.clone(), String::new()));
+            && self.displaced.insert(seen.reference.uid.clone());
         if !late {
             return;
         }

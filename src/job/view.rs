@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, PodSpec};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ impl View {
     /// Takes in a Pod's state. Objects that are no Pod are passed over.
     pub fn apply_pod(&mut self, object: Value, gone: bool) {
         let Ok(mut pod) = serde_json::from_value::<Pod>(object) else { return };
-        pod.metadata.managed_fields = None;
+        forget_what_nobody_reads(&mut pod);
         let Some(uid) = pod.metadata.uid.clone() else { return };
         self.pods.insert(uid, SeenPod { pod, gone });
     }
@@ -126,6 +126,13 @@ impl View {
                 .or_else(|| pods().flat_map(main_containers).filter_map(finished_at).max()),
         }
     }
+}
+
+/// A Job may have thousands of Pods, all of which are remembered: most of each is its spec.
+fn forget_what_nobody_reads(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
+    pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
 }
 
 /// When an Event happened.
