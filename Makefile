@@ -40,7 +40,7 @@ lint: $(tested)/.ready ## Formats, lints and types of Rust, Python and Go
 	$(tested)/bin/ruff check .
 	$(tested)/bin/ruff format --check .
 	$(tested)/bin/mypy --strict python
-	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live
+	MYPYPATH=python:tests/harness:tests/benchmarks $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live
 	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py
 	test -z "$$(gofmt -l tests/cluster)"
 
