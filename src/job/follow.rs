@@ -13,12 +13,11 @@ use std::{
 };
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Event as KubernetesEvent;
-use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     delete::{CONTROLLER_UID, delete_owned},
+    events::{EventLists, list_events},
     logs,
     message::Message,
     outcome,
@@ -43,8 +42,6 @@ const END_AFTER_DECISION: Duration = Duration::from_secs(60);
 const DRAIN_LOGS: Duration = Duration::from_secs(600);
 /// The same where Pods may be out of reach.
 const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
-/// Pauses between two lists of Events while nothing runs.
-const EVENTS_AFTER: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// So many refusals in a row end a watch: a right that is missing does not come by asking.
 const REFUSALS: u32 = 3;
 /// How often a Job is asked for where it cannot be watched.
@@ -453,52 +450,4 @@ fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEve
             Some((event, ()))
         }
     })
-}
-
-/// Lists Events beside everything else, seldom and only while they can explain something.
-struct EventLists {
-    due: Option<Instant>,
-    asked: usize,
-    outbox: mpsc::UnboundedSender<Vec<KubernetesEvent>>,
-    inbox: mpsc::UnboundedReceiver<Vec<KubernetesEvent>>,
-}
-
-impl EventLists {
-    fn new() -> Self {
-        let (outbox, inbox) = mpsc::unbounded_channel();
-        Self { due: None, asked: 0, outbox, inbox }
-    }
-
-    fn plan(&mut self, wanted: bool) {
-        if !wanted {
-            self.due = None;
-            self.asked = 0;
-        } else if self.due.is_none() {
-            let pause = EVENTS_AFTER[self.asked.min(EVENTS_AFTER.len() - 1)];
-            self.due = Some(Instant::now() + Duration::from_secs(pause));
-        }
-    }
-
-    fn ask(&mut self, cluster: Cluster, namespace: String, uids: Vec<String>) {
-        self.due = None;
-        self.asked += 1;
-        let outbox = self.outbox.clone();
-        tokio::spawn(async move {
-            let mut events = Vec::new();
-            for uid in uids {
-                match list_events(&cluster, &namespace, &uid).await {
-                    Ok(more) => events.extend(more),
-                    // Events only explain: without the right to read them everything else goes on.
-                    Err(_) => return,
-                }
-            }
-            let _ = outbox.send(events);
-        });
-    }
-}
-
-async fn list_events(cluster: &Cluster, namespace: &str, uid: &str) -> Result<Vec<KubernetesEvent>, Failure> {
-    let selector = Selector::fields(format!("involvedObject.uid={uid}"));
-    let listed = cluster.list(Resource::Events, namespace, &selector).await?;
-    Ok(listed.items.into_iter().filter_map(|object: Value| serde_json::from_value(object).ok()).collect())
 }

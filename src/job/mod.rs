@@ -9,6 +9,7 @@
 //! Start at [`run`].
 
 pub mod delete;
+mod events;
 mod follow;
 pub mod logs;
 pub mod message;
