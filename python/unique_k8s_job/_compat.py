@@ -1,4 +1,7 @@
-"""The names of Airflow that moved between 2.11 and 3.x. Nothing else here."""
+"""The names of Airflow that moved between 2.11 and 3.x. Nothing else here.
+
+What a DAG file does not need is looked up when it is used: in 3.0 `BaseHook` alone brings half of Airflow with it.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ else:
         from airflow.sdk import BaseOperator
     except ImportError:  # Airflow 2
         from airflow.models.baseoperator import BaseOperator
-    try:
-        from airflow.sdk import BaseHook  # Airflow 3.1
-    except ImportError:
-        from airflow.hooks.base import BaseHook
     Context = Any
+
+    def __getattr__(name: str) -> Any:
+        if name == "BaseHook":
+            return _moved("airflow.sdk", "airflow.hooks.base", name)  # since Airflow 3.1
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = ["BaseHook", "BaseOperator", "Context", "airflow_version", "configuration", "mask_secret"]
 
@@ -47,7 +52,7 @@ def mask_secret(secret: str) -> None:
 
 
 def _moved(module: str, earlier: str, name: str) -> Any:
-    """Find a name in its module of Airflow 3.2 and later, else where it was before."""
+    """Find a name where it is in the newest Airflow, else where it was before."""
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError):

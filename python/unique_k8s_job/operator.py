@@ -20,10 +20,10 @@ from unique_k8s_job.exceptions import (
     TakenOverError,
     UniqueK8sJobError,
 )
-from unique_k8s_job.hook import DEFAULT_CONNECTION, UniqueK8sJobHook
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Run
+    from unique_k8s_job.hook import UniqueK8sJobHook
     from unique_k8s_job.known_names import KnownNames
     from unique_k8s_job.log_writer import LogWriter
     from unique_k8s_job.settings import Settings
@@ -158,7 +158,7 @@ class UniqueK8sJobOperator(BaseOperator):
         replace_lost: bool = False,
         on_process_end: Literal["leave", "delete"] | None = None,
         get_logs: bool = True,
-        kubernetes_conn_id: str | None = DEFAULT_CONNECTION,
+        kubernetes_conn_id: str | None = "kubernetes_default",
         in_cluster: bool | None = None,
         config_file: str | None = None,
         cluster_context: str | None = None,
@@ -245,6 +245,8 @@ class UniqueK8sJobOperator(BaseOperator):
     # --- the story of execute, step by step -------------------------------------------------------------------------
 
     def _hook(self) -> UniqueK8sJobHook:
+        from unique_k8s_job.hook import UniqueK8sJobHook
+
         return UniqueK8sJobHook(
             self.kubernetes_conn_id,
             in_cluster=self.in_cluster,

@@ -1,0 +1,108 @@
+"""What Airflow sees of the operator before and beside its Job; the Job itself is for the tests on a real cluster."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from unique_k8s_job import UniqueK8sJobOperator
+from unique_k8s_job.arguments import SHAPES
+from unique_k8s_job.exceptions import JobFailedError, JobStartupError, TakenOverError
+from unique_k8s_job.hook import UniqueK8sJobHook
+from unique_k8s_job.operator import _cause
+from unique_k8s_job.stop import Cause
+
+#: Of the arguments that shape the Job, those that Airflow's users find templated in its Pod and Job operators.
+TEMPLATED = {
+    "annotations",
+    "arguments",
+    "cluster_context",
+    "cmds",
+    "config_file",
+    "container_resources",
+    "env_from",
+    "env_vars",
+    "image",
+    "kubernetes_conn_id",
+    "labels",
+    "name",
+    "namespace",
+    "node_selector",
+    "volume_mounts",
+    "volumes",
+}
+
+
+def context() -> dict[str, Any]:
+    """As much of Airflow's as is needed before anything is asked of a cluster."""
+    ti = SimpleNamespace(dag_id="etl", run_id="r", task_id="work", map_index=-1, try_number=1, max_tries=2, id="u")
+    return {"ti": ti, "dag_run": SimpleNamespace(run_after=datetime(2026, 1, 1, tzinfo=timezone.utc), clear_number=0)}
+
+
+def test_templated_fields_are_those_that_users_know_and_each_is_an_argument() -> None:
+    fields = set(UniqueK8sJobOperator.template_fields)
+    assert fields >= TEMPLATED
+    assert fields <= set(inspect.signature(UniqueK8sJobOperator.__init__).parameters)
+    assert set(UniqueK8sJobOperator.template_fields_renderers) <= fields
+
+
+def test_every_argument_that_shapes_the_job_is_documented() -> None:
+    documentation = inspect.getdoc(UniqueK8sJobOperator) or ""
+    arguments = [
+        name
+        for name, argument in inspect.signature(UniqueK8sJobOperator.__init__).parameters.items()
+        if argument.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    assert set(SHAPES) <= set(arguments)
+    for name in arguments:
+        assert f":param {name}:" in documentation
+
+
+def test_default_connection_is_the_hooks() -> None:
+    assert UniqueK8sJobOperator(task_id="work").kubernetes_conn_id == UniqueK8sJobHook.default_conn_name
+
+
+def test_stop_before_execute_has_begun_makes_no_job() -> None:
+    operator = UniqueK8sJobOperator(task_id="work", image="a:1", kubernetes_conn_id=None, config_file="/absent")
+    threads = len(os.listdir("/proc/self/task"))
+    operator.on_kill()
+    with pytest.raises(Exception, match="stopped before its Job was made"):
+        operator.execute(context())  # type: ignore[arg-type]
+    assert len(os.listdir("/proc/self/task")) == threads, "a run has threads"
+
+
+class AirflowTaskTimeout(BaseException):
+    """Airflow's own, whose module differs between its versions."""
+
+
+class AirflowTaskTerminated(BaseException):
+    """What Airflow 2 raises in `execute` after it has called `on_kill`."""
+
+
+@pytest.mark.parametrize(
+    ("error", "killed", "expected"),
+    [
+        (AirflowTaskTimeout(), False, Cause.TIMEOUT),
+        (KeyboardInterrupt(), False, Cause.TIMEOUT),
+        (JobStartupError("Unschedulable"), False, Cause.TIMEOUT),
+        (JobStartupError("Unschedulable"), True, Cause.TIMEOUT),
+        (AirflowTaskTerminated(), False, Cause.KILLED),
+        (RuntimeError(), True, Cause.KILLED),
+        (RuntimeError(), False, Cause.ERROR),
+        (SystemExit(), False, Cause.ERROR),
+        (GeneratorExit(), False, Cause.ERROR),
+        (TakenOverError("by try 2"), True, Cause.TAKEN_OVER),
+    ],
+)
+def test_cause_of_an_early_end_is_this_table(error: BaseException, killed: bool, expected: Cause) -> None:
+    assert _cause(error, killed=killed) is expected
+
+
+def test_failed_job_is_an_error_with_its_facts() -> None:
+    error = JobFailedError("Job `etl/train` failed", exit_code=3, name="train", namespace="etl", uid="u")
+    assert (error.exit_code, error.name, error.namespace, error.uid) == (3, "train", "etl", "u")
