@@ -21,7 +21,8 @@ const BYTES_A_RECORD: usize = 32 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
     /// Something it wrote.
-    Text { stamp: String, text: String },
+    /// `whole` where it is not a piece of a longer line.
+    Text { stamp: String, text: String, whole: bool },
     /// Our own words at this place of its log.
     Mark(String),
 }
@@ -85,10 +86,10 @@ impl Sink {
     /// Waits for room; false once nobody takes any more.
     pub(super) async fn put(&self, source: &Arc<LogSource>, line: Line) -> bool {
         let size = match &line {
-            Line::Text { stamp, text } => stamp.len() + text.len(),
+            Line::Text { stamp, text, .. } => stamp.len() + text.len(),
             Line::Mark(text) => text.len(),
         };
-        let size = u32::try_from(size.clamp(64, self.bytes)).unwrap_or(u32::MAX);
+        let size = u32::try_from((size + size_of::<Item>()).min(self.bytes)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.room).acquire_many_owned(size).await else { return false };
         self.items.send(Item { source: Arc::clone(source), line, _room: room }).is_ok()
     }
@@ -115,15 +116,15 @@ impl Receiver {
             timestamp,
             mark,
         };
-        let (stamp, text) = match first.line {
+        let (stamp, text, whole) = match first.line {
             Line::Mark(text) => return record(format!("{prefix}{text}"), 0, None, true),
-            Line::Text { stamp, text } => (stamp, text),
+            Line::Text { stamp, text, whole } => (stamp, text, whole),
         };
         let mut lines = vec![(stamp, text)];
         let mut bytes = lines[0].1.len();
         while lines.len() < LINES_A_RECORD && bytes < BYTES_A_RECORD {
             match self.items.try_recv() {
-                Ok(Item { source: same, line: Line::Text { stamp, text }, .. }) if same == source => {
+                Ok(Item { source: same, line: Line::Text { stamp, text, .. }, .. }) if same == source => {
                     bytes += text.len();
                     lines.push((stamp, text));
                 }
@@ -135,22 +136,24 @@ impl Receiver {
             }
         }
         if let [(stamp, text)] = lines.as_mut_slice() {
-            return record(format!("{prefix}{text}"), 1, Some(std::mem::take(stamp)), false);
+            // Pieces of a long line may be equal, and Airflow shows one of records with equal time and text.
+            let timestamp = whole.then(|| std::mem::take(stamp));
+            return record(format!("{prefix}{text}"), 1, timestamp, false);
         }
         let count = lines.len();
-        let mut whole = String::with_capacity(bytes + count * (prefix.len() + 16));
+        let mut together = String::with_capacity(bytes + count * (prefix.len() + 16));
         for (number, (stamp, text)) in lines.iter().enumerate() {
             if number > 0 {
-                whole.push('\n');
+                together.push('\n');
             }
-            whole.push_str(&prefix);
+            together.push_str(&prefix);
             if self.times {
-                whole.push_str(time_of_day(stamp));
-                whole.push(' ');
+                together.push_str(time_of_day(stamp));
+                together.push(' ');
             }
-            whole.push_str(text);
+            together.push_str(text);
         }
-        record(whole, count, None, false)
+        record(together, count, None, false)
     }
 }
 
@@ -175,7 +178,11 @@ mod tests {
     }
 
     fn line(number: u32) -> Line {
-        Line::Text { stamp: format!("2026-01-01T06:00:00.{number:03}456789Z"), text: format!("line {number}") }
+        Line::Text {
+            stamp: format!("2026-01-01T06:00:00.{number:03}456789Z"),
+            text: format!("line {number}"),
+            whole: true,
+        }
     }
 
     #[tokio::test]
@@ -210,7 +217,8 @@ mod tests {
 
     #[tokio::test]
     async fn reader_waits_while_there_is_no_room() {
-        let (sink, mut receiver) = channel(200, false);
+        let line_cost = size_of::<Item>() + "2026-01-01T06:00:00.001456789Z".len() + "line 1".len();
+        let (sink, mut receiver) = channel(3 * line_cost, false);
         let pod = source("train-abc");
         for number in 0..3 {
             assert!(sink.put(&pod, line(number)).await);
@@ -220,6 +228,14 @@ mod tests {
         assert!(futures::poll!(&mut full).is_pending());
         assert_eq!(receiver.next().await.unwrap().lines, 3);
         assert!(full.await);
+    }
+
+    #[tokio::test]
+    async fn piece_of_a_long_line_has_no_timestamp_by_which_equal_ones_would_be_dropped() {
+        let (sink, mut receiver) = channel(1 << 20, true);
+        let Line::Text { stamp, text, .. } = line(1) else { unreachable!() };
+        sink.put(&source("train-abc"), Line::Text { stamp, text, whole: false }).await;
+        assert_eq!(receiver.next().await.unwrap().timestamp, None);
     }
 
     #[tokio::test]

@@ -1,81 +1,88 @@
 //! Follows the log of one container to its end, over all its runs.
 //!
 //! A clean end, an error and silence are all the same: look at the Pod, and read on from the position, until the
-//! container has ended and one more pass brings nothing. Cost of an undisturbed container: two reads of its log and
-//! one of its Pod.
+//! container has ended and one more pass brings nothing. A kubelet that is killed ends a stream as cleanly as a
+//! container does. Cost of an undisturbed container: two reads of its log and one of its Pod.
+//! What an earlier run printed is in [`super::earlier`].
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, TryStreamExt};
-use http_body_util::BodyExt;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use kube::client::Body;
+use futures::StreamExt;
 use tokio::time::Instant;
 
 use super::{
     LogSource, Position, Sink,
     channel::Line,
+    container::{ContainerNow, RunState},
     lines::Piece,
-    reader::{Output, Reader},
+    reader::{Output, Place, Reader},
+    source::{LogApi, LogRequest, Which},
 };
-use crate::{
-    cluster::{Cluster, Failure, Resource, retry},
-    error::cause_chain,
-    job::view::all_containers,
-};
+use crate::cluster::{Failure, retry};
 
 /// Limits in time of one reader.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// Silence after which the link is taken for dead and opened anew. Default 60 s.
     pub silence: Duration,
+    /// How far the status of a Pod may be behind its containers, where the kubelet looks at them once a second.
+    /// Default 2 s.
+    pub status_lag: Duration,
+    /// How long the place to go on may be missing from the log of a container that may have been started again,
+    /// before that counts as rotated away. Default 10 s.
+    pub place_missing: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { silence: Duration::from_secs(60) }
+        let seconds = Duration::from_secs;
+        Self { silence: seconds(60), status_lag: seconds(2), place_missing: seconds(10) }
     }
 }
 
-/// How far the status of a Pod may be behind its containers: the kubelet looks at them once a second.
-const STATUS_LAG: Duration = Duration::from_secs(2);
-const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// So often the kubelet may answer with words instead of a log before that is final.
-const NOT_LOG_AGAIN: u32 = 5;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// So often an ended container's log may be refused, or be words instead of a log, before that is final.
+pub(super) const REFUSED_AGAIN: u32 = 5;
 
 /// Reads `source` into `sink` until its container has ended for good or its log cannot be read any more.
-pub async fn follow(
-    cluster: Cluster,
+/// `restart_count` is the current run; where `start` is of an earlier one, that is completed first.
+pub async fn follow<A: LogApi>(
+    api: A,
     source: LogSource,
     restart_count: i32,
     start: Option<Position>,
     sink: Sink,
     timing: Timing,
 ) {
-    let follower = Follower { cluster, source: Arc::new(source), sink, timing };
+    let follower = Follower { api, source: Arc::new(source), sink, timing };
     let mut run = restart_count;
-    let mut start = start;
-    while let Next::Run(next) = follower.one_run(run, start.take()).await {
-        run = next;
+    let mut reader = match start {
+        Some(position) if position.restart_count < run => {
+            follower.restarted(position.restart_count, Reader::new(Some(&position)), false, run).await
+        }
+        None if run > 0 => {
+            if run > 1 {
+                follower.mark(&format!("restarted {run} times before it was read: the first logs are gone")).await;
+            }
+            follower.restarted(run - 1, Reader::new(None), false, run).await
+        }
+        position => Reader::new(position.as_ref()),
+    };
+    while let Some((next, of_next)) = follower.one_run(run, reader).await {
+        (run, reader) = (next, of_next);
     }
 }
 
-struct Follower {
-    cluster: Cluster,
-    source: Arc<LogSource>,
-    sink: Sink,
-    timing: Timing,
-}
-
-/// What comes after one run of a container.
-enum Next {
-    /// It was started again.
-    Run(i32),
-    Over,
+pub(super) struct Follower<A> {
+    pub api: A,
+    pub source: Arc<LogSource>,
+    pub sink: Sink,
+    pub timing: Timing,
 }
 
 /// How a pass over a log ended.
-enum PassEnd {
+#[derive(Debug)]
+pub(super) enum PassEnd {
     /// The stream ended as if the container had.
     Clean,
     /// Nothing came for long.
@@ -90,94 +97,93 @@ enum PassEnd {
     Closed,
 }
 
-/// What the container is now.
-enum Now {
-    /// It runs, or will.
-    Open,
-    /// The same, in a Pod whose kubelet starts ended containers again.
-    Restartable,
-    /// This run has ended, and the kubelet is about to start the next one.
-    Restarting,
-    /// This run has ended, and no other will come while its Pod lives.
-    Ended,
-    /// It was started again: its number of restarts.
-    Restarted(i32),
-    PodGone,
-    Unknown,
+/// What the passes over one run's log have shown.
+#[derive(Default)]
+struct Known {
+    /// The container had ended for good before the pass began.
+    ended: bool,
+    /// The last pass that had an answer ended cleanly behind the position.
+    clean: bool,
+    /// The same, and it showed nothing new, or began after the container had ended.
+    whole: bool,
+    /// Refusals and words instead of a log, in a row.
+    refused: u32,
+    /// Since when the place to go on is missing.
+    lost: Option<Instant>,
 }
 
-impl Follower {
-    async fn one_run(&self, run: i32, start: Option<Position>) -> Next {
-        let mut reader = Reader::new(start);
-        let mut pauses = retry::backoff(self.cluster.next_seed(), None);
-        let mut was_ended = false;
-        let mut not_log = 0;
+impl<A: LogApi> Follower<A> {
+    /// Reads one run to its end; gives the next one, and its reader.
+    async fn one_run(&self, run: i32, mut reader: Reader) -> Option<(i32, Reader)> {
+        let mut pauses = retry::backoff(self.api.next_seed(), None);
+        let mut known = Known::default();
         loop {
-            let end = self.pass(&mut reader, false).await;
-            if reader.brought() {
-                pauses = retry::backoff(self.cluster.next_seed(), None);
-                not_log = 0;
+            let began = Instant::now();
+            let end = self.pass(&mut reader, Which::Follow).await;
+            if known.judge(&end, &mut reader) || began.elapsed() > retry::LONGEST_PAUSE {
+                pauses = retry::backoff(self.api.next_seed(), None);
             }
-            let clean = matches!(end, PassEnd::Clean);
-            let corrected = matches!(end, PassEnd::Clean | PassEnd::Silent) && reader.cut_short();
             match &end {
-                PassEnd::Closed => return Next::Over,
+                PassEnd::Closed => return None,
+                PassEnd::Clean if known.ended && reader.nothing_new() => return self.over(&mut reader).await,
                 PassEnd::Unavailable(failure) if failure.code() == Some(403) => {
-                    self.mark(&format!(
-                        "the log cannot be read: {}; allow the verb `get` on `pods/log`",
-                        failure.message()
-                    ))
-                    .await;
-                    return Next::Over;
+                    let text = failure.message();
+                    self.mark(&format!("the log cannot be read: {text}; allow the verb `get` on `pods/log`")).await;
+                    return None;
                 }
-                PassEnd::NotLog(text) => {
-                    not_log += 1;
-                    if not_log >= NOT_LOG_AGAIN {
-                        self.mark(&format!("the rest of the log cannot be read any more: {text}")).await;
-                        return Next::Over;
-                    }
+                PassEnd::Unavailable(_) | PassEnd::NotLog(_) if known.ended && known.refused >= REFUSED_AGAIN => {
+                    self.mark(&format!("the rest of the log cannot be read any more: {}", end.why())).await;
+                    return None;
                 }
                 _ => {}
             }
-            if clean && was_ended && !reader.brought() && !corrected {
-                return self.over(&mut reader).await;
-            }
-            match self.settled(run).await {
-                Now::Restarted(count) => {
-                    // What looked like a rotated file was the log of the next run.
-                    reader.withdraw_correction();
-                    // The kubelet keeps the log of one ended run, and sometimes not even that.
-                    let complete = count == run + 1 && matches!(self.pass(&mut reader, true).await, PassEnd::Clean);
-                    self.over(&mut reader).await;
-                    if count > run + 1 {
-                        self.mark(&format!("restarted {} times unseen: those logs are gone", count - run)).await;
-                    } else if !complete && !clean {
-                        self.mark("restarted: the end of the log before may be missing").await;
-                    }
-                    return Next::Run(count);
+            let mut pause = !matches!(end, PassEnd::Silent) || reader.place() != Place::Reached;
+            match self.settled(run, &known).await {
+                Ok(ContainerNow::Run { restart_count, .. }) if restart_count > run => {
+                    return Some((restart_count, self.restarted(run, reader, known.clean, restart_count).await));
                 }
-                Now::PodGone => {
-                    if !clean || corrected {
+                Ok(ContainerNow::PodGone) => {
+                    if !known.whole {
                         self.mark("the Pod is gone: the end of this log may be missing").await;
                     }
                     return self.over(&mut reader).await;
                 }
-                Now::Ended => {
-                    // One more pass at once, unless the log cannot be had at present.
-                    let first = !was_ended;
-                    was_ended = true;
-                    if clean && (first || reader.brought() || corrected) {
-                        continue;
+                Ok(ContainerNow::Run { state, .. }) => {
+                    if let RunState::Ended { finished } = &state {
+                        if let Some(finished) = finished {
+                            reader.container_finished(finished);
+                        }
+                        // One more pass at once, unless the log cannot be had at present.
+                        pause = !matches!(end, PassEnd::Clean) || (known.ended && reader.place() == Place::Sought);
+                    }
+                    known.ended = matches!(state, RunState::Ended { .. });
+                    let other_file = matches!(state, RunState::Restartable | RunState::Restarting);
+                    if let Some(since) = known.lost
+                        && (!other_file || since.elapsed() >= self.timing.place_missing)
+                    {
+                        self.gap(&mut reader).await;
+                        known.lost = None;
+                        pause = false;
                     }
                 }
-                Now::Open | Now::Restartable | Now::Restarting | Now::Unknown => was_ended = false,
+                Err(failure) if failure.code() == Some(403) && known.whole && reader.nothing_new() => {
+                    let text = failure.message();
+                    self.mark(&format!(
+                        "whether the log is complete cannot be known: {text}; allow the verb `get` on `pods`"
+                    ))
+                    .await;
+                    return self.over(&mut reader).await;
+                }
+                Ok(ContainerNow::Unknown) | Err(_) => known.ended = false,
             }
-            tokio::time::sleep(pauses.next().unwrap_or(retry::LONGEST_PAUSE)).await;
+            if pause && reader.place() != Place::Moved {
+                tokio::time::sleep(pauses.next().unwrap_or(retry::LONGEST_PAUSE)).await;
+            }
         }
     }
 
     /// The log of this run is complete: what it ends with is a line also without a newline.
-    async fn over(&self, reader: &mut Reader) -> Next {
+    pub(super) async fn over<T>(&self, reader: &mut Reader) -> Option<T> {
         let mut outputs = Vec::new();
         reader.finish(&mut outputs);
         for output in outputs {
@@ -185,21 +191,22 @@ impl Follower {
                 self.put(piece).await;
             }
         }
-        Next::Over
+        None
     }
 
-    async fn pass(&self, reader: &mut Reader, previous: bool) -> PassEnd {
-        let (since, mark) = reader.begin();
-        if mark.is_some() {
-            self.mark("lines are missing here: they were rotated away before they could be read").await;
-        }
-        let response = match self.cluster.open(&self.path(since.as_deref(), previous)).await {
-            Ok(response) => response,
-            Err(failure) => return PassEnd::Unavailable(failure),
+    /// Reads once from the position to whatever end.
+    pub(super) async fn pass(&self, reader: &mut Reader, which: Which) -> PassEnd {
+        let request = LogRequest { which, since: reader.begin() };
+        // The kubelet answers nothing at all before the first line: a silent container is no failure.
+        let opened = tokio::time::timeout(self.timing.silence, self.api.open(&self.source, &request)).await;
+        let stream = match opened {
+            Err(_) => return PassEnd::Silent,
+            Ok(Err(failure)) => return PassEnd::Unavailable(failure),
+            Ok(Ok(stream)) => stream,
         };
-        let mut chunks = std::pin::pin!(chunks(response.into_body()));
+        let mut stream = std::pin::pin!(stream);
         loop {
-            let chunk = match tokio::time::timeout(self.timing.silence, chunks.next()).await {
+            let chunk = match tokio::time::timeout(self.timing.silence, stream.next()).await {
                 Err(_) => return PassEnd::Silent,
                 Ok(None) => return reader.words_at_the_end().map_or(PassEnd::Clean, PassEnd::NotLog),
                 Ok(Some(Err(_))) => return PassEnd::Broken,
@@ -216,7 +223,6 @@ impl Follower {
                     }
                     Output::NotLog(text) => return PassEnd::NotLog(text),
                     Output::Again => return PassEnd::Broken,
-                    Output::Gap => {}
                 }
             }
         }
@@ -224,47 +230,30 @@ impl Follower {
 
     /// What the container is, once its status can be believed: the log of the next run is served a moment before the
     /// Pod's status tells of it, and must not be taken for more of this one.
-    async fn settled(&self, run: i32) -> Now {
-        let begin = Instant::now();
-        let mut pause = FIRST_LOOK_AGAIN;
+    async fn settled(&self, run: i32, known: &Known) -> Result<ContainerNow, Failure> {
+        let since = Instant::now();
+        let mut pauses = retry::backoff(self.api.next_seed(), None);
         loop {
-            match self.look(run).await {
-                Now::Restarting => {}
-                Now::Restartable if begin.elapsed() < STATUS_LAG => {}
-                now => return now,
-            }
+            let now = self.api.look(&self.source).await?;
+            let pause = match &now {
+                ContainerNow::Run { restart_count, state } if *restart_count == run => match state {
+                    // The kubelet's own pause between two runs grows up to five minutes.
+                    RunState::Restarting if known.clean => LOOK_EVERY.max(pauses.next().unwrap_or(LOOK_EVERY)),
+                    RunState::Restarting | RunState::Restartable if since.elapsed() < self.timing.status_lag => {
+                        LOOK_EVERY
+                    }
+                    _ => return Ok(now),
+                },
+                _ => return Ok(now),
+            };
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(retry::LONGEST_PAUSE);
         }
     }
 
-    async fn look(&self, run: i32) -> Now {
-        let object = match self.cluster.get(Resource::Pods, &self.source.namespace, &self.source.pod).await {
-            Ok(Some(object)) => object,
-            Ok(None) => return Now::PodGone,
-            Err(_) => return Now::Unknown,
-        };
-        let Ok(pod) = serde_json::from_value::<Pod>(object) else { return Now::Unknown };
-        if pod.metadata.uid.as_deref() != Some(self.source.pod_uid.as_str()) {
-            return Now::PodGone;
-        }
-        let Some(container) = all_containers(&pod).find(|container| container.name == self.source.container) else {
-            return Now::Unknown;
-        };
-        match container.restart_count {
-            count if count > run => Now::Restarted(count),
-            _ if ended_for_good(&pod, container) => Now::Ended,
-            _ if !restartable(&pod, container) => Now::Open,
-            _ if container.state.as_ref().is_some_and(|state| state.running.is_some()) => Now::Restartable,
-            _ => Now::Restarting,
-        }
-    }
-
-    fn path(&self, since: Option<&str>, previous: bool) -> String {
-        let LogSource { namespace, pod, container, .. } = &*self.source;
-        let since = since.map(|since| format!("&sinceTime={}", since.replace(':', "%3A"))).unwrap_or_default();
-        let which = if previous { "previous=true" } else { "follow=true" };
-        format!("{}/{pod}/log?{which}&timestamps=true&container={container}{since}", Resource::Pods.path(namespace))
+    /// The last line delivered is not in the log any more: what there is follows behind a mark.
+    pub(super) async fn gap(&self, reader: &mut Reader) {
+        self.mark("lines may be missing here: the log was rotated before it was read on").await;
+        reader.accept_gap();
     }
 
     async fn put(&self, piece: Piece) -> bool {
@@ -274,10 +263,11 @@ impl Follower {
         }
         let text =
             String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        self.sink.put(&self.source, Line::Text { stamp: piece.stamp, text }).await
+        let whole = piece.last && piece.offset == 0;
+        self.sink.put(&self.source, Line::Text { stamp: piece.stamp, text, whole }).await
     }
 
-    async fn mark(&self, text: &str) {
+    pub(super) async fn mark(&self, text: &str) {
         let LogSource { pod, container, .. } = &*self.source;
         self.sink
             .put(&self.source, Line::Mark(format!("--- container `{container}` of Pod `{pod}`: {text} ---")))
@@ -285,21 +275,42 @@ impl Follower {
     }
 }
 
-/// Whether the kubelet starts a container again that has ended.
-fn restartable(pod: &Pod, container: &ContainerStatus) -> bool {
-    let spec = pod.spec.as_ref();
-    let sidecar = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
-    let always = sidecar.filter(|c| c.name == container.name).any(|c| c.restart_policy.as_deref() == Some("Always"));
-    always || spec.and_then(|spec| spec.restart_policy.as_deref()) != Some("Never")
+impl Known {
+    /// Takes what a pass has shown; true where it brought something.
+    fn judge(&mut self, end: &PassEnd, reader: &mut Reader) -> bool {
+        let clean = matches!(end, PassEnd::Clean);
+        if clean && self.ended {
+            reader.ended();
+        }
+        match end {
+            PassEnd::Unavailable(failure) if matches!(failure.code(), Some(400 | 404)) => self.refused += 1,
+            PassEnd::NotLog(_) => self.refused += 1,
+            PassEnd::Unavailable(_) => {}
+            _ => {
+                self.clean = clean && reader.place() == Place::Reached;
+                self.whole = self.clean && (self.ended || reader.nothing_new());
+                self.refused = 0;
+            }
+        }
+        match reader.place() {
+            Place::Lost => _ = self.lost.get_or_insert_with(Instant::now),
+            Place::Reached => self.lost = None,
+            Place::Sought | Place::Moved => {}
+        }
+        reader.brought()
+    }
 }
 
-/// Whether a container has ended and the kubelet will not start it again.
-fn ended_for_good(pod: &Pod, container: &ContainerStatus) -> bool {
-    let Some(end) = container.state.as_ref().and_then(|state| state.terminated.as_ref()) else { return false };
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed")) || !restartable(pod, container) || end.exit_code == 0
+impl PassEnd {
+    /// In words, where a log was not to be had.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::Unavailable(failure) => failure.message(),
+            Self::NotLog(text) => text.clone(),
+            _ => String::new(),
+        }
+    }
 }
 
-fn chunks(body: Body) -> impl futures::Stream<Item = io::Result<bytes::Bytes>> + Send {
-    body.into_data_stream().map_err(|error| io::Error::other(cause_chain(&error)))
-}
+#[cfg(test)]
+mod tests;

@@ -59,10 +59,16 @@ impl Splitter {
         }
     }
 
-    /// What there is of a line that does not begin with a timestamp.
+    /// What there is of a line that does not begin with a timestamp, nor with a part of one.
     pub fn words(&self) -> Option<String> {
-        let words = self.stamp.is_none() && self.offset == 0 && !self.text.is_empty() && !is_stamp(&self.text);
+        let stamp = self.text.len() < LONGEST_STAMP && self.text.iter().all(|b| b"0123456789-T:.Z+".contains(b));
+        let words = self.stamp.is_none() && self.offset == 0 && !stamp;
         words.then(|| String::from_utf8_lossy(&self.text).into_owned())
+    }
+
+    /// Bytes of text of a line that has not ended yet.
+    pub fn pending(&self) -> usize {
+        self.offset + self.text.len()
     }
 
     fn take(&mut self, mut bytes: &[u8], tokens: &mut Vec<Token>) {

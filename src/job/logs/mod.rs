@@ -3,13 +3,17 @@
 //! Promise: whatever cuts a stream (API server, kubelet, a half-open link), reading resumes at a whole second and
 //! skips exactly the lines already delivered; what can no longer be read is a marked line at that place. Memory is
 //! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
-//! [`lines`], [`position`] and [`reader`] are pure; [`follow`] talks to the cluster; [`channel`] hands over.
+//! [`lines`], [`position`], [`reader`] and [`container`] are pure; [`follow`] and [`earlier`] read, through
+//! [`source`]; [`channel`] hands over.
 
 mod channel;
+mod container;
+mod earlier;
 mod follow;
 mod lines;
 mod position;
 mod reader;
+mod source;
 
 pub use channel::{Receiver, Record, Sink, channel};
 pub use follow::{Timing, follow};

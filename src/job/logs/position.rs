@@ -1,10 +1,12 @@
-//! How far the log of one container was delivered, in about 100 bytes. Pure.
+//! How far the log of one run of one container was delivered, in about 100 bytes. Pure.
 //!
-//! The API server filters by whole seconds (`sinceTime`) and replays in file order, so a second S and the number
-//! of lines at or after S that were delivered say exactly where to go on. S stays at least one second behind the
-//! newest line, because stdout and stderr are out of order in the file by fractions of a millisecond.
+//! The kubelet filters line by line by whole seconds (`sinceTime`) and replays in file order, so a second S and the
+//! number of lines at or after S that were delivered say exactly where to go on. S stays one second behind the newest
+//! line, because stdout and stderr are out of order in the file by fractions of a millisecond. The hash of the last
+//! line, its timestamp included, proves that the place is the right one; where the clock of the node stepped back,
+//! only the hash is left, and reading begins at the beginning of the file.
 
-use std::{collections::BTreeMap, hash::Hasher};
+use std::{borrow::Cow, collections::BTreeMap, hash::Hasher};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,13 +14,15 @@ use serde::{Deserialize, Serialize};
 /// `2026-01-01T00:00:00`: what `sinceTime` can tell apart.
 const SECOND: usize = 19;
 
-/// Where reading goes on.
+/// Where reading goes on, within the log of one container of one Pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
+    /// Which run of the container: its number of restarts.
+    pub restart_count: i32,
     /// The whole second S, such as `2026-01-01T00:00:00Z`; none to read from the beginning.
     pub since: Option<String>,
-    /// Lines at or after S, in file order, that were delivered.
-    pub delivered: u64,
+    /// Lines at or after S, in file order, that were delivered; none where only the hash tells.
+    pub delivered: Option<u64>,
     /// The hash of the last one of them.
     pub last: u64,
     /// Bytes delivered of the line after them.
@@ -32,41 +36,51 @@ pub struct Tracker {
     since: String,
     /// Delivered lines by their second, from S on.
     counts: BTreeMap<String, u64>,
-    /// The newest second delivered.
+    /// The newest second delivered: always S + 1 s.
     newest: String,
-    last: u64,
+    /// None as long as there is nothing to skip.
+    last: Option<u64>,
     partial: usize,
-    /// Delivered lines in all, for when the clock of the node steps back.
-    total: u64,
     stepped_back: bool,
 }
 
 impl Tracker {
     /// A tracker that goes on from a position.
     #[must_use]
-    pub fn new(position: Option<Position>) -> Self {
-        let Some(position) = position else { return Self::default() };
-        let since = position.since.map(|since| since.trim_end_matches('Z').to_owned()).unwrap_or_default();
-        Self {
-            counts: BTreeMap::from([(since.clone(), position.delivered)]),
-            newest: since.clone(),
-            since,
-            last: position.last,
-            partial: position.partial,
-            total: position.delivered,
-            stepped_back: false,
+    pub fn new(position: &Position) -> Self {
+        let since = position.since.as_deref().unwrap_or_default().trim_end_matches('Z').to_owned();
+        let mut tracker = Self { newest: moved(&since, 1).unwrap_or_default(), since, ..Self::default() };
+        tracker.partial = position.partial;
+        match position.delivered {
+            Some(0) => {}
+            Some(count) => {
+                tracker.recount(count);
+                tracker.last = Some(position.last);
+            }
+            None => {
+                tracker.stepped_back = true;
+                tracker.last = Some(position.last);
+            }
         }
+        tracker
     }
 
-    /// Where to go on.
+    /// Where to go on in this run.
     #[must_use]
-    pub fn position(&self) -> Position {
-        let (since, delivered) = if self.since.is_empty() || self.stepped_back {
-            (None, self.total)
-        } else {
-            (Some(format!("{}Z", self.since)), self.counts.values().sum())
+    pub fn position(&self, restart_count: i32) -> Position {
+        let since = (!self.since.is_empty() && !self.stepped_back).then(|| format!("{}Z", self.since));
+        let delivered = match self.last {
+            None => Some(0),
+            Some(_) if self.stepped_back => None,
+            Some(_) => Some(self.counts.values().sum()),
         };
-        Position { since, delivered, last: self.last, partial: self.partial }
+        Position { restart_count, since, delivered, last: self.last.unwrap_or_default(), partial: self.partial }
+    }
+
+    /// The newest second delivered, where lines behind the position can only be newer or equal.
+    #[must_use]
+    pub fn newest(&self) -> Option<&str> {
+        (!self.newest.is_empty() && !self.stepped_back).then_some(self.newest.as_str())
     }
 
     /// A piece was delivered that does not end its line.
@@ -77,48 +91,63 @@ impl Tracker {
     /// A line was delivered to its end.
     pub fn delivered_line(&mut self, stamp: &str, hash: u64) {
         self.partial = 0;
-        self.last = hash;
-        self.total += 1;
-        let second = &stamp[..SECOND.min(stamp.len())];
-        if second < self.since.as_str() {
+        self.last = Some(hash);
+        let second = second(stamp);
+        if *second < *self.since {
             // Later lines may be older than S, too: only the beginning of the file finds them all.
             self.stepped_back = true;
-            return;
+        } else if let Some(count) = self.counts.get_mut(&*second) {
+            *count += 1;
+        } else {
+            self.counts.insert(second.clone().into_owned(), 1);
         }
-        match self.counts.get_mut(second) {
-            Some(count) => *count += 1,
-            None => _ = self.counts.insert(second.to_owned(), 1),
-        }
-        if second > self.newest.as_str() {
-            second.clone_into(&mut self.newest);
-            self.advance();
+        if *second > *self.newest {
+            self.newest = second.into_owned();
+            if let Some(behind) = moved(&self.newest, -1) {
+                self.counts = self.counts.split_off(&behind);
+                self.since = behind;
+            }
         }
     }
 
-    /// The file was rotated: of what it holds from S on, so many lines were delivered. With none, neither was any
-    /// part of the line after them.
+    /// The container ended at this second; lines newer than that prove that the clock stepped back.
+    pub fn container_finished(&mut self, finished: &str) {
+        self.stepped_back |= finished < self.since.as_str();
+    }
+
+    /// The lines that were delivered before, as a replay showed them: a number that was stored, or corrected, does
+    /// not say how many belong to which second.
+    pub fn replayed(&mut self, counts: BTreeMap<String, u64>) {
+        self.counts = counts;
+    }
+
+    /// The beginning of what was delivered was rotated away: of what is left from S on, so many lines were delivered.
     pub fn recount(&mut self, delivered: u64) {
         self.counts = BTreeMap::from([(self.since.clone(), delivered)]);
-        self.total = delivered;
-        if delivered == 0 {
-            self.partial = 0;
-        }
     }
 
-    fn advance(&mut self) {
-        let Some(behind) = second_before(&self.newest) else { return };
-        if behind.as_str() <= self.since.as_str() {
-            return;
-        }
-        self.counts = self.counts.split_off(&behind);
-        self.since = behind;
+    /// Nothing of what the file holds was delivered.
+    pub fn nothing_left(&mut self) {
+        self.recount(0);
+        self.last = None;
+        self.partial = 0;
     }
 }
 
-fn second_before(second: &str) -> Option<String> {
+/// The second of a timestamp, in UTC. The kubelet writes UTC as `Z`; runtimes that log in local time keep their zone.
+pub fn second(stamp: &str) -> Cow<'_, str> {
+    let own = || Cow::Borrowed(stamp.get(..SECOND).unwrap_or(stamp));
+    if stamp.ends_with('Z') {
+        return own();
+    }
+    stamp.parse::<Timestamp>().map_or_else(|_| own(), |time| Cow::Owned(time.to_string()[..SECOND].to_owned()))
+}
+
+/// A second so many seconds later.
+fn moved(second: &str, by: i64) -> Option<String> {
     let time: Timestamp = format!("{second}Z").parse().ok()?;
-    let before = time.checked_sub(SignedDuration::from_secs(1)).ok()?;
-    Some(before.to_string()[..SECOND].to_owned())
+    let time = time.checked_add(SignedDuration::from_secs(by)).ok()?;
+    Some(time.to_string()[..SECOND].to_owned())
 }
 
 /// The hash of a line that is compared when its replay is expected; stable across versions.
@@ -135,5 +164,58 @@ impl LineHash {
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.finish()
+    }
+}
+
+impl std::fmt::Debug for LineHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}", self.value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracker(stamps: &[&str]) -> Tracker {
+        let mut tracker = Tracker::default();
+        for (hash, stamp) in (1..).zip(stamps) {
+            tracker.delivered_line(stamp, hash);
+        }
+        tracker
+    }
+
+    #[test]
+    fn resume_is_a_second_behind_the_newest_line_and_counts_from_there() {
+        let position = tracker(&[
+            "2026-01-01T00:00:01.500000000Z",
+            "2026-01-01T00:00:59.900000000Z",
+            "2026-01-01T00:01:00.100000000Z",
+            "2026-01-01T00:00:59.999999999Z",
+        ])
+        .position(2);
+        let since = Some("2026-01-01T00:00:59Z".into());
+        assert_eq!(position, Position { restart_count: 2, since, delivered: Some(3), last: 4, partial: 0 });
+    }
+
+    #[test]
+    fn line_older_than_the_resume_second_makes_the_hash_the_only_proof() {
+        let position = tracker(&["2026-01-01T00:00:20.000000000Z", "2026-01-01T00:00:05.000000000Z"]).position(0);
+        assert_eq!(position, Position { last: 2, ..Position { delivered: None, ..Position::default() } });
+    }
+
+    #[test]
+    fn stored_position_takes_about_a_hundred_bytes_and_comes_back_equal() {
+        let position = tracker(&["2026-01-01T00:00:20.000000000Z"]).position(1);
+        let stored = serde_json::to_string(&position).unwrap();
+        assert!(stored.len() <= 130, "{stored}");
+        let read: Position = serde_json::from_str(&stored).unwrap();
+        assert_eq!(Tracker::new(&read).position(1), position);
+    }
+
+    #[test]
+    fn timestamp_with_a_zone_counts_in_utc() {
+        assert_eq!(second("2026-01-01T01:30:00.000000001+02:00"), "2025-12-31T23:30:00");
+        assert_eq!(second("2026-01-01T01:30:00.000000001Z"), "2026-01-01T01:30:00");
     }
 }

@@ -1,0 +1,96 @@
+//! What a container printed in the run before its current one.
+//!
+//! The kubelet keeps the log of one ended run, asked for as `previous`. Where it cannot be had, a mark says so.
+
+use super::{
+    container::ContainerNow,
+    follow::{Follower, PassEnd, REFUSED_AGAIN},
+    reader::{Place, Reader},
+    source::{LogApi, Which},
+};
+use crate::cluster::retry;
+
+/// Answers such as `previous terminated container not found` are final after so many.
+const NOT_FOUND_AGAIN: u32 = 2;
+
+/// What came of reading an earlier run's log.
+enum Earlier {
+    /// It was read to its end.
+    Whole,
+    /// It does not have the last line delivered.
+    Other,
+    Unreadable(String),
+}
+
+impl<A: LogApi> Follower<A> {
+    /// The container was started again: completes the log of `run`, and gives the reader for the run `current`.
+    /// `clean` where the log of `run` probably was read to its end.
+    pub(super) async fn restarted(&self, run: i32, mut reader: Reader, clean: bool, current: i32) -> Reader {
+        if current > run + 1 {
+            self.over::<()>(&mut reader).await;
+            self.mark(&format!("restarted {} times unseen: those logs are gone", current - run)).await;
+            reader = Reader::new(None);
+        }
+        let mut of_current = Reader::new(None);
+        match self.earlier(&mut reader, current).await {
+            Earlier::Whole => {}
+            Earlier::Unreadable(_) if clean => {}
+            Earlier::Unreadable(why) => {
+                self.mark(&format!("the end of the log before restart {current} may be missing: {why}")).await;
+            }
+            Earlier::Other => {
+                // The log of the next run is served a moment before the Pod tells of it.
+                self.pass(&mut reader, Which::Current).await;
+                if reader.place() == Place::Reached {
+                    self.mark(&format!("the run before restart {current} printed, up to its end:")).await;
+                    of_current = std::mem::replace(&mut reader, Reader::new(None));
+                } else {
+                    self.gap(&mut reader).await;
+                }
+                if let Earlier::Unreadable(why) = self.earlier(&mut reader, current).await {
+                    self.mark(&format!("the end of the log before restart {current} may be missing: {why}")).await;
+                }
+            }
+        }
+        self.over::<()>(&mut reader).await;
+        self.mark(&format!("restart {current}: its log follows")).await;
+        of_current
+    }
+
+    async fn earlier(&self, reader: &mut Reader, current: i32) -> Earlier {
+        let mut pauses = retry::backoff(self.api.next_seed(), None);
+        let (mut words, mut not_found) = (0, 0);
+        loop {
+            let end = self.pass(reader, Which::Previous).await;
+            match &end {
+                PassEnd::Closed => return Earlier::Whole,
+                PassEnd::Clean => {
+                    reader.ended();
+                    if reader.nothing_new() {
+                        return Earlier::Whole;
+                    }
+                }
+                PassEnd::NotLog(_) => words += 1,
+                PassEnd::Unavailable(failure) if matches!(failure.code(), Some(400 | 403 | 404)) => not_found += 1,
+                PassEnd::Unavailable(_) | PassEnd::Broken | PassEnd::Silent => {}
+            }
+            if reader.place() == Place::Lost {
+                return Earlier::Other;
+            }
+            if words >= REFUSED_AGAIN || not_found >= NOT_FOUND_AGAIN {
+                return Earlier::Unreadable(end.why());
+            }
+            if reader.brought() || reader.place() == Place::Moved {
+                continue;
+            }
+            match self.api.look(&self.source).await {
+                Ok(ContainerNow::PodGone) => return Earlier::Unreadable("the Pod is gone".into()),
+                Ok(ContainerNow::Run { restart_count, .. }) if restart_count > current => {
+                    return Earlier::Unreadable(format!("restart {restart_count} came meanwhile"));
+                }
+                _ => {}
+            }
+            tokio::time::sleep(pauses.next().unwrap_or(retry::LONGEST_PAUSE)).await;
+        }
+    }
+}
