@@ -60,13 +60,14 @@ impl<A: LogApi> Follower<A> {
     async fn earlier(&self, reader: &mut Reader, current: i32) -> Earlier {
         let mut pauses = retry::backoff(self.api.next_seed(), None);
         let (mut words, mut not_found) = (0, 0);
+        let mut clean_before = false;
         loop {
             let end = self.pass(reader, Which::Previous).await;
             match &end {
                 PassEnd::Closed => return Earlier::Whole,
                 PassEnd::Clean => {
                     reader.ended();
-                    if reader.nothing_new() {
+                    if reader.nothing_new() && clean_before {
                         return Earlier::Whole;
                     }
                 }
@@ -80,7 +81,8 @@ impl<A: LogApi> Follower<A> {
             if words >= REFUSED_AGAIN || not_found >= NOT_FOUND_AGAIN {
                 return Earlier::Unreadable(end.why());
             }
-            if reader.brought() || reader.place() == Place::Moved {
+            clean_before = matches!(end, PassEnd::Clean) && reader.place() == Place::Reached;
+            if clean_before || reader.brought() || reader.place() == Place::Moved {
                 continue;
             }
             match self.api.look(&self.source).await {

@@ -102,11 +102,14 @@ pub(super) enum PassEnd {
 struct Known {
     /// The container had ended for good before the pass began.
     ended: bool,
+    /// How many passes in a row have ended cleanly. One may have been cut by the end of the kubelet; then the next
+    /// is refused.
+    clean_passes: u32,
     /// The last pass that had an answer ended cleanly behind the position.
     clean: bool,
     /// The same, and it showed nothing new, or began after the container had ended.
     whole: bool,
-    /// Refusals and words instead of a log, in a row.
+    /// Refusals and words instead of a log, in a row, since then.
     refused: u32,
     /// Since when the place to go on is missing.
     lost: Option<Instant>,
@@ -125,7 +128,9 @@ impl<A: LogApi> Follower<A> {
             }
             match &end {
                 PassEnd::Closed => return None,
-                PassEnd::Clean if known.ended && reader.nothing_new() => return self.over(&mut reader).await,
+                PassEnd::Clean if known.ended && known.clean_passes > 1 && reader.nothing_new() => {
+                    return self.over(&mut reader).await;
+                }
                 PassEnd::Unavailable(failure) if failure.code() == Some(403) => {
                     let text = failure.message();
                     self.mark(&format!("the log cannot be read: {text}; allow the verb `get` on `pods/log`")).await;
@@ -143,10 +148,11 @@ impl<A: LogApi> Follower<A> {
                     return Some((restart_count, self.restarted(run, reader, known.clean, restart_count).await));
                 }
                 Ok(ContainerNow::PodGone) => {
+                    self.over::<()>(&mut reader).await;
                     if !known.whole {
                         self.mark("the Pod is gone: the end of this log may be missing").await;
                     }
-                    return self.over(&mut reader).await;
+                    return None;
                 }
                 Ok(ContainerNow::Run { state, .. }) => {
                     if let RunState::Ended { finished } = &state {
@@ -197,7 +203,7 @@ impl<A: LogApi> Follower<A> {
     /// Reads once from the position to whatever end.
     pub(super) async fn pass(&self, reader: &mut Reader, which: Which) -> PassEnd {
         let request = LogRequest { which, since: reader.begin() };
-        // The kubelet answers nothing at all before the first line: a silent container is no failure.
+        // A silent container may be answered only with its first line: that is no failure.
         let opened = tokio::time::timeout(self.timing.silence, self.api.open(&self.source, &request)).await;
         let stream = match opened {
             Err(_) => return PassEnd::Silent,
@@ -279,13 +285,15 @@ impl Known {
     /// Takes what a pass has shown; true where it brought something.
     fn judge(&mut self, end: &PassEnd, reader: &mut Reader) -> bool {
         let clean = matches!(end, PassEnd::Clean);
+        self.clean_passes = if clean { self.clean_passes + 1 } else { 0 };
         if clean && self.ended {
             reader.ended();
         }
         match end {
-            PassEnd::Unavailable(failure) if matches!(failure.code(), Some(400 | 404)) => self.refused += 1,
-            PassEnd::NotLog(_) => self.refused += 1,
-            PassEnd::Unavailable(_) => {}
+            PassEnd::Unavailable(failure) => {
+                self.refused += u32::from(self.ended && matches!(failure.code(), Some(400 | 404)));
+            }
+            PassEnd::NotLog(_) => self.refused += u32::from(self.ended),
             _ => {
                 self.clean = clean && reader.place() == Place::Reached;
                 self.whole = self.clean && (self.ended || reader.nothing_new());

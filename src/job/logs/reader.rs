@@ -3,7 +3,7 @@
 //! A pass begins at a position, so it begins with lines that were delivered before. They are skipped up to the last
 //! line delivered, which is known by its number and by its hash (its timestamp is in it). Where that line is not:
 //! - earlier than counted: the file was rotated, but nothing is missing; the next pass goes on behind it.
-//!   Of several equal lines with equal timestamps the first counts: some may be repeated, none is lost.
+//!   Of several equal lines with equal timestamps the first one counts then: some may be repeated, none is lost.
 //! - not there, but newer lines are: it was rotated away, or this is another file. [`Place::Lost`].
 //! - not there, and the file ends: the replay may have been cut. Only where [`EQUAL_REPLAYS`] of an ended container
 //!   in a row are equal to the byte is it [`Place::Lost`].

@@ -161,6 +161,31 @@ fn equal_lines_with_equal_times_are_each_delivered_once() {
     assert_eq!(read(&file.part(..4), &file), file.texts());
 }
 
+fn file(lines: &[(u64, &str)]) -> File {
+    File(lines.iter().map(|(millis, text)| (*millis, (*text).to_owned())).collect())
+}
+
+#[test]
+fn of_equal_lines_in_a_rotated_file_none_is_lost() {
+    let before = file(&[(7, "a"), (7, "b"), (7, "same")]);
+    let after = file(&[(7, "same"), (7, "same"), (8, "z")]);
+    assert_eq!(read(&before, &after), ["a", "b", "same", "same", "z"]);
+}
+
+#[test]
+fn position_stored_among_equal_lines_still_counts_them_a_second_later() {
+    let mut lines = vec![(1_000, "a"); 3];
+    lines.extend([(2_500, "same"); 6]);
+    lines.extend([(3_500, "again"); 4]);
+    let whole = file(&lines);
+    let mut first = Reading::new(None);
+    first.pass(&whole.part(..6), usize::MAX, usize::MAX);
+    let mut second = Reading::new(Some(&first.reader.position(0)));
+    second.pass(&whole.part(..11), usize::MAX, usize::MAX);
+    second.read_to_the_end(&whole);
+    assert_eq!(second.delivered, whole.part(6..).texts());
+}
+
 #[test]
 fn clock_that_steps_back_under_an_open_stream_loses_and_doubles_no_line() {
     let file = numbered(60, |n| if n < 30 { 20_000 + n * 100 } else { 15_500 + n * 10 });
