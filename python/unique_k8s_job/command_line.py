@@ -19,7 +19,7 @@ import click
 
 from unique_k8s_job import __version__
 from unique_k8s_job.arguments import env_vars
-from unique_k8s_job.exceptions import TakenOverError, UniqueK8sJobError
+from unique_k8s_job.exceptions import ApiUnreachableError, TakenOverError, UniqueK8sJobError
 from unique_k8s_job.request import as_json, read_manifest
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def _run(configuration: str, request: str, timeout: float | None, keep: bool, di
         display.pause()
         display.say(str(error), "error")
         if not isinstance(error, TakenOverError):
-            _delete(started, display)
+            # An API server that is not there is not waited for twice.
+            _delete(started, display, confirm_for=5.0 if isinstance(error, ApiUnreachableError) else 60.0)
         return OUR_ERROR
     finally:
         started.close()
@@ -189,9 +190,9 @@ def _interrupted(started: Run, *, keep: bool, may_ask: bool, display: Display) -
     return INTERRUPTED
 
 
-def _delete(started: Run, display: Display) -> None:
+def _delete(started: Run, display: Display, confirm_for: float = 60.0) -> None:
     try:
-        display.say(started.delete())
+        display.say(started.delete(confirm_for))
     except UniqueK8sJobError as error:
         display.say(str(error), "error")
 

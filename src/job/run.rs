@@ -187,16 +187,32 @@ impl Run {
     }
 
     /// Stops following and deletes the Job this attempt owns; returns what was done once it is gone with its Pods.
-    /// `within` limits the confirmation, not the DELETE itself.
+    /// `within` limits the confirmation; an API server that does not answer is given [`NO_ANSWER`] more.
     pub async fn delete(&self, within: Duration) -> Result<String, Error> {
         self.task.abort();
         let deadline = Instant::now() + within;
+        if let Ok(deleted) = tokio::time::timeout_at(deadline + NO_ANSWER, self.delete_own(deadline)).await {
+            return deleted;
+        }
+        let known = self.shared.known();
+        let names = known.job.iter().map(|job| (&job.namespace, &job.name));
+        let (namespace, name) = names.chain(known.tried.iter().map(|(n, j)| (n, j))).next().unzip();
+        Err(Error::DeletionUnconfirmed(Box::new(
+            Report::new("Whether the Job is deleted is not known: the API server does not answer")
+                .seen(format!("{} s without an answer", (within + NO_ANSWER).as_secs()))
+                .hint("the next try of this task looks for it; or look once it answers and delete it by hand")
+                .fact("name", name.cloned())
+                .fact("namespace", namespace.cloned()),
+        )))
+    }
+
+    async fn delete_own(&self, deadline: Instant) -> Result<String, Error> {
         let owner = self.shared.order.attempt.owner();
         let Some(job) = self.find_own(deadline).await? else {
             return Ok("No Job was made by this try: nothing to delete".to_owned());
         };
-        delete::delete_owned(&self.shared.cluster, &job, &owner, deadline.saturating_duration_since(Instant::now()))
-            .await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        delete::delete_owned(&self.shared.cluster, &job, &owner, left).await?;
         Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid))
     }
 
@@ -240,6 +256,8 @@ impl Run {
     }
 }
 
+/// How much longer than its limit a deletion waits for an answer.
+const NO_ANSWER: Duration = Duration::from_secs(3);
 /// Pause between two looks for a Job whose POST was interrupted.
 const POST_MAY_ARRIVE: Duration = Duration::from_millis(500);
 
