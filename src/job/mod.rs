@@ -20,6 +20,7 @@ pub mod progress;
 pub mod run;
 pub mod seen;
 pub mod settle;
+mod shared;
 pub mod startup;
 pub mod submit;
 pub mod timeline;

@@ -4,10 +4,7 @@
 //! moment to stop, or to delete its Job, also while the submission is still under way. Log text waits in at most
 //! [`logs::BUFFER`] bytes; when nobody takes it, reading pauses.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
@@ -15,15 +12,15 @@ use tokio::{
     time::Instant,
 };
 
+pub use super::shared::Event;
 use super::{
     delete, follow, logs,
-    message::Message,
     order::Order,
     ownership::{self, Written},
     seen::{JobReference, SeenJob},
     settle::{self, Found},
-    submit::{self, Origin, Submitted, Tell},
-    verdict::Outcome,
+    shared::Shared,
+    submit::{self, Submitted},
 };
 use crate::{
     cluster::{Cluster, Resource, Verb},
@@ -32,26 +29,6 @@ use crate::{
 
 /// How long an acknowledgement is tried; it never changes the verdict.
 const ACKNOWLEDGE_FOR: Duration = Duration::from_secs(10);
-
-/// What an attempt hands over.
-#[derive(Debug)]
-pub enum Event {
-    /// It has its Job; the first event of every attempt that has one.
-    Submitted {
-        /// Which Job.
-        job: JobReference,
-        /// How it came to it.
-        origin: Origin,
-        /// The try that made the Job.
-        made_by_try: u32,
-    },
-    /// A sentence for the task log.
-    Message(Message),
-    /// Lines of a container.
-    Log(logs::Record),
-    /// The end.
-    Outcome(Box<Outcome>),
-}
 
 /// One attempt at work. Dropping it stops following and leaves the Job as it is.
 pub struct Run {
@@ -67,57 +44,13 @@ struct Inbox {
     last: Option<Result<Event, Error>>,
 }
 
-/// What the attempt's task and its handle both know.
-pub(super) struct Shared {
-    pub cluster: Cluster,
-    pub order: Order,
-    news: mpsc::UnboundedSender<Result<Event, Error>>,
-    state: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    job: Option<JobReference>,
-    /// Names under which a POST has left, newest last.
-    tried: Vec<(String, String)>,
-}
-
-impl Shared {
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn tell(&self, event: Result<Event, Error>) {
-        // Nobody listens any more once the handle is gone.
-        let _ = self.news.send(event);
-    }
-}
-
-impl Tell for Shared {
-    fn say(&self, message: Message) {
-        self.tell(Ok(Event::Message(message)));
-    }
-
-    fn trying(&self, namespace: &str, name: &str) {
-        let mut known = self.known();
-        let pair = (namespace.to_owned(), name.to_owned());
-        if known.tried.last() != Some(&pair) {
-            known.tried.push(pair);
-        }
-    }
-
-    fn refused(&self) {
-        self.known().tried.pop();
-    }
-}
-
 impl Run {
     /// Starts the attempt. Must run inside a tokio runtime.
     #[must_use]
     pub fn start(cluster: Cluster, order: Order) -> Self {
         let (news, inbox) = mpsc::unbounded_channel();
         let (sink, lines) = logs::channel(logs::BUFFER, order.line_times);
-        let shared = Arc::new(Shared { cluster, order, news, state: Mutex::default() });
+        let shared = Arc::new(Shared::new(cluster, order, news));
         let task = tokio::spawn(attempt(Arc::clone(&shared), sink));
         Self { shared, task, inbox: AsyncMutex::new(Inbox { news: inbox, lines, last: None }) }
     }
