@@ -10,14 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unique_k8s_job.delete_operator import K8sJobDeleteOperator
     from unique_k8s_job.exceptions import UniqueK8sJobError
     from unique_k8s_job.hook import UniqueK8sJobHook
     from unique_k8s_job.operator import UniqueK8sJobOperator
 
 __version__ = "0.1.0"
-__all__ = ["UniqueK8sJobError", "UniqueK8sJobHook", "UniqueK8sJobOperator", "__version__"]
+__all__ = ["K8sJobDeleteOperator", "UniqueK8sJobError", "UniqueK8sJobHook", "UniqueK8sJobOperator", "__version__"]
 
 _HOMES = {
+    "K8sJobDeleteOperator": "unique_k8s_job.delete_operator",
     "UniqueK8sJobError": "unique_k8s_job.exceptions",
     "UniqueK8sJobHook": "unique_k8s_job.hook",
     "UniqueK8sJobOperator": "unique_k8s_job.operator",

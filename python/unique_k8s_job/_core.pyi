@@ -7,7 +7,7 @@ survives a `fork()`: the child builds its own connections.
 
 from typing import Any, final
 
-__all__ = ["Cluster", "Run", "__version__", "assemble", "deployment_digest", "job_name"]
+__all__ = ["Cluster", "Run", "Work", "__version__", "assemble", "delete_jobs", "deployment_digest", "job_name"]
 
 __version__: str
 
@@ -57,6 +57,25 @@ class Run:
         """
     def close(self) -> None:
         """Stop following and leave the Job as it is."""
+
+@final
+class Work:
+    """Something under way, told event by event. Dropping it stops the watching, not what the cluster does."""
+
+    def next(self, timeout: float) -> list[dict[str, Any]]:
+        """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
+
+        Kinds (key `kind`) of an order to delete: `message` {level: info|warning, code, text}; `deleted` {name, namespace,
+        uid}, one a Job; `ended` {deleted, released, pods_deleted: names; skipped: {name: why}}, always the last one.
+        Raises what ended the work instead (a subclass of UniqueK8sJobError).
+        """
+    def wake(self) -> None:
+        """End a waiting `next`, from any thread or signal handler. Never blocks."""
+    def close(self) -> None:
+        """Stop watching."""
+
+def delete_jobs(cluster: Cluster, request: str) -> Work:
+    """Start an order to delete Jobs; `request` is a JSON object, see `unique_k8s_job.delete_request`."""
 
 def job_name(request: str) -> str:
     """The Job name (generation 0) of a request's attempt. Pure."""

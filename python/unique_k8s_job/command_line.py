@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import json
 import signal
 import socket
 import sys
@@ -19,15 +18,15 @@ import click
 
 from unique_k8s_job import __version__
 from unique_k8s_job.arguments import env_vars
+from unique_k8s_job.cluster_options import cluster_options, configuration
+from unique_k8s_job.delete_command import delete
 from unique_k8s_job.exceptions import ApiUnreachableError, TakenOverError, UniqueK8sJobError
+from unique_k8s_job.exit_codes import INTERRUPTED, JOB_FAILED, OUR_ERROR, SUCCESS, TIMEOUT
 from unique_k8s_job.request import as_json, read_manifest
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Run
     from unique_k8s_job.console import Display
-
-#: Exit codes, stable. A Job whose only failed Pod ended with a code ends with that code.
-SUCCESS, JOB_FAILED, TIMEOUT, OUR_ERROR, INTERRUPTED = 0, 1, 124, 125, 130
 
 
 class Terminated(KeyboardInterrupt):
@@ -52,6 +51,9 @@ def commands() -> None:
     """Kubernetes Jobs that never get stuck."""
 
 
+commands.add_command(delete)
+
+
 @commands.command()
 @click.option("--image", help="Image of the base container.")
 @click.option(
@@ -68,11 +70,10 @@ def commands() -> None:
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all; then the Job is deleted."
 )
-@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
-@click.option("--context", "cluster_context", help="A context of the kubeconfig.")
 @click.option("--keep", is_flag=True, help="When interrupted, leave the Job without asking.")
 @click.option("--no-logs", is_flag=True, help="Do not read the log.")
 @click.option("--raw", is_flag=True, help="Pass control characters of the log through to the terminal.")
+@cluster_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run(
     image: str | None,
@@ -84,11 +85,11 @@ def run(
     backoff_limit: int | None,
     startup_timeout: int,
     timeout: float | None,
-    kubeconfig: str | None,
-    cluster_context: str | None,
     keep: bool,
     no_logs: bool,
     raw: bool,
+    kubeconfig: str | None,
+    cluster_context: str | None,
     command: tuple[str, ...],
 ) -> int:
     """Run COMMAND as a Kubernetes Job: the log on stdout, what happens to it on stderr.
@@ -121,18 +122,18 @@ def run(
                 "get_logs": not no_logs,
                 "line_times": False,
             }
-            return _run(_configuration(kubeconfig, cluster_context), as_json(request), timeout, keep, display)
+            return _run(configuration(kubeconfig, cluster_context), as_json(request), timeout, keep, display)
         except UniqueK8sJobError as error:
             display.pause()
             display.say(str(error), "error")
             return OUR_ERROR
 
 
-def _run(configuration: str, request: str, timeout: float | None, keep: bool, display: Display) -> int:
+def _run(cluster: str, request: str, timeout: float | None, keep: bool, display: Display) -> int:
     from unique_k8s_job.native import core
 
     signal.signal(signal.SIGTERM, _terminate)
-    started = core().Run(core().Cluster(configuration), request)
+    started = core().Run(core().Cluster(cluster), request)
     try:
         return _follow(started, timeout, display)
     except KeyboardInterrupt as interrupt:
@@ -238,8 +239,3 @@ def _ttl(text: str | None) -> dict[str, Any]:
 def _manifest_name(job: dict[str, Any] | None) -> str | None:
     metadata = (job or {}).get("metadata") or {}
     return metadata.get("name") if isinstance(metadata, dict) else None
-
-
-def _configuration(kubeconfig: str | None, context: str | None) -> str:
-    place = {"source": "file", "path": kubeconfig} if kubeconfig else {"source": "default"}
-    return json.dumps({**place, "context": context})

@@ -25,19 +25,32 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
-class Display:
+class Speaker:
+    """Our own sentences, on stderr."""
+
+    def __init__(self) -> None:
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str, level: str = "info") -> None:
+        """One sentence on stderr; what is not ordinary says so without colours, too."""
+        style = _STYLES[level]
+        word = "" if level == "info" else f"{level}: "
+        self._errors.print(f"[{style}]{word}{escape(visible(text))}[/{style}]")
+
+
+class Display(Speaker):
     """The two streams of one `run`.
 
     :param raw: pass control characters of the log through to a terminal
     """
 
     def __init__(self, *, raw: bool) -> None:
+        super().__init__()
         # A locale that cannot spell what a container wrote is no reason to stop following it.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         self._closed = False
         self._job: tuple[str, str] | None = None
-        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
         self._escape = sys.stdout.isatty() and not raw
         self._status: Status | None = self._errors.status("submitting") if self._errors.is_terminal else None
 
@@ -72,12 +85,6 @@ class Display:
         else:
             self.say(event["timeline"])
             self.say(event["summary"], "info" if event["state"] == "succeeded" else "error")
-
-    def say(self, text: str, level: str = "info") -> None:
-        """One sentence on stderr; what is not ordinary says so without colours, too."""
-        style = _STYLES[level]
-        word = "" if level == "info" else f"{level}: "
-        self._errors.print(f"[{style}]{word}{escape(visible(text))}[/{style}]")
 
     def say_left(self) -> None:
         """Say that the Job goes on, and how to be rid of it."""

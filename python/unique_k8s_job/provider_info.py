@@ -14,7 +14,12 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": "Kubernetes", "external-doc-url": "https://kubernetes.io/", "tags": ["software"]}
         ],
-        "operators": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.operator"]}],
+        "operators": [
+            {
+                "integration-name": "Kubernetes",
+                "python-modules": ["unique_k8s_job.operator", "unique_k8s_job.delete_operator"],
+            }
+        ],
         "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hook"]}],
         "config": {
             "unique_k8s_job": {

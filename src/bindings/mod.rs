@@ -6,9 +6,11 @@
 
 mod cluster;
 mod errors;
+mod events;
 mod pure;
 mod run;
 mod runtime;
+mod work;
 
 use pyo3::pymodule;
 
@@ -20,6 +22,8 @@ mod _core {
     use super::pure::{assemble, deployment_digest, job_name};
     #[pymodule_export]
     use super::run::Run;
+    #[pymodule_export]
+    use super::work::{Work, delete_jobs};
     use pyo3::prelude::*;
 
     #[pymodule_init]

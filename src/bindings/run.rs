@@ -9,12 +9,12 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
-use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::{
     cluster::Cluster,
     errors::{python, raised},
+    events::{self, Events, json, merge},
     runtime,
 };
 use crate::{
@@ -24,9 +24,6 @@ use crate::{
         run::{self, Event},
     },
 };
-
-/// At most this many events in one list, so that signals are served between them.
-const EVENTS_A_CALL: usize = 64;
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
 pub(super) struct Run {
@@ -56,35 +53,7 @@ impl Run {
         let list = PyList::empty(py);
         let (run, woken, held) = (Arc::clone(&self.attempt), Arc::clone(&self.woken), Arc::clone(&self.held));
         let timeout = Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX);
-        // The timeout is inside, so that an event is never taken by a wait that has given up.
-        let taking = async move {
-            if let Some(error) = held.get() {
-                return Err(error.clone());
-            }
-            let first = tokio::select! {
-                biased;
-                () = woken.notified() => return Ok(Vec::new()),
-                event = run.next() => event,
-                () = tokio::time::sleep(timeout) => return Ok(Vec::new()),
-            };
-            let mut events = Vec::new();
-            let mut next = first;
-            loop {
-                match next {
-                    Some(Ok(event)) => events.push(event),
-                    Some(Err(error)) if events.is_empty() => return Err(error),
-                    Some(Err(error)) => {
-                        let _ = held.set(error);
-                        return Ok(events);
-                    }
-                    None => return Ok(events),
-                }
-                if events.len() >= EVENTS_A_CALL {
-                    return Ok(events);
-                }
-                next = run.ready().await;
-            }
-        };
+        let taking = async move { events::take(&*run, &woken, &held, timeout).await };
         for event in runtime::wait(py, taking)? {
             list.append(as_dict(py, event)?)?;
         }
@@ -164,14 +133,10 @@ fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
     Ok(dict)
 }
 
-fn json(value: &impl serde::Serialize) -> PyResult<Value> {
-    serde_json::to_value(value).map_err(|error| pyo3::exceptions::PyRuntimeError::new_err(error.to_string()))
-}
+impl Events for run::Run {
+    type Event = Event;
 
-fn merge(py: Python<'_>, dict: &Bound<'_, PyDict>, kind: &str, value: &Value) -> PyResult<()> {
-    dict.set_item("kind", kind)?;
-    for (key, value) in value.as_object().into_iter().flatten() {
-        dict.set_item(key, python(py, value)?)?;
+    async fn next(&self) -> Option<Result<Event, Error>> {
+        Self::next(self).await
     }
-    Ok(())
 }

@@ -75,15 +75,6 @@ impl Run {
         }
     }
 
-    /// The next event if one is there already; never waits.
-    pub async fn ready(&self) -> Option<Result<Event, Error>> {
-        tokio::select! {
-            biased;
-            event = self.next() => event,
-            () = std::future::ready(()) => None,
-        }
-    }
-
     /// The Job of this attempt, once it has one.
     #[must_use]
     pub fn job(&self) -> Option<JobReference> {

@@ -88,6 +88,7 @@ impl Asked {
             (&Method::GET, "jobs", false, false) => "list jobs",
             (&Method::PATCH, "jobs", true, _) => "patch jobs",
             (&Method::DELETE, "jobs", true, _) => "delete jobs",
+            (&Method::DELETE, "pods", true, _) => "delete pods",
             (&Method::GET, "pods", true, _) => "get pods",
             (&Method::GET, "pods", false, true) => "watch pods",
             (&Method::GET, "pods", false, false) => "list pods",
@@ -122,6 +123,7 @@ fn answer(world: &Arc<World>, asked: &Asked) -> Served {
         "list jobs" | "list pods" | "list events" => list(&inner, asked),
         "patch jobs" => patch(&mut inner, asked),
         "delete jobs" => delete(&mut inner, asked),
+        "delete pods" => delete_pod(&mut inner, asked),
         other => panic!("not simulated: {other}"),
     };
     drop(inner);
@@ -197,10 +199,24 @@ fn delete(inner: &mut Inner, asked: &Asked) -> Served {
     }
     object["metadata"]["finalizers"] = json!(finalizers);
     let stored = inner.store.put(key.clone(), object);
-    if inner.store.get(&key).is_none() && inner.collects_garbage {
+    if inner.store.get(&key).is_some() {
+        return ok(200, &stored);
+    }
+    if inner.collects_garbage {
         inner.remove_pods_of(&stored);
     }
-    ok(200, &stored)
+    let details = json!({"name": key.2, "group": "batch", "kind": "jobs", "uid": stored["metadata"]["uid"]});
+    ok(200, &json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "details": details}))
+}
+
+fn delete_pod(inner: &mut Inner, asked: &Asked) -> Served {
+    let key = asked.key();
+    let Some(mut object) = inner.store.get(&key).cloned() else { return not_found(asked) };
+    if asked.body["preconditions"]["uid"] != object["metadata"]["uid"] {
+        return status(409, "Conflict", "the UID in the precondition does not match");
+    }
+    object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:01Z");
+    ok(200, &inner.store.put(key, object))
 }
 
 fn watch(world: &Arc<World>, asked: &Asked) -> Served {

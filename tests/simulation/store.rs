@@ -56,7 +56,9 @@ impl Store {
     pub fn put(&mut self, key: Key, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let held = object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+        // A Pod stays until the kubelet has seen its containers end.
+        let runs = key.0 == "pods" && object["status"]["phase"] == "Running";
+        let held = runs || object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
         if !object["metadata"]["deletionTimestamp"].is_null() && !held {
             let before = self.objects.remove(&key);
             self.history.push(Change {
@@ -76,6 +78,7 @@ impl Store {
         let mut object = self.objects.get(key)?.clone();
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:01Z");
         object["metadata"]["finalizers"] = json!([]);
+        object["status"]["phase"] = json!("Failed");
         Some(self.put(key.clone(), object))
     }
 }
@@ -93,6 +96,10 @@ pub fn matches(object: &Value, labels: &str, fields: &str) -> bool {
             })
             .collect()
     };
+    if let Some((key, values)) = labels.split_once(" in (") {
+        let label = object["metadata"]["labels"][key].as_str();
+        return label.is_some_and(|label| values.trim_end_matches(')').split(',').any(|value| value == label));
+    }
     let label = |(key, value): (String, String)| object["metadata"]["labels"][&key].as_str() == Some(value.as_str());
     let field = |(key, value): (String, String)| {
         let pointer = format!("/{}", key.replace('.', "/"));

@@ -204,7 +204,7 @@ impl World {
         let status = json!({"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}],
             "containerStatuses": [{"name": "base", "image": "", "imageID": "", "ready": true, "restartCount": 0,
                 "state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}}]});
-        let pod = json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": uid}},
+        let pod = json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": job}},
             "spec": {"nodeName": "node1", "containers": []}, "status": status});
         inner.store.create(("pods".into(), NAMESPACE.into(), name.clone()), pod);
         inner.logs.insert((NAMESPACE.into(), name.clone(), "base".into()), LogFile::default());

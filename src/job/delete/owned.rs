@@ -1,40 +1,29 @@
 //! Deletes a Job that an attempt owns, and confirms that it and its work are gone.
 //!
-//! Promise: "deleted" means that a GET by name finds nothing or another uid, and that no Pod of the Job runs any
-//! more, or the error says which may still run, and where. The DELETE carries uid and resourceVersion, so that
-//! nothing is deleted that changed since its owner was read, and always a propagation policy: the default of
-//! batch/v1 Jobs orphans the Pods and leaves the work running.
+//! The DELETE carries uid and resourceVersion, so that nothing is deleted that changed since its owner was read.
 //! Cost: GET, DELETE, then GETs with backoff until gone, and at least one list of Pods.
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    ownership::{look, taken_over},
-    seen::{JobReference, SeenJob},
+    order::Propagation,
+    pods::{LivePod, Ownership, PodsWatcher},
 };
 use crate::{
-    cluster::{Cluster, Failure, Resource, Selector, Verb, retry},
+    cluster::{Cluster, Failure, Resource, Verb, retry},
     error::{Error, Report},
     identity::Owner,
+    job::{
+        ownership::{look, taken_over},
+        seen::{JobReference, SeenJob},
+    },
 };
 
-/// The label that the Job controller puts on Pods; unlike their ownerReference it survives orphaning.
-pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 /// A DELETE whose resourceVersion was overtaken by a status update is sent again up to this often.
-const CONFLICTS: u32 = 10;
-
-/// A Pod whose work has not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LivePod {
-    /// Its name.
-    pub name: String,
-    /// The node it was bound to.
-    pub node: Option<String>,
-}
+pub(super) const CONFLICTS: u32 = 10;
 
 /// Deletes the Job if `owner` still owns it, and returns once it is gone and its Pods have ended.
 /// `within` limits the confirmation, not the DELETE itself.
@@ -49,7 +38,8 @@ pub async fn delete_owned(cluster: &Cluster, job: &JobReference, owner: &Owner, 
         if seen.deletion_timestamp().is_some() {
             break;
         }
-        match cluster.delete(Resource::Jobs, &job.namespace, &job.name, &options(&seen)).await {
+        let options = delete_options(Propagation::Background, &seen.reference.uid, Some(&seen.resource_version));
+        match cluster.delete(Resource::Jobs, &job.namespace, &job.name, &options).await {
             Ok(_) => break,
             Err(failure) if failure.code() == Some(404) => break,
             Err(failure) if failure.code() == Some(409) && conflict < CONFLICTS => {}
@@ -61,16 +51,21 @@ pub async fn delete_owned(cluster: &Cluster, job: &JobReference, owner: &Owner, 
     }
     let deadline = Instant::now() + within;
     confirm_gone(cluster, job, deadline).await?;
-    pods_ended(cluster, job, deadline).await
+    all_ended(cluster, job, Ownership::Collected, deadline).await
 }
 
-fn options(seen: &SeenJob) -> Value {
-    json!({
+/// The body of a DELETE: never without a policy and a uid.
+pub(super) fn delete_options(policy: Propagation, uid: &str, version: Option<&str>) -> Value {
+    let mut options = json!({
         "apiVersion": "v1",
         "kind": "DeleteOptions",
-        "propagationPolicy": "Background",
-        "preconditions": {"uid": seen.reference.uid, "resourceVersion": seen.resource_version},
-    })
+        "propagationPolicy": policy.as_str(),
+        "preconditions": {"uid": uid},
+    });
+    if let Some(version) = version {
+        options["preconditions"]["resourceVersion"] = json!(version);
+    }
+    options
 }
 
 async fn confirm_gone(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<(), Error> {
@@ -80,54 +75,32 @@ async fn confirm_gone(cluster: &Cluster, job: &JobReference, deadline: Instant) 
         if Instant::now() >= deadline {
             return Err(still_there(job, &seen));
         }
-        rest(&mut pauses, deadline).await;
+        let pause = pauses.next().unwrap_or(retry::LONGEST_PAUSE).min(Duration::from_secs(1));
+        tokio::time::sleep_until((Instant::now() + pause).min(deadline)).await;
     }
 }
 
-/// Returns once no Pod of the Job runs any more.
+/// Returns once no Pod of a Job that somebody else deletes runs any more. Deletes nothing.
 pub async fn pods_ended(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<(), Error> {
-    let mut pauses = retry::backoff(cluster.next_seed(), None);
-    loop {
-        let live = live_pods(cluster, job).await.map_err(|failure| {
-            failure.into_error(&format!("see whether the Pods of {job} have ended"), Verb::List, Resource::Pods, None)
-        })?;
-        if live.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            return Err(may_still_run(job, &live));
-        }
-        rest(&mut pauses, deadline).await;
-    }
+    all_ended(cluster, job, Ownership::Watched, deadline).await
 }
 
-/// The Pods of a Job that have not ended, whoever owns them now.
-pub async fn live_pods(cluster: &Cluster, job: &JobReference) -> Result<Vec<LivePod>, Failure> {
-    let selector = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
-    let listed = cluster.list(Resource::Pods, &job.namespace, &selector).await?;
-    let pods = listed.items.into_iter().filter_map(|object| serde_json::from_value::<Pod>(object).ok());
-    let live = pods.filter(|pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed"))
-    });
-    Ok(live
-        .map(|pod| LivePod {
-            name: pod.metadata.name.unwrap_or_default(),
-            node: pod.spec.and_then(|spec| spec.node_name),
-        })
-        .collect())
+async fn all_ended(cluster: &Cluster, job: &JobReference, whose: Ownership, deadline: Instant) -> Result<(), Error> {
+    let watcher = PodsWatcher::start(cluster.clone(), job.namespace.clone(), |_| {});
+    let end = watcher.ended(job, whose, deadline).await.map_err(|failure| cannot_see_pods(job, failure))?;
+    if end.live.is_empty() { Ok(()) } else { Err(may_still_run(job, &end.live)) }
 }
 
-async fn rest(pauses: &mut impl Iterator<Item = Duration>, deadline: Instant) {
-    let pause = pauses.next().unwrap_or(retry::LONGEST_PAUSE).min(Duration::from_secs(1));
-    tokio::time::sleep_until((Instant::now() + pause).min(deadline)).await;
-}
-
-fn cannot_look(job: &JobReference, failure: Failure) -> Error {
+pub(super) fn cannot_look(job: &JobReference, failure: Failure) -> Error {
     failure.into_error(&format!("look at {job}"), Verb::Get, Resource::Jobs, None)
 }
 
-fn still_there(job: &JobReference, seen: &SeenJob) -> Error {
+pub(super) fn cannot_see_pods(job: &JobReference, failure: Failure) -> Error {
+    failure.into_error(&format!("see whether the Pods of {job} have ended"), Verb::List, Resource::Pods, None)
+}
+
+/// The error about a Job that does not go.
+pub(super) fn still_there(job: &JobReference, seen: &SeenJob) -> Error {
     let since =
         seen.deletion_timestamp().map_or_else(|| "never accepted".to_owned(), |time| format!("accepted at {time}"));
     let mut report = Report::new(format!("{job} is still there although its deletion was asked for"))
@@ -145,7 +118,8 @@ fn still_there(job: &JobReference, seen: &SeenJob) -> Error {
     )))
 }
 
-fn may_still_run(job: &JobReference, live: &[LivePod]) -> Error {
+/// The error about a Job that is gone while its work may go on.
+pub(super) fn may_still_run(job: &JobReference, live: &[LivePod]) -> Error {
     let mut report = Report::new(format!("The Pods of {job} have not ended, although it is being deleted"))
         .fact("name", job.name.clone())
         .fact("namespace", job.namespace.clone())

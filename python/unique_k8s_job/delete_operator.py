@@ -1,0 +1,149 @@
+"""`K8sJobDeleteOperator`: deletes Jobs, and is green only once they are gone and their work has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from unique_k8s_job._compat import BaseOperator, Context, airflow_version
+from unique_k8s_job.delete_request import OnlyIf, PropagationPolicy, ReleaseStuck, WaitFor, delete_request
+from unique_k8s_job.exceptions import StoppedError
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Work
+    from unique_k8s_job.log_writer import LogWriter
+
+
+class K8sJobDeleteOperator(BaseOperator):
+    """Delete Kubernetes Jobs, whoever made them, and wait until they are gone.
+
+    Gone means: the API server knows no Job of that uid any more, and no Pod of it still runs. A Job that does not exist
+    is gone. A namesake of another uid is never touched. Returns `deleted`, `released`, `skipped` and `pods_deleted`.
+
+    :param name: the Job's name; with `uid` only that very Job
+    :param uid: the Job's uid; alone it costs a list of the namespace's Jobs
+    :param label_selector: all Jobs with these labels, as in `kubectl -l`. Unfinished Jobs that a task of
+        `UniqueK8sJobOperator` owns are left alone unless `include_owned`
+    :param namespace: where; else the connection's, the context's, `default`
+    :param wait_for: `gone`, or `accepted`, which proves nothing
+    :param timeout: seconds for all of it; then the task fails and says what holds each Job that is still there
+    :param release_stuck: whether a Job that the garbage collector holds (`orphan`, `foregroundDeletion`) is freed, by a
+        second DELETE with the policy Background: `ours` if this task asked for its deletion or an operator of this
+        package made it, `gc` whoever did, `never`. Finalizers of others are never touched. A Job that somebody else
+        orphaned keeps its Pods unless `gc`
+    :param release_after_seconds: seconds of deletion, without progress, after which it is freed
+    :param propagation_policy: `Background`, `Foreground`, or `Orphan`, which leaves the Pods
+    :param only_if: delete only Jobs that are `finished`, `succeeded` or `failed`
+    :param include_owned: let a selector also mean unfinished Jobs that a task owns
+    :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
+    :param in_cluster: use the service account of the worker's Pod
+    :param config_file: use this kubeconfig file
+    :param cluster_context: use this context of the kubeconfig
+    :raises DeletionUnconfirmedError: a Job is still there, or a Pod of it may still run
+    :raises ApiRefusedError: the API server refuses the deletion
+    """
+
+    template_fields: Sequence[str] = (
+        "name",
+        "uid",
+        "label_selector",
+        "namespace",
+        "kubernetes_conn_id",
+        "config_file",
+        "cluster_context",
+    )
+    ui_color = "#ffe4db"
+
+    # Here, because a signal may come before `execute` has begun.
+    _killed = False
+    _work: Work | None = None
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        uid: str | None = None,
+        label_selector: str | None = None,
+        namespace: str | None = None,
+        wait_for: WaitFor = "gone",
+        timeout: int = 300,
+        release_stuck: ReleaseStuck = "ours",
+        release_after_seconds: int = 60,
+        propagation_policy: PropagationPolicy = "Background",
+        only_if: OnlyIf = "any",
+        include_owned: bool = False,
+        kubernetes_conn_id: str | None = "kubernetes_default",
+        in_cluster: bool | None = None,
+        config_file: str | None = None,
+        cluster_context: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.uid = uid
+        self.label_selector = label_selector
+        self.namespace = namespace
+        self.wait_for = wait_for
+        self.timeout = timeout
+        self.release_stuck = release_stuck
+        self.release_after_seconds = release_after_seconds
+        self.propagation_policy = propagation_policy
+        self.only_if = only_if
+        self.include_owned = include_owned
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.in_cluster = in_cluster
+        self.config_file = config_file
+        self.cluster_context = cluster_context
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Delete, and return what was deleted, freed and left alone."""
+        from unique_k8s_job.hook import UniqueK8sJobHook
+        from unique_k8s_job.log_writer import LogWriter
+        from unique_k8s_job.native import core
+
+        hook = UniqueK8sJobHook(
+            self.kubernetes_conn_id,
+            in_cluster=self.in_cluster,
+            config_file=self.config_file,
+            cluster_context=self.cluster_context,
+        )
+        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        work = self._work = core().delete_jobs(hook.get_conn(), self._request())
+        try:
+            return self._follow(work, log)
+        finally:
+            work.close()
+            self._work = None
+
+    def on_kill(self) -> None:
+        """Wake `execute`; what was deleted stays deleted."""
+        self._killed = True
+        if self._work is not None:
+            self._work.wake()
+
+    def _request(self) -> str:
+        return delete_request(
+            name=self.name,
+            uid=self.uid,
+            label_selector=self.label_selector,
+            namespace=self.namespace,
+            wait_for=self.wait_for,
+            timeout=self.timeout,
+            release_stuck=self.release_stuck,
+            release_after_seconds=self.release_after_seconds,
+            propagation_policy=self.propagation_policy,
+            only_if=self.only_if,
+            include_owned=self.include_owned,
+        )
+
+    def _follow(self, work: Work, log: LogWriter) -> dict[str, Any]:
+        gone = "is gone, and its work has stopped" if self.wait_for == "gone" else "is deleted, says the API server"
+        while not self._killed:
+            for event in work.next(60.0):
+                if event["kind"] == "message":
+                    log.say(event["text"], event["level"])
+                elif event["kind"] == "deleted":
+                    log.say(f"Job `{event['namespace']}/{event['name']}` (uid {event['uid']}) {gone}")
+                else:
+                    return {key: value for key, value in event.items() if key != "kind"}
+        raise StoppedError("The task was stopped before the deletion was confirmed; what was deleted stays deleted")

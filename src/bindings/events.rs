@@ -1,0 +1,77 @@
+//! Events of work under way, as lists of dicts.
+
+use std::{sync::OnceLock, time::Duration};
+
+use pyo3::{prelude::*, types::PyDict};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::errors::python;
+use crate::error::Error;
+
+/// At most this many events in one list, so that signals are served between them.
+const EVENTS_A_CALL: usize = 64;
+
+/// Work that hands over events, the last of which ends it.
+pub(super) trait Events: Sync {
+    /// What it hands over.
+    type Event: Send;
+
+    /// The next event; `None` after the last one. Nothing is lost where this is cancelled.
+    fn next(&self) -> impl Future<Output = Option<Result<Self::Event, Error>>> + Send;
+}
+
+/// At least one event; none after the timeout, after a wake, or after the last one.
+///
+/// The timeout is inside, so that an event is never taken by a wait that has given up. An error that comes behind other
+/// events is held for the next call.
+pub(super) async fn take<W: Events>(
+    work: &W,
+    woken: &Notify,
+    held: &OnceLock<Error>,
+    timeout: Duration,
+) -> Result<Vec<W::Event>, Error> {
+    if let Some(error) = held.get() {
+        return Err(error.clone());
+    }
+    let mut next = tokio::select! {
+        biased;
+        () = woken.notified() => return Ok(Vec::new()),
+        event = work.next() => event,
+        () = tokio::time::sleep(timeout) => return Ok(Vec::new()),
+    };
+    let mut events = Vec::new();
+    loop {
+        match next {
+            Some(Ok(event)) => events.push(event),
+            Some(Err(error)) if events.is_empty() => return Err(error),
+            Some(Err(error)) => {
+                let _ = held.set(error);
+                return Ok(events);
+            }
+            None => return Ok(events),
+        }
+        if events.len() >= EVENTS_A_CALL {
+            return Ok(events);
+        }
+        next = tokio::select! {
+            biased;
+            event = work.next() => event,
+            () = std::future::ready(()) => return Ok(events),
+        };
+    }
+}
+
+/// A value of ours as JSON.
+pub(super) fn json(value: &impl serde::Serialize) -> PyResult<Value> {
+    serde_json::to_value(value).map_err(|error| pyo3::exceptions::PyRuntimeError::new_err(error.to_string()))
+}
+
+/// Puts the kind and the fields of an object into a dict.
+pub(super) fn merge(py: Python<'_>, dict: &Bound<'_, PyDict>, kind: &str, value: &Value) -> PyResult<()> {
+    dict.set_item("kind", kind)?;
+    for (key, value) in value.as_object().into_iter().flatten() {
+        dict.set_item(key, python(py, value)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! Sees one Job of an order to its end: DELETE, gone, its work stopped; frees it where it is stuck and may be freed.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{
+    order::{DeleteOrder, Propagation, Skip, WaitFor},
+    owned::{CONFLICTS, cannot_look, cannot_see_pods, delete_options, may_still_run, still_there},
+    pods::{self, Ownership, PodsWatcher},
+    release::{ReleasePolicy, Standstill, Verdict, orphans, release},
+    sightings::{LOOK_EVERY, Sighting, Sightings},
+    work::News,
+};
+use crate::{
+    cluster::{Cluster, Resource, Verb as RequestVerb},
+    error::Error,
+    job::{
+        message::Message,
+        ownership::look,
+        seen::{JobReference, SeenJob},
+    },
+};
+
+/// A Job that is on its way out for so long is spoken of.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// What the Jobs of one order share.
+pub(super) struct Shared<'a> {
+    pub cluster: &'a Cluster,
+    pub order: &'a DeleteOrder,
+    pub sightings: &'a Sightings,
+    pub pods: &'a PodsWatcher,
+    pub deadline: Instant,
+    pub tell: &'a (dyn Fn(News) + Sync),
+}
+
+/// What became of one Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is gone, and its work has stopped.
+    Gone {
+        /// Whether it was freed from finalizers of the garbage collector.
+        released: bool,
+        /// Pods that were deleted from here.
+        pods_deleted: BTreeSet<String>,
+    },
+    /// Its deletion was accepted, and nobody waits for more.
+    Accepted,
+    /// It was left alone.
+    Skipped(Skip),
+}
+
+enum Sent {
+    Removed,
+    Terminating { job: Box<SeenJob>, by_us: bool },
+    Skipped(Skip),
+}
+
+impl Shared<'_> {
+    /// Deletes one Job, as the order says. `permits` limit the DELETEs that are under way at once.
+    pub async fn delete(&self, job: SeenJob, permits: &Semaphore) -> Result<End, Error> {
+        let reference = job.reference.clone();
+        let found_terminating = job.deletion_timestamp().is_some();
+        let foreign = found_terminating && job.marks.is_none();
+        let mut orphaned = orphans(&job);
+        let sent = {
+            let _permit = permits.acquire().await;
+            self.send(job).await?
+        };
+        let released = match sent {
+            Sent::Skipped(why) => return Ok(End::Skipped(why)),
+            _ if self.order.wait_for == WaitFor::Accepted => return Ok(End::Accepted),
+            Sent::Removed => self.until_gone(&reference, false).await?,
+            Sent::Terminating { job, by_us } => {
+                orphaned |= orphans(&job);
+                if found_terminating {
+                    self.say_found_terminating(&job);
+                }
+                self.until_gone(&reference, by_us).await?
+            }
+        };
+        let whose = match self.order.propagation_policy {
+            Propagation::Orphan => Ownership::Kept,
+            // Somebody else may have meant to keep them: only an explicit order is stronger.
+            _ if orphaned && foreign && self.order.release_stuck != ReleasePolicy::Gc => Ownership::Kept,
+            Propagation::Background | Propagation::Foreground if orphaned => Ownership::Orphaned,
+            Propagation::Background | Propagation::Foreground => Ownership::Collected,
+        };
+        let end = self.pods.ended(&reference, whose, self.deadline).await;
+        let end = end.map_err(|failure| cannot_see_pods(&reference, failure))?;
+        if !end.live.is_empty() {
+            return Err(may_still_run(&reference, &end.live));
+        }
+        if !end.kept.is_empty() {
+            let names = end.kept.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            self.say(Message::warning("pods-kept", format!("{reference} was orphaned, its Pods stay: {names}")));
+        }
+        Ok(End::Gone { released, pods_deleted: end.deleted })
+    }
+
+    async fn send(&self, mut job: SeenJob) -> Result<Sent, Error> {
+        for conflict in 0.. {
+            if let Some(skip) = self.order.skips(&job) {
+                return Ok(Sent::Skipped(skip));
+            }
+            if job.deletion_timestamp().is_some() {
+                return Ok(Sent::Terminating { job: Box::new(job), by_us: false });
+            }
+            let JobReference { namespace, name, uid } = &job.reference;
+            let version = self.order.judges_state().then_some(job.resource_version.as_str());
+            let options = delete_options(self.order.propagation_policy, uid, version);
+            match self.cluster.delete(Resource::Jobs, namespace, name, &options).await {
+                Ok(answer) if answer["kind"] == "Status" => return Ok(Sent::Removed),
+                Ok(object) => return Ok(Sent::Terminating { job: Box::new(SeenJob::read(&object)?), by_us: true }),
+                Err(failure) if failure.code() == Some(404) => return Ok(Sent::Removed),
+                // Changed, or replaced, since it was read.
+                Err(failure) if failure.code() == Some(409) && conflict < CONFLICTS => {
+                    match self.look(&job.reference).await? {
+                        Some(newer) => job = newer,
+                        None => return Ok(Sent::Removed),
+                    }
+                }
+                Err(failure) => {
+                    let what = format!("delete {}", job.reference);
+                    let limit = Some(self.cluster.timing().retry_for);
+                    return Err(failure.into_error(&what, RequestVerb::Delete, Resource::Jobs, limit));
+                }
+            }
+        }
+        unreachable!("the last conflict returns")
+    }
+
+    /// Returns once a GET does not find the Job any more, and whether it had to be freed.
+    async fn until_gone(&self, reference: &JobReference, by_us: bool) -> Result<bool, Error> {
+        // What goes at once costs no watch.
+        let Some(mut job) = self.look(reference).await? else { return Ok(false) };
+        let mut sight = self.sightings.subscribe(reference);
+        let (mut released, mut explained) = (false, false);
+        let begin = Instant::now();
+        let mut standstill = Standstill::new(begin, under_way(&job));
+        let (mut next_look, mut next_release) = (Some(begin), Some(begin));
+        let explain = begin + EXPLAIN_AFTER;
+        loop {
+            if next_look.is_some_and(|at| at <= Instant::now()) {
+                match self.look(reference).await? {
+                    None => return Ok(released),
+                    Some(newer) => job = newer,
+                }
+                next_look = matches!(*sight.borrow(), Sighting::Blind).then(|| Instant::now() + LOOK_EVERY);
+            }
+            if next_release.is_some_and(|at| at <= Instant::now()) {
+                next_release = self.release_if_stuck(&job, by_us, &mut standstill, &mut released).await?;
+                if next_release.is_none() && released {
+                    next_look = Some(Instant::now());
+                    continue;
+                }
+            }
+            if !explained && explain <= Instant::now() {
+                explained = true;
+                self.explain(&job);
+            }
+            if Instant::now() >= self.deadline {
+                return Err(still_there(reference, &job));
+            }
+            let timers = [next_look, next_release, (!explained).then_some(explain), Some(self.deadline)];
+            let timer = timers.into_iter().flatten().min().unwrap_or(self.deadline);
+            tokio::select! {
+                changed = sight.changed() => match (changed, sight.borrow_and_update().clone()) {
+                    (Ok(()), Sighting::Present(newer)) => job = Arc::unwrap_or_clone(newer),
+                    (Ok(()), Sighting::Unseen) => {}
+                    (Ok(()), Sighting::Missing) => next_look = Some(Instant::now()),
+                    (Ok(()), Sighting::Blind) | (Err(_), _) => next_look = Some(Instant::now() + LOOK_EVERY),
+                },
+                () = tokio::time::sleep_until(timer) => {}
+            }
+        }
+    }
+
+    /// Frees the Job where that is due; when to look again.
+    async fn release_if_stuck(
+        &self,
+        job: &SeenJob,
+        by_us: bool,
+        standstill: &mut Standstill,
+        released: &mut bool,
+    ) -> Result<Option<Instant>, Error> {
+        let reference = &job.reference;
+        // To free a Job whose Pods are to stay would have them collected.
+        let policy = match self.order.propagation_policy {
+            Propagation::Orphan => ReleasePolicy::Never,
+            Propagation::Background | Propagation::Foreground => self.order.release_stuck,
+        };
+        let mut fingerprint = match pods::versions(self.cluster, reference).await {
+            Ok(versions) => versions,
+            // Without the right to list Pods the Job alone speaks.
+            Err(failure) if failure.code() == Some(403) => Vec::new(),
+            Err(failure) => return Err(cannot_see_pods(reference, failure)),
+        };
+        fingerprint.push((reference.uid.clone(), job.resource_version.clone()));
+        let ours = by_us || job.marks.is_some();
+        let after = self.order.release_after();
+        match standstill.look(Instant::now(), fingerprint, after, policy, ours, job.finalizers()) {
+            Verdict::LookAgain(pause) => Ok(Some(Instant::now() + pause)),
+            Verdict::Leave(_) => Ok(None),
+            Verdict::Release => {
+                let held = job.finalizers().join(", ");
+                self.say(Message::warning(
+                    "job-released",
+                    format!(
+                        "{reference} stands still, held by {held}: it is freed by a second DELETE with the policy Background"
+                    ),
+                ));
+                release(self.cluster, reference).await.map_err(|failure| {
+                    failure.into_error(&format!("free {reference}"), RequestVerb::Delete, Resource::Jobs, None)
+                })?;
+                *released = true;
+                Ok(None)
+            }
+        }
+    }
+
+    fn explain(&self, job: &SeenJob) {
+        let held = job.finalizers();
+        let held = if held.is_empty() { String::new() } else { format!(", held by {}", held.join(", ")) };
+        self.say(Message::warning("job-not-gone", format!("{} is still being deleted{held}", job.reference)));
+    }
+
+    fn say_found_terminating(&self, job: &SeenJob) {
+        let since = job.deletion_timestamp().map_or_else(String::new, |time| format!(" since {time}"));
+        self.say(Message::info("already-deleting", format!("{} is being deleted already{since}", job.reference)));
+    }
+
+    fn say(&self, message: Message) {
+        (self.tell)(News::Message(message));
+    }
+
+    async fn look(&self, job: &JobReference) -> Result<Option<SeenJob>, Error> {
+        look(self.cluster, job).await.map_err(|failure| cannot_look(job, failure))
+    }
+}
+
+/// How long a deletion has been under way, by the clocks of the API server and of this machine.
+fn under_way(job: &SeenJob) -> Duration {
+    let since = job.deletion_timestamp().map(|time| Timestamp::now().duration_since(time));
+    since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
+}

@@ -1,0 +1,277 @@
+//! A person's order to delete Jobs: the JSON that Python hands over, and which Jobs it means. Pure.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::release::ReleasePolicy;
+use crate::{
+    error::{Error, Report},
+    identity,
+    job::{
+        outcome::{self, End},
+        seen::SeenJob,
+    },
+};
+
+/// Which Jobs are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Target {
+    /// One Job by its name; with a uid only that very Job, never a namesake.
+    Name {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        #[serde(default)]
+        uid: Option<String>,
+    },
+    /// One Job by its uid alone. Costs a list of the namespace's Jobs: the API server has no selector by uid.
+    Uid {
+        /// Its uid.
+        uid: String,
+    },
+    /// All Jobs with these labels, in the syntax of `kubectl -l`.
+    Selector {
+        /// Never empty: that would mean all Jobs.
+        labels: String,
+    },
+}
+
+/// What ends the wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitFor {
+    /// The Job is gone and its work has stopped.
+    #[default]
+    Gone,
+    /// The API server has accepted the deletion, which proves nothing.
+    Accepted,
+}
+
+/// What the garbage collector does with the Pods.
+/// Source: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum Propagation {
+    /// The Job goes at once, its Pods after it.
+    #[default]
+    Background,
+    /// The Pods go first; the finalizer `foregroundDeletion` holds the Job until then.
+    Foreground,
+    /// The Pods stay; the finalizer `orphan` holds the Job until they have no owner any more.
+    Orphan,
+}
+
+impl Propagation {
+    /// As `DeleteOptions` spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Background => "Background",
+            Self::Foreground => "Foreground",
+            Self::Orphan => "Orphan",
+        }
+    }
+}
+
+/// A condition on the Job's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnlyIf {
+    /// None.
+    #[default]
+    Any,
+    /// It has ended, well or badly.
+    Finished,
+    /// It has ended well.
+    Succeeded,
+    /// It has ended badly.
+    Failed,
+}
+
+/// An order to delete Jobs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteOrder {
+    /// Which Jobs.
+    pub target: Target,
+    /// Where; else the configuration's namespace.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// What ends the wait.
+    #[serde(default)]
+    pub wait_for: WaitFor,
+    /// How long to wait for all of it, in seconds.
+    #[serde(default = "five_minutes")]
+    pub timeout_seconds: u64,
+    /// Whether a Job that the garbage collector holds is freed.
+    #[serde(default)]
+    pub release_stuck: ReleasePolicy,
+    /// After so many seconds without progress.
+    #[serde(default = "one_minute")]
+    pub release_after_seconds: u64,
+    /// What becomes of the Pods.
+    #[serde(default)]
+    pub propagation_policy: Propagation,
+    /// A condition on the Job's state.
+    #[serde(default)]
+    pub only_if: OnlyIf,
+    /// Whether a selector also means unfinished Jobs that a task owns.
+    #[serde(default)]
+    pub include_owned: bool,
+}
+
+fn five_minutes() -> u64 {
+    300
+}
+
+fn one_minute() -> u64 {
+    60
+}
+
+/// Why a Job is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// `only_if` asks for another state.
+    NotInState(OnlyIf),
+    /// A task owns it, and it has not ended.
+    OwnedByTask(String),
+}
+
+impl DeleteOrder {
+    /// Reads the JSON text of an order.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        let refused = |seen: String| {
+            Error::Configuration(Box::new(Report::new("The order to delete Jobs cannot be used").seen(seen)))
+        };
+        let order: Self = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+        let empty = match &order.target {
+            Target::Name { name, .. } => name.trim().is_empty(),
+            Target::Uid { uid } => uid.trim().is_empty(),
+            Target::Selector { labels } => labels.trim().is_empty(),
+        };
+        if empty {
+            return Err(refused("it names no Job: give a name, a uid, or a label selector that is not empty".into()));
+        }
+        Ok(order)
+    }
+
+    /// Why this Job is left alone; `None` where it is meant.
+    #[must_use]
+    pub fn skips(&self, job: &SeenJob) -> Option<Skip> {
+        let end = outcome::finished(&job.job);
+        let in_state = match (self.only_if, &end) {
+            (OnlyIf::Any, _)
+            | (OnlyIf::Finished, Some(_))
+            | (OnlyIf::Succeeded, Some(End::Succeeded))
+            | (OnlyIf::Failed, Some(End::Failed { .. })) => true,
+            (OnlyIf::Finished | OnlyIf::Succeeded | OnlyIf::Failed, _) => false,
+        };
+        if !in_state {
+            return Some(Skip::NotInState(self.only_if));
+        }
+        let by_selector = matches!(self.target, Target::Selector { .. });
+        match &job.marks {
+            Some(marks) if by_selector && !self.include_owned && end.is_none() => {
+                Some(Skip::OwnedByTask(identity::describe(marks)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether what was seen of a Job decides that it is deleted, so that a change in between must be noticed.
+    #[must_use]
+    pub fn judges_state(&self) -> bool {
+        self.only_if != OnlyIf::Any || (matches!(self.target, Target::Selector { .. }) && !self.include_owned)
+    }
+
+    /// How long to wait for all of it.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// How long a Job may stand still before it is freed.
+    #[must_use]
+    pub fn release_after(&self) -> Duration {
+        Duration::from_secs(self.release_after_seconds)
+    }
+}
+
+impl std::fmt::Display for Skip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotInState(OnlyIf::Succeeded) => f.write_str("it has not succeeded"),
+            Self::NotInState(OnlyIf::Failed) => f.write_str("it has not failed"),
+            Self::NotInState(OnlyIf::Any | OnlyIf::Finished) => f.write_str("it has not finished"),
+            Self::OwnedByTask(task) => write!(f, "a task owns it and it has not finished: {task}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn order(changes: &Value) -> DeleteOrder {
+        let mut order = json!({"target": {"kind": "selector", "labels": "app=x"}});
+        json_patch::merge(&mut order, changes);
+        DeleteOrder::read(&order.to_string()).unwrap()
+    }
+
+    fn job(condition: Option<&str>, ours: bool) -> SeenJob {
+        let conditions: Vec<_> = condition.iter().map(|kind| json!({"type": kind, "status": "True"})).collect();
+        let mut job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"},
+            "status": {"conditions": conditions}});
+        if ours {
+            job["metadata"]["labels"] = json!({"unique-k8s-job/task": "t"});
+            job["metadata"]["annotations"] = json!({"unique-k8s-job/attempt": "a", "unique-k8s-job/owner": "o",
+                "unique-k8s-job/try-number": "1", "unique-k8s-job/dag-id": "etl", "unique-k8s-job/task-id": "train"});
+        }
+        SeenJob::read(&job).unwrap()
+    }
+
+    #[test]
+    fn only_if_is_this_table() {
+        let cases = [
+            ("any", None, true),
+            ("finished", None, false),
+            ("finished", Some("Complete"), true),
+            ("finished", Some("Failed"), true),
+            ("finished", Some("FailureTarget"), false),
+            ("succeeded", Some("Complete"), true),
+            ("succeeded", Some("Failed"), false),
+            ("failed", Some("Failed"), true),
+            ("failed", Some("Complete"), false),
+        ];
+        for (only_if, condition, meant) in cases {
+            let skip = order(&json!({"only_if": only_if})).skips(&job(condition, false));
+            assert_eq!(skip.is_none(), meant, "{only_if}, {condition:?}: {skip:?}");
+        }
+    }
+
+    #[test]
+    fn selector_passes_over_the_unfinished_job_of_a_task_and_a_name_does_not() {
+        let running = job(None, true);
+        let by_name = json!({"target": {"kind": "name", "labels": null, "name": "train"}});
+        let skip = order(&json!({})).skips(&running);
+        assert!(matches!(&skip, Some(Skip::OwnedByTask(task)) if task.contains("etl.train")), "{skip:?}");
+        assert_eq!(order(&json!({"include_owned": true})).skips(&running), None);
+        assert_eq!(order(&json!({})).skips(&job(Some("Complete"), true)), None);
+        assert_eq!(order(&by_name).skips(&running), None);
+    }
+
+    #[test]
+    fn order_that_names_no_job_is_refused() {
+        for target in [
+            json!({"kind": "selector", "labels": " "}),
+            json!({"kind": "name", "name": ""}),
+            json!({"kind": "uid", "uid": ""}),
+        ] {
+            let refused = DeleteOrder::read(&json!({"target": target}).to_string()).unwrap_err();
+            assert!(refused.to_string().contains("it names no Job"), "{refused}");
+        }
+    }
+}

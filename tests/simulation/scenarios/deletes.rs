@@ -1,0 +1,261 @@
+//! Orders to delete: gone means gone, nothing of others is touched, and every Job costs a stated number of requests.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use unique_k8s_job::{
+    error::Error,
+    job::delete::{DeleteOrder, DeletedJobs, Deletion, News},
+};
+
+use crate::{
+    faults::Fault,
+    store::Key,
+    world::{NAMESPACE, World},
+};
+
+/// A Job of others with the label `app=report`, and maybe its running Pod.
+fn make_job(world: &Arc<World>, name: &str, running: bool) -> String {
+    let key: Key = ("jobs".into(), NAMESPACE.into(), name.into());
+    let job = json!({"metadata": {"labels": {"app": "report"}}, "spec": {"template": {}}});
+    let uid = world.inner().store.create(key, job)["metadata"]["uid"].as_str().unwrap().to_owned();
+    if running {
+        world.start_pod(name);
+    }
+    uid
+}
+
+fn order(changes: Value) -> DeleteOrder {
+    let mut order = json!({"target": {"kind": "name", "name": "report"}, "namespace": NAMESPACE});
+    json_patch::merge(&mut order, &changes);
+    DeleteOrder::read(&order.to_string()).unwrap()
+}
+
+/// Carries an order out; what was said on the way, and its end.
+async fn carry_out(world: &Arc<World>, order: DeleteOrder) -> (Vec<String>, Result<DeletedJobs, Error>) {
+    let deletion = Deletion::start(world.cluster(), order);
+    let mut said = Vec::new();
+    loop {
+        match deletion.next().await.expect("an order ends with its end") {
+            Ok(News::Message(message)) => said.push(format!("{}: {}", message.code, message.text)),
+            Ok(News::Deleted(_)) => {}
+            Ok(News::Ended(jobs)) => return (said, Ok(jobs)),
+            Err(error) => return (said, Err(error)),
+        }
+    }
+}
+
+fn pods(world: &World) -> usize {
+    world.inner().store.list("pods", NAMESPACE).count()
+}
+
+fn all_requests(world: &World) -> usize {
+    let kinds = ["get jobs", "list jobs", "delete jobs", "watch jobs", "list pods", "delete pods", "watch pods"];
+    kinds.iter().map(|kind| world.asked(kind)).sum()
+}
+
+fn hold(world: &World, finalizer: &str) {
+    world.update_job("report", |job| {
+        job["metadata"]["finalizers"] = json!([finalizer]);
+        job["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_job_costs_four_requests_and_no_watch() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    let (_, end) = carry_out(&world, order(json!({}))).await;
+    assert_eq!(end.unwrap().deleted, ["report"]);
+    assert_eq!(all_requests(&world), 4, "GET, DELETE, GET, list of Pods");
+    assert_eq!(world.asked("watch jobs"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_jobs_cost_two_requests_each_and_few_that_they_share() {
+    let world = World::new();
+    for number in 0..500 {
+        make_job(&world, &format!("report-{number}"), number % 2 == 0);
+    }
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        for kind in ["delete jobs", "get jobs", "list pods"] {
+            helper.fault(kind, Fault::LoseReply, 3);
+        }
+        helper.restart();
+    });
+    let selector = order(json!({"target": {"kind": "selector", "name": null, "labels": "app=report"}}));
+    let (_, end) = carry_out(&world, selector).await;
+    assert_eq!(end.unwrap().deleted.len(), 500);
+    assert_eq!((world.jobs().len(), pods(&world)), (0, 0));
+    let each = world.asked("delete jobs") + world.asked("get jobs");
+    assert!(each <= 2 * 500 + 6, "{each}");
+    assert!(world.asked("list pods") <= 60, "{}", world.asked("list pods"));
+    assert!(world.asked("watch jobs") <= 1, "{}", world.asked("watch jobs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_reply_to_a_delete_is_settled_by_looking() {
+    for fault in
+        [Fault::LoseReply, Fault::LoseRequest, Fault::answer(504, "Timeout", "etcd"), Fault::answer(500, "", "")]
+    {
+        let world = World::new();
+        make_job(&world, "report", true);
+        world.fault("delete jobs", fault, 2);
+        let (_, end) = carry_out(&world, order(json!({}))).await;
+        assert_eq!(end.unwrap().deleted, ["report"]);
+        assert!(world.jobs().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn namesake_made_between_look_and_delete_is_never_touched() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.fault("delete jobs", Fault::Delay(Duration::from_secs(2)), 1);
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        helper.vanish("report", true);
+        make_job(&helper, "report", true);
+    });
+    let (_, end) = carry_out(&world, order(json!({}))).await;
+    assert_eq!(end.unwrap().deleted, ["report"]);
+    assert_eq!((world.jobs().len(), pods(&world)), (1, 1), "the namesake and its Pod are as they were");
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_of_another_uid_is_gone_already() {
+    let world = World::new();
+    make_job(&world, "report", true);
+    let (said, end) = carry_out(&world, order(json!({"target": {"uid": "uid-of-yesterday"}}))).await;
+    assert!(end.unwrap().deleted.is_empty());
+    assert!(said[0].contains("nothing to delete"), "{said:?}");
+    assert_eq!((world.jobs().len(), pods(&world)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn foreign_finalizer_is_named_and_never_removed() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.update_job("report", |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
+    let asked = order(json!({"release_stuck": "gc", "release_after_seconds": 5, "timeout_seconds": 60}));
+    let (_, end) = carry_out(&world, asked).await;
+    let error = end.unwrap_err();
+    assert!(
+        matches!(error, Error::DeletionUnconfirmed(_)) && error.to_string().contains("example.com/backup"),
+        "{error}"
+    );
+    assert_eq!(world.jobs()[0]["metadata"]["finalizers"], json!(["example.com/backup"]));
+    assert_eq!(world.asked("delete jobs"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_somebody_else_orphaned_is_freed_only_by_explicit_order_and_then_its_pods_go_too() {
+    let cases = [("never", false), ("ours", false), ("gc", true)];
+    for (policy, freed) in cases {
+        let world = World::new();
+        make_job(&world, "report", true);
+        hold(&world, "orphan");
+        world.inner().collects_garbage = false;
+        let helper = Arc::clone(&world);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(90)).await;
+            helper.end_pod("report-p0", 143);
+        });
+        let asked = order(json!({"release_stuck": policy, "release_after_seconds": 30, "timeout_seconds": 100}));
+        let (said, end) = carry_out(&world, asked).await;
+        assert_eq!(end.is_ok(), freed, "{policy}");
+        assert_eq!(world.jobs().is_empty(), freed, "{policy}");
+        assert_eq!(world.asked("delete pods"), usize::from(freed), "{policy}");
+        assert_eq!(said.iter().any(|text| text.starts_with("job-released")), freed, "{policy}: {said:?}");
+        if freed {
+            assert_eq!(end.unwrap().released, ["report"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_foreground_deletion_that_nobody_finishes_is_freed() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    let (_, end) = carry_out(&world, order(json!({"propagation_policy": "Foreground"}))).await;
+    assert_eq!(end.unwrap().released, ["report"]);
+    assert!(world.jobs().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn order_to_orphan_is_never_freed_and_leaves_the_pods() {
+    let world = World::new();
+    make_job(&world, "report", true);
+    let asked = json!({"propagation_policy": "Orphan", "release_stuck": "gc", "release_after_seconds": 1, "timeout_seconds": 30});
+    let (_, end) = carry_out(&world, order(asked)).await;
+    assert!(matches!(end, Err(Error::DeletionUnconfirmed(_))), "{end:?}");
+    assert_eq!((world.jobs().len(), pods(&world)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pod_that_no_garbage_collector_deletes_is_deleted_and_waited_for() {
+    let world = World::new();
+    make_job(&world, "report", true);
+    world.inner().collects_garbage = false;
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        helper.end_pod("report-p0", 143);
+    });
+    let begin = tokio::time::Instant::now();
+    let (_, end) = carry_out(&world, order(json!({}))).await;
+    assert_eq!(end.unwrap().pods_deleted, ["report-p0"]);
+    assert!(begin.elapsed() >= Duration::from_secs(40), "gone means that the work has stopped");
+    assert_eq!(pods(&world), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_that_changes_between_look_and_delete_is_judged_again() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.end_job("report", true);
+    world.fault("delete jobs", Fault::Delay(Duration::from_secs(2)), 1);
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Somebody else makes it anew, and this one runs.
+        helper.update_job("report", |job| job["status"] = json!({}));
+    });
+    let (_, end) = carry_out(&world, order(json!({"only_if": "finished"}))).await;
+    assert_eq!(end.unwrap().skipped["report"], "it has not finished");
+    assert_eq!(world.jobs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_may_not_be_watched_is_looked_at() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.update_job("report", |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
+    world.fault("list jobs", Fault::answer(403, "Forbidden", "cannot list jobs"), 1);
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        helper.update_job("report", |job| job["metadata"]["finalizers"] = json!([]));
+    });
+    let (_, end) = carry_out(&world, order(json!({}))).await;
+    assert_eq!(end.unwrap().deleted, ["report"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn absent_job_is_gone_once_the_pods_it_left_have_ended() {
+    let world = World::new();
+    make_job(&world, "report", true);
+    world.vanish("report", false);
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        helper.end_pod("report-p0", 0);
+    });
+    let begin = tokio::time::Instant::now();
+    let (_, end) = carry_out(&world, order(json!({}))).await;
+    end.unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(20));
+}
