@@ -25,9 +25,9 @@ fn make_job(world: &Arc<World>, name: &str, running: bool) -> String {
     uid
 }
 
-fn order(changes: Value) -> DeleteOrder {
+fn order(changes: &Value) -> DeleteOrder {
     let mut order = json!({"target": {"kind": "name", "name": "report"}, "namespace": NAMESPACE});
-    json_patch::merge(&mut order, &changes);
+    json_patch::merge(&mut order, changes);
     DeleteOrder::read(&order.to_string()).unwrap()
 }
 
@@ -65,7 +65,7 @@ fn hold(world: &World, finalizer: &str) {
 async fn finished_job_costs_four_requests_and_no_watch() {
     let world = World::new();
     make_job(&world, "report", false);
-    let (_, end) = carry_out(&world, order(json!({}))).await;
+    let (_, end) = carry_out(&world, order(&json!({}))).await;
     assert_eq!(end.unwrap().deleted, ["report"]);
     assert_eq!(all_requests(&world), 4, "GET, DELETE, GET, list of Pods");
     assert_eq!(world.asked("watch jobs"), 0);
@@ -85,7 +85,7 @@ async fn five_hundred_jobs_cost_two_requests_each_and_few_that_they_share() {
         }
         helper.restart();
     });
-    let selector = order(json!({"target": {"kind": "selector", "name": null, "labels": "app=report"}}));
+    let selector = order(&json!({"target": {"kind": "selector", "name": null, "labels": "app=report"}}));
     let (_, end) = carry_out(&world, selector).await;
     assert_eq!(end.unwrap().deleted.len(), 500);
     assert_eq!((world.jobs().len(), pods(&world)), (0, 0));
@@ -103,7 +103,7 @@ async fn lost_reply_to_a_delete_is_settled_by_looking() {
         let world = World::new();
         make_job(&world, "report", true);
         world.fault("delete jobs", fault, 2);
-        let (_, end) = carry_out(&world, order(json!({}))).await;
+        let (_, end) = carry_out(&world, order(&json!({}))).await;
         assert_eq!(end.unwrap().deleted, ["report"]);
         assert!(world.jobs().is_empty());
     }
@@ -120,7 +120,7 @@ async fn namesake_made_between_look_and_delete_is_never_touched() {
         helper.vanish("report", true);
         make_job(&helper, "report", true);
     });
-    let (_, end) = carry_out(&world, order(json!({}))).await;
+    let (_, end) = carry_out(&world, order(&json!({}))).await;
     assert_eq!(end.unwrap().deleted, ["report"]);
     assert_eq!((world.jobs().len(), pods(&world)), (1, 1), "the namesake and its Pod are as they were");
 }
@@ -129,7 +129,7 @@ async fn namesake_made_between_look_and_delete_is_never_touched() {
 async fn job_of_another_uid_is_gone_already() {
     let world = World::new();
     make_job(&world, "report", true);
-    let (said, end) = carry_out(&world, order(json!({"target": {"uid": "uid-of-yesterday"}}))).await;
+    let (said, end) = carry_out(&world, order(&json!({"target": {"uid": "uid-of-yesterday"}}))).await;
     assert!(end.unwrap().deleted.is_empty());
     assert!(said[0].contains("nothing to delete"), "{said:?}");
     assert_eq!((world.jobs().len(), pods(&world)), (1, 1));
@@ -140,7 +140,7 @@ async fn foreign_finalizer_is_named_and_never_removed() {
     let world = World::new();
     make_job(&world, "report", false);
     world.update_job("report", |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
-    let asked = order(json!({"release_stuck": "gc", "release_after_seconds": 5, "timeout_seconds": 60}));
+    let asked = order(&json!({"release_stuck": "gc", "release_after_seconds": 5, "timeout_seconds": 60}));
     let (_, end) = carry_out(&world, asked).await;
     let error = end.unwrap_err();
     assert!(
@@ -164,7 +164,7 @@ async fn job_that_somebody_else_orphaned_is_freed_only_by_explicit_order_and_the
             tokio::time::sleep(Duration::from_secs(90)).await;
             helper.end_pod("report-p0", 143);
         });
-        let asked = order(json!({"release_stuck": policy, "release_after_seconds": 30, "timeout_seconds": 100}));
+        let asked = order(&json!({"release_stuck": policy, "release_after_seconds": 30, "timeout_seconds": 100}));
         let (said, end) = carry_out(&world, asked).await;
         assert_eq!(end.is_ok(), freed, "{policy}");
         assert_eq!(world.jobs().is_empty(), freed, "{policy}");
@@ -180,7 +180,7 @@ async fn job_that_somebody_else_orphaned_is_freed_only_by_explicit_order_and_the
 async fn own_foreground_deletion_that_nobody_finishes_is_freed() {
     let world = World::new();
     make_job(&world, "report", false);
-    let (_, end) = carry_out(&world, order(json!({"propagation_policy": "Foreground"}))).await;
+    let (_, end) = carry_out(&world, order(&json!({"propagation_policy": "Foreground"}))).await;
     assert_eq!(end.unwrap().released, ["report"]);
     assert!(world.jobs().is_empty());
 }
@@ -190,7 +190,7 @@ async fn order_to_orphan_is_never_freed_and_leaves_the_pods() {
     let world = World::new();
     make_job(&world, "report", true);
     let asked = json!({"propagation_policy": "Orphan", "release_stuck": "gc", "release_after_seconds": 1, "timeout_seconds": 30});
-    let (_, end) = carry_out(&world, order(asked)).await;
+    let (_, end) = carry_out(&world, order(&asked)).await;
     assert!(matches!(end, Err(Error::DeletionUnconfirmed(_))), "{end:?}");
     assert_eq!((world.jobs().len(), pods(&world)), (1, 1));
 }
@@ -206,7 +206,7 @@ async fn pod_that_no_garbage_collector_deletes_is_deleted_and_waited_for() {
         helper.end_pod("report-p0", 143);
     });
     let begin = tokio::time::Instant::now();
-    let (_, end) = carry_out(&world, order(json!({}))).await;
+    let (_, end) = carry_out(&world, order(&json!({}))).await;
     assert_eq!(end.unwrap().pods_deleted, ["report-p0"]);
     assert!(begin.elapsed() >= Duration::from_secs(40), "gone means that the work has stopped");
     assert_eq!(pods(&world), 0);
@@ -224,7 +224,7 @@ async fn state_that_changes_between_look_and_delete_is_judged_again() {
         // Somebody else makes it anew, and this one runs.
         helper.update_job("report", |job| job["status"] = json!({}));
     });
-    let (_, end) = carry_out(&world, order(json!({"only_if": "finished"}))).await;
+    let (_, end) = carry_out(&world, order(&json!({"only_if": "finished"}))).await;
     assert_eq!(end.unwrap().skipped["report"], "it has not finished");
     assert_eq!(world.jobs().len(), 1);
 }
@@ -240,7 +240,7 @@ async fn job_that_may_not_be_watched_is_looked_at() {
         tokio::time::sleep(Duration::from_secs(20)).await;
         helper.update_job("report", |job| job["metadata"]["finalizers"] = json!([]));
     });
-    let (_, end) = carry_out(&world, order(json!({}))).await;
+    let (_, end) = carry_out(&world, order(&json!({}))).await;
     assert_eq!(end.unwrap().deleted, ["report"]);
 }
 
@@ -255,7 +255,7 @@ async fn absent_job_is_gone_once_the_pods_it_left_have_ended() {
         helper.end_pod("report-p0", 0);
     });
     let begin = tokio::time::Instant::now();
-    let (_, end) = carry_out(&world, order(json!({}))).await;
+    let (_, end) = carry_out(&world, order(&json!({}))).await;
     end.unwrap();
     assert!(begin.elapsed() >= Duration::from_secs(20));
 }
