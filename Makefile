@@ -55,7 +55,8 @@ test-cluster: cluster ## The cluster program itself
 	cd tests/cluster && go test ./...
 
 test-live: $(tested)/.package cluster ## The command line against a real cluster
-	$(tested)/bin/python -m pytest tests/live
+	$(tested)/bin/python -m pytest -m "not breaks_the_cluster" --numprocesses 4 tests/live
+	$(tested)/bin/python -m pytest -m breaks_the_cluster tests/live
 
 test-airflow: $(tested)/.package cluster ## The operator in a real Airflow, on a real cluster
 	$(tested)/bin/python -m pytest tests/airflow

@@ -30,16 +30,41 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"suite {', '.join(suites) or '(none)'}: {time.monotonic() - _started:.0f} s")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where processes share the work, they share one cluster: the process that starts them brings it up."""
+    if getattr(config.option, "numprocesses", None):
+        config.stash[_shared] = _Brought(name_for_tests())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the shared cluster."""
+    if brought := config.stash.get(_shared, None):
+        brought.end()
+
+
+class _Brought:
+    """The cluster of this name, up; `end` takes it down unless it was up before."""
+
+    def __init__(self, name: str) -> None:
+        found = OneNodeCluster.existing(name)
+        self.cluster = found or OneNodeCluster(name, build())
+        self._ours = found is None
+        self.cluster.up()
+
+    def end(self) -> None:
+        if self._ours:
+            self.cluster.down()
+
+
+_shared = pytest.StashKey[_Brought]()
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[OneNodeCluster]:
     """The cluster named by UNIQUE_K8S_JOB_CLUSTER (default `test`). One that was already up is left up."""
-    name = name_for_tests()
-    found = OneNodeCluster.existing(name)
-    cluster = found or OneNodeCluster(name, build())
-    cluster.up()
-    yield cluster
-    if found is None:
-        cluster.down()
+    brought = _Brought(name_for_tests())
+    yield brought.cluster
+    brought.end()
 
 
 @pytest.fixture

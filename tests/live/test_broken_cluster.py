@@ -10,6 +10,8 @@ import numbered_lines
 from command_line import CommandLine, finish
 from one_node_cluster import OneNodeCluster
 
+pytestmark = pytest.mark.breaks_the_cluster
+
 LINES = 20_000
 
 
