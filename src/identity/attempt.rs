@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{digest::Digest, owner::Owner};
 
@@ -47,11 +47,11 @@ pub struct Attempt {
 }
 
 /// The digest of a [`TaskIdentity`], a label value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskDigest(pub(super) String);
 
 /// The whole digest of an [`Attempt`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AttemptDigest(pub(super) String);
 
 impl TaskIdentity {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::attempt::TaskDigest;
 
 /// `<task digest>/<try number>/<instance>`; the instance comes last, as only it may hold a slash.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner(String);
 
 impl Owner {

@@ -4,36 +4,30 @@
 //! Promise: the outcome is what the Job controller decided, or what the Pods prove, or `Vanished`; absence is
 //! never an answer before a GET confirmed it; and the outcome is told only after the logs are complete, or their
 //! gap is marked. A new owner ends the following at once.
-//! Cost while waiting: two watches, each renewed once a minute; Events are listed only while no Pod runs.
+//! Cost while waiting: that of its [`Sources`]; Events are listed only while no Pod runs.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     delete::{CONTROLLER_UID, delete_owned},
     events::{EventLists, list_events},
     logs,
-    message::Message,
+    message::{Message, Say},
     outcome,
     ownership::{self, Written, look},
     progress::Progress,
-    seen::{JobReference, SeenJob},
-    shared::Shared,
+    seen::SeenJob,
+    sources::{ASK_EVERY, News, Sources},
     startup::Startup,
-    submit::Tell,
+    subject::{Subject, Until},
     verdict::Outcome,
-    view::{View, all_containers, has_started},
+    view::{View, all_containers, has_started, lean_pod},
 };
 use crate::{
-    cluster::{Cluster, Failure, Resource, Selector, Start, Verb, WatchEvent, watch},
+    cluster::{Cluster, Failure, Resource, Selector, Verb},
     error::Error,
-    identity::TASK,
 };
 
 /// After an outcome was decided, how long to wait for the terminal condition: a Pod on a lost node holds it for ever.
@@ -42,21 +36,30 @@ const END_AFTER_DECISION: Duration = Duration::from_secs(60);
 const DRAIN_LOGS: Duration = Duration::from_secs(600);
 /// The same where Pods may be out of reach.
 const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
-/// So many refusals in a row end a watch: a right that is missing does not come by asking.
-const REFUSALS: u32 = 3;
-/// How often a Job is asked for where it cannot be watched.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+/// As good as no limit in time.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Events are asked for at most this many Pods at a time.
 const PODS_ASKED: usize = 3;
 
-/// Follows the Job to its outcome.
-pub(super) async fn follow(shared: &Arc<Shared>, job: SeenJob, sink: logs::Sink) -> Result<Outcome, Error> {
-    Follower::new(shared, job, sink).run().await
+/// What is followed, from where, and who is told.
+pub(super) struct Following<'a> {
+    pub cluster: &'a Cluster,
+    pub subject: &'a Subject,
+    pub say: &'a Arc<dyn Say>,
+    pub sources: Sources,
+    pub sink: logs::Sink,
+}
+
+/// Follows the Job, beginning with this state of it, to its outcome.
+pub(super) async fn follow(following: Following<'_>, job: impl Into<Arc<SeenJob>>) -> Result<Outcome, Error> {
+    let Following { cluster, subject, say, sources, sink } = following;
+    Follower::new(cluster, subject, say, job.into(), sink).run(sources).await
 }
 
 struct Follower<'a> {
-    shared: &'a Arc<Shared>,
     cluster: &'a Cluster,
+    subject: &'a Subject,
+    say: &'a Arc<dyn Say>,
     view: View,
     progress: Progress,
     startup: Startup,
@@ -69,7 +72,6 @@ struct Follower<'a> {
     events: EventLists,
     /// When the outcome was decided.
     decided: Option<Instant>,
-    refusals: HashMap<Resource, u32>,
     troubled: HashSet<Resource>,
     /// Whether the Job is watched rather than asked for.
     watched: bool,
@@ -77,11 +79,18 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn new(shared: &'a Arc<Shared>, job: SeenJob, sink: logs::Sink) -> Self {
+    fn new(
+        cluster: &'a Cluster,
+        subject: &'a Subject,
+        say: &'a Arc<dyn Say>,
+        job: Arc<SeenJob>,
+        sink: logs::Sink,
+    ) -> Self {
         Self {
-            shared,
-            cluster: &shared.cluster,
-            startup: Startup::new(shared.order.startup_timeout()),
+            cluster,
+            subject,
+            say,
+            startup: Startup::new(subject.startup_timeout().unwrap_or(FOR_EVER)),
             events: EventLists::new(),
             view: View::new(job),
             progress: Progress::default(),
@@ -90,28 +99,13 @@ impl<'a> Follower<'a> {
             reading: HashSet::new(),
             displaced: HashSet::new(),
             decided: None,
-            refusals: HashMap::new(),
             troubled: HashSet::new(),
             watched: true,
             gone: false,
         }
     }
 
-    async fn run(mut self) -> Result<Outcome, Error> {
-        let job = self.view.job.reference.clone();
-        let namespace = || job.namespace.clone();
-        let by_task = Selector::labels(format!("{TASK}={}", self.shared.order.attempt.task.digest()));
-        let by_name = Selector::fields(format!("metadata.name={}", job.name));
-        // A Job that was taken over from another deployment carries another label.
-        let ours =
-            self.view.job.marks.as_ref().is_some_and(|m| m.task_digest == self.shared.order.attempt.task.digest());
-        let from = Start::Version(self.view.job.resource_version.clone());
-        let selector = if ours { by_task } else { by_name.clone() };
-        let mut jobs = watch(self.cluster.clone(), Resource::Jobs, namespace(), selector, from).boxed();
-        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
-        let mut pods = watch(self.cluster.clone(), Resource::Pods, namespace(), by_uid, Start::List).boxed();
-        let mut watch_pods = true;
-
+    async fn run(mut self, mut sources: Sources) -> Result<Outcome, Error> {
         loop {
             self.look_around();
             if self.over() {
@@ -121,14 +115,7 @@ impl<'a> Follower<'a> {
             let timer = [next_look, self.events.due, self.decided.map(|at| at + END_AFTER_DECISION)];
             let timer = timer.into_iter().flatten().min();
             tokio::select! {
-                Some(event) = jobs.next() => match self.job_event(event).await? {
-                    Seen::InSelector => {}
-                    Seen::OutOfSelector => {
-                        jobs = watch(self.cluster.clone(), Resource::Jobs, namespace(), by_name.clone(), Start::List).boxed();
-                    }
-                    Seen::Unwatchable => jobs = asked_for(self.cluster.clone(), job.clone()).boxed(),
-                },
-                Some(event) = pods.next(), if watch_pods => watch_pods = self.pod_event(event),
+                news = sources.next() => self.take(news, &mut sources).await?,
                 Some(events) = self.events.inbox.recv() => self.view.events = events,
                 () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => self.on_time(),
             }
@@ -139,7 +126,7 @@ impl<'a> Follower<'a> {
     /// Says what is new, reads new containers, plans the next list of Events.
     fn look_around(&mut self) {
         for message in self.progress.look(&self.view) {
-            self.shared.say(message);
+            self.say.say(message);
         }
         if self.view.end.is_some() {
             self.decided.get_or_insert_with(Instant::now);
@@ -157,8 +144,9 @@ impl<'a> Follower<'a> {
     }
 
     fn over(&self) -> bool {
-        let late = self.decided.is_some_and(|at| at.elapsed() >= END_AFTER_DECISION);
-        self.gone || late || outcome::finished(&self.view.job.job).is_some()
+        let late = || self.decided.is_some_and(|at| at.elapsed() >= END_AFTER_DECISION);
+        let finished = || late() || outcome::finished(&self.view.job.job).is_some();
+        self.gone || (self.subject.until == Until::Finished && finished())
     }
 
     fn on_time(&mut self) {
@@ -169,77 +157,64 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn job_event(&mut self, event: WatchEvent) -> Result<Seen, Error> {
-        match event {
-            WatchEvent::Applied(object) => {
-                let seen = SeenJob::read(&object)?;
-                if seen.reference.uid == self.view.job.reference.uid {
-                    self.contact(Resource::Jobs);
-                    self.newer(seen)?;
-                } else {
-                    self.other_job(seen);
+    async fn take(&mut self, news: News, sources: &mut Sources) -> Result<(), Error> {
+        match news {
+            News::Job(seen) => self.newer(seen)?,
+            News::Missing => {
+                if self.confirm_gone().await? {
+                    sources.watch_by_name();
                 }
             }
-            WatchEvent::Deleted(object) => {
-                let seen = SeenJob::read(&object)?;
-                if seen.reference.uid == self.view.job.reference.uid {
-                    self.newer(seen)?;
-                    return self.confirm_gone().await;
-                }
+            News::Other(seen) => self.other_job(&seen),
+            News::Pod(pod, gone) => self.view.see_pod(pod, gone),
+            News::Pods(pods) => self.view.relist_pods(pods),
+            News::Contact(resource) => self.contact(resource),
+            News::Interrupted(resource, failure) => self.lost_contact(resource, &failure),
+            News::Refused(Resource::Pods, failure) => {
+                sources.without_pods();
+                let why = failure.message();
+                let text = format!("No right to list and watch Pods ({why}): following the Job alone, without logs");
+                self.say.say(Message::warning("pods-not-visible", text));
             }
-            WatchEvent::Relisted(objects) => {
-                self.contact(Resource::Jobs);
-                let mut found = false;
-                for object in &objects {
-                    let seen = SeenJob::read(object)?;
-                    if seen.reference.uid == self.view.job.reference.uid {
-                        found = true;
-                        self.newer(seen)?;
-                    }
+            News::Refused(resource, failure) => {
+                let forbidden = failure.code() == Some(403) && self.watched;
+                let what = format!("watch {}", self.view.job.reference);
+                let error = failure.into_error(&what, Verb::Watch, resource, None);
+                if !forbidden {
+                    return Err(error);
                 }
-                if !found {
-                    return self.confirm_gone().await;
-                }
-            }
-            WatchEvent::Interrupted(failure) => {
-                if self.refused(Resource::Jobs, &failure) {
-                    let what = format!("watch {}", self.view.job.reference);
-                    let forbidden = failure.code() == Some(403) && self.watched;
-                    let error = failure.into_error(&what, Verb::Watch, Resource::Jobs, None);
-                    if !forbidden {
-                        return Err(error);
-                    }
-                    self.watched = false;
-                    let text = format!("{error}\nUntil then it is asked for every {} s", ASK_EVERY.as_secs());
-                    self.shared.say(Message::warning("jobs-not-watchable", text));
-                    return Ok(Seen::Unwatchable);
-                }
+                self.watched = false;
+                sources.ask();
+                let text = format!("{error}\nUntil then it is asked for every {} s", ASK_EVERY.as_secs());
+                self.say.say(Message::warning("jobs-not-watchable", text));
             }
         }
-        Ok(Seen::InSelector)
+        Ok(())
     }
 
-    fn newer(&mut self, seen: SeenJob) -> Result<(), Error> {
-        let ours = self.shared.order.attempt.owner();
-        if let Some(other) = seen.marks.as_ref().map(|marks| &marks.owner).filter(|owner| **owner != ours) {
-            return Err(ownership::taken_over(&seen.reference, other));
+    fn newer(&mut self, seen: impl Into<Arc<SeenJob>>) -> Result<(), Error> {
+        let seen = seen.into();
+        if let (Some(ours), Some(marks)) = (&self.subject.owner, &seen.marks)
+            && marks.owner != *ours
+        {
+            return Err(ownership::taken_over(&seen.reference, &marks.owner));
         }
         self.view.apply_job(seen);
         Ok(())
     }
 
-    /// Missing from the watch: only a GET tells whether it is gone.
-    async fn confirm_gone(&mut self) -> Result<Seen, Error> {
+    /// Missing from its source: only a GET tells whether it is gone. True where it is there.
+    async fn confirm_gone(&mut self) -> Result<bool, Error> {
         let job = self.view.job.reference.clone();
         loop {
             match look(self.cluster, &job).await {
                 Ok(Some(seen)) => {
                     self.newer(seen)?;
-                    return Ok(Seen::OutOfSelector);
+                    return Ok(true);
                 }
                 Ok(None) => {
                     self.gone = true;
-                    return Ok(Seen::InSelector);
+                    return Ok(false);
                 }
                 Err(failure) if failure.code() == Some(403) => {
                     return Err(failure.into_error(&format!("look at {job}"), Verb::Get, Resource::Jobs, None));
@@ -250,30 +225,30 @@ impl<'a> Follower<'a> {
     }
 
     /// Another Job of the same task: one of a lower try, whose POST arrived after we had looked, is ours to end.
-    fn other_job(&mut self, seen: SeenJob) {
-        let Some(marks) = seen.marks.clone() else { return };
-        let attempt = &self.shared.order.attempt;
-        let late = marks.try_number < attempt.try_number
-            && marks.attempt_digest != attempt.digest()
+    fn other_job(&mut self, seen: &SeenJob) {
+        let Subject { owner: Some(owner), attempt: Some(attempt), .. } = self.subject else { return };
+        let (Some(marks), Some(try_number)) = (seen.marks.clone(), owner.try_number()) else { return };
+        let late = marks.try_number < try_number
+            && marks.attempt_digest != *attempt
             && !marks.acknowledged
             && seen.deletion_timestamp().is_none()
             && outcome::decided(&seen.job).is_none()
-            && marks.owner.try_number().is_none_or(|owner| owner < attempt.try_number)
+            && marks.owner.try_number().is_none_or(|owner| owner < try_number)
             && self.displaced.insert(seen.reference.uid.clone());
         if !late {
             return;
         }
-        let shared = Arc::clone(self.shared);
+        let (cluster, say, within) = (self.cluster.clone(), Arc::clone(self.say), self.subject.handover_timeout());
+        let (job, owner) = (seen.reference.clone(), owner.clone());
         tokio::spawn(async move {
-            let (job, owner) = (seen.reference, shared.order.attempt.owner());
-            shared.say(Message::warning(
+            say.say(Message::warning(
                 "late-predecessor",
                 format!("{job} of try {} appeared only now; it is deleted, this try has its own", marks.try_number),
             ));
-            let deleted = match ownership::take_over(&shared.cluster, &job, &marks.owner, &owner).await {
-                Written::Done(_) => delete_owned(&shared.cluster, &job, &owner, shared.order.handover_timeout()).await,
+            let deleted = match ownership::take_over(&cluster, &job, &marks.owner, &owner).await {
+                Written::Done(_) => delete_owned(&cluster, &job, &owner, within).await,
                 Written::Failed(failure) if failure.code() == Some(403) => {
-                    delete_owned(&shared.cluster, &job, &marks.owner, shared.order.handover_timeout()).await
+                    delete_owned(&cluster, &job, &marks.owner, within).await
                 }
                 Written::Gone | Written::OwnedBy(_) => Ok(()),
                 Written::Failed(failure) => {
@@ -281,38 +256,14 @@ impl<'a> Follower<'a> {
                 }
             };
             if let Err(error) = deleted {
-                shared.say(Message::warning("late-predecessor", error.to_string()));
+                say.say(Message::warning("late-predecessor", error.to_string()));
             }
         });
     }
 
-    fn pod_event(&mut self, event: WatchEvent) -> bool {
-        match event {
-            WatchEvent::Applied(object) => self.view.apply_pod(object, false),
-            WatchEvent::Deleted(object) => self.view.apply_pod(object, true),
-            WatchEvent::Relisted(objects) => self.view.relist_pods(objects),
-            WatchEvent::Interrupted(failure) => {
-                if self.refused(Resource::Pods, &failure) {
-                    self.shared.say(Message::warning(
-                        "pods-not-visible",
-                        format!(
-                            "No right to list and watch Pods ({}): following the Job alone, without logs",
-                            failure.message()
-                        ),
-                    ));
-                    return false;
-                }
-                return true;
-            }
-        }
-        self.contact(Resource::Pods);
-        true
-    }
-
     fn contact(&mut self, resource: Resource) {
-        self.refusals.remove(&resource);
         if self.troubled.remove(&resource) {
-            self.shared.say(Message::info("watch-resumed", format!("The watch of {} works again", resource.rbac())));
+            self.say.say(Message::info("watch-resumed", format!("The watch of {} works again", resource.rbac())));
         }
     }
 
@@ -323,26 +274,12 @@ impl<'a> Follower<'a> {
                 resource.rbac(),
                 failure.message()
             );
-            self.shared.say(Message::warning("watch-interrupted", text));
+            self.say.say(Message::warning("watch-interrupted", text));
         }
-    }
-
-    /// Whether a watch is refused for good.
-    fn refused(&mut self, resource: Resource, failure: &Failure) -> bool {
-        if let Failure::Unusable(_) = failure {
-            return true;
-        }
-        self.lost_contact(resource, failure);
-        if !matches!(failure.code(), Some(401 | 403 | 404)) {
-            return false;
-        }
-        let count = self.refusals.entry(resource).or_default();
-        *count += 1;
-        *count >= REFUSALS
     }
 
     fn read_logs(&mut self) {
-        if !self.shared.order.get_logs {
+        if !self.subject.get_logs {
             return;
         }
         let many = self.view.many_sources();
@@ -352,6 +289,9 @@ impl<'a> Follower<'a> {
                 if !self.reading.insert((uid.clone(), container.name.clone())) {
                     continue;
                 }
+                let mut stored = self.subject.positions.iter();
+                let start =
+                    stored.find(|at| at.pod == *uid && at.container == container.name).map(|at| at.position.clone());
                 let source = logs::LogSource {
                     namespace: self.view.job.reference.namespace.clone(),
                     pod: seen.pod.metadata.name.clone().unwrap_or_default(),
@@ -359,7 +299,7 @@ impl<'a> Follower<'a> {
                     container: container.name.clone(),
                 };
                 let (cluster, sink, timing) = (self.cluster.clone(), self.sink.clone(), logs::Timing::default());
-                self.readers.spawn(logs::follow(cluster, source, container.restart_count, None, sink, timing));
+                self.readers.spawn(logs::follow(cluster, source, container.restart_count, start, sink, timing));
             }
         }
     }
@@ -368,7 +308,7 @@ impl<'a> Follower<'a> {
     async fn conclude(mut self) -> Result<Outcome, Error> {
         let unreachable = outcome::finished(&self.view.job.job).is_none() && !self.gone;
         if unreachable {
-            self.shared.say(Message::warning(
+            self.say.say(Message::warning(
                 "end-not-confirmed",
                 format!(
                     "{}'s outcome is decided, but some of its Pods do not end: they may still run",
@@ -382,7 +322,7 @@ impl<'a> Follower<'a> {
         let drained = tokio::time::timeout(limit, async { while self.readers.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             self.readers.abort_all();
-            self.shared.say(Message::warning(
+            self.say.say(Message::warning(
                 "log-incomplete",
                 format!("The log was not complete {} s after the end: what follows is missing", limit.as_secs()),
             ));
@@ -402,7 +342,7 @@ impl<'a> Follower<'a> {
         }
         let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", self.view.job.reference.uid));
         match self.cluster.list(Resource::Pods, &self.view.job.reference.namespace, &by_uid).await {
-            Ok(listed) => self.view.relist_pods(listed.items),
+            Ok(listed) => self.view.relist_pods(listed.items.into_iter().filter_map(lean_pod)),
             Err(failure) => self.lost_contact(Resource::Pods, &failure),
         }
     }
@@ -425,29 +365,4 @@ impl<'a> Follower<'a> {
             self.view.events.extend(events);
         }
     }
-}
-
-/// Where the Job was found.
-#[derive(Debug, PartialEq, Eq)]
-enum Seen {
-    InSelector,
-    /// It exists, but its labels were changed: watch it by name from now on.
-    OutOfSelector,
-    /// There is no right to watch Jobs: ask for it from time to time.
-    Unwatchable,
-}
-
-/// Where watching is forbidden: the Job, asked for again and again, as a watch would tell it.
-fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEvent> + Send {
-    futures::stream::unfold((), move |()| {
-        let (cluster, job) = (cluster.clone(), job.clone());
-        async move {
-            tokio::time::sleep(ASK_EVERY).await;
-            let event = match cluster.get(Resource::Jobs, &job.namespace, &job.name).await {
-                Ok(found) => WatchEvent::Relisted(found.into_iter().collect()),
-                Err(failure) => WatchEvent::Interrupted(failure),
-            };
-            Some((event, ()))
-        }
-    })
 }

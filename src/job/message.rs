@@ -2,6 +2,12 @@
 
 use serde::Serialize;
 
+/// Takes sentences for the task log.
+pub trait Say: Send + Sync {
+    /// One more.
+    fn say(&self, message: Message);
+}
+
 /// How much a sentence matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

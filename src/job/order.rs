@@ -6,6 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::{
+    seen::JobReference,
+    subject::{Subject, Until},
+};
 use crate::{
     error::{Error, Report},
     identity::{Attempt, JobName, RunTime, Slug, annotations, job_name, labels},
@@ -150,6 +154,27 @@ impl Order {
         let annotations = annotations(&self.attempt, &self.manifest_digest());
         let job = stamp(job, &name, namespace, &labels, &annotations, ttl)?;
         Ok(Draft { name, body: job.to_string().into_bytes() })
+    }
+
+    /// What is followed on behalf of this order.
+    #[must_use]
+    pub fn subject(&self, job: &JobReference) -> Subject {
+        let plan = self.ttl_plan();
+        Subject {
+            job: job.clone(),
+            owner: Some(self.attempt.owner()),
+            task: Some(self.attempt.task.digest()),
+            attempt: Some(self.attempt.digest()),
+            until: Until::Finished,
+            get_logs: self.get_logs,
+            line_times: self.line_times,
+            startup_timeout_seconds: Some(self.startup_timeout_seconds),
+            handover_timeout_seconds: self.handover_timeout_seconds,
+            patch_jobs: self.patch_jobs,
+            ttl_after_acknowledgement: plan.after_acknowledgement,
+            ttl_at_creation: plan.at_creation,
+            positions: Vec::new(),
+        }
     }
 
     /// How long a Job may take to start.

@@ -14,12 +14,16 @@ use tokio::{
 
 pub use super::shared::Event;
 use super::{
-    delete, follow, logs,
+    delete,
+    follow::{self, Following},
+    logs,
+    message::Say,
     order::Order,
     ownership::{self, Written},
     seen::{JobReference, SeenJob},
     settle::{self, Found},
     shared::Shared,
+    sources::Sources,
     submit::{self, Submitted},
 };
 use crate::{
@@ -198,7 +202,11 @@ async fn attempt(shared: Arc<Shared>, sink: logs::Sink) {
             let Submitted { job, origin, made_by_try } = submitted;
             shared.known().job = Some(job.reference.clone());
             shared.tell(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
-            Box::pin(follow::follow(&shared, job, sink)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+            let subject = shared.order.subject(&job.reference);
+            let say: Arc<dyn Say> = Arc::clone(&shared) as Arc<dyn Say>;
+            let sources = Sources::own(&shared.cluster, &subject, &job);
+            let following = Following { cluster: &shared.cluster, subject: &subject, say: &say, sources, sink };
+            Box::pin(follow::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
         }
     };
     shared.tell(end);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// One Job and no namesake: after creation everything speaks of a Job by this.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JobReference {
     /// The Job's namespace.
     pub namespace: String,

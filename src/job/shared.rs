@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{
     logs,
-    message::Message,
+    message::{Message, Say},
     order::Order,
     seen::JobReference,
     submit::{Origin, Tell},
@@ -65,11 +65,13 @@ impl Shared {
     }
 }
 
-impl Tell for Shared {
+impl Say for Shared {
     fn say(&self, message: Message) {
         self.tell(Ok(Event::Message(message)));
     }
+}
 
+impl Tell for Shared {
     fn trying(&self, namespace: &str, name: &str) {
         let mut known = self.known();
         let pair = (namespace.to_owned(), name.to_owned());

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     delete,
-    message::Message,
+    message::{Message, Say},
     order::{Draft, Order, Policy},
     ownership::{self, Written},
     seen::{JobReference, SeenJob},
@@ -57,9 +57,7 @@ pub struct Submitted {
 }
 
 /// What a submission tells while it goes on.
-pub trait Tell: Send + Sync {
-    /// One sentence for the task log.
-    fn say(&self, message: Message);
+pub trait Tell: Say {
     /// A POST under this name is about to leave: from now on a Job of ours may exist.
     fn trying(&self, namespace: &str, name: &str);
     /// That POST was refused for good: no Job can come of it.

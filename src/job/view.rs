@@ -3,7 +3,7 @@
 //! Promise: a decided outcome and the last state of every Pod outlive the objects, so what happened can be
 //! told after they are gone. Written by the watch of one attempt only.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, PodSpec};
@@ -19,7 +19,7 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct View {
     /// Its newest state.
-    pub job: SeenJob,
+    pub job: Arc<SeenJob>,
     /// The first decided end: a later state never takes it back.
     pub end: Option<End>,
     /// Its Pods by uid, newest state of each.
@@ -32,7 +32,7 @@ pub struct View {
 #[derive(Debug, Clone)]
 pub struct SeenPod {
     /// Its newest state.
-    pub pod: Pod,
+    pub pod: Arc<Pod>,
     /// Whether its deletion was seen.
     pub gone: bool,
 }
@@ -55,40 +55,48 @@ pub struct Times {
 impl View {
     /// A view that begins with one state of the Job.
     #[must_use]
-    pub fn new(job: SeenJob) -> Self {
+    pub fn new(job: impl Into<Arc<SeenJob>>) -> Self {
+        let job = job.into();
         Self { end: outcome::decided(&job.job), job, pods: BTreeMap::new(), events: Vec::new() }
     }
 
     /// Takes in a newer state of the same Job.
-    pub fn apply_job(&mut self, job: SeenJob) {
+    pub fn apply_job(&mut self, job: impl Into<Arc<SeenJob>>) {
+        let job = job.into();
         if let Some(end) = outcome::decided(&job.job) {
             self.end.get_or_insert(end);
         }
         self.job = job;
     }
 
-    /// Takes in a Pod's state. Objects that are no Pod are passed over.
+    /// Takes in the object of a Pod.
+    #[cfg(test)]
     pub fn apply_pod(&mut self, object: Value, gone: bool) {
-        let Ok(mut pod) = serde_json::from_value::<Pod>(object) else { return };
-        forget_what_nobody_reads(&mut pod);
+        if let Some(pod) = lean_pod(object) {
+            self.see_pod(pod, gone);
+        }
+    }
+
+    /// Takes in a Pod's state, and whether its deletion was seen.
+    pub fn see_pod(&mut self, pod: Arc<Pod>, gone: bool) {
         let Some(uid) = pod.metadata.uid.clone() else { return };
         self.pods.insert(uid, SeenPod { pod, gone });
     }
 
     /// Takes in a whole list of Pods: those missing are gone.
-    pub fn relist_pods(&mut self, objects: Vec<Value>) {
+    pub fn relist_pods(&mut self, pods: impl IntoIterator<Item = Arc<Pod>>) {
         for seen in self.pods.values_mut() {
             seen.gone = true;
         }
-        for object in objects {
-            self.apply_pod(object, false);
+        for pod in pods {
+            self.see_pod(pod, false);
         }
     }
 
     /// All Pods ever seen, in the order they were made.
     #[must_use]
     pub fn pods(&self) -> Vec<&Pod> {
-        let mut pods: Vec<_> = self.pods.values().map(|seen| &seen.pod).collect();
+        let mut pods: Vec<_> = self.pods.values().map(|seen| &*seen.pod).collect();
         pods.sort_by_key(|pod| (pod.metadata.creation_timestamp.as_ref().map(|t| t.0), pod.metadata.name.clone()));
         pods
     }
@@ -114,7 +122,7 @@ impl View {
     #[must_use]
     pub fn times(&self) -> Times {
         let first = |times: &mut dyn Iterator<Item = Timestamp>| times.min();
-        let pods = || self.pods.values().map(|seen| &seen.pod);
+        let pods = || self.pods.values().map(|seen| &*seen.pod);
         Times {
             created: self.job.job.metadata.creation_timestamp.as_ref().map(|time| time.0),
             scheduled: first(&mut pods().filter_map(scheduled_at)),
@@ -128,11 +136,15 @@ impl View {
     }
 }
 
-/// A Job may have thousands of Pods, all of which are remembered: most of each is its spec.
-fn forget_what_nobody_reads(pod: &mut Pod) {
+/// Reads a Pod; none where the object is no Pod. A Job may have thousands, all of which are remembered, and most of
+/// each is its spec: only the node stays of it.
+#[must_use]
+pub fn lean_pod(object: Value) -> Option<Arc<Pod>> {
+    let mut pod: Pod = serde_json::from_value(object).ok()?;
     pod.metadata.managed_fields = None;
     let node_name = pod.spec.take().and_then(|spec| spec.node_name);
     pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
+    Some(Arc::new(pod))
 }
 
 /// When an Event happened.

@@ -17,7 +17,7 @@ mod source;
 
 pub use channel::{Receiver, Record, Sink, channel};
 pub use follow::{Timing, follow};
-pub use position::Position;
+pub use position::{Position, SourcePosition};
 
 /// Bytes of log text that may wait to be taken, over all containers of a Job.
 pub const BUFFER: usize = 4 << 20;

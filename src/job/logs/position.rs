@@ -29,6 +29,18 @@ pub struct Position {
     pub partial: usize,
 }
 
+/// How far the log of one container of one Pod was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePosition {
+    /// The Pod's uid.
+    pub pod: String,
+    /// The container's name.
+    pub container: String,
+    /// How far.
+    #[serde(flatten)]
+    pub position: Position,
+}
+
 /// Keeps a position up to date.
 #[derive(Debug, Default)]
 pub struct Tracker {

@@ -1,0 +1,214 @@
+//! Where a follower's news of its Job and Pods comes from: watches of its own.
+//!
+//! Promise: every state that matters arrives, in order, or the newest one takes the place of those before it. Absence
+//! is told as [`News::Missing`], which is never an answer by itself.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, stream::BoxStream};
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{
+    delete::CONTROLLER_UID,
+    seen::{JobReference, SeenJob},
+    subject::Subject,
+    view::lean_pod,
+};
+use crate::{
+    cluster::{Cluster, Failure, Resource, Selector, Start, WatchEvent, watch},
+    identity::TASK,
+};
+
+/// So many refusals in a row end a watch: a right that is missing does not come by asking.
+const REFUSALS: u32 = 3;
+/// How often a Job is asked for where it cannot be watched.
+pub(super) const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// What a source tells.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The Job's newest state.
+    Job(Arc<SeenJob>),
+    /// The Job left the source, or is not in it: only a GET tells whether it is gone.
+    Missing,
+    /// A Job of the same task.
+    Other(Arc<SeenJob>),
+    /// The newest state of a Pod, and whether its deletion was seen.
+    Pod(Arc<Pod>, bool),
+    /// All Pods there are at present.
+    Pods(Vec<Arc<Pod>>),
+    /// It works again after [`News::Interrupted`].
+    Contact(Resource),
+    /// The source does not work at present; it goes on by itself.
+    Interrupted(Resource, Failure),
+    /// It was refused for good.
+    Refused(Resource, Failure),
+}
+
+/// The watches of one Job and its Pods.
+pub(super) struct Sources {
+    cluster: Cluster,
+    job: JobReference,
+    jobs: BoxStream<'static, WatchEvent>,
+    pods: Option<BoxStream<'static, WatchEvent>>,
+    health: [Health; 2],
+    pending: VecDeque<News>,
+}
+
+impl Sources {
+    /// Watches for one follower alone; `seen` is the state of the Job that the watch goes on from.
+    pub fn own(cluster: &Cluster, subject: &Subject, seen: &SeenJob) -> Self {
+        let job = subject.job.clone();
+        // A Job that was taken over from another deployment carries another label.
+        let task = subject.task.as_ref().filter(|task| seen.marks.as_ref().is_some_and(|m| m.task_digest == **task));
+        let selector = task.map_or_else(|| by_name(&job), |task| Selector::labels(format!("{TASK}={task}")));
+        let from = Start::Version(seen.resource_version.clone());
+        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
+        let watched =
+            |resource, selector, start| watch(cluster.clone(), resource, job.namespace.clone(), selector, start);
+        Self {
+            jobs: watched(Resource::Jobs, selector, from).boxed(),
+            pods: Some(watched(Resource::Pods, by_uid, Start::List).boxed()),
+            cluster: cluster.clone(),
+            job,
+            health: <[Health; 2]>::default(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// The Job is there, but not where it is watched, since its labels were changed: from now on by its name.
+    pub fn watch_by_name(&mut self) {
+        let (namespace, selector) = (self.job.namespace.clone(), by_name(&self.job));
+        self.jobs = watch(self.cluster.clone(), Resource::Jobs, namespace, selector, Start::List).boxed();
+    }
+
+    /// There is no right to watch Jobs: from now on the Job is asked for every [`ASK_EVERY`].
+    pub fn ask(&mut self) {
+        self.health[0] = Health::default();
+        self.jobs = asked_for(self.cluster.clone(), self.job.clone()).boxed();
+    }
+
+    /// There is no right to watch Pods.
+    pub fn without_pods(&mut self) {
+        self.pods = None;
+    }
+
+    /// The next news. Nothing is lost where this is cancelled.
+    pub async fn next(&mut self) -> News {
+        loop {
+            if let Some(news) = self.pending.pop_front() {
+                return news;
+            }
+            let (jobs, pods) = (&mut self.jobs, &mut self.pods);
+            let next_of_pods = async {
+                match pods {
+                    Some(pods) => pods.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(event) = jobs.next() => self.of_jobs(event),
+                Some(event) = next_of_pods => self.of_pods(event),
+            }
+        }
+    }
+
+    fn of_jobs(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Applied(object) => _ = self.read(&object),
+            WatchEvent::Deleted(object) => {
+                if self.read(&object) {
+                    self.pending.push_back(News::Missing);
+                }
+            }
+            WatchEvent::Relisted(objects) => {
+                self.contact(Resource::Jobs);
+                let found = objects.iter().fold(false, |found, object| self.read(object) || found);
+                if !found {
+                    self.pending.push_back(News::Missing);
+                }
+            }
+            WatchEvent::Interrupted(failure) => self.interrupted(Resource::Jobs, failure),
+        }
+    }
+
+    /// True for the Job itself.
+    fn read(&mut self, object: &serde_json::Value) -> bool {
+        match SeenJob::read(object) {
+            Ok(seen) if seen.reference.uid == self.job.uid => {
+                self.contact(Resource::Jobs);
+                self.pending.push_back(News::Job(Arc::new(seen)));
+                true
+            }
+            Ok(seen) => {
+                self.pending.push_back(News::Other(Arc::new(seen)));
+                false
+            }
+            Err(error) => {
+                self.pending.push_back(News::Refused(Resource::Jobs, Failure::Unusable(error)));
+                false
+            }
+        }
+    }
+
+    fn of_pods(&mut self, event: WatchEvent) {
+        let news = match event {
+            WatchEvent::Applied(object) => lean_pod(object).map(|pod| News::Pod(pod, false)),
+            WatchEvent::Deleted(object) => lean_pod(object).map(|pod| News::Pod(pod, true)),
+            WatchEvent::Relisted(objects) => Some(News::Pods(objects.into_iter().filter_map(lean_pod).collect())),
+            WatchEvent::Interrupted(failure) => return self.interrupted(Resource::Pods, failure),
+        };
+        self.contact(Resource::Pods);
+        self.pending.extend(news);
+    }
+
+    fn contact(&mut self, resource: Resource) {
+        let before = std::mem::take(&mut self.health[usize::from(resource == Resource::Pods)]);
+        if before.interrupted {
+            self.pending.push_back(News::Contact(resource));
+        }
+    }
+
+    fn interrupted(&mut self, resource: Resource, failure: Failure) {
+        let health = &mut self.health[usize::from(resource == Resource::Pods)];
+        health.interrupted = true;
+        health.refusals += u32::from(refuses(&failure));
+        let for_good = matches!(failure, Failure::Unusable(_)) || health.refusals >= REFUSALS;
+        self.pending.push_back(if for_good {
+            News::Refused(resource, failure)
+        } else {
+            News::Interrupted(resource, failure)
+        });
+    }
+}
+
+/// How a watch has worked since it last brought something.
+#[derive(Debug, Default)]
+struct Health {
+    interrupted: bool,
+    refusals: u32,
+}
+
+/// Whether the answer is a no rather than a fault.
+fn refuses(failure: &Failure) -> bool {
+    matches!(failure.code(), Some(401 | 403 | 404))
+}
+
+fn by_name(job: &JobReference) -> Selector {
+    Selector::fields(format!("metadata.name={}", job.name))
+}
+
+/// Where watching is forbidden: the Job, asked for again and again, as a watch would tell it.
+fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEvent> + Send {
+    futures::stream::unfold((), move |()| {
+        let (cluster, job) = (cluster.clone(), job.clone());
+        async move {
+            tokio::time::sleep(ASK_EVERY).await;
+            let event = match cluster.get(Resource::Jobs, &job.namespace, &job.name).await {
+                Ok(found) => WatchEvent::Relisted(found.into_iter().collect()),
+                Err(failure) => WatchEvent::Interrupted(failure),
+            };
+            Some((event, ()))
+        }
+    })
+}
