@@ -10,12 +10,16 @@ use std::{
 
 use backon::Retryable;
 use http::{Method, Request, Response};
+use jiff::Timestamp;
 use kube::{Client, client::Body};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{
+    clock::ServerClock,
     configuration::Configuration,
+    pages::Pages,
     request::{self, Answer, Failure, Resource, Verb},
     retry, transport,
     watch::Selector,
@@ -53,6 +57,7 @@ struct Inner {
     connected: Mutex<Connected>,
     /// Source of jitter seeds.
     seed: AtomicU64,
+    clock: Arc<ServerClock>,
 }
 
 enum Origin {
@@ -69,9 +74,6 @@ struct Connected {
     generation: u64,
 }
 
-/// One page of this many objects; the API server's own clients use 500, too.
-const PAGE: u32 = 500;
-
 /// What a list brought.
 #[derive(Debug, Clone)]
 pub struct Listed {
@@ -79,6 +81,15 @@ pub struct Listed {
     pub items: Vec<Value>,
     /// The version from which a watch continues.
     pub resource_version: String,
+}
+
+/// What can be tried with `dryRun=All`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// A JSON Patch.
+    Patch,
+    /// A DELETE.
+    Delete,
 }
 
 impl Cluster {
@@ -95,7 +106,13 @@ impl Cluster {
     }
 
     fn with(origin: Origin, connected: Connected, timing: Timing, seed: u64) -> Self {
-        Self(Arc::new(Inner { origin, timing, connected: Mutex::new(connected), seed: AtomicU64::new(seed) }))
+        Self(Arc::new(Inner {
+            origin,
+            timing,
+            connected: Mutex::new(connected),
+            seed: AtomicU64::new(seed),
+            clock: Arc::default(),
+        }))
     }
 
     /// The limits in time.
@@ -108,6 +125,12 @@ impl Cluster {
     #[must_use]
     pub fn next_seed(&self) -> u64 {
         self.0.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
+    }
+
+    /// The time by the clock of the API server, in whole seconds of its last answer and what has passed since.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// The namespace to use where nobody names one.
@@ -131,29 +154,26 @@ impl Cluster {
 
     /// Reads all objects that match, in pages, from the newest state.
     pub async fn list(&self, resource: Resource, namespace: &str, selector: &Selector) -> Result<Listed, Failure> {
-        let mut items = Vec::new();
-        let mut token = String::new();
-        loop {
-            let path = format!("{}?limit={PAGE}{}{}", resource.path(namespace), selector.query(), continued(&token));
-            let mut page = match self.repeated(Verb::List, || self.once(Method::GET, &path, JSON, Vec::new())).await {
-                Ok(page) => page,
-                // The continue token expired: start over.
-                Err(failure) if failure.code() == Some(410) && !token.is_empty() => {
-                    items.clear();
-                    token.clear();
-                    continue;
-                }
-                Err(failure) => return Err(failure),
-            };
-            if let Value::Array(more) = page["items"].take() {
-                items.extend(more);
+        let mut listed = Listed { items: Vec::new(), resource_version: String::new() };
+        let mut pages = self.pages(resource, namespace, selector);
+        while let Some(page) = pages.next().await? {
+            if page.anew {
+                listed.items.clear();
             }
-            page["metadata"]["continue"].as_str().unwrap_or_default().clone_into(&mut token);
-            if token.is_empty() {
-                let resource_version = page["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-                return Ok(Listed { items, resource_version });
-            }
+            listed.items.extend(page.items);
+            listed.resource_version = page.resource_version;
         }
+        Ok(listed)
+    }
+
+    /// The same list page by page, for those who do not keep all of it; an empty namespace means all of them.
+    #[must_use]
+    pub fn pages<T: DeserializeOwned>(&self, resource: Resource, namespace: &str, selector: &Selector) -> Pages<'_, T> {
+        Pages::new(self, resource, namespace, selector)
+    }
+
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.repeated(Verb::List, || self.once(Method::GET, path, JSON, Vec::new())).await
     }
 
     /// Sends one POST; repeated only after 429.
@@ -188,25 +208,52 @@ impl Cluster {
         self.repeated(Verb::Delete, || self.once(Method::DELETE, &path, JSON, body.clone())).await
     }
 
+    /// A PATCH or DELETE that is only tried: admission answers as for a real one, and nothing changes. Sent once.
+    pub async fn try_out(
+        &self,
+        trial: Trial,
+        resource: Resource,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Answer, Failure> {
+        let path = format!("{}/{name}?dryRun=All", resource.path(namespace));
+        let (method, content) = match trial {
+            Trial::Patch => (Method::PATCH, JSON_PATCH),
+            Trial::Delete => (Method::DELETE, JSON),
+        };
+        self.once(method, &path, content, body.to_string().into_bytes()).await
+    }
+
     /// Opens a body that is read as it comes: a watch or a log. Not repeated.
     pub async fn open(&self, path_and_query: &str) -> Result<Response<Body>, Failure> {
         let build = || request::build(Method::GET, path_and_query, JSON, Vec::new());
-        Box::pin(self.authenticated(build, async |client, request| request::open(&client, request).await)).await
+        let open =
+            async |client: Client, request, clock: Arc<ServerClock>| request::open(&client, request, &clock).await;
+        Box::pin(self.authenticated(build, open)).await
     }
 
-    async fn once(&self, method: Method, path: &str, content: &'static str, body: Vec<u8>) -> Result<Answer, Failure> {
+    async fn once<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        content: &'static str,
+        body: Vec<u8>,
+    ) -> Result<T, Failure> {
         let limit = self.0.timing.one_request;
         let build = || request::build(method.clone(), path, content, body.clone());
-        let whole = Box::pin(self.authenticated(build, async |client, request| request::send(&client, request).await));
+        let send =
+            async |client: Client, request, clock: Arc<ServerClock>| request::send(&client, request, &clock).await;
+        let whole = Box::pin(self.authenticated(build, send));
         match tokio::time::timeout(limit, whole).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::transport(format!("no whole answer within {} s", limit.as_secs()))),
         }
     }
 
-    async fn repeated<F>(&self, verb: Verb, once: impl FnMut() -> F) -> Result<Answer, Failure>
+    async fn repeated<T, F>(&self, verb: Verb, once: impl FnMut() -> F) -> Result<T, Failure>
     where
-        F: Future<Output = Result<Answer, Failure>>,
+        F: Future<Output = Result<T, Failure>>,
     {
         once.retry(Policy { seed: self.next_seed(), within: self.0.timing.retry_for })
             .sleep(tokio::time::sleep)
@@ -219,13 +266,13 @@ impl Cluster {
     async fn authenticated<T>(
         &self,
         build: impl Fn() -> Result<Request<Body>, Failure>,
-        send: impl AsyncFn(Client, Request<Body>) -> Result<T, Failure>,
+        send: impl AsyncFn(Client, Request<Body>, Arc<ServerClock>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let connected = self.connected().await?;
-        let answer = match send(client_of(&connected), build()?).await {
+        let answer = match send(client_of(&connected), build()?, Arc::clone(&self.0.clock)).await {
             Err(failure) if failure.code() == Some(401) => {
                 let Some(renewed) = self.renewed(connected.generation).await? else { return Err(failure) };
-                send(client_of(&renewed), build()?).await
+                send(client_of(&renewed), build()?, Arc::clone(&self.0.clock)).await
             }
             answer => answer,
         };
@@ -291,8 +338,4 @@ const JSON_PATCH: &str = "application/json-patch+json";
 
 fn client_of(connected: &Connected) -> Client {
     connected.client.clone().expect("set by `connected` and `renewed` before they return")
-}
-
-fn continued(token: &str) -> String {
-    if token.is_empty() { String::new() } else { format!("&continue={}", super::watch::encoded(token)) }
 }

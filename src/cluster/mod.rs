@@ -5,8 +5,10 @@
 //! can stand on any tower service, so everything above runs unchanged against a simulated API server.
 //! Not here: what a Job is, and when to ask.
 
+mod clock;
 mod configuration;
 mod connection;
+mod pages;
 mod proxy;
 mod request;
 pub mod retry;
@@ -15,6 +17,7 @@ mod transport;
 mod watch;
 
 pub use configuration::{Configuration, Source};
-pub use connection::{Cluster, Timing};
+pub use connection::{Cluster, Timing, Trial};
+pub use pages::{Page, Pages};
 pub use request::{Answer, Failure, Resource, Verb};
 pub use watch::{Selector, Start, WatchEvent, watch};

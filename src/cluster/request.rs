@@ -9,8 +9,10 @@ use kube::{
     client::Body,
     core::{Status, response::StatusSummary},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::clock::ServerClock;
 use crate::error::{Error, Report, cause_chain};
 
 /// An answer larger than this is refused; the API server's own limit for one object is 3 MiB.
@@ -59,16 +61,30 @@ pub enum Resource {
     Pods,
     /// `events`
     Events,
+    /// `nodes`, which have no namespace.
+    Nodes,
+    /// `namespaces`, which have none, either.
+    Namespaces,
+    /// `selfsubjectreviews.authentication.k8s.io`: who am I?
+    SelfSubjectReviews,
+    /// `selfsubjectaccessreviews.authorization.k8s.io`: may I?
+    SelfSubjectAccessReviews,
 }
 
 impl Resource {
-    /// The path of the collection in a namespace.
+    /// The path of the collection in a namespace; of that in all namespaces for an empty name, as in Kubernetes' own
+    /// clients.
     #[must_use]
     pub fn path(self, namespace: &str) -> String {
+        let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
         match self {
-            Self::Jobs => format!("/apis/batch/v1/namespaces/{namespace}/jobs"),
-            Self::Pods => format!("/api/v1/namespaces/{namespace}/pods"),
-            Self::Events => format!("/api/v1/namespaces/{namespace}/events"),
+            Self::Jobs => format!("/apis/batch/v1{place}/jobs"),
+            Self::Pods => format!("/api/v1{place}/pods"),
+            Self::Events => format!("/api/v1{place}/events"),
+            Self::Nodes => "/api/v1/nodes".into(),
+            Self::Namespaces => "/api/v1/namespaces".into(),
+            Self::SelfSubjectReviews => "/apis/authentication.k8s.io/v1/selfsubjectreviews".into(),
+            Self::SelfSubjectAccessReviews => "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
         }
     }
 
@@ -79,6 +95,10 @@ impl Resource {
             Self::Jobs => "jobs.batch",
             Self::Pods => "pods",
             Self::Events => "events",
+            Self::Nodes => "nodes",
+            Self::Namespaces => "namespaces",
+            Self::SelfSubjectReviews => "selfsubjectreviews.authentication.k8s.io",
+            Self::SelfSubjectAccessReviews => "selfsubjectaccessreviews.authorization.k8s.io",
         }
     }
 }
@@ -261,15 +281,24 @@ pub(super) fn build(
 }
 
 /// Sends once and reads the whole answer.
-pub(super) async fn send(client: &Client, request: Request<Body>) -> Result<Answer, Failure> {
-    let response = open(client, request).await?;
+pub(super) async fn send<T: DeserializeOwned>(
+    client: &Client,
+    request: Request<Body>,
+    clock: &ServerClock,
+) -> Result<T, Failure> {
+    let response = open(client, request, clock).await?;
     let body = collect(response.into_body()).await?;
-    serde_json::from_slice(&body).map_err(|error| Failure::transport(format!("the answer is not JSON: {error}")))
+    serde_json::from_slice(&body).map_err(|error| Failure::transport(format!("the answer cannot be read: {error}")))
 }
 
 /// Sends once and leaves the body to the caller; failing codes are read as `Status`.
-pub(super) async fn open(client: &Client, request: Request<Body>) -> Result<Response<Body>, Failure> {
+pub(super) async fn open(
+    client: &Client,
+    request: Request<Body>,
+    clock: &ServerClock,
+) -> Result<Response<Body>, Failure> {
     let response = client.send(request).await.map_err(|error| Failure::transport(cause_chain(&error)))?;
+    clock.hear(response.headers());
     let code = response.status();
     if code.is_success() {
         return Ok(response);

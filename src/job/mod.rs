@@ -5,11 +5,14 @@
 //! ```
 //!
 //! Deciding is apart from doing: [`settle`], [`outcome`], [`progress`], [`startup`], [`view`] and [`verdict`] are
-//! functions of values; [`submit`], [`follow`], [`delete`], [`ownership`] and [`logs`] talk to the cluster.
+//! functions of values; [`submit`], [`follow`], [`delete`], [`ownership`] and [`logs`] talk to the cluster. Beside the
+//! stages, [`diagnosis`] tells why a Job does not move or go, from the facts that [`examine`] gathers.
 //! Start at [`run`].
 
 pub mod delete;
+pub mod diagnosis;
 mod events;
+pub mod examine;
 mod follow;
 pub mod logs;
 pub mod message;

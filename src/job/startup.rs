@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{batch::v1::JobSpec, core::v1::Pod};
 use tokio::time::Instant;
 
 use super::{
@@ -108,8 +108,13 @@ fn pending(pod: &Pod) -> bool {
 }
 
 fn managed_elsewhere(view: &View) -> bool {
-    let manager = view.job.job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref());
-    manager.is_some_and(|manager| manager != "kubernetes.io/job-controller")
+    view.job.job.spec.as_ref().is_some_and(managed_by_another)
+}
+
+/// Whether the Job controller of Kubernetes leaves the Job to somebody else.
+#[must_use]
+pub fn managed_by_another(spec: &JobSpec) -> bool {
+    spec.managed_by.as_deref().is_some_and(|manager| manager != "kubernetes.io/job-controller")
 }
 
 fn troubles(view: &View) -> BTreeMap<(String, String), Trouble> {

@@ -1,0 +1,300 @@
+//! A Job that was deleted, or should be, and does not go.
+//!
+//! `orphan` and `foregroundDeletion` are taken away by the garbage collector of kube-controller-manager, normally
+//! within a second; a second DELETE with Background takes both away without it and without passing UPDATE
+//! admission. Any other finalizer belongs to somebody.
+//! Source: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{
+    facts::{Facts, Known, Probe},
+    finding::{Code, Finding, Remedy, Severity},
+    pods::{ended, held, pod_names},
+};
+use crate::job::outcome;
+
+/// What the garbage collector needs for a Job on a busy day; it is done within a second on others.
+const COLLECTED_WITHIN: u64 = 10;
+/// What the TTL controller needs beyond the TTL.
+const TTL_OBEYED_WITHIN: u64 = 30;
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
+    webhooks(facts, found);
+    if facts.deleted_at().is_none() {
+        ttl(facts, found);
+        return;
+    }
+    if !facts.older(facts.deleted_at(), COLLECTED_WITHIN) {
+        return;
+    }
+    for finalizer in facts.finalizers() {
+        match finalizer.as_str() {
+            ORPHAN => orphan(facts, found),
+            FOREGROUND => foreground(facts, found),
+            foreign => found.push(foreign_finalizer(facts, foreign)),
+        }
+    }
+}
+
+fn orphan(facts: &Facts, found: &mut Vec<Finding>) {
+    let job = &facts.reference;
+    let cause = format!(
+        "{job} is deleted but held by the finalizer `{ORPHAN}`, which the garbage collector of kube-controller-manager \
+         takes away within a second when it works{}",
+        why_not(facts)
+    );
+    found.push(
+        Finding::new(Code::FinalizerOrphanStuck, Severity::Blocking, job, cause)
+            .since(facts.deleted_at())
+            .seen(accepted(facts, "Orphan, the API server's default for Jobs"))
+            .seen_all(left_behind(facts))
+            .next(release(facts))
+            .remedy(Remedy::ReleaseGcFinalizers),
+    );
+}
+
+fn foreground(facts: &Facts, found: &mut Vec<Finding>) {
+    let job = &facts.reference;
+    // What a Pod is waited for is told by the rules about Pods; here, what that means for the Job.
+    let held: Vec<&Pod> = facts.pods().iter().filter(|pod| held(facts, pod)).collect();
+    let waited_for = facts.pods().iter().any(|pod| blocks(pod, &job.uid));
+    if facts.pods.get().is_none() {
+        let why = facts.pods.missing().map_or_else(|| "unknown: not asked".to_owned(), ToString::to_string);
+        found.push(
+            Finding::new(Code::FinalizerForegroundStuck, Severity::Warning, job, format!(
+                "{job} is deleted and waits, with the finalizer `{FOREGROUND}`, until its Pods are gone or the garbage \
+                 collector works again; which of the two is not known"
+            ))
+            .since(facts.deleted_at())
+            .seen(accepted(facts, "Foreground"))
+            .seen(format!("its Pods are {why}"))
+            .next(format!("kubectl -n {} get pods -l batch.kubernetes.io/controller-uid={}", job.namespace, job.uid)),
+        );
+    } else if !waited_for {
+        found.push(
+            Finding::new(Code::FinalizerForegroundStuck, Severity::Blocking, job, format!(
+                "{job} is deleted but held by the finalizer `{FOREGROUND}` although no Pod of it is left: the garbage \
+                 collector of kube-controller-manager takes it away within a second when it works{}",
+                why_not(facts)
+            ))
+            .since(facts.deleted_at())
+            .seen(accepted(facts, "Foreground"))
+            .next(release(facts))
+            .remedy(Remedy::ReleaseGcFinalizers),
+        );
+    } else if held.is_empty() && facts.pods().iter().all(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        // The garbage collector deletes the Pods first; it has not even begun.
+        found.push(
+            Finding::new(
+                Code::FinalizerForegroundStuck,
+                Severity::Blocking,
+                job,
+                format!(
+                    "{job} is deleted but held by the finalizer `{FOREGROUND}`, and the garbage collector of \
+                 kube-controller-manager has not begun to delete its Pods, which takes it a second when it works{}",
+                    why_not(facts)
+                ),
+            )
+            .since(facts.deleted_at())
+            .seen(accepted(facts, "Foreground"))
+            .seen(format!("not being deleted: {}", pod_names(facts.pods())))
+            .next(release(facts))
+            .remedy(Remedy::ReleaseGcFinalizers),
+        );
+    } else if !held.is_empty() {
+        found.push(held_by_pods(facts, &held));
+    }
+}
+
+fn held_by_pods(facts: &Facts, held: &[&Pod]) -> Finding {
+    let job = &facts.reference;
+    let finding = Finding::new(
+        Code::ForegroundHeldByPods,
+        Severity::Blocking,
+        job,
+        format!(
+            "{job} is deleted in the foreground, so its name stays taken until {} are gone, which do not go",
+            pod_names(held.iter().copied())
+        ),
+    )
+    .since(facts.deleted_at())
+    .seen(accepted(facts, "Foreground"));
+    if held.iter().all(|pod| ended(pod)) {
+        finding
+            .seen("the containers of these Pods have ended: no work runs any more")
+            .next(release(facts))
+            .remedy(Remedy::ReleaseGcFinalizers)
+    } else {
+        finding.seen("these Pods may still run, so that freeing the name is not safe by itself").next(format!(
+            "kubectl -n {} get pods -o wide -l batch.kubernetes.io/controller-uid={}  # see to these Pods first",
+            job.namespace, job.uid
+        ))
+    }
+}
+
+fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
+    let job = &facts.reference;
+    let domain = domain(finalizer);
+    Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(
+        "{job} is deleted but held by the finalizer `{finalizer}` of `{domain}`: only its owner knows when it may go"
+    ))
+    .since(facts.deleted_at())
+    .seen(format!("finalizers {}", quoted(facts.finalizers())))
+    .next(remove_finalizer("job", &job.namespace, &job.name, &job.uid, facts.finalizers(), finalizer))
+}
+
+/// Who a finalizer belongs to: what stands before its slash.
+pub(super) fn domain(finalizer: &str) -> &str {
+    finalizer.split_once('/').map_or(finalizer, |(domain, _)| domain)
+}
+
+/// The command for a person who has asked the owner: it tests uid, place and name of the finalizer.
+pub(super) fn remove_finalizer(
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    finalizers: &[String],
+    finalizer: &str,
+) -> String {
+    let index = finalizers.iter().position(|one| one == finalizer).unwrap_or(0);
+    format!(
+        "kubectl -n {namespace} patch {kind} {name} --type=json -p \
+         '[{{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"{uid}\"}},\
+         {{\"op\":\"test\",\"path\":\"/metadata/finalizers/{index}\",\"value\":\"{finalizer}\"}},\
+         {{\"op\":\"remove\",\"path\":\"/metadata/finalizers/{index}\"}}]'  \
+         # only once whoever runs `{}` says that it will never do so itself",
+        domain(finalizer)
+    )
+}
+
+fn ttl(facts: &Facts, found: &mut Vec<Finding>) {
+    let job = &facts.reference;
+    let Some(present) = &facts.job else { return };
+    let (Some(ttl), Some(ended)) =
+        (facts.spec().and_then(|spec| spec.ttl_seconds_after_finished), outcome::ended_at(present))
+    else {
+        return;
+    };
+    let over = facts.age(ended).saturating_sub(u64::try_from(ttl).unwrap_or(0));
+    if outcome::finished(present).is_none() || over < TTL_OBEYED_WITHIN {
+        return;
+    }
+    let why = match &facts.job_delete {
+        Known::Seen(Probe::Refused(message)) => format!("because its deletion is refused: {message}"),
+        _ => "which the TTL controller of kube-controller-manager should have done: it does not work, or its DELETE \
+              is refused"
+            .to_owned(),
+    };
+    found.push(
+        Finding::new(
+            Code::TtlNotObeyed,
+            Severity::Blocking,
+            job,
+            format!("{job} has finished and was to be deleted {over} s ago, {why}"),
+        )
+        .since(Some(ended))
+        .seen(format!("ended at {ended:.0}, ttlSecondsAfterFinished {ttl}"))
+        .next(controller_manager()),
+    );
+}
+
+fn webhooks(facts: &Facts, found: &mut Vec<Finding>) {
+    let job = &facts.reference;
+    if let Known::Seen(Probe::Refused(message)) = &facts.job_update {
+        found.push(
+            Finding::new(Code::WebhookBreaksJobUpdate, Severity::Blocking, job, format!(
+                "No change of {job} passes admission, so that neither the garbage collector nor the Job controller gets \
+                 anywhere with it"
+            ))
+            .seen(format!("a change that was only tried (dry run): {message}"))
+            .next(webhook_configurations()),
+        );
+    }
+    if let Known::Seen(Probe::Refused(message)) = &facts.job_delete {
+        found.push(
+            Finding::new(
+                Code::WebhookRefusesDelete,
+                Severity::Blocking,
+                job,
+                format!("{job} cannot be deleted: admission refuses it"),
+            )
+            .seen(format!("a DELETE that was only tried (dry run): {message}"))
+            .next(webhook_configurations()),
+        );
+    }
+    if let Known::Seen(Probe::Refused(message)) = &facts.pod_update {
+        found.push(
+            Finding::new(
+                Code::WebhookBreaksPodUpdate,
+                Severity::Blocking,
+                job,
+                format!(
+                    "No change of the Pods of {job} passes admission, so that they keep their finalizers and owners"
+                ),
+            )
+            .seen(format!("a change that was only tried (dry run): {message}"))
+            .next(webhook_configurations()),
+        );
+    }
+}
+
+/// Why the garbage collector may not have done its part, as far as that is known.
+fn why_not(facts: &Facts) -> String {
+    match &facts.job_update {
+        Known::Seen(Probe::Refused(_)) => "; it cannot, since no change of the Job passes admission".into(),
+        Known::Seen(Probe::Accepted) => {
+            "; changes of the Job pass admission, so it is down, frozen, not the leader, or overloaded".into()
+        }
+        Known::Not(why) => format!(
+            "; it is down, frozen, not the leader or overloaded, or a webhook refuses changes of the Job \
+             (which of these is {why})"
+        ),
+    }
+}
+
+fn accepted(facts: &Facts, policy: &str) -> String {
+    let at = facts.deleted_at().map_or_else(String::new, |time| format!(" at {time:.0}"));
+    format!("its deletion was accepted{at} with propagation policy {policy}; finalizers {}", quoted(facts.finalizers()))
+}
+
+/// After Orphan, what the Pods do goes on without an owner.
+fn left_behind(facts: &Facts) -> Option<String> {
+    let running = facts.pods().iter().filter(|pod| !ended(pod)).map(|pod| pod.metadata.name.as_deref().unwrap_or("?"));
+    let names: Vec<_> = running.collect();
+    (!names.is_empty()).then(|| format!("its Pods go on and will have no owner: `{}`", names.join("`, `")))
+}
+
+fn blocks(pod: &Pod, uid: &str) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+}
+
+fn release(facts: &Facts) -> String {
+    let job = &facts.reference;
+    format!(
+        "unique-k8s-job doctor --namespace {} --job {} --fix  # sends a second DELETE with propagationPolicy Background \
+         for this uid, which frees it at once",
+        job.namespace, job.name
+    )
+}
+
+/// How to see whether the controllers work, also where their Pods are not visible.
+pub(super) fn controller_manager() -> String {
+    "kubectl -n kube-system get lease kube-controller-manager -o yaml  # a renewTime older than a minute: no controller \
+     manager works; without such a lease look at its process"
+        .into()
+}
+
+pub(super) fn webhook_configurations() -> String {
+    "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations  # the owner of the webhook named above \
+     has to repair or remove it"
+        .into()
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

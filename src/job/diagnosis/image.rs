@@ -1,0 +1,242 @@
+//! Containers that the kubelet cannot start, by the reason for which they wait: images, configuration, runtime.
+//!
+//! Kubernetes never fails a Job for any of these. Registries word their refusals freely; where the words fit two
+//! causes, the finding names both.
+//! Source of the reasons: kubelet `pkg/kubelet/images/types.go`, `pkg/kubelet/container/sync_result.go`.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::{
+    facts::{Facts, time},
+    finding::{Code, Finding, ObjectReference, Severity},
+};
+use crate::job::view::all_containers;
+
+/// What the registry or the runtime said, and what it means.
+const PULLS: [(Code, &[&str]); 4] = [
+    (
+        Code::RegistryUnreachable,
+        &["no such host", "dial tcp", "i/o timeout", "connection refused", "TLS handshake", "x509", "no route to host"],
+    ),
+    (Code::RegistryThrottles, &["toomanyrequests", "Too Many Requests", "429"]),
+    (
+        Code::ImageNoCredentials,
+        &["unauthorized", "authentication required", "authorization failed", "no basic auth", "denied", "401", "403"],
+    ),
+    (Code::ImageNotFound, &["not found", "manifest unknown", "does not exist", "404"]),
+];
+
+pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
+    for pod in facts.pods().iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        for container in all_containers(pod) {
+            found.extend(waiting(facts, pod, container));
+        }
+    }
+}
+
+fn waiting(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Finding> {
+    let state = container.state.as_ref()?.waiting.as_ref()?;
+    let (reason, message) = (state.reason.as_deref()?, state.message.as_deref().unwrap_or_default());
+    let case = Case {
+        what: format!("Container `{}` of {}", container.name, ObjectReference::from(pod)),
+        pod,
+        image: &container.image,
+        reason,
+        said: said(facts, pod, message),
+        since: time(pod.status.as_ref().and_then(|status| status.start_time.as_ref())),
+    };
+    match reason {
+        "ErrImageNeverPull" => Some(case.never_pulled()),
+        "InvalidImageName" => Some(case.invalid_name()),
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "RegistryUnavailable"
+        | "ImageInspectError"
+        | "SignatureValidationFailed" => Some(case.pull(facts)),
+        "CreateContainerConfigError" => Some(case.configuration()),
+        "CreateContainerError"
+        | "RunContainerError"
+        | "PreCreateHookError"
+        | "PreStartHookError"
+        | "PostStartHookError"
+        | "StartError" => Some(case.runtime()),
+        _ => None,
+    }
+}
+
+/// The message of the status, and what an Event says more: a backing-off kubelet repeats only the image's name.
+fn said(facts: &Facts, pod: &Pod, message: &str) -> String {
+    let about_it = facts.events().iter().filter(|event| event.involved_object.uid == pod.metadata.uid);
+    let failed = about_it.filter(|event| event.reason.as_deref() == Some("Failed"));
+    let told = failed.filter_map(|event| event.message.as_deref()).find(|text| text.contains("Failed to pull"));
+    match told {
+        Some(told) if !message.contains(told) => format!("{message}; {told}"),
+        _ => message.to_owned(),
+    }
+}
+
+struct Case<'a> {
+    what: String,
+    pod: &'a Pod,
+    image: &'a str,
+    reason: &'a str,
+    said: String,
+    since: Option<Timestamp>,
+}
+
+impl Case<'_> {
+    fn finding(&self, code: Code, cause: impl Into<String>, next: impl Into<String>) -> Finding {
+        Finding::new(code, Severity::Blocking, self.pod, cause)
+            .since(self.since)
+            .seen(format!("{}: {}", self.reason, self.said).trim_end_matches(": ").to_owned())
+            .next(next)
+    }
+
+    fn never_pulled(&self) -> Finding {
+        let node = self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its node");
+        let Self { what, image, .. } = self;
+        self.finding(
+            Code::ImageNeverPulled,
+            format!(
+                "{what} cannot start (ErrImageNeverPull): node `{node}` does not have the image `{image}`, and \
+                 imagePullPolicy Never forbids to fetch it"
+            ),
+            format!("ctr -n k8s.io images import IMAGE.tar  # on {node}; or set image_pull_policy=\"IfNotPresent\""),
+        )
+    }
+
+    fn invalid_name(&self) -> Finding {
+        let Self { what, image, .. } = self;
+        self.finding(
+            Code::ImageNameInvalid,
+            format!("{what} cannot start (InvalidImageName): `{image}` is not the name of an image"),
+            format!(
+                "{}  # correct the image: lower case, REGISTRY/NAME:TAG; a Job's image cannot be changed, so make it anew",
+                self.describe()
+            ),
+        )
+    }
+
+    fn pull(&self, facts: &Facts) -> Finding {
+        let Self { what, image, reason, said, .. } = self;
+        let code = PULLS
+            .iter()
+            .find(|(_, words)| words.iter().any(|word| said.contains(word)))
+            .map_or(Code::ImagePullFailing, |(code, _)| *code);
+        let begin = format!("{what} cannot start ({reason})");
+        let secrets = facts
+            .spec()
+            .and_then(|spec| spec.template.spec.as_ref())
+            .and_then(|pod| pod.image_pull_secrets.as_ref())
+            .map_or_else(Vec::new, |secrets| secrets.iter().map(|secret| secret.name.clone()).collect());
+        match code {
+            Code::RegistryUnreachable => self.finding(
+                code,
+                format!("{begin}: the registry of `{image}` cannot be reached from the node"),
+                format!("{}  # check the registry's name, and DNS and network of the node", self.describe()),
+            ),
+            Code::RegistryThrottles => self.finding(
+                code,
+                format!("{begin}: the registry of `{image}` refuses more requests for now"),
+                format!("{}  # wait, use image_pull_secrets or a mirror", self.describe()),
+            ),
+            Code::ImageNoCredentials => {
+                let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
+                let with = if secrets.is_empty() {
+                    "the Job names no image_pull_secrets".to_owned()
+                } else {
+                    format!("with image_pull_secrets `{}`", secrets.join("`, `"))
+                };
+                // Registries answer so, too, where the image does not exist, to tell strangers nothing.
+                let unsure = if said.contains("does not exist") || said.contains("denied") {
+                    ", or has no such image"
+                } else {
+                    ""
+                };
+                self.finding(
+                    code,
+                    format!("{begin}: the registry refuses `{image}` without other credentials{unsure} ({with})"),
+                    format!(
+                        "kubectl -n {namespace} create secret docker-registry NAME --docker-server=… \
+                         --docker-username=… --docker-password=…  # then image_pull_secrets=[\"NAME\"]"
+                    ),
+                )
+            }
+            Code::ImageNotFound => self.finding(
+                code,
+                format!("{begin}: the registry has no image `{image}`"),
+                format!("{}  # correct name or tag, or push the image", self.describe()),
+            ),
+            _ => self.finding(
+                code,
+                format!("{begin}: the image `{image}` cannot be pulled; why is not clear from the words below"),
+                self.describe(),
+            ),
+        }
+    }
+
+    fn configuration(&self) -> Finding {
+        let what = &self.what;
+        let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
+        let missing = missing(&self.said);
+        let next = match &missing {
+            Some(Missing { kind: "ConfigMap", name, key: None }) => {
+                format!("kubectl -n {namespace} create configmap {name} --from-literal=KEY=VALUE")
+            }
+            Some(Missing { kind: "Secret", name, key: None }) => {
+                format!("kubectl -n {namespace} create secret generic {name} --from-literal=KEY=VALUE")
+            }
+            Some(Missing { kind, name, key: Some(key) }) => {
+                format!("kubectl -n {namespace} edit {} {name}  # add the key `{key}`", kind.to_lowercase())
+            }
+            _ => self.describe(),
+        };
+        let lacks = match missing {
+            Some(Missing { kind, name, key: Some(key) }) => format!("{kind} `{namespace}/{name}` has no key `{key}`"),
+            Some(Missing { kind, name, key: None }) => format!("{kind} `{namespace}/{name}` does not exist"),
+            None => "its configuration cannot be put together".into(),
+        };
+        let reason = self.reason;
+        self.finding(Code::ConfigMissing, format!("{what} cannot start ({reason}): {lacks}"), next)
+    }
+
+    fn runtime(&self) -> Finding {
+        let Self { what, reason, .. } = self;
+        self.finding(
+            Code::ContainerNotCreated,
+            format!("{what} cannot start ({reason}): the container runtime refuses its command, volumes or hooks"),
+            self.describe(),
+        )
+    }
+
+    fn describe(&self) -> String {
+        let ObjectReference { namespace, name, .. } = ObjectReference::from(self.pod);
+        format!("kubectl -n {namespace} describe pod {name}")
+    }
+}
+
+/// A `ConfigMap` or `Secret`, or a key of it, that the kubelet did not find.
+pub(super) struct Missing {
+    pub kind: &'static str,
+    pub name: String,
+    pub key: Option<String>,
+}
+
+/// Reads `configmap "x" not found`, `secret "x" not found` and `couldn't find key k in ConfigMap ns/x`.
+pub(super) fn missing(message: &str) -> Option<Missing> {
+    for (word, kind) in [("configmap \"", "ConfigMap"), ("secret \"", "Secret")] {
+        if let Some((_, rest)) = message.split_once(word)
+            && let Some((name, after)) = rest.split_once('"')
+            && after.trim_start().starts_with("not found")
+        {
+            return Some(Missing { kind, name: name.to_owned(), key: None });
+        }
+    }
+    let (_, rest) = message.split_once("couldn't find key ")?;
+    let (key, place) = rest.split_once(" in ")?;
+    let (kind, path) = place.trim().split_once(' ')?;
+    let kind = if kind.eq_ignore_ascii_case("secret") { "Secret" } else { "ConfigMap" };
+    let name = path.rsplit('/').next()?.trim_end_matches(|letter: char| !letter.is_alphanumeric());
+    Some(Missing { kind, name: name.to_owned(), key: Some(key.to_owned()) })
+}

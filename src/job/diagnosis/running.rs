@@ -1,0 +1,277 @@
+//! A Job that has begun and gets no further, and waiting that is meant.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{
+    batch::v1::{Job, JobSpec},
+    core::v1::{ContainerStatus, Pod},
+};
+
+use super::{
+    deletion::controller_manager,
+    facts::{Facts, Known, NodeState, time},
+    finding::{Code, Finding, ObjectReference, Severity},
+    pods::{ended, out_of_reach, pod_names},
+};
+use crate::job::{
+    outcome,
+    startup::managed_by_another,
+    view::{all_containers, main_containers},
+};
+
+/// How long another container may go on after the work has ended.
+const SIDECAR_AFTER: u64 = 60;
+/// What the Job controller needs to fail a Job at its deadline.
+const ENFORCED_WITHIN: u64 = 30;
+/// The last tenth of a deadline is near, but never more than this.
+const NEAR: u64 = 600;
+const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
+/// Annotation of the Pod template: the container that `kubectl logs` shows.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+/// What Airflow's users call the container that does the work.
+const BASE: &str = "base";
+
+pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
+    let (Some(job), Some(spec)) = (&facts.job, facts.spec()) else { return };
+    if facts.deleted_at().is_some() || outcome::decided(job).is_some() {
+        return;
+    }
+    if spec.suspend.unwrap_or(false) {
+        found.push(suspended(facts, job));
+        return;
+    }
+    if managed_by_another(spec) {
+        found.push(managed(facts, spec));
+    }
+    deadline(facts, job, spec, found);
+    backoff(facts, job, spec, found);
+    for pod in facts.pods().iter().filter(|pod| !ended(pod) && pod.metadata.deletion_timestamp.is_none()) {
+        lost_node(facts, pod, found);
+        restarts(pod, found);
+        sidecar(facts, spec, pod, found);
+    }
+}
+
+fn suspended(facts: &Facts, job: &Job) -> Finding {
+    let reference = &facts.reference;
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let since = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Suspended" && condition.status == "True")
+        .and_then(|condition| time(condition.last_transition_time.as_ref()))
+        .or_else(|| time(job.metadata.creation_timestamp.as_ref()));
+    let (namespace, name) = (&reference.namespace, &reference.name);
+    if let Some(queue) = job.metadata.labels.as_ref().and_then(|labels| labels.get(KUEUE_QUEUE)) {
+        return Finding::new(
+            Code::KueueNotAdmitted,
+            Severity::Info,
+            reference,
+            format!("{reference} waits in the queue `{queue}`: Kueue has not admitted it yet"),
+        )
+        .since(since)
+        .seen(format!("spec.suspend is true, label {KUEUE_QUEUE}={queue}"))
+        .next(format!("kubectl -n {namespace} get workloads,localqueues  # why it waits, and behind whom"));
+    }
+    let by = job.spec.as_ref().filter(|spec| managed_by_another(spec)).map_or("", |_| " by its manager");
+    Finding::new(
+        Code::Suspended,
+        Severity::Info,
+        reference,
+        format!("{reference} is suspended{by}: no Pod is made until it is resumed"),
+    )
+    .since(since)
+    .seen("spec.suspend is true")
+    .next(format!("kubectl -n {namespace} patch job {name} --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}'"))
+}
+
+fn managed(facts: &Facts, spec: &JobSpec) -> Finding {
+    let job = &facts.reference;
+    let manager = spec.managed_by.as_deref().unwrap_or_default();
+    Finding::new(
+        Code::ManagedElsewhere,
+        Severity::Info,
+        job,
+        format!("{job} is managed by `{manager}`: its Pods may be in another cluster and not be visible here"),
+    )
+    .seen(format!("spec.managedBy is {manager}"))
+    .next(format!("kubectl -n {} get job {} -o yaml", job.namespace, job.name))
+}
+
+fn deadline(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
+    let started = job.status.as_ref().and_then(|status| time(status.start_time.as_ref()));
+    let (Some(limit), Some(started)) = (spec.active_deadline_seconds, started) else { return };
+    let Ok(seconds) = u64::try_from(limit) else { return };
+    let Ok(end) = started.checked_add(SignedDuration::from_secs(limit)) else { return };
+    let reference = &facts.reference;
+    if facts.older(Some(end), ENFORCED_WITHIN) {
+        found.push(
+            Finding::new(Code::DeadlineNotEnforced, Severity::Blocking, reference, format!(
+                "{reference} is past its activeDeadlineSeconds, but the Job controller of kube-controller-manager has not \
+                 failed it: it is down, frozen, not the leader or overloaded"
+            ))
+            .since(Some(end))
+            .seen(format!("started at {started:.0}, activeDeadlineSeconds {limit}"))
+            .next(controller_manager()),
+        );
+    } else if facts.now < end && facts.age(started) >= seconds - (seconds / 10).min(NEAR) {
+        let left = end.duration_since(facts.now).as_secs();
+        found.push(
+            Finding::new(
+                Code::DeadlineNear,
+                Severity::Info,
+                reference,
+                format!("{reference} is failed by Kubernetes in {left} s, if it has not ended before"),
+            )
+            .since(Some(started))
+            .seen(format!("started at {started:.0}, activeDeadlineSeconds {limit}"))
+            .next(format!(
+                "kubectl -n {} get job {}  # active_deadline_seconds of a Job cannot be changed",
+                reference.namespace, reference.name
+            )),
+        );
+    }
+}
+
+/// Pauses from 10 s to 10 min between failed Pods: gaps without a Pod are normal.
+/// Source: k/k `pkg/controller/job/backoff_utils.go`.
+fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
+    let status = job.status.clone().unwrap_or_default();
+    let failed = status.failed.unwrap_or(0);
+    let runs = status.active.unwrap_or(0) > 0 || facts.pods().iter().any(|pod| !ended(pod));
+    if failed == 0 || runs || facts.pods.get().is_none() {
+        return;
+    }
+    let last = facts.pods().iter().flat_map(all_containers).filter_map(finished_at).max();
+    let doublings = u32::try_from(failed - 1).unwrap_or(0).min(6);
+    let pause = (10_u64 << doublings).min(600);
+    let limit = spec.backoff_limit.unwrap_or(6);
+    let next = last
+        .and_then(|last| last.checked_add(SignedDuration::from_secs(i64::try_from(pause).unwrap_or(600))).ok())
+        .map_or_else(String::new, |next| format!(", about {next:.0}"));
+    let reference = &facts.reference;
+    found.push(
+        Finding::new(Code::BackoffWaiting, Severity::Info, reference, format!(
+            "{reference} pauses after {failed} failed Pods of the {limit} that backoffLimit forgives: the next one comes \
+             {pause} s after the last{next}"
+        ))
+        .since(last)
+        .seen(format!("failed: {}", pod_names(facts.pods())))
+        .next(format!("kubectl -n {} describe job {}", reference.namespace, reference.name)),
+    );
+}
+
+fn lost_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
+    let Some((node, Known::Seen(state @ (NodeState::NotReady { .. } | NodeState::Gone)))) = facts.node_of(pod) else {
+        return;
+    };
+    let since = match state {
+        NodeState::NotReady { since, .. } => *since,
+        NodeState::Ready | NodeState::Gone => None,
+    };
+    let object = ObjectReference::from(pod);
+    found.push(
+        Finding::new(Code::NodeNotReady, Severity::Blocking, pod, format!(
+            "{object} is on node `{node}`, which {}: whether it still runs is not known, and its log cannot be read",
+            out_of_reach(state)
+        ))
+        .since(since)
+        .seen(format!("phase {}", pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Pending")))
+        .next(format!("kubectl describe node {node}")),
+    );
+}
+
+fn restarts(pod: &Pod, found: &mut Vec<Finding>) {
+    let object = ObjectReference::from(pod);
+    let inits = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    let init_names: Vec<_> = inits.map(|container| container.name.as_str()).collect();
+    for container in all_containers(pod) {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let looping = waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff");
+        let init = init_names.contains(&container.name.as_str());
+        let Some(end) = last_end(container).filter(|end| end.code != 0 && (looping || (init && end.now))) else {
+            continue;
+        };
+        let name = &container.name;
+        let (code, cause) = if init {
+            (
+                Code::InitContainerFailing,
+                format!("Init container `{name}` of {object} fails, so the containers after it do not start"),
+            )
+        } else {
+            (Code::CrashLoop, format!("Container `{name}` of {object} fails again and again; each start waits longer"))
+        };
+        found.push(
+            Finding::new(code, Severity::Warning, pod, cause)
+                .since(end.at)
+                .seen(format!(
+                    "ended with exit code {} ({}), {} restarts",
+                    end.code, end.reason, container.restart_count
+                ))
+                .next(format!("kubectl -n {} logs {} -c {name} --previous", object.namespace, object.name)),
+        );
+    }
+}
+
+struct End {
+    code: i32,
+    reason: String,
+    at: Option<Timestamp>,
+    /// Whether it is the state now, rather than that before the present one.
+    now: bool,
+}
+
+fn last_end(container: &ContainerStatus) -> Option<End> {
+    let ended = |state: &k8s_openapi::api::core::v1::ContainerState| state.terminated.clone();
+    let now = container.state.as_ref().and_then(ended);
+    let before = container.last_state.as_ref().and_then(ended);
+    let is_now = now.is_some();
+    now.or(before).map(|end| End {
+        code: end.exit_code,
+        reason: end.reason.unwrap_or_default(),
+        at: time(end.finished_at.as_ref()),
+        now: is_now,
+    })
+}
+
+/// A container that does not end, such as an injected proxy, keeps a Pod whose work is done, and so the Job.
+fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
+    let template: Vec<_> =
+        spec.template.spec.iter().flat_map(|pod| &pod.containers).map(|container| container.name.as_str()).collect();
+    let running: Vec<_> = main_containers(pod)
+        .filter(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()))
+        .map(|container| container.name.as_str())
+        .collect();
+    let annotations = spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let base = annotations
+        .and_then(|annotations| annotations.get(DEFAULT_CONTAINER))
+        .map(String::as_str)
+        .or_else(|| template.iter().copied().find(|name| *name == BASE))
+        .or_else(|| template.first().copied().filter(|_| template.len() == 1));
+    let Some(base) = base else { return };
+    let over = main_containers(pod).find(|container| container.name == base).and_then(finished_at);
+    if running.is_empty() || !facts.older(over, SIDECAR_AFTER) {
+        return;
+    }
+    let injected = running.iter().all(|name| !template.contains(name));
+    let object = ObjectReference::from(pod);
+    let others = running.join("`, `");
+    let origin =
+        if injected { "which is not in the Job's template but was added to the Pod" } else { "which still runs" };
+    let severity = if injected { Severity::Blocking } else { Severity::Warning };
+    found.push(
+        Finding::new(Code::SidecarKeepsPodAlive, severity, pod, format!(
+            "Container `{base}` of {object} has ended, but the Pod and its Job go on because of container `{others}`, \
+             {origin}"
+        ))
+        .since(over)
+        .seen(format!("`{base}` ended at {:.0}", over.unwrap_or(facts.now)))
+        .next(format!(
+            "kubectl -n {} delete job {} --cascade=background  # once the log is read; to avoid it, make the sidecar an \
+             init container with restartPolicy Always, or set on_lingering_sidecar=\"finish\"",
+            facts.reference.namespace, facts.reference.name
+        )),
+    );
+}
+
+fn finished_at(container: &ContainerStatus) -> Option<Timestamp> {
+    time(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref())
+}

@@ -1,0 +1,533 @@
+//! One example a code, with the words that a reader needs; and that a healthy Job has no findings.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::job::seen::{JobReference, SeenJob};
+
+const NOW: &str = "2026-01-06T10:10:00Z";
+const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+
+fn reference() -> JobReference {
+    JobReference { namespace: "etl".into(), name: "train".into(), uid: "u-1".into() }
+}
+
+/// Lays one object over another, key by key; lists and values replace.
+fn over(base: Value, top: &Value) -> Value {
+    match (base, top) {
+        (Value::Object(mut base), Value::Object(top)) => {
+            for (key, value) in top {
+                let before = base.remove(key).unwrap_or(Value::Null);
+                base.insert(key.clone(), over(before, value));
+            }
+            Value::Object(base)
+        }
+        (_, top) => top.clone(),
+    }
+}
+
+fn facts() -> Facts {
+    Facts::new(NOW.parse().unwrap(), reference(), None)
+}
+
+/// A running Job made ten minutes ago, changed as given.
+fn of_job(change: &Value) -> Facts {
+    let job = json!({
+        "metadata": {"namespace": "etl", "name": "train", "uid": "u-1", "creationTimestamp": "2026-01-06T10:00:00Z"},
+        "spec": {"parallelism": 1, "completions": 1, "backoffLimit": 2,
+                 "template": {"spec": {"containers": [{"name": "base"}]}}},
+        "status": {"startTime": "2026-01-06T10:00:00Z", "active": 1},
+    });
+    let job = SeenJob::read(&over(job, change)).unwrap();
+    let mut facts = facts();
+    facts.job = Some(job.job);
+    facts.pods = Known::Seen(Vec::new());
+    facts.events = Known::Seen(Vec::new());
+    facts.namespace = Known::Seen(NamespaceState::Active);
+    facts
+}
+
+/// A Pod of it that runs on `w2`, changed as given.
+fn with_pod(mut facts: Facts, change: &Value) -> Facts {
+    let pod = json!({
+        "metadata": {"namespace": "etl", "name": "train-x", "uid": "p-1", "creationTimestamp": "2026-01-06T10:00:01Z",
+                     "finalizers": [TRACKING],
+                     "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "u-1",
+                                          "controller": true, "blockOwnerDeletion": true}]},
+        "spec": {"nodeName": "w2", "containers": []},
+        "status": {"phase": "Running", "startTime": "2026-01-06T10:00:02Z",
+                   "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-06T10:00:02Z"}],
+                   "containerStatuses": [status("base", &json!({"running": {"startedAt": "2026-01-06T10:00:03Z"}}))]},
+    });
+    let pod = serde_json::from_value(over(pod, change)).unwrap();
+    let Known::Seen(pods) = &mut facts.pods else { panic!("no list of Pods") };
+    pods.push(pod);
+    facts.nodes.entry("w2".into()).or_insert(Known::Seen(NodeState::Ready));
+    facts
+}
+
+fn status(name: &str, state: &Value) -> Value {
+    json!({"name": name, "image": "registry/train:1", "imageID": "", "ready": false, "restartCount": 3, "state": state})
+}
+
+fn with_event(mut facts: Facts, about: &str, reason: &str, message: &str) -> Facts {
+    let event = json!({"metadata": {}, "type": "Warning", "reason": reason, "message": message, "count": 4,
+        "involvedObject": {"uid": about}, "firstTimestamp": "2026-01-06T10:05:00Z", "lastTimestamp": "2026-01-06T10:09:00Z"});
+    let Known::Seen(events) = &mut facts.events else { panic!("no list of Events") };
+    events.push(serde_json::from_value(event).unwrap());
+    facts
+}
+
+fn deleted(finalizers: &[&str]) -> Facts {
+    of_job(&json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:00Z", "finalizers": finalizers}}))
+}
+
+fn waiting(reason: &str, message: &str) -> Facts {
+    let state = json!({"waiting": {"reason": reason, "message": message}});
+    let mut container = status("base", &state);
+    container["restartCount"] = json!(0);
+    with_pod(of_job(&json!({})), &json!({"status": {"phase": "Pending", "containerStatuses": [container]}}))
+}
+
+fn refused(message: &str) -> Facts {
+    with_event(of_job(&json!({"status": {"active": 0}})), "u-1", "FailedCreate", message)
+}
+
+fn pending(change: &Value) -> Facts {
+    with_pod(of_job(&json!({})), &over(json!({"status": {"phase": "Pending", "containerStatuses": null}}), change))
+}
+
+fn lost(mut facts: Facts) -> Facts {
+    let why = "NodeStatusUnknown: Kubelet stopped posting node status.".into();
+    facts.nodes.insert("w2".into(), Known::Seen(NodeState::NotReady { since: Some(at("2026-01-06T10:06:00Z")), why }));
+    facts
+}
+
+fn at(time: &str) -> Timestamp {
+    time.parse().unwrap()
+}
+
+fn terminating(conditions: &[(&str, &str)]) -> Facts {
+    let mut facts = of_job(&json!({}));
+    let conditions = conditions.iter().map(|(kind, message)| ((*kind).to_owned(), (*message).to_owned())).collect();
+    facts.namespace = Known::Seen(NamespaceState::Terminating { since: Some(at("2026-01-06T10:07:00Z")), conditions });
+    facts
+}
+
+fn refuses(set: impl FnOnce(&mut Facts, Known<Probe>), mut facts: Facts) -> Facts {
+    let said = "admission webhook \"guard.example.com\" denied the request: no".to_owned();
+    set(&mut facts, Known::Seen(Probe::Refused(said)));
+    facts
+}
+
+struct Example {
+    code: Code,
+    facts: Facts,
+    words: &'static [&'static str],
+}
+
+#[allow(clippy::too_many_lines, reason = "a table")]
+fn examples() -> Vec<Example> {
+    let ended = json!({"status": {"phase": "Succeeded", "containerStatuses": [status("base", &json!({"terminated":
+        {"exitCode": 0, "finishedAt": "2026-01-06T10:05:00Z"}}))]}});
+    let going = json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:30Z"}});
+    let row = |code, facts, words| Example { code, facts, words };
+    vec![
+        row(
+            Code::FinalizerOrphanStuck,
+            with_pod(deleted(&["orphan"]), &json!({})),
+            &["`orphan`", "garbage collector", "--fix", "train-x", "which of these is unknown: not asked"],
+        ),
+        row(Code::FinalizerForegroundStuck, deleted(&["foregroundDeletion"]), &["no Pod of it is left", "--fix"]),
+        row(
+            Code::ForegroundHeldByPods,
+            with_pod(deleted(&["foregroundDeletion"]), &going),
+            &["`train-x`", "not safe by itself"],
+        ),
+        row(
+            Code::ForeignFinalizer,
+            deleted(&["orphan", "example.com/backup"]),
+            &["`example.com/backup`", "of `example.com`", "/metadata/finalizers/1", "\"value\":\"u-1\""],
+        ),
+        row(
+            Code::WebhookBreaksJobUpdate,
+            refuses(|facts, probe| facts.job_update = probe, deleted(&["orphan"])),
+            &["guard.example.com", "validatingwebhookconfigurations"],
+        ),
+        row(
+            Code::WebhookBreaksPodUpdate,
+            refuses(|facts, probe| facts.pod_update = probe, with_pod(of_job(&json!({})), &ended)),
+            &["guard.example.com", "Pods"],
+        ),
+        row(
+            Code::WebhookRefusesDelete,
+            refuses(|facts, probe| facts.job_delete = probe, of_job(&json!({}))),
+            &["guard.example.com", "cannot be deleted"],
+        ),
+        row(
+            Code::TtlNotObeyed,
+            of_job(&json!({"spec": {"ttlSecondsAfterFinished": 60}, "status": {"active": 0,
+                "completionTime": "2026-01-06T10:01:00Z", "conditions": [{"type": "Complete", "status": "True"}]}})),
+            &["480 s ago", "ttlSecondsAfterFinished 60", "TTL controller"],
+        ),
+        row(
+            Code::PodOnLostNode,
+            lost(with_pod(deleted(&[]), &going)),
+            &["may still run", "`w2`", "Kubelet stopped posting"],
+        ),
+        row(
+            Code::PodForeignFinalizer,
+            with_pod(
+                deleted(&[]),
+                &over(going.clone(), &json!({"metadata": {"finalizers": [TRACKING, "example.com/hold"]}})),
+            ),
+            &["`example.com/hold`", "of `example.com`", "patch pod train-x", "/metadata/finalizers/1"],
+        ),
+        row(
+            Code::PodJobTrackingStuck,
+            with_pod(of_job(&json!({})), &ended),
+            &["Job controller", "has not counted it", "which is not known"],
+        ),
+        row(
+            Code::PodOutlivesGracePeriod,
+            with_pod(deleted(&[]), &going),
+            &["still runs on node `w2`, which reports", "10:08:30Z"],
+        ),
+        row(
+            Code::PodsOfVanishedJob,
+            {
+                let mut facts = facts();
+                facts.pods = Known::Seen(Vec::new());
+                with_pod(facts, &json!({"metadata": {"ownerReferences": []}}))
+            },
+            &["does not exist any more", "Orphan", "`train-x`", "no owner", "--fix"],
+        ),
+        row(
+            Code::DecidedButHeldByPods,
+            with_pod(
+                of_job(&json!({"status": {"conditions": [{"type": "FailureTarget", "status": "True",
+                    "reason": "DeadlineExceeded", "message": "too long", "lastTransitionTime": "2026-01-06T10:02:00Z"}]}})),
+                &json!({}),
+            ),
+            &["has failed (DeadlineExceeded)", "`train-x`"],
+        ),
+        row(
+            Code::AggregatedApiUnavailable,
+            terminating(&[("NamespaceDeletionDiscoveryFailure", "metrics.k8s.io/v1beta1: stale")]),
+            &["metrics.k8s.io/v1beta1", "apiservices"],
+        ),
+        row(
+            Code::NamespaceTerminating,
+            terminating(&[("NamespaceFinalizersRemaining", "example.com/hold in 1 resource instances")]),
+            &["`etl` is being deleted", "example.com/hold"],
+        ),
+        row(
+            Code::JobControllerSilent,
+            of_job(&json!({"status": {"startTime": null, "active": null}})),
+            &["no Pod, no status and no Event", "kube-controller-manager"],
+        ),
+        row(
+            Code::DeadlineNotEnforced,
+            with_pod(of_job(&json!({"spec": {"activeDeadlineSeconds": 120}})), &json!({})),
+            &["past its activeDeadlineSeconds"],
+        ),
+        row(
+            Code::QuotaExceeded,
+            refused("Error creating: pods \"train-y\" is forbidden: exceeded quota: small, used: pods=1"),
+            &["ResourceQuota", "exceeded quota: small", "4 times"],
+        ),
+        row(
+            Code::ServiceAccountMissing,
+            refused(
+                "Error creating: pods \"train-\" is forbidden: error looking up service account etl/robot: \
+                     serviceaccount \"robot\" not found",
+            ),
+            &["service account", "does not exist"],
+        ),
+        row(
+            Code::PodSecurityRefuses,
+            refused("Error creating: pods \"train-y\" is forbidden: violates PodSecurity \"restricted:latest\": x"),
+            &["Pod Security", "restricted:latest"],
+        ),
+        row(
+            Code::WebhookRefusesPods,
+            refused("Error creating: Internal error occurred: failed calling webhook \"pods.example.com\": refused"),
+            &["webhook", "pods.example.com"],
+        ),
+        row(
+            Code::PodsRefused,
+            refused("Error creating: pods \"train-y\" is forbidden: maximum cpu usage per Container is 1"),
+            &["the API server refuses them", "maximum cpu usage"],
+        ),
+        row(
+            Code::Unschedulable,
+            pending(
+                &json!({"spec": {"nodeName": null}, "status": {"conditions": [{"type": "PodScheduled", "status": "False",
+                "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu."}]}}),
+            ),
+            &["cannot be scheduled", "Insufficient cpu"],
+        ),
+        row(
+            Code::SchedulerSilent,
+            pending(&json!({"spec": {"nodeName": null}, "status": {"startTime": null, "conditions": []}})),
+            &["no word from the scheduler"],
+        ),
+        row(
+            Code::KubeletSilent,
+            lost(pending(&json!({"status": {"startTime": null}}))),
+            &["`w2`", "has not begun", "Kubelet stopped posting"],
+        ),
+        row(
+            Code::ImageNotFound,
+            waiting("ErrImagePull", "failed to resolve reference \"registry/train:1\": registry/train:1: not found"),
+            &["has no image `registry/train:1`", "ErrImagePull"],
+        ),
+        row(
+            Code::ImageNoCredentials,
+            waiting("ImagePullBackOff", "pull access denied, repository does not exist or may require authorization"),
+            &["without other credentials, or has no such image", "no image_pull_secrets"],
+        ),
+        row(
+            Code::ImageNeverPulled,
+            waiting("ErrImageNeverPull", "Container image is not present with pull policy of Never"),
+            &["`w2` does not have the image `registry/train:1`", "ErrImageNeverPull"],
+        ),
+        row(Code::ImageNameInvalid, waiting("InvalidImageName", "couldn't parse image name"), &["InvalidImageName"]),
+        row(
+            Code::RegistryUnreachable,
+            waiting("ErrImagePull", "Head \"https://registry/v2/\": dial tcp: lookup registry: no such host"),
+            &["cannot be reached from the node", "no such host"],
+        ),
+        row(
+            Code::RegistryThrottles,
+            waiting("ErrImagePull", "toomanyrequests: You have reached your pull rate limit"),
+            &["refuses more requests", "toomanyrequests"],
+        ),
+        row(
+            Code::ImagePullFailing,
+            waiting("ImagePullBackOff", "Back-off pulling image \"registry/train:1\""),
+            &["why is not clear"],
+        ),
+        row(
+            Code::ConfigMissing,
+            waiting("CreateContainerConfigError", "configmap \"settings\" not found"),
+            &["ConfigMap `etl/settings` does not exist", "create configmap settings"],
+        ),
+        row(
+            Code::ContainerNotCreated,
+            waiting("RunContainerError", "exec: \"tain\": executable file not found in $PATH"),
+            &["RunContainerError", "executable file not found"],
+        ),
+        row(
+            Code::VolumeNotMounted,
+            with_event(pending(&json!({})), "p-1", "FailedMount", "MountVolume.SetUp failed: stale NFS handle"),
+            &["volume", "stale NFS handle"],
+        ),
+        row(
+            Code::SandboxNotCreated,
+            with_event(pending(&json!({})), "p-1", "FailedCreatePodSandBox", "plugin type=\"calico\" failed"),
+            &["sandbox", "calico"],
+        ),
+        row(Code::NodeNotReady, lost(with_pod(of_job(&json!({})), &json!({}))), &["`w2`", "is not known"]),
+        row(
+            Code::InitContainerFailing,
+            pending(&json!({"status": {"initContainerStatuses": [over(
+                status("prepare", &json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+                &json!({"lastState": {"terminated": {"exitCode": 7, "reason": "Error"}}}))]}})),
+            &["`prepare`", "exit code 7", "3 restarts"],
+        ),
+        row(
+            Code::CrashLoop,
+            with_pod(
+                of_job(&json!({})),
+                &json!({"status": {"containerStatuses": [over(
+                status("base", &json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+                &json!({"lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}))]}}),
+            ),
+            &["`base`", "again and again", "exit code 1"],
+        ),
+        row(
+            Code::SidecarKeepsPodAlive,
+            with_pod(
+                of_job(&json!({})),
+                &json!({"status": {"containerStatuses": [
+                status("base", &json!({"terminated": {"exitCode": 0, "finishedAt": "2026-01-06T10:05:00Z"}})),
+                status("istio-proxy", &json!({"running": {"startedAt": "2026-01-06T10:00:03Z"}}))]}}),
+            ),
+            &["`base`", "`istio-proxy`", "was added to the Pod"],
+        ),
+        row(
+            Code::DeadlineNear,
+            with_pod(of_job(&json!({"spec": {"activeDeadlineSeconds": 630}})), &json!({})),
+            &["in 30 s"],
+        ),
+        row(
+            Code::BackoffWaiting,
+            with_pod(
+                of_job(&json!({"status": {"active": 0, "failed": 2}})),
+                &json!({"metadata": {"finalizers": []},
+                "status": {"phase": "Failed", "containerStatuses": [status("base", &json!({"terminated":
+                    {"exitCode": 1, "finishedAt": "2026-01-06T10:09:50Z"}}))]}}),
+            ),
+            &["2 failed Pods of the 2", "20 s after the last", "10:10:10Z"],
+        ),
+        row(
+            Code::SchedulingGated,
+            pending(
+                &json!({"spec": {"nodeName": null}, "status": {"conditions": [{"type": "PodScheduled", "status": "False",
+                "reason": "SchedulingGated", "message": "Scheduling is blocked"}]}}),
+            ),
+            &["scheduling gates"],
+        ),
+        row(
+            Code::KueueNotAdmitted,
+            of_job(&json!({"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "team-a"}}, "spec": {"suspend": true},
+                "status": {"active": 0}})),
+            &["queue `team-a`", "Kueue"],
+        ),
+        row(
+            Code::Suspended,
+            of_job(&json!({"spec": {"suspend": true}, "status": {"active": 0}})),
+            &["is suspended", "\"suspend\":false"],
+        ),
+        row(
+            Code::ManagedElsewhere,
+            of_job(&json!({"spec": {"managedBy": "kueue.x-k8s.io/multikueue"}, "status": {"active": 0}})),
+            &["`kueue.x-k8s.io/multikueue`", "another cluster"],
+        ),
+    ]
+}
+
+#[test]
+fn each_code_is_found_in_its_example_with_the_words_that_matter() {
+    for Example { code, facts, words } in examples() {
+        let found = findings(&facts);
+        let finding = found.iter().find(|finding| finding.code == code);
+        let finding = finding.unwrap_or_else(|| panic!("{code} was not found, but {found:#?}"));
+        let text = finding.to_string();
+        for word in words {
+            assert!(text.contains(word), "{code}: no {word:?} in\n{text}");
+        }
+        assert!(!finding.next_step.is_empty(), "{code} has no next step");
+        assert!(!finding.cause.ends_with('.') && !text.contains("  ;"), "{text}");
+    }
+}
+
+#[test]
+fn every_code_has_an_example_and_a_name_of_its_own() {
+    let shown: BTreeSet<_> = examples().iter().map(|example| example.code).collect();
+    assert_eq!(shown, Code::ALL.iter().copied().collect());
+    let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(names.len(), Code::ALL.len());
+}
+
+#[test]
+fn most_blocking_finding_comes_first() {
+    for Example { facts, .. } in examples() {
+        let severities: Vec<_> = findings(&facts).iter().map(|finding| finding.severity).collect();
+        assert!(severities.is_sorted_by(|before, after| before >= after), "{severities:?}");
+    }
+}
+
+#[test]
+fn healthy_job_has_no_findings() {
+    let base = |state: &Value| json!({"status": {"containerStatuses": [status("base", state)]}});
+    let young = |seconds: &str| json!({"metadata": {"creationTimestamp": format!("2026-01-06T10:09:{seconds}Z")}});
+    let healthy = vec![
+        ("running", with_pod(of_job(&json!({})), &json!({}))),
+        ("just made", of_job(&over(young("55"), &json!({"status": {"startTime": null, "active": null}})))),
+        (
+            "finished",
+            of_job(&json!({"status": {"active": 0, "completionTime": "2026-01-06T10:05:00Z",
+            "conditions": [{"type": "Complete", "status": "True"}]}})),
+        ),
+        (
+            "finished, TTL still to come",
+            of_job(&json!({"spec": {"ttlSecondsAfterFinished": 3600}, "status": {"active": 0,
+            "completionTime": "2026-01-06T10:05:00Z", "conditions": [{"type": "Complete", "status": "True"}]}})),
+        ),
+        (
+            "deleted just now",
+            of_job(&json!({"metadata": {"deletionTimestamp": "2026-01-06T10:09:58Z",
+            "finalizers": ["orphan"]}})),
+        ),
+        (
+            "deleted, Pods within their grace period",
+            with_pod(
+                deleted(&["foregroundDeletion"]),
+                &json!({"metadata": {"deletionTimestamp": "2026-01-06T10:10:20Z"}}),
+            ),
+        ),
+        (
+            "Pod being made",
+            with_pod(
+                of_job(&json!({})),
+                &over(
+                    json!({"status": {"phase": "Pending"}}),
+                    &base(&json!({"waiting": {"reason": "ContainerCreating"}})),
+                ),
+            ),
+        ),
+        (
+            "Pod ended just now",
+            with_pod(
+                of_job(&json!({})),
+                &over(
+                    json!({"status": {"phase": "Succeeded"}}),
+                    &base(&json!({"terminated": {"exitCode": 0, "finishedAt": "2026-01-06T10:09:50Z"}})),
+                ),
+            ),
+        ),
+        (
+            "refusal that a later Pod disproved",
+            with_pod(with_event(of_job(&json!({})), "u-1", "FailedCreate", "exceeded quota: small"), &young("30")),
+        ),
+    ];
+    for (name, facts) in healthy {
+        assert_eq!(findings(&facts), [], "{name}");
+    }
+}
+
+#[test]
+fn what_was_not_asked_or_may_not_be_read_is_no_finding() {
+    let mut facts = with_pod(of_job(&json!({})), &json!({}));
+    let no_right = Unknown::NoRight { verb: "get", resource: "nodes" };
+    facts.nodes.insert("w2".into(), Known::Not(no_right.clone()));
+    facts.namespace = Known::Not(Unknown::NoRight { verb: "get", resource: "namespaces" });
+    facts.events = Known::default();
+    assert_eq!(findings(&facts), []);
+    assert_eq!(facts.unknown().len(), 2);
+    assert_eq!(no_right.to_string(), "unknown: no right to get nodes");
+}
+
+#[test]
+fn key_that_a_secret_lacks_is_named() {
+    let facts = waiting("CreateContainerConfigError", "couldn't find key token in Secret etl/vault");
+    let [finding] = findings(&facts).try_into().unwrap();
+    assert!(finding.cause.contains("Secret `etl/vault` has no key `token`"), "{}", finding.cause);
+}
+
+#[test]
+fn release_is_offered_only_where_no_work_can_be_running_unseen() {
+    let going = json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:30Z"}});
+    let alive = findings(&lost(with_pod(deleted(&["foregroundDeletion"]), &going)));
+    assert!(alive.iter().all(|finding| finding.remedy.is_none()), "{alive:#?}");
+    let dead = over(going, &json!({"metadata": {"finalizers": ["example.com/hold"]}, "status": {"phase": "Failed"}}));
+    let ended = findings(&with_pod(deleted(&["foregroundDeletion"]), &dead));
+    assert!(ended.iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers)), "{ended:#?}");
+}
+
+#[test]
+fn error_is_explained_by_all_findings_and_hints_at_the_first() {
+    let found = findings(&deleted(&["orphan", "example.com/backup"]));
+    let report = explain(Report::new("Job is still there").hint("wait"), &found);
+    assert_eq!(report.hint.as_deref(), Some(found[0].next_step.as_str()));
+    assert!(report.seen.iter().any(|seen| seen.starts_with("finalizer-orphan-stuck: ")), "{:?}", report.seen);
+    assert!(report.seen.iter().any(|seen| seen.starts_with("foreign-finalizer: ")), "{:?}", report.seen);
+    assert_eq!(report.facts["findings"][0]["code"], "finalizer-orphan-stuck");
+    assert_eq!(report.facts["findings"][0]["severity"], "blocking");
+    assert_eq!(report.facts["findings"][0]["remedy"], "release-gc-finalizers");
+}

@@ -1,0 +1,125 @@
+//! Gathers the facts that [`super::diagnosis`] draws its findings from.
+//!
+//! Promise: nothing is changed; a right that is missing and a question without an answer are facts and not errors,
+//! except where the Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it and of up to
+//! three Pods that have not started, GET namespace, GET of each node, and at most three dry runs where a deletion is
+//! stuck.
+
+mod probe;
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    delete::CONTROLLER_UID,
+    diagnosis::{Facts, Known, NamespaceState, NodeState, Unknown},
+    events::list_events,
+    ownership::look,
+    seen::{JobReference, SeenJob},
+    view::{all_containers, has_started},
+};
+use crate::{
+    cluster::{Cluster, Failure, Resource, Selector, Verb},
+    error::Error,
+};
+
+/// Events are asked for at most this many Pods.
+const PODS_ASKED: usize = 3;
+/// So many questions are under way at a time.
+const AT_ONCE: usize = 8;
+
+/// All that can be known of one Job now.
+pub async fn examine(cluster: &Cluster, job: &JobReference) -> Result<Facts, Error> {
+    let seen = look(cluster, job)
+        .await
+        .map_err(|failure| failure.into_error(&format!("look at {job}"), Verb::Get, Resource::Jobs, None))?;
+    Ok(gather(cluster, job, seen).await)
+}
+
+async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<SeenJob>) -> Facts {
+    let mut facts = Facts::new(cluster.now(), job.clone(), seen.map(|seen| seen.job));
+    let (pods, events, namespace) = futures::join!(
+        pods_of(cluster, job),
+        list_events(cluster, &job.namespace, &job.uid),
+        namespace(cluster, &job.namespace),
+    );
+    facts.pods = known(pods, Verb::List, Resource::Pods);
+    facts.events = known(events, Verb::List, Resource::Events);
+    facts.namespace = namespace;
+    events_of_pods(cluster, &mut facts).await;
+    let names: BTreeSet<_> = node_names(&facts).map(str::to_owned).collect();
+    let nodes = stream::iter(names).map(|name| async move {
+        let state = node(cluster, &name).await;
+        (name, state)
+    });
+    facts.nodes = nodes.buffer_unordered(AT_ONCE).collect().await;
+    facts.now = cluster.now();
+    probe::probe(cluster, &mut facts).await;
+    facts
+}
+
+/// The Pods by controller-uid, whoever owns them now.
+async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Pod>, Failure> {
+    let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
+    let listed = cluster.list(Resource::Pods, &job.namespace, &by_uid).await?;
+    Ok(listed.items.into_iter().filter_map(read).collect())
+}
+
+/// What happened to Pods that have not started.
+async fn events_of_pods(cluster: &Cluster, facts: &mut Facts) {
+    let unstarted = facts.pods.get().into_iter().flatten().filter(|pod| !all_containers(pod).any(has_started));
+    let uids: Vec<_> = unstarted.filter_map(|pod| pod.metadata.uid.clone()).take(PODS_ASKED).collect();
+    let Known::Seen(events) = &mut facts.events else { return };
+    for uid in uids {
+        if let Ok(more) = list_events(cluster, &facts.reference.namespace, &uid).await {
+            events.extend::<Vec<Event>>(more);
+        }
+    }
+}
+
+/// The nodes on which something of the Job may run.
+fn node_names(facts: &Facts) -> impl Iterator<Item = &str> {
+    let over = |pod: &Pod| {
+        matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+    };
+    let pods = facts.pods.get().into_iter().flatten().filter(move |pod| !over(pod));
+    pods.filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref())
+}
+
+async fn namespace(cluster: &Cluster, name: &str) -> Known<NamespaceState> {
+    match cluster.get(Resource::Namespaces, "", name).await {
+        Ok(Some(object)) => {
+            Known::Seen(read::<Namespace>(object).map_or(NamespaceState::Active, |n| NamespaceState::of(&n)))
+        }
+        Ok(None) => Known::Seen(NamespaceState::Gone),
+        Err(failure) => Known::Not(unknown(&failure, Verb::Get, Resource::Namespaces)),
+    }
+}
+
+async fn node(cluster: &Cluster, name: &str) -> Known<NodeState> {
+    match cluster.get(Resource::Nodes, "", name).await {
+        Ok(Some(object)) => Known::Seen(read::<Node>(object).map_or(NodeState::Ready, |node| NodeState::of(&node))),
+        Ok(None) => Known::Seen(NodeState::Gone),
+        Err(failure) => Known::Not(unknown(&failure, Verb::Get, Resource::Nodes)),
+    }
+}
+
+fn read<T: DeserializeOwned>(object: Value) -> Option<T> {
+    serde_json::from_value(object).ok()
+}
+
+fn known<T>(answer: Result<T, Failure>, verb: Verb, resource: Resource) -> Known<T> {
+    answer.map_or_else(|failure| Known::Not(unknown(&failure, verb, resource)), Known::Seen)
+}
+
+fn unknown(failure: &Failure, verb: Verb, resource: Resource) -> Unknown {
+    if failure.code() == Some(403) {
+        Unknown::NoRight { verb: verb.rbac(), resource: resource.rbac() }
+    } else {
+        Unknown::NoAnswer { resource: resource.rbac(), why: failure.message() }
+    }
+}
