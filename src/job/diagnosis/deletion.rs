@@ -46,92 +46,82 @@ fn orphan(facts: &Facts, found: &mut Vec<Finding>) {
          takes away within a second when it works{}",
         why_not(facts)
     );
-    found.push(
-        Finding::new(Code::FinalizerOrphanStuck, Severity::Blocking, job, cause)
-            .since(facts.deleted_at())
-            .seen(accepted(facts, "Orphan, the API server's default for Jobs"))
-            .seen_all(left_behind(facts))
-            .next(release(facts))
-            .remedy(Remedy::ReleaseGcFinalizers),
-    );
+    let finding = Finding::new(Code::FinalizerOrphanStuck, Severity::Blocking, job, cause)
+        .since(facts.deleted_at())
+        .seen(accepted(facts, "Orphan, the API server's default for Jobs"))
+        .seen_all(left_behind(facts));
+    found.push(released(finding, facts));
 }
 
+/// What a Pod is waited for is told by the rules about Pods; here, what that means for the Job.
 fn foreground(facts: &Facts, found: &mut Vec<Finding>) {
-    let job = &facts.reference;
-    // What a Pod is waited for is told by the rules about Pods; here, what that means for the Job.
-    let held: Vec<&Pod> = facts.pods().iter().filter(|pod| held(facts, pod)).collect();
-    let waited_for = facts.pods().iter().any(|pod| blocks(pod, &job.uid));
-    if facts.pods.get().is_none() {
-        let why = facts.pods.missing().map_or_else(|| "unknown: not asked".to_owned(), ToString::to_string);
-        found.push(
-            Finding::new(Code::FinalizerForegroundStuck, Severity::Warning, job, format!(
-                "{job} is deleted and waits, with the finalizer `{FOREGROUND}`, until its Pods are gone or the garbage \
-                 collector works again; which of the two is not known"
-            ))
-            .since(facts.deleted_at())
-            .seen(accepted(facts, "Foreground"))
-            .seen(format!("its Pods are {why}"))
-            .next(format!("kubectl -n {} get pods -l batch.kubernetes.io/controller-uid={}", job.namespace, job.uid)),
-        );
-    } else if !waited_for {
-        found.push(
-            Finding::new(Code::FinalizerForegroundStuck, Severity::Blocking, job, format!(
-                "{job} is deleted but held by the finalizer `{FOREGROUND}` although no Pod of it is left: the garbage \
-                 collector of kube-controller-manager takes it away within a second when it works{}",
-                why_not(facts)
-            ))
-            .since(facts.deleted_at())
-            .seen(accepted(facts, "Foreground"))
-            .next(release(facts))
-            .remedy(Remedy::ReleaseGcFinalizers),
-        );
-    } else if held.is_empty() && facts.pods().iter().all(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        // The garbage collector deletes the Pods first; it has not even begun.
-        found.push(
-            Finding::new(
-                Code::FinalizerForegroundStuck,
-                Severity::Blocking,
-                job,
-                format!(
-                    "{job} is deleted but held by the finalizer `{FOREGROUND}`, and the garbage collector of \
-                 kube-controller-manager has not begun to delete its Pods, which takes it a second when it works{}",
-                    why_not(facts)
-                ),
-            )
-            .since(facts.deleted_at())
-            .seen(accepted(facts, "Foreground"))
-            .seen(format!("not being deleted: {}", pod_names(facts.pods())))
-            .next(release(facts))
-            .remedy(Remedy::ReleaseGcFinalizers),
-        );
-    } else if !held.is_empty() {
+    let Known::Seen(pods) = &facts.pods else {
+        found.push(foreground_unsure(facts));
+        return;
+    };
+    let held: Vec<&Pod> = pods.iter().filter(|pod| held(facts, pod)).collect();
+    if !held.is_empty() {
         found.push(held_by_pods(facts, &held));
+    } else if !pods.iter().any(|pod| blocks(pod, &facts.reference.uid)) {
+        found.push(foreground_stuck(facts, "no Pod of it is left", "takes it away"));
+    } else if pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        let left = format!("no Pod of it is being deleted, of {}", pod_names(pods));
+        found.push(foreground_stuck(facts, &left, "begins to delete the Pods"));
     }
+}
+
+fn foreground_stuck(facts: &Facts, although: &str, does: &str) -> Finding {
+    let job = &facts.reference;
+    let cause = format!(
+        "{job} is deleted but held by the finalizer `{FOREGROUND}` although {although}: the garbage collector of \
+         kube-controller-manager {does} within a second when it works{}",
+        why_not(facts)
+    );
+    let finding = Finding::new(Code::FinalizerForegroundStuck, Severity::Blocking, job, cause)
+        .since(facts.deleted_at())
+        .seen(accepted(facts, "Foreground"));
+    released(finding, facts)
+}
+
+fn foreground_unsure(facts: &Facts) -> Finding {
+    let job = &facts.reference;
+    let why = facts.pods.missing().map_or_else(|| "unknown: not asked".to_owned(), ToString::to_string);
+    let cause = format!(
+        "{job} is deleted and waits, with the finalizer `{FOREGROUND}`, until its Pods are gone or the garbage collector \
+         works again; which of the two is not known"
+    );
+    Finding::new(Code::FinalizerForegroundStuck, Severity::Warning, job, cause)
+        .since(facts.deleted_at())
+        .seen(accepted(facts, "Foreground"))
+        .seen(format!("its Pods are {why}"))
+        .next(pods_of(facts))
 }
 
 fn held_by_pods(facts: &Facts, held: &[&Pod]) -> Finding {
     let job = &facts.reference;
-    let finding = Finding::new(
-        Code::ForegroundHeldByPods,
-        Severity::Blocking,
-        job,
-        format!(
-            "{job} is deleted in the foreground, so its name stays taken until {} are gone, which do not go",
-            pod_names(held.iter().copied())
-        ),
-    )
-    .since(facts.deleted_at())
-    .seen(accepted(facts, "Foreground"));
+    let cause = format!(
+        "{job} is deleted in the foreground, so its name stays taken until its Pods are gone, and these do not go: {}",
+        pod_names(held.iter().copied())
+    );
+    let finding = Finding::new(Code::ForegroundHeldByPods, Severity::Blocking, job, cause)
+        .since(facts.deleted_at())
+        .seen(accepted(facts, "Foreground"));
     if held.iter().all(|pod| ended(pod)) {
-        finding
-            .seen("the containers of these Pods have ended: no work runs any more")
-            .next(release(facts))
-            .remedy(Remedy::ReleaseGcFinalizers)
+        released(finding.seen("the containers of these Pods have ended: no work runs any more"), facts)
     } else {
-        finding.seen("these Pods may still run, so that freeing the name is not safe by itself").next(format!(
-            "kubectl -n {} get pods -o wide -l batch.kubernetes.io/controller-uid={}  # see to these Pods first",
-            job.namespace, job.uid
-        ))
+        finding
+            .seen("these Pods may still run, so that freeing the name is not safe by itself")
+            .next(format!("{}  # see to these Pods first", pods_of(facts)))
+    }
+}
+
+/// Not beside a foreign finalizer: its Pods would go before that finalizer's owner had its say, and the Job would stay.
+fn released(finding: Finding, facts: &Facts) -> Finding {
+    let of_garbage_collector = |finalizer: &String| matches!(finalizer.as_str(), ORPHAN | FOREGROUND);
+    if facts.finalizers().iter().all(of_garbage_collector) {
+        finding.next(release(facts)).remedy(Remedy::ReleaseGcFinalizers)
+    } else {
+        finding.next(controller_manager())
     }
 }
 
@@ -271,6 +261,11 @@ fn left_behind(facts: &Facts) -> Option<String> {
 fn blocks(pod: &Pod, uid: &str) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     owners.any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+}
+
+fn pods_of(facts: &Facts) -> String {
+    let job = &facts.reference;
+    format!("kubectl -n {} get pods -o wide -l batch.kubernetes.io/controller-uid={}", job.namespace, job.uid)
 }
 
 fn release(facts: &Facts) -> String {
