@@ -511,7 +511,10 @@ fn key_that_a_secret_lacks_is_named() {
 }
 
 #[test]
-fn release_is_offered_only_where_no_work_can_be_running_unseen() {
+fn release_is_offered_only_where_no_work_can_be_running_unseen_and_nobody_else_holds_the_job() {
+    assert_eq!(findings(&deleted(&["orphan"]))[0].remedy, Some(Remedy::ReleaseGcFinalizers));
+    let foreign = findings(&deleted(&["orphan", "example.com/backup"]));
+    assert!(foreign.iter().all(|finding| finding.remedy.is_none()), "{foreign:#?}");
     let going = json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:30Z"}});
     let alive = findings(&lost(with_pod(deleted(&["foregroundDeletion"]), &going)));
     assert!(alive.iter().all(|finding| finding.remedy.is_none()), "{alive:#?}");
@@ -529,5 +532,5 @@ fn error_is_explained_by_all_findings_and_hints_at_the_first() {
     assert!(report.seen.iter().any(|seen| seen.starts_with("foreign-finalizer: ")), "{:?}", report.seen);
     assert_eq!(report.facts["findings"][0]["code"], "finalizer-orphan-stuck");
     assert_eq!(report.facts["findings"][0]["severity"], "blocking");
-    assert_eq!(report.facts["findings"][0]["remedy"], "release-gc-finalizers");
+    assert_eq!(report.facts["findings"][0]["remedy"], Value::Null, "a foreign finalizer stands beside it");
 }
