@@ -47,8 +47,11 @@ class Run:
         """
     def wake(self) -> None:
         """End a waiting `next`, from any thread or signal handler. Never blocks."""
-    def acknowledge(self) -> str | None:
-        """Write the user's TTL and the label `acknowledged`; a warning where that was refused, else None."""
+    def acknowledge(self) -> list[dict[str, Any]]:
+        """Write the label `acknowledged` and the TTL of the outcome, then delete the Job where `on_finish` says so.
+
+        Returns `message` events: what was done, and warnings of what could not be. Raises TakenOverError only.
+        """
     def delete(self, confirm_for: float = 60.0) -> str:
         """Stop following, delete the Job this attempt owns, confirm it gone with its Pods; says what was done.
 

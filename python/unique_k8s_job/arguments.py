@@ -22,6 +22,13 @@ class NotGiven(enum.Enum):
 
 NOT_GIVEN = NotGiven.NOT_GIVEN
 
+#: How a Job can end, where an argument tells the ends apart. What vanished unseen counts as failed.
+OUTCOMES = ("succeeded", "failed")
+#: What becomes of a finished Job.
+FINISHES = ("keep", "delete")
+#: Who makes the whole name of a Job: we, a new one for each try, or the user.
+NAME_POLICIES = ("unique", "fixed")
+
 
 def given(source: Any) -> dict[str, Any]:
     """Collect the given arguments from the attributes of an operator.
@@ -32,13 +39,44 @@ def given(source: Any) -> dict[str, Any]:
     return {name: shape(name, values[name]) for name, shape in SHAPES.items() if values[name] is not None}
 
 
-def ttl(value: int | NotGiven | None) -> dict[str, Any]:
-    """Turn `ttl_seconds_after_finished` into the `ttl` of a request: None means never."""
+def ttl(name: str, value: int | NotGiven | None) -> dict[str, Any]:
+    """Turn a TTL into that of a request: None means never."""
     if value is NOT_GIVEN:
         return {"kind": "unset"}
     if value is None:
         return {"kind": "never"}
-    return {"kind": "seconds", "seconds": seconds("ttl_seconds_after_finished", value)}
+    return {"kind": "seconds", "seconds": seconds(name, value)}
+
+
+def per_outcome(name: str, value: Any, choice: Callable[[str, Any], Any]) -> dict[str, Any]:
+    """Read one choice for all outcomes, or a dict of choices; an outcome that it leaves out has the default.
+
+    :raises InvalidManifestError: if the dict names another outcome
+    """
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(OUTCOMES, choice(name, value))
+    unknown = [key for key in value if key not in OUTCOMES]
+    if unknown or not value:
+        raise InvalidManifestError(
+            f"The argument `{name}` takes the outcomes {' and '.join(f'`{key}`' for key in OUTCOMES)}",
+            seen=[repr(key) for key in unknown] or ["an empty dict"],
+            path=name,
+        )
+    return {key: choice(f"{name}[{key!r}]", item) for key, item in value.items()}
+
+
+def fixed_name(policy: str, name: Any) -> str | None:
+    """Return the whole name of the Job where the policy is `fixed`; whether it can name a Job is for the core to judge.
+
+    :raises ConfigurationError: if there is no name, also where it was rendered to nothing
+    """
+    if one_of("name_policy", policy, *NAME_POLICIES) == "unique":
+        return None
+    if name is None or name == "":
+        raise ConfigurationError(
+            '`name_policy="fixed"` needs `name`, the whole name of the Job', seen=[f"name={name!r}"], path="name"
+        )
+    return text("name", name)
 
 
 def seconds(name: str, value: Any) -> int:
@@ -64,7 +102,7 @@ def one_of(name: str, value: Any, *words: str) -> Any:
 def env_vars(value: Any, name: str = "env_vars") -> list[dict[str, Any]]:
     """Turn `{"A": "1"}` into `[{"name": "A", "value": "1"}]`; a list stays as it is."""
     if isinstance(value, Mapping):
-        return [{"name": str(key), "value": _word(f"{name}[{key!r}]", text)} for key, text in value.items()]
+        return [{"name": str(key), "value": _word(f"{name}[{key!r}]", word)} for key, word in value.items()]
     return _objects(name, value)
 
 
@@ -83,7 +121,11 @@ def _refused(name: str, wanted: str, value: Any) -> InvalidManifestError:
     )
 
 
-def _text(name: str, value: Any) -> str:
+def text(name: str, value: Any) -> str:
+    """Check a text.
+
+    :raises InvalidManifestError: if it is anything else
+    """
     if not isinstance(value, str):
         raise _refused(name, "text", value)
     return value
@@ -95,7 +137,7 @@ def _word(name: str, value: Any) -> str:
         return str(value).lower()
     if value is None:
         return ""
-    return str(value) if isinstance(value, (int, float)) else _text(name, value)
+    return str(value) if isinstance(value, (int, float)) else text(name, value)
 
 
 def _integer(name: str, value: Any) -> int:
@@ -147,12 +189,12 @@ def _names(name: str, value: Any) -> list[dict[str, Any]]:
 def _texts(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise _refused(name, "a dict of texts", value)
-    return {str(key): _word(f"{name}[{key!r}]", text) for key, text in value.items()}
+    return {str(key): _word(f"{name}[{key!r}]", word) for key, word in value.items()}
 
 
 #: The operator's arguments that shape the Job, and the shape of each.
 SHAPES: Mapping[str, Callable[[str, Any], Any]] = {
-    "image": _text,
+    "image": text,
     "cmds": _words,
     "arguments": _words,
     "env_vars": lambda name, value: env_vars(value, name),
@@ -160,8 +202,8 @@ SHAPES: Mapping[str, Callable[[str, Any], Any]] = {
     "volumes": _objects,
     "volume_mounts": _objects,
     "container_resources": _object,
-    "service_account_name": _text,
-    "image_pull_policy": _text,
+    "service_account_name": text,
+    "image_pull_policy": text,
     "image_pull_secrets": _names,
     "node_selector": _texts,
     "affinity": _object,
@@ -171,7 +213,7 @@ SHAPES: Mapping[str, Callable[[str, Any], Any]] = {
     "backoff_limit": _integer,
     "completions": _integer,
     "parallelism": _integer,
-    "completion_mode": _text,
+    "completion_mode": text,
     "suspend": _flag,
     "active_deadline_seconds": _integer,
 }

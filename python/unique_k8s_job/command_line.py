@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unique_k8s_job import __version__
-from unique_k8s_job.arguments import env_vars
+from unique_k8s_job.arguments import FINISHES, OUTCOMES, env_vars
 from unique_k8s_job.cluster_options import cluster_options, configuration
 from unique_k8s_job.delete_command import delete
 from unique_k8s_job.exceptions import ApiUnreachableError, TakenOverError, UniqueK8sJobError
@@ -65,6 +65,12 @@ commands.add_command(delete)
 @click.option(
     "--ttl", metavar="SECONDS|never", help="How long the finished Job is kept. Default: the manifest's, else a day."
 )
+@click.option(
+    "--on-finish",
+    multiple=True,
+    metavar="[succeeded=|failed=]keep|delete",
+    help="Delete the finished Job once its outcome is recorded. Default: keep. Can be given by outcome.",
+)
 @click.option("--backoff-limit", type=click.IntRange(min=0), help="Failed Pods that Kubernetes itself retries.")
 @click.option("--startup-timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
 @click.option(
@@ -82,6 +88,7 @@ def run(
     name: str | None,
     environment: tuple[str, ...],
     ttl: str | None,
+    on_finish: tuple[str, ...],
     backoff_limit: int | None,
     startup_timeout: int,
     timeout: float | None,
@@ -106,7 +113,7 @@ def run(
         "env_vars": env_vars(dict(_pair(text) for text in environment)) if environment else None,
         "backoff_limit": backoff_limit,
     }
-    kept = _ttl(ttl)
+    kept, finish = dict.fromkeys(OUTCOMES, _ttl(ttl)), _on_finish(on_finish)
     with Display(raw=raw) as display:
         try:
             job = read_manifest(manifest.read_text(), str(manifest)) if manifest else None
@@ -118,6 +125,7 @@ def run(
                 "manifest": job,
                 "arguments": {key: value for key, value in arguments.items() if value is not None},
                 "ttl": kept,
+                "on_finish": finish,
                 "startup_timeout_seconds": startup_timeout,
                 "get_logs": not no_logs,
                 "line_times": False,
@@ -161,9 +169,8 @@ def _follow(started: Run, timeout: float | None, display: Display) -> int:
         for event in started.next(min(left, 60.0)):
             display.event(event)
             if event["kind"] == "outcome":
-                warning = started.acknowledge()
-                if warning:
-                    display.say(warning, "warning")
+                for said in started.acknowledge():
+                    display.event(said)
                 return exit_code(event)
 
 
@@ -234,6 +241,18 @@ def _ttl(text: str | None) -> dict[str, Any]:
     if not text.isdecimal() or int(text) >= 2**31:
         raise click.BadParameter(f"{text!r} is neither a number of seconds nor `never`", param_hint="--ttl")
     return {"kind": "seconds", "seconds": int(text)}
+
+
+def _on_finish(choices: tuple[str, ...]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for choice in choices:
+        outcome, _, word = choice.rpartition("=")
+        if word not in FINISHES or outcome not in ("", *OUTCOMES):
+            raise click.BadParameter(
+                f"{choice!r} is none of `keep`, `delete`, `succeeded=delete`, ...", param_hint="--on-finish"
+            )
+        chosen |= {outcome: word} if outcome else dict.fromkeys(OUTCOMES, word)
+    return chosen
 
 
 def _manifest_name(job: dict[str, Any] | None) -> str | None:

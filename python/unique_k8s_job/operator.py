@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from unique_k8s_job import stop
 from unique_k8s_job._compat import BaseOperator, Context, airflow_version
-from unique_k8s_job.arguments import NOT_GIVEN, NotGiven, given, one_of, seconds, ttl
+from unique_k8s_job.arguments import FINISHES, NAME_POLICIES, NOT_GIVEN, NotGiven, fixed_name, one_of, per_outcome
 from unique_k8s_job.exceptions import (
-    InvalidManifestError,
     JobFailedError,
     JobStartupError,
     JobVanishedError,
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from unique_k8s_job.hook import UniqueK8sJobHook
     from unique_k8s_job.known_names import KnownNames
     from unique_k8s_job.log_writer import LogWriter
-    from unique_k8s_job.settings import Settings
 
 #: Seconds to see a deleted Job gone. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
 CONFIRM_BEFORE_SIGKILL = 2.0
@@ -57,6 +55,9 @@ class UniqueK8sJobOperator(BaseOperator):
     :param tolerations: tolerations of the Pod
     :param namespace: where the Job runs; else the manifest's, the connection's, the context's, `default`
     :param name: what the Job's name begins with (at most 22 letters of it are kept); default: the task id
+    :param name_policy: `unique`, or `fixed`: `name` is the whole name, for those who still need one. Then a finished Job
+        of the same task in any run is deleted first; an unfinished or terminating one is waited for, at most
+        `startup_timeout_seconds`; a Job of anybody else fails the task and is left alone
     :param labels: labels of the Job and its Pods
     :param annotations: annotations of the Job and its Pods
     :param backoff_limit: failed Pods that Kubernetes itself retries; without a manifest the default is 0, because
@@ -67,7 +68,9 @@ class UniqueK8sJobOperator(BaseOperator):
     :param suspend: create the Job suspended, for a queue that resumes it
     :param active_deadline_seconds: after this long Kubernetes fails the Job
     :param ttl_seconds_after_finished: how long the finished Job is kept, once its outcome is recorded. Not given: the
-        manifest's, else one day. None: for ever
+        manifest's, else one day. None: for ever. By outcome: `{"succeeded": 60, "failed": 86400}`
+    :param on_finish: `keep` the finished Job for its TTL, or `delete` it, confirmed, once its outcome is recorded. By
+        outcome: `{"succeeded": "delete", "failed": "keep"}`
     :param manifest: a whole Job: a dict, YAML text, or the name of a `.yaml`, `.yml` or `.json` file, which is a template
     :param startup_timeout_seconds: how long nothing may run before the task fails and the Job is deleted. Not counted
         while the Job is suspended
@@ -75,6 +78,11 @@ class UniqueK8sJobOperator(BaseOperator):
     :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over what runs and uses what
         succeeded unrecorded, `replace` deletes what runs, `ignore` does not look. A cleared task always starts afresh
     :param replace_lost: start although a Pod on a lost node may still run
+    :param release_stuck: with a fixed name: whose Job, stuck in its deletion on the finalizers `orphan` or
+        `foregroundDeletion`, is released by a second DELETE: `never` any, `ours`, or `gc`: whosoever
+    :param release_after_seconds: how long nothing must have moved before that
+    :param on_lingering_sidecar: what to do where the base container has ended and another container keeps its Pod
+        running: `wait`, or `finish`: the base container's exit code is the outcome, and the Job is deleted
     :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: left if
         another try will come, else deleted
     :param get_logs: write the containers' logs into the task log
@@ -142,6 +150,7 @@ class UniqueK8sJobOperator(BaseOperator):
         tolerations: Sequence[Mapping[str, Any]] | None = None,
         namespace: str | None = None,
         name: str | None = None,
+        name_policy: Literal["unique", "fixed"] = "unique",
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         backoff_limit: int | None = None,
@@ -150,12 +159,16 @@ class UniqueK8sJobOperator(BaseOperator):
         completion_mode: str | None = None,
         suspend: bool | None = None,
         active_deadline_seconds: int | None = None,
-        ttl_seconds_after_finished: int | NotGiven | None = NOT_GIVEN,
+        ttl_seconds_after_finished: int | Mapping[str, int | None] | NotGiven | None = NOT_GIVEN,
+        on_finish: str | Mapping[str, str] = "keep",
         manifest: Mapping[str, Any] | str | None = None,
         startup_timeout_seconds: int = 600,
         handover_timeout_seconds: int = 60,
         reattach: Literal["reattach", "replace", "ignore"] = "reattach",
         replace_lost: bool = False,
+        release_stuck: Literal["never", "ours", "gc"] = "ours",
+        release_after_seconds: int = 60,
+        on_lingering_sidecar: Literal["wait", "finish"] = "wait",
         on_process_end: Literal["leave", "delete"] | None = None,
         get_logs: bool = True,
         kubernetes_conn_id: str | None = "kubernetes_default",
@@ -181,6 +194,9 @@ class UniqueK8sJobOperator(BaseOperator):
         self.tolerations = tolerations
         self.namespace = namespace
         self.name = name
+        self.name_policy = one_of("name_policy", name_policy, *NAME_POLICIES)
+        if name is None:
+            fixed_name(name_policy, name)
         self.labels = labels
         self.annotations = annotations
         self.backoff_limit = backoff_limit
@@ -190,11 +206,16 @@ class UniqueK8sJobOperator(BaseOperator):
         self.suspend = suspend
         self.active_deadline_seconds = active_deadline_seconds
         self.ttl_seconds_after_finished = ttl_seconds_after_finished
+        per_outcome("on_finish", on_finish, lambda argument, word: one_of(argument, word, *FINISHES))
+        self.on_finish = on_finish
         self.manifest = manifest
         self.startup_timeout_seconds = startup_timeout_seconds
         self.handover_timeout_seconds = handover_timeout_seconds
         self.reattach = one_of("reattach", reattach, "reattach", "replace", "ignore")
         self.replace_lost = replace_lost
+        self.release_stuck = one_of("release_stuck", release_stuck, "never", "ours", "gc")
+        self.release_after_seconds = release_after_seconds
+        self.on_lingering_sidecar = one_of("on_lingering_sidecar", on_lingering_sidecar, "wait", "finish")
         self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
         self.get_logs = get_logs
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -207,6 +228,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job.known_names import KnownNames
         from unique_k8s_job.log_writer import LogWriter
         from unique_k8s_job.native import core
+        from unique_k8s_job.operator_request import request_of
         from unique_k8s_job.request import as_json
         from unique_k8s_job.settings import settings
 
@@ -216,7 +238,7 @@ class UniqueK8sJobOperator(BaseOperator):
         log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
         cluster = self._hook().get_conn()
         names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
-        request = as_json(self._request(context, options, names, log))
+        request = as_json(request_of(self, context, options, names, log))
         names.add(native.job_name(request))
         if self._killed:
             raise StoppedError("The task was stopped before its Job was made")
@@ -224,8 +246,8 @@ class UniqueK8sJobOperator(BaseOperator):
         try:
             outcome = self._follow(run, context, names, log)
             log.say(outcome["timeline"])
-            if warning := run.acknowledge():
-                log.say(warning, "warning")
+            for said in run.acknowledge():
+                log.say(said["text"], said["level"])
         except BaseException as error:
             self._end_early(run, context, error, self.on_process_end or options.on_process_end, log)
             raise
@@ -253,63 +275,6 @@ class UniqueK8sJobOperator(BaseOperator):
             config_file=self.config_file,
             cluster_context=self.cluster_context,
         )
-
-    def _request(self, context: Context, options: Settings, known: KnownNames, log: LogWriter) -> dict[str, Any]:
-        from unique_k8s_job import identity
-
-        deployment = identity.deployment()
-        attempt = identity.attempt(context, deployment, self.retries)
-        names = known.names if attempt["try_number"] > 1 else []
-        if not deployment.known and not names and attempt["try_number"] > 1:
-            log.say(
-                "This Airflow cannot be told from others (no fernet key, default URLs), so Jobs of earlier tries are not "
-                "looked for: set `[unique_k8s_job] deployment_id`",
-                "warning",
-            )
-        return {
-            "attempt": attempt,
-            "slug": self.name or self.task_id,
-            "run_time": identity.run_time(context),
-            "namespace": self.namespace or None,
-            "manifest": self._manifest(context),
-            "arguments": given(self),
-            "ttl": ttl(self.ttl_seconds_after_finished),
-            "safe_ttl_seconds": options.safe_ttl_seconds,
-            "patch_jobs": options.patch_jobs,
-            "policy": self.reattach,
-            "lookup": deployment.known,
-            "known_names": names,
-            "startup_timeout_seconds": seconds("startup_timeout_seconds", self.startup_timeout_seconds),
-            "handover_timeout_seconds": seconds("handover_timeout_seconds", self.handover_timeout_seconds),
-            "replace_lost": self.replace_lost,
-            "get_logs": self.get_logs,
-            "running_clear_is_visible": identity.clears_are_counted(),
-        }
-
-    def _manifest(self, context: Context) -> dict[str, Any] | None:
-        """The user's Job; a file is found beside the DAG and rendered, as Airflow does with templates."""
-        from unique_k8s_job.request import names_a_file, one_job, read_manifest
-
-        manifest = self.manifest
-        if not isinstance(manifest, str):
-            return None if manifest is None else one_job(manifest)
-        if not names_a_file(manifest):
-            return read_manifest(manifest)
-        from jinja2 import TemplateNotFound
-
-        environment = self.get_template_env()
-        try:
-            text = environment.get_template(manifest.strip()).render(context)
-        except TemplateNotFound as error:
-            folders = getattr(environment.loader, "searchpath", None) or ["(the task is in no DAG file)"]
-            raise InvalidManifestError(
-                f"The manifest file `{manifest}` was not found",
-                seen=[f"looked for `{error.name}` in {', '.join(folders)}"],
-                hint="name it relative to the folder of the DAG file, or to one of the DAG's `template_searchpath`",
-                path="manifest",
-            ) from error
-        # Where the DAG renders native objects, the text may have become one.
-        return read_manifest(text, manifest) if isinstance(text, str) else one_job(text, manifest)
 
     def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
         """Write down what happens until the outcome is there. Raises StoppedError after `on_kill`."""

@@ -66,10 +66,14 @@ impl Run {
         }
     }
 
-    fn acknowledge(&self, py: Python<'_>) -> PyResult<Option<String>> {
+    fn acknowledge<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.same_process(py)?;
         let run = Arc::clone(&self.attempt);
-        runtime::wait(py, async move { run.acknowledge().await })
+        let list = PyList::empty(py);
+        for message in runtime::wait(py, async move { run.acknowledge().await })? {
+            list.append(as_dict(py, Event::Message(message))?)?;
+        }
+        Ok(list)
     }
 
     #[pyo3(signature = (confirm_for=60.0))]

@@ -7,6 +7,7 @@
 mod attempt;
 mod deployment;
 mod digest;
+mod fixed_name;
 mod marks;
 mod name;
 mod owner;
@@ -14,6 +15,7 @@ mod succession;
 
 pub use attempt::{Attempt, AttemptDigest, TaskDigest, TaskIdentity};
 pub use deployment::deployment_digest;
+pub use fixed_name::FixedName;
 pub use marks::{ACKNOWLEDGED, MANAGED_BY, Marks, OWNER, PREFIX, TASK, annotations, describe, labels};
 pub use name::{JobName, RunTime, Slug, job_name};
 pub use owner::Owner;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::attempt::Attempt;
+use super::{attempt::Attempt, fixed_name::FixedName};
 
 const SLUG: usize = 22;
 /// 65 bits.
@@ -53,7 +53,7 @@ impl fmt::Display for RunTime {
     }
 }
 
-/// A name that one attempt may give: a DNS label of at most 52 characters.
+/// The name of a Job: a DNS label, of at most 52 characters where it is one that we make.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JobName(String);
 
@@ -62,6 +62,12 @@ impl JobName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<FixedName> for JobName {
+    fn from(name: FixedName) -> Self {
+        Self(name.into_text())
     }
 }
 

@@ -6,9 +6,16 @@
 //! gap is marked. A new owner ends the following at once.
 //! Cost while waiting: that of its [`Sources`]; Events are listed only while no Pod runs.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
 
 use super::{
     delete::{CONTROLLER_UID, delete_owned},
@@ -19,6 +26,7 @@ use super::{
     ownership::{self, Written, look},
     progress::Progress,
     seen::SeenJob,
+    sidecar::{self, Lingering, Sidecars},
     sources::{ASK_EVERY, News, Sources},
     startup::Startup,
     subject::{Subject, Until},
@@ -63,10 +71,13 @@ struct Follower<'a> {
     view: View,
     progress: Progress,
     startup: Startup,
+    sidecars: Sidecars,
+    /// What kept running when the Job was over.
+    lingering: Vec<Lingering>,
     sink: logs::Sink,
     readers: JoinSet<()>,
     /// Pod uid and container of each log that has its reader.
-    reading: HashSet<(String, String)>,
+    reading: HashMap<(String, String), AbortHandle>,
     /// The uids of late predecessors that are being deleted.
     displaced: HashSet<String>,
     events: EventLists,
@@ -91,12 +102,14 @@ impl<'a> Follower<'a> {
             subject,
             say,
             startup: Startup::new(subject.startup_timeout().unwrap_or(FOR_EVER)),
+            sidecars: Sidecars::new(subject.on_lingering_sidecar),
+            lingering: Vec::new(),
             events: EventLists::new(),
             view: View::new(job),
             progress: Progress::default(),
             sink,
             readers: JoinSet::new(),
-            reading: HashSet::new(),
+            reading: HashMap::new(),
             displaced: HashSet::new(),
             decided: None,
             troubled: HashSet::new(),
@@ -108,11 +121,12 @@ impl<'a> Follower<'a> {
     async fn run(mut self, mut sources: Sources) -> Result<Outcome, Error> {
         loop {
             self.look_around();
+            let next_lingering = self.look_at_sidecars();
             if self.over() {
                 break;
             }
             let next_look = self.startup.look(Instant::now(), &self.view)?;
-            let timer = [next_look, self.events.due, self.decided.map(|at| at + END_AFTER_DECISION)];
+            let timer = [next_look, next_lingering, self.events.due, self.decided.map(|at| at + END_AFTER_DECISION)];
             let timer = timer.into_iter().flatten().min();
             tokio::select! {
                 news = sources.next() => self.take(news, &mut sources).await?,
@@ -136,6 +150,19 @@ impl<'a> Follower<'a> {
         self.events.plan(waiting);
     }
 
+    /// Ends the following where only sidecars run; else when to look again.
+    fn look_at_sidecars(&mut self) -> Option<Instant> {
+        match self.sidecars.look(Instant::now(), &self.view) {
+            sidecar::Verdict::Wait(next) => next,
+            sidecar::Verdict::Over(end, lingering) => {
+                self.say.say(sidecar::over(&lingering));
+                self.view.end = Some(end);
+                self.lingering = lingering;
+                None
+            }
+        }
+    }
+
     /// The uids of what Events could explain: the Job while it has no Pod, Pods that have not started.
     fn unstarted(&self) -> impl Iterator<Item = &str> {
         let job = self.view.pods.is_empty().then_some(self.view.job.reference.uid.as_str());
@@ -145,7 +172,7 @@ impl<'a> Follower<'a> {
 
     fn over(&self) -> bool {
         let late = || self.decided.is_some_and(|at| at.elapsed() >= END_AFTER_DECISION);
-        let finished = || late() || outcome::finished(&self.view.job.job).is_some();
+        let finished = || late() || !self.lingering.is_empty() || outcome::finished(&self.view.job.job).is_some();
         self.gone || (self.subject.until == Until::Finished && finished())
     }
 
@@ -286,7 +313,8 @@ impl<'a> Follower<'a> {
         self.sink.name_sources(many);
         for (uid, seen) in &self.view.pods {
             for container in all_containers(&seen.pod).filter(|container| has_started(container)) {
-                if !self.reading.insert((uid.clone(), container.name.clone())) {
+                let key = (uid.clone(), container.name.clone());
+                if self.reading.contains_key(&key) {
                     continue;
                 }
                 let mut stored = self.subject.positions.iter();
@@ -299,14 +327,15 @@ impl<'a> Follower<'a> {
                     container: container.name.clone(),
                 };
                 let (cluster, sink, timing) = (self.cluster.clone(), self.sink.clone(), logs::Timing::default());
-                self.readers.spawn(logs::follow(cluster, source, container.restart_count, start, sink, timing));
+                let reader = logs::follow(cluster, source, container.restart_count, start, sink, timing);
+                self.reading.insert(key, self.readers.spawn(reader));
             }
         }
     }
 
     /// The Job is over: completes Pods and logs, then concludes.
     async fn conclude(mut self) -> Result<Outcome, Error> {
-        let unreachable = outcome::finished(&self.view.job.job).is_none() && !self.gone;
+        let unreachable = outcome::finished(&self.view.job.job).is_none() && !self.gone && self.lingering.is_empty();
         if unreachable {
             self.say.say(Message::warning(
                 "end-not-confirmed",
@@ -318,6 +347,7 @@ impl<'a> Follower<'a> {
         }
         self.complete_pods().await;
         self.look_around();
+        self.stop_reading_sidecars();
         let limit = if unreachable { DRAIN_UNREACHABLE } else { DRAIN_LOGS };
         let drained = tokio::time::timeout(limit, async { while self.readers.join_next().await.is_some() {} }).await;
         if drained.is_err() {
@@ -328,7 +358,19 @@ impl<'a> Follower<'a> {
             ));
         }
         self.complete_events().await;
-        Ok(Outcome::conclude(&self.view, self.gone))
+        let mut outcome = Outcome::conclude(&self.view, self.gone);
+        outcome.lingering = self.lingering.into_iter().flat_map(|lingering| lingering.sidecars).collect();
+        Ok(outcome)
+    }
+
+    /// The logs of what lingers never end.
+    fn stop_reading_sidecars(&self) {
+        for ((uid, container), reader) in &self.reading {
+            let pod = self.view.pods.get(uid).and_then(|seen| seen.pod.metadata.name.as_ref());
+            if self.lingering.iter().any(|l| Some(&l.pod) == pod && l.sidecars.contains(container)) {
+                reader.abort();
+            }
+        }
     }
 
     /// The watch of Pods may be a little behind that of the Job: lists once what it has not shown yet.

@@ -9,6 +9,7 @@
 //! stages, [`diagnosis`] tells why a Job does not move or go, from the facts that [`examine`] gathers.
 //! Start at [`run`].
 
+pub mod acknowledge;
 pub mod delete;
 pub mod diagnosis;
 mod events;
@@ -24,6 +25,7 @@ pub mod run;
 pub mod seen;
 pub mod settle;
 mod shared;
+pub mod sidecar;
 mod sources;
 pub mod startup;
 pub mod subject;

@@ -7,13 +7,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    acknowledge::{CleanUp, OnFinish},
+    delete::ReleasePolicy,
     seen::JobReference,
+    sidecar::OnLingeringSidecar,
     subject::{Subject, Until},
 };
 use crate::{
     error::{Error, Report},
-    identity::{Attempt, JobName, RunTime, Slug, annotations, job_name, labels},
-    manifest::{Arguments, ManifestDigest, Ttl, TtlPlan, assemble, manifest_namespace, manifest_ttl, stamp},
+    identity::{Attempt, FixedName, JobName, RunTime, Slug, annotations, job_name, labels},
+    manifest::{
+        Arguments, ManifestDigest, PerOutcome, Ttl, TtlPlan, assemble, indexed_completions, manifest_namespace,
+        manifest_ttl, stamp,
+    },
 };
 
 /// What to do with Jobs of earlier tries of the same task.
@@ -38,6 +44,9 @@ pub struct Order {
     pub attempt: Attempt,
     /// What the name begins with, in any alphabet.
     pub slug: String,
+    /// The whole name, where the user gives it instead: the same for all tries and runs.
+    #[serde(default)]
+    pub fixed_name: Option<FixedName>,
     /// The time of the run, the same for all its tries.
     pub run_time: DateTime<Utc>,
     /// The namespace; else the manifest's, else the configuration's.
@@ -49,9 +58,12 @@ pub struct Order {
     /// The arguments the user gave.
     #[serde(default)]
     pub arguments: Arguments,
-    /// The argument `ttl_seconds_after_finished`.
+    /// The argument `ttl_seconds_after_finished`, by outcome.
     #[serde(default)]
-    pub ttl: Ttl,
+    pub ttl: PerOutcome<Ttl>,
+    /// What becomes of the finished Job, by outcome.
+    #[serde(default)]
+    pub on_finish: PerOutcome<OnFinish>,
     /// The least TTL while nobody has acknowledged the outcome, in seconds.
     #[serde(default = "seven_days")]
     pub safe_ttl_seconds: u32,
@@ -76,6 +88,15 @@ pub struct Order {
     /// Whether to go on although a Pod on a lost node may still run.
     #[serde(default)]
     pub replace_lost: bool,
+    /// Which Jobs that are stuck on the way out are freed, where they have our fixed name.
+    #[serde(default)]
+    pub release_stuck: ReleasePolicy,
+    /// How long nothing must have moved before that.
+    #[serde(default = "one_minute")]
+    pub release_after_seconds: u64,
+    /// What to do where a sidecar keeps a Pod running after its base container has ended.
+    #[serde(default)]
+    pub on_lingering_sidecar: OnLingeringSidecar,
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
@@ -115,14 +136,21 @@ pub struct Draft {
 impl Order {
     /// Reads the JSON text of a request.
     pub fn read(text: &str) -> Result<Self, Error> {
-        serde_json::from_str(text).map_err(|error| {
+        let order: Self = serde_json::from_str(text).map_err(|error| {
             Error::InvalidManifest(Box::new(Report::new("The request cannot be read").seen(error.to_string())))
-        })
+        })?;
+        if let Some(name) = &order.fixed_name {
+            name.check()?;
+        }
+        Ok(order)
     }
 
-    /// The name for a generation: 0 first, then 1 where that name is used up.
+    /// The name for a generation: 0 first, then 1 where that name is used up. A fixed name has no generations.
     #[must_use]
     pub fn name(&self, generation: u32) -> JobName {
+        if let Some(name) = &self.fixed_name {
+            return JobName::from(name.clone());
+        }
         job_name(&self.attempt, &Slug::from(self.slug.as_str()), &RunTime::from(self.run_time), generation)
     }
 
@@ -146,10 +174,25 @@ impl Order {
         TtlPlan::new(self.ttl, manifest, self.safe_ttl_seconds, self.patch_jobs)
     }
 
+    /// What is to be done after the verdict.
+    #[must_use]
+    pub fn clean_up(&self) -> CleanUp {
+        let TtlPlan { at_creation, after_acknowledgement } = self.ttl_plan();
+        CleanUp {
+            patch_jobs: self.patch_jobs,
+            ttl_at_creation: at_creation,
+            ttl: after_acknowledgement,
+            on_finish: self.on_finish,
+        }
+    }
+
     /// The Job of a generation, with this TTL at creation.
     pub fn draft(&self, generation: u32, namespace: &str, ttl: Option<u32>) -> Result<Draft, Error> {
         let name = self.name(generation);
         let job = assemble(self.manifest.as_ref(), &self.arguments)?;
+        if let (Some(fixed), Some(completions)) = (&self.fixed_name, indexed_completions(&job)) {
+            fixed.check_indexed(completions)?;
+        }
         let labels = labels(&self.attempt);
         let annotations = annotations(&self.attempt, &self.manifest_digest());
         let job = stamp(job, &name, namespace, &labels, &annotations, ttl)?;
@@ -159,7 +202,6 @@ impl Order {
     /// What is followed on behalf of this order.
     #[must_use]
     pub fn subject(&self, job: &JobReference) -> Subject {
-        let plan = self.ttl_plan();
         Subject {
             job: job.clone(),
             owner: Some(self.attempt.owner()),
@@ -170,9 +212,8 @@ impl Order {
             line_times: self.line_times,
             startup_timeout_seconds: Some(self.startup_timeout_seconds),
             handover_timeout_seconds: self.handover_timeout_seconds,
-            patch_jobs: self.patch_jobs,
-            ttl_after_acknowledgement: plan.after_acknowledgement,
-            ttl_at_creation: plan.at_creation,
+            on_lingering_sidecar: self.on_lingering_sidecar,
+            clean_up: self.clean_up(),
             positions: Vec::new(),
         }
     }

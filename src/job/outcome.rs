@@ -12,7 +12,7 @@ use k8s_openapi::api::{
     batch::v1::{Job, JobSpec},
     core::v1::{ContainerState, ContainerStatus, Pod},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The label and annotation of a Pod of an Indexed Job that holds its index.
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
@@ -32,7 +32,7 @@ pub enum End {
 }
 
 /// How an attempt's Job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// As Kubernetes says, or as its Pods prove.

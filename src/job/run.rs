@@ -14,12 +14,12 @@ use tokio::{
 
 pub use super::shared::Event;
 use super::{
+    acknowledge::{Finish, acknowledge},
     delete,
     follow::{self, Following},
     logs,
-    message::Say,
+    message::{Message, Say},
     order::Order,
-    ownership::{self, Written},
     seen::{JobReference, SeenJob},
     settle::{self, Found},
     shared::Shared,
@@ -30,9 +30,6 @@ use crate::{
     cluster::{Cluster, Resource, Verb},
     error::{Error, Report},
 };
-
-/// How long an acknowledgement is tried; it never changes the verdict.
-const ACKNOWLEDGE_FOR: Duration = Duration::from_secs(10);
 
 /// One attempt at work. Dropping it stops following and leaves the Job as it is.
 pub struct Run {
@@ -85,33 +82,16 @@ impl Run {
         self.shared.known().job.clone()
     }
 
-    /// Writes that this attempt has reached its verdict, and the user's TTL. Returns a warning where that was
-    /// refused: the result stands, and the Job goes at its TTL of creation.
-    pub async fn acknowledge(&self) -> Result<Option<String>, Error> {
+    /// Writes that this attempt has reached its verdict, and does what the user wants done with a finished Job.
+    /// Returns what there is to say; nothing of it changes the verdict. Before the outcome there is nothing to do.
+    pub async fn acknowledge(&self) -> Result<Vec<Message>, Error> {
         let Shared { cluster, order, .. } = &*self.shared;
-        let Some(job) = self.job() else { return Ok(None) };
-        if !order.patch_jobs {
-            return Ok(None);
-        }
-        let ttl = order.ttl_plan().after_acknowledgement;
-        let owner = order.attempt.owner();
-        let write = ownership::acknowledge(cluster, &job, &owner, ttl);
-        let kept = order
-            .ttl_plan()
-            .at_creation
-            .map_or("until somebody deletes it".to_owned(), |s| format!("for {s} s after its end"));
-        match tokio::time::timeout(ACKNOWLEDGE_FOR, write).await {
-            Ok(Written::Done(_) | Written::Gone) => Ok(None),
-            Ok(Written::OwnedBy(other)) => Err(ownership::taken_over(&job, &other)),
-            Ok(Written::Failed(failure)) => {
-                let error = failure.into_error(&format!("acknowledge {job}"), Verb::Patch, Resource::Jobs, None);
-                Ok(Some(format!("The outcome stands, but the Job is kept {kept}. {error}")))
-            }
-            Err(_) => Ok(Some(format!(
-                "The outcome stands, but the Job is kept {kept}: its acknowledgement was not answered within {} s",
-                ACKNOWLEDGE_FOR.as_secs()
-            ))),
-        }
+        let (job, finish) = {
+            let known = self.shared.known();
+            (known.job.clone(), known.finish)
+        };
+        let (Some(job), Some(finish)) = (job, finish) else { return Ok(Vec::new()) };
+        acknowledge(cluster, &job, &order.attempt.owner(), &order.clean_up(), finish).await
     }
 
     /// Stops following and deletes the Job this attempt owns; returns what was done once it is gone with its Pods.
@@ -206,7 +186,10 @@ async fn attempt(shared: Arc<Shared>, sink: logs::Sink) {
             let say: Arc<dyn Say> = Arc::clone(&shared) as Arc<dyn Say>;
             let sources = Sources::own(&shared.cluster, &subject, &job);
             let following = Following { cluster: &shared.cluster, subject: &subject, say: &say, sources, sink };
-            Box::pin(follow::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+            Box::pin(follow::follow(following, job)).await.map(|outcome| {
+                shared.known().finish = Some(Finish::of(&outcome));
+                Event::Outcome(Box::new(outcome))
+            })
         }
     };
     shared.tell(end);

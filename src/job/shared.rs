@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use super::{
+    acknowledge::Finish,
     logs,
     message::{Message, Say},
     order::Order,
@@ -46,6 +47,8 @@ pub(super) struct Shared {
 pub(super) struct Known {
     /// The Job, once there is one.
     pub job: Option<JobReference>,
+    /// How it ended, once its outcome is told.
+    pub finish: Option<Finish>,
     /// Names under which a POST has left, newest last.
     pub tried: Vec<(String, String)>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{logs::SourcePosition, seen::JobReference};
+use super::{acknowledge::CleanUp, logs::SourcePosition, seen::JobReference, sidecar::OnLingeringSidecar};
 use crate::{
     error::{Error, Report},
     identity::{AttemptDigest, Owner, TaskDigest},
@@ -54,15 +54,12 @@ pub struct Subject {
     /// How long to wait for the Pods of a Job that is being deleted, in seconds.
     #[serde(default = "one_minute")]
     pub handover_timeout_seconds: u64,
-    /// Whether the cluster grants `patch` on Jobs.
-    #[serde(default = "yes")]
-    pub patch_jobs: bool,
-    /// The TTL to write with the acknowledgement, in seconds.
+    /// What to do where a sidecar keeps a Pod running.
     #[serde(default)]
-    pub ttl_after_acknowledgement: Option<u32>,
-    /// The TTL that the Job was made with, in seconds.
+    pub on_lingering_sidecar: OnLingeringSidecar,
+    /// What is to be done after the verdict.
     #[serde(default)]
-    pub ttl_at_creation: Option<u32>,
+    pub clean_up: CleanUp,
     /// How far its logs were delivered.
     #[serde(default)]
     pub positions: Vec<SourcePosition>,

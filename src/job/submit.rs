@@ -125,8 +125,8 @@ impl Creation<'_> {
                 };
                 let limit = match reply(&failure, self.order.startup_timeout()) {
                     Reply::Doubt(limit) => limit,
-                    Reply::TtlRefused if ttl != plan.after_acknowledgement => {
-                        ttl = plan.after_acknowledgement;
+                    Reply::TtlRefused if ttl != plan.longest() => {
+                        ttl = plan.longest();
                         self.tell.say(Message::warning("ttl-capped", format!(
                             "The cluster refuses a TTL of {} s on Jobs ({}); using {}. If this worker dies after the Job \
                              ended, its outcome may be cleaned up before the next try sees it",

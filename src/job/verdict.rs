@@ -27,6 +27,8 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// How each container ended.
     pub containers: Vec<ContainerEnd>,
+    /// Containers that still ran when the Job was over (`on_lingering_sidecar="finish"`).
+    pub lingering: Vec<String>,
     /// The moments of its life.
     pub times: Times,
     /// Which Job.
@@ -60,6 +62,7 @@ impl Outcome {
             reason,
             message,
             containers,
+            lingering: Vec::new(),
             times,
             job,
             summary,

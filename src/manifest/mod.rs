@@ -7,12 +7,14 @@
 mod arguments;
 mod assemble;
 mod digest;
+mod per_outcome;
 mod stamp;
 mod ttl;
 
 pub use arguments::Arguments;
 pub use assemble::assemble;
 pub use digest::ManifestDigest;
+pub use per_outcome::PerOutcome;
 pub use stamp::stamp;
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};
 
@@ -24,6 +26,13 @@ use crate::error::{Error, Report};
 #[must_use]
 pub fn manifest_namespace(manifest: &Value) -> Option<&str> {
     manifest["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty())
+}
+
+/// The `completions` of an Indexed Job.
+#[must_use]
+pub fn indexed_completions(job: &Value) -> Option<u64> {
+    let spec = &job["spec"];
+    (spec["completionMode"] == "Indexed").then(|| spec["completions"].as_u64()).flatten()
 }
 
 fn invalid(path: &str, seen: impl Into<String>, hint: impl Into<String>) -> Error {

@@ -42,7 +42,6 @@ def request(namespace: str, script: str, **arguments: Any) -> dict[str, Any]:
         "namespace": namespace,
         "manifest": None,
         "arguments": {"image": IMAGE, "cmds": ["sh", "-c", script], "backoff_limit": 0, **arguments},
-        "ttl": {"kind": "unset"},
         "safe_ttl_seconds": 604800,
         "patch_jobs": True,
         "policy": "reattach",

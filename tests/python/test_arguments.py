@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from datetime import date
 from typing import Any
 
 import pytest
 
 from unique_k8s_job import UniqueK8sJobOperator, _core
-from unique_k8s_job.arguments import given, ttl
+from unique_k8s_job.arguments import fixed_name, given, per_outcome, ttl
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.request import as_json, read_manifest
 
@@ -37,9 +38,13 @@ def request(manifest: dict[str, Any] | None = None, **arguments: Any) -> str:
             "run_time": "2026-01-01T06:00:00+00:00",
             "manifest": manifest,
             "arguments": given(task),
-            "ttl": ttl(task.ttl_seconds_after_finished),
+            "ttl": per_outcome("ttl_seconds_after_finished", task.ttl_seconds_after_finished, ttl),
         }
     )
+
+
+def given_ttl(task: UniqueK8sJobOperator) -> Any:
+    return ttl("ttl_seconds_after_finished", task.ttl_seconds_after_finished)  # type: ignore[arg-type]
 
 
 def assembled(manifest: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
@@ -130,7 +135,20 @@ def test_numbers_and_plain_names_are_taken_as_kubernetes_spells_them() -> None:
     }
 
 
-@pytest.mark.parametrize("wrong", [{"reattach": "always"}, {"on_process_end": "keep"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reattach": "always"},
+        {"on_process_end": "keep"},
+        {"name_policy": "generated"},
+        {"release_stuck": True},
+        {"on_lingering_sidecar": "kill"},
+        {"on_finish": "leave"},
+        {"name_policy": "fixed"},
+        {"on_finish": None},
+        {"on_finish": {"succeeded": "gone"}},
+    ],
+)
 def test_word_that_is_no_choice_fails_the_dag_file_naming_the_argument(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         operator(**wrong)
@@ -139,20 +157,69 @@ def test_word_that_is_no_choice_fails_the_dag_file_naming_the_argument(wrong: di
 @pytest.mark.parametrize("value", [-1, 2**31, "60", True])
 def test_ttl_that_is_no_number_of_seconds_is_refused(value: Any) -> None:
     with pytest.raises(InvalidManifestError, match="ttl_seconds_after_finished"):
-        ttl(value)
+        ttl("ttl_seconds_after_finished", value)
+
+
+@pytest.mark.parametrize("argument", ["ttl_seconds_after_finished", "on_finish"])
+@pytest.mark.parametrize("value", [{}, {"success": 1}, {"succeeded": 60, "vanished": 60}])
+def test_outcome_that_is_none_is_refused_naming_those_that_are(argument: str, value: Any) -> None:
+    with pytest.raises(InvalidManifestError, match=f"{argument}.*succeeded.*failed"):
+        per_outcome(argument, value, lambda _, choice: choice)
+
+
+def test_choice_for_one_outcome_leaves_the_other_its_default() -> None:
+    assert per_outcome("t", {"failed": None}, ttl) == {"failed": {"kind": "never"}}
+    assert per_outcome("t", 60, ttl) == {key: {"kind": "seconds", "seconds": 60} for key in ("succeeded", "failed")}
+    with pytest.raises(InvalidManifestError, match=re.escape("t['failed']")):
+        per_outcome("t", {"failed": "60"}, ttl)
+
+
+def test_longest_ttl_of_all_outcomes_is_that_of_the_created_job() -> None:
+    by_outcome = {"succeeded": 60, "failed": 30 * 86400}
+    assert assembled(MANIFEST, ttl_seconds_after_finished=by_outcome)["spec"]["ttlSecondsAfterFinished"] == 30 * 86400
+    by_outcome = {"succeeded": 60, "failed": None}
+    assert "ttlSecondsAfterFinished" not in assembled(MANIFEST, ttl_seconds_after_finished=by_outcome)["spec"]
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_fixed_name_that_is_missing_or_rendered_to_nothing_is_asked_for(name: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="`name`"):
+        fixed_name("fixed", name)
+
+
+def test_name_is_whole_only_where_the_policy_says_so() -> None:
+    assert fixed_name("unique", "nightly") is None
+    assert fixed_name("fixed", "nightly") == "nightly"
+    with pytest.raises(InvalidManifestError, match="name"):
+        fixed_name("fixed", 7)
+
+
+@pytest.mark.parametrize("name", ["Nightly", "nightly_report", "nightly.report", "-nightly", "n" * 64, "{{ ds }}"])
+def test_fixed_name_that_kubernetes_would_refuse_is_refused_with_the_rule(name: str) -> None:
+    with pytest.raises(InvalidManifestError, match=r"fixed name(.|\n)*hint: give a") as refusal:
+        _core.job_name(json.dumps({**json.loads(request(MANIFEST)), "fixed_name": name}))
+    assert refusal.value.path == "name"
+
+
+def test_fixed_name_of_an_indexed_job_leaves_room_for_the_index() -> None:
+    indexed = {"completions": 1000, "completion_mode": "Indexed"}
+    wanted = {**json.loads(request(MANIFEST, **indexed)), "fixed_name": "n" * 60}
+    with pytest.raises(InvalidManifestError, match="at most 59 characters"):
+        _core.assemble(json.dumps(wanted))
+    assert json.loads(_core.assemble(json.dumps({**wanted, "fixed_name": "n" * 59})))["metadata"]["name"] == "n" * 59
 
 
 def test_what_was_not_given_stays_so_in_copies_and_through_default_args() -> None:
     task = copy.deepcopy(operator())
-    assert ttl(task.ttl_seconds_after_finished) == {"kind": "unset"}
+    assert given_ttl(task) == {"kind": "unset"}
     task = operator(default_args={"ttl_seconds_after_finished": None})
-    assert ttl(task.ttl_seconds_after_finished) == {"kind": "never"}
+    assert given_ttl(task) == {"kind": "never"}
 
 
 def test_ttl_none_means_never_and_not_given_means_the_default() -> None:
-    assert ttl(operator().ttl_seconds_after_finished) == {"kind": "unset"}
-    assert ttl(operator(ttl_seconds_after_finished=None).ttl_seconds_after_finished) == {"kind": "never"}
-    assert ttl(operator(ttl_seconds_after_finished=0).ttl_seconds_after_finished) == {"kind": "seconds", "seconds": 0}
+    assert given_ttl(operator()) == {"kind": "unset"}
+    assert given_ttl(operator(ttl_seconds_after_finished=None)) == {"kind": "never"}
+    assert given_ttl(operator(ttl_seconds_after_finished=0)) == {"kind": "seconds", "seconds": 0}
     assert "ttlSecondsAfterFinished" not in assembled(MANIFEST, ttl_seconds_after_finished=None)["spec"]
 
 

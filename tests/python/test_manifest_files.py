@@ -9,6 +9,7 @@ import pytest
 
 from unique_k8s_job import UniqueK8sJobOperator
 from unique_k8s_job.exceptions import InvalidManifestError
+from unique_k8s_job.operator_request import manifest_of
 from unique_k8s_job.request import names_a_file
 
 try:
@@ -26,7 +27,7 @@ def task(folder: Path, **arguments: Any) -> UniqueK8sJobOperator:
 def read(operator: UniqueK8sJobOperator, **context: Any) -> Any:
     """The manifest as `execute` reads it, after Airflow has rendered the template fields."""
     operator.render_template_fields(context)  # type: ignore[arg-type]
-    return operator._manifest(context)  # type: ignore[arg-type]
+    return manifest_of(operator, context)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])

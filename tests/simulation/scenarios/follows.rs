@@ -225,10 +225,11 @@ async fn right_to_logs_that_is_missing_is_said_once_and_fails_nothing() {
 async fn acknowledgement_writes_label_and_ttl_and_survives_a_lost_reply() {
     let world = World::new();
     world.runs_jobs(Course::default());
-    let ended = run(&world.cluster(), order_with(1, json!({"ttl": {"kind": "seconds", "seconds": 60}}))).await;
+    let ended =
+        run(&world.cluster(), order_with(1, json!({"ttl": {"succeeded": {"kind": "seconds", "seconds": 60}}}))).await;
     assert_eq!(world.jobs()[0]["spec"]["ttlSecondsAfterFinished"], 604_800, "safe until then");
     world.fault("patch jobs", Fault::LoseReply, 2);
-    assert_eq!(ended.run.acknowledge().await.unwrap(), None);
+    assert_eq!(ended.run.acknowledge().await.unwrap(), []);
     assert_eq!(world.jobs()[0]["spec"]["ttlSecondsAfterFinished"], 60);
     assert_eq!(world.jobs()[0]["metadata"]["labels"]["unique-k8s-job/acknowledged"], "true");
 }

@@ -179,7 +179,7 @@ async fn own_job_that_was_acknowledged_is_used_up_and_the_next_name_is_taken() {
     let world = World::new();
     world.runs_jobs(Course::default());
     let first = run(&world.cluster(), order(1)).await;
-    assert_eq!(first.run.acknowledge().await.unwrap(), None);
+    assert_eq!(first.run.acknowledge().await.unwrap(), []);
     let again = run(&world.cluster(), order(1)).await;
     assert_eq!((again.outcome().state, again.origin), (State::Succeeded, Some(Origin::Created)));
     assert_eq!(world.jobs_made(), [order(1).name(0).as_str(), order(1).name(1).as_str()]);
@@ -215,7 +215,7 @@ async fn policy_that_caps_the_ttl_gets_the_users_ttl_and_a_warning() {
     let world = World::new();
     world.runs_jobs(Course::default());
     world.fault("create jobs", Fault::answer(422, "Invalid", "spec.ttlSecondsAfterFinished: must be at most 3600"), 1);
-    let ended = run(&world.cluster(), order_with(1, json!({"ttl": {"kind": "seconds", "seconds": 60}}))).await;
+    let ended = run(&world.cluster(), order_with(1, json!({"ttl": {"succeeded": {"kind": "seconds", "seconds": 60}, "failed": {"kind": "seconds", "seconds": 50}}}))).await;
     assert_eq!(ended.outcome().state, State::Succeeded);
     assert_eq!(world.jobs()[0]["spec"]["ttlSecondsAfterFinished"], 60);
     assert!(ended.messages.iter().any(|said| said.starts_with("ttl-capped")), "{:?}", ended.messages);

@@ -1,0 +1,90 @@
+//! A whole Job name that a user gives, for those who migrate and still need one. Pure.
+//!
+//! It becomes the value of a label on the Pods and the beginning of their hostnames, so Kubernetes takes DNS labels of
+//! at most 63 characters; the hostname of an Indexed Job's Pod is `<name>-<index>` and obeys the same limit.
+//! Sources: <https://kubernetes.io/docs/concepts/workloads/controllers/job/#writing-a-job-spec>, and `ValidateJob` in
+//! kubernetes `pkg/apis/batch/validation`.
+
+use serde::Deserialize;
+
+use crate::error::{Error, Report};
+
+/// The longest DNS label (RFC 1123).
+const LONGEST: usize = 63;
+/// What fits into a label with any index: `-` and the ten digits of the largest `completions`.
+const FITS_ALWAYS: usize = 52;
+
+/// A name as the user gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct FixedName(String);
+
+impl FixedName {
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
+    /// Fails where no Job can have this name.
+    pub fn check(&self) -> Result<(), Error> {
+        let name = &self.0;
+        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        if name.len() > LONGEST {
+            let seen = format!("it has {} characters", name.chars().count());
+            return Err(self.refused(&seen, &format!("give a name of at most {LONGEST} characters")));
+        }
+        let label = name.starts_with(plain) && name.ends_with(plain) && name.chars().all(|c| plain(c) || c == '-');
+        if !label {
+            let rule = "give a DNS label (RFC 1123): a-z, 0-9 and `-`, with a letter or digit first and last";
+            return Err(self.refused("it is no DNS label", rule));
+        }
+        Ok(())
+    }
+
+    /// Fails where no Indexed Job of so many completions can have this name.
+    pub fn check_indexed(&self, completions: u64) -> Result<(), Error> {
+        let Some(last) = completions.checked_sub(1) else { return Ok(()) };
+        let suffix = format!("-{last}");
+        let longest = LONGEST.saturating_sub(suffix.len());
+        if self.0.len() <= longest {
+            return Ok(());
+        }
+        let seen = format!("the last Pod of an Indexed Job of {completions} completions would be `{}{suffix}`", self.0);
+        let rule = format!("give a name of at most {longest} characters; {FITS_ALWAYS} are enough for any Indexed Job");
+        Err(self.refused(&seen, &rule))
+    }
+
+    fn refused(&self, seen: &str, rule: &str) -> Error {
+        let report = Report::new(format!("The fixed name `{}` cannot be the name of this Job", self.0));
+        Error::InvalidManifest(Box::new(report.seen(seen).hint(rule).fact("path", "name")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> FixedName {
+        FixedName(name.to_owned())
+    }
+
+    #[test]
+    fn dns_labels_of_63_characters_are_names_and_nothing_else_is() {
+        for good in ["a", "0", "nightly-report", "a--b", &"x".repeat(63)] {
+            named(good).check().unwrap();
+        }
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "a b", "größe", " a", "a\n", "{{ ds }}", &"x".repeat(64)] {
+            let error = named(bad).check().unwrap_err();
+            assert!(matches!(error, Error::InvalidManifest(_)), "{bad}: {error}");
+            assert_eq!(error.report().facts["path"], "name");
+        }
+    }
+
+    #[test]
+    fn indexed_job_needs_room_for_its_largest_index() {
+        for (length, completions, fits) in
+            [(61, 10, true), (62, 10, false), (60, 11, true), (61, 11, false), (52, 2_147_483_647, true), (63, 0, true)]
+        {
+            assert_eq!(named(&"x".repeat(length)).check_indexed(completions).is_ok(), fits, "{length} {completions}");
+        }
+    }
+}

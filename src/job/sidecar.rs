@@ -1,0 +1,303 @@
+//! Sidecars that never end: a Pod whose base container has ended, kept running by another container. Pure.
+//!
+//! A classic injected sidecar (Istio and the like, an ordinary container) does not know that the work is over; the Pod
+//! never ends, so neither does the Job. Native sidecars (init containers with `restartPolicy: Always`) are ended by the
+//! kubelet and do not matter here.
+//!
+//! A Pod *lingers* when its base container (the one named `base`, else the first of the template) has ended for good,
+//! another container still runs, and that has been so for [`LINGERS_AFTER`]. Where the user chose `finish`, the exit
+//! code of the base container then stands for the Pod, and the Job is over
+//! - well, once the Pods that succeeded and those that linger with code 0 prove every completion, as they would prove
+//!   it of a Job that went unseen (so never with a `successPolicy`);
+//! - badly, once a base container ended with another code, nothing but lingering Pods is left and the completions are
+//!   not proven. `backoffLimit` forgives nothing here: the retry that it allows needs the end of a Pod that never ends.
+//!   Airflow's own retries come on top, as always.
+//!
+//! A Job that needs more Pods than run at once (`completions` above `parallelism`) cannot be finished before its last
+//! ones run: each Pod that lingers blocks the next. That stays a matter of waiting.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::{batch::v1::JobSpec, core::v1::Pod};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{
+    message::Message,
+    outcome::{End, proven_by_pods},
+    view::{View, main_containers},
+};
+
+/// A sidecar that ends by itself after its base container is given this long.
+pub const LINGERS_AFTER: Duration = Duration::from_secs(10);
+
+/// What to do where a sidecar keeps a Pod running after its base container has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLingeringSidecar {
+    /// Nothing but to say so.
+    #[default]
+    Wait,
+    /// The base container's exit code is the outcome.
+    Finish,
+}
+
+/// A Pod whose base container has ended for good while another container runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lingering {
+    /// The Pod's name.
+    pub pod: String,
+    /// The base container.
+    pub base: String,
+    /// How it ended.
+    pub exit_code: i32,
+    /// The containers that still run.
+    pub sidecars: Vec<String>,
+}
+
+/// The Pod as one that lingers, if it is one. For how long is for the caller to know.
+#[must_use]
+pub fn lingering(spec: &JobSpec, pod: &Pod) -> Option<Lingering> {
+    let template = spec.template.spec.as_ref()?;
+    let base = template.containers.iter().find(|c| c.name == "base").or(template.containers.first())?;
+    let end = main_containers(pod).find(|c| c.name == base.name)?.state.as_ref()?.terminated.as_ref()?;
+    let for_good = match template.restart_policy.as_deref() {
+        Some("OnFailure") => end.exit_code == 0,
+        // Jobs know only one other.
+        _ => true,
+    };
+    let sidecars: Vec<_> = main_containers(pod)
+        .filter(|c| c.name != base.name && c.state.as_ref().is_some_and(|state| state.running.is_some()))
+        .map(|c| c.name.clone())
+        .collect();
+    (for_good && !sidecars.is_empty()).then(|| Lingering {
+        pod: pod.metadata.name.clone().unwrap_or_default(),
+        base: base.name.clone(),
+        exit_code: end.exit_code,
+        sidecars,
+    })
+}
+
+/// Watches over the lingering Pods of one Job.
+#[derive(Debug)]
+pub struct Sidecars {
+    choice: OnLingeringSidecar,
+    /// Since when each lingers, by Pod uid.
+    since: BTreeMap<String, Instant>,
+}
+
+/// What a look came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on; look again at that moment, if any.
+    Wait(Option<Instant>),
+    /// The Job is over; these Pods linger.
+    Over(End, Vec<Lingering>),
+}
+
+impl Sidecars {
+    /// With this choice of the user's.
+    #[must_use]
+    pub fn new(choice: OnLingeringSidecar) -> Self {
+        Self { choice, since: BTreeMap::new() }
+    }
+
+    /// Judges the view.
+    pub fn look(&mut self, now: Instant, view: &View) -> Verdict {
+        let undecided = view.end.is_none() && self.choice == OnLingeringSidecar::Finish;
+        let Some(spec) = view.job.job.spec.as_ref().filter(|_| undecided) else { return Verdict::Wait(None) };
+        let living = || view.pods.iter().filter(|(_, seen)| !seen.gone && !ended(&seen.pod));
+        let found: BTreeMap<&String, Lingering> =
+            living().filter_map(|(uid, seen)| lingering(spec, &seen.pod).map(|found| (uid, found))).collect();
+        self.since.retain(|uid, _| found.contains_key(uid));
+        for uid in found.keys() {
+            self.since.entry((*uid).clone()).or_insert(now);
+        }
+        let (due, early): (Vec<_>, Vec<_>) = self.since.values().partition(|since| now >= **since + LINGERS_AFTER);
+        let next = early.into_iter().min().map(|since: &Instant| *since + LINGERS_AFTER);
+        let all_due = due.len() == found.len() && !found.is_empty();
+        if !all_due {
+            return Verdict::Wait(next);
+        }
+        let over = |end| Verdict::Over(end, found.values().cloned().collect());
+        if proven_by_pods(spec, as_if_ended(view, &found).iter()) {
+            return over(End::Succeeded);
+        }
+        let only_lingering = living().all(|(uid, _)| found.contains_key(uid));
+        match found.values().find(|lingering| lingering.exit_code != 0) {
+            Some(failed) if only_lingering => over(End::Failed {
+                reason: "LingeringSidecar".to_owned(),
+                message: format!(
+                    "container `{}` of Pod `{}` ended with exit code {} while {} runs on",
+                    failed.base,
+                    failed.pod,
+                    failed.exit_code,
+                    names(&failed.sidecars)
+                ),
+            }),
+            _ => Verdict::Wait(None),
+        }
+    }
+}
+
+/// What is said where a Job is over although its Pods go on.
+#[must_use]
+pub fn over(lingering: &[Lingering]) -> Message {
+    let pods = lingering.iter().map(|Lingering { pod, base, exit_code, sidecars }| {
+        format!("container `{base}` of Pod `{pod}` ended with exit code {exit_code} while {} runs on", names(sidecars))
+    });
+    let pods = pods.collect::<Vec<_>>().join("; ");
+    Message::warning("sidecar-lingers", format!("on_lingering_sidecar=\"finish\": the Job is over, since {pods}"))
+}
+
+fn names(containers: &[String]) -> String {
+    containers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+/// The Pods with the phases that their base containers stand for.
+fn as_if_ended(view: &View, found: &BTreeMap<&String, Lingering>) -> Vec<Pod> {
+    let pods = view.pods.iter().map(|(uid, seen)| (uid, Pod::clone(&seen.pod)));
+    pods.map(|(uid, mut pod)| {
+        if let (Some(lingering), Some(status)) = (found.get(uid), pod.status.as_mut()) {
+            status.phase = Some(if lingering.exit_code == 0 { "Succeeded" } else { "Failed" }.to_owned());
+        }
+        pod
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::job::seen::SeenJob;
+
+    fn view(spec: &Value, pods: &[Value]) -> View {
+        let mut whole = json!({"completions": 1, "parallelism": 1, "template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "base"}, {"name": "proxy"}]}}});
+        json_patch::merge(&mut whole, spec);
+        let job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"}, "spec": whole});
+        let mut view = View::new(SeenJob::read(&job).unwrap());
+        for pod in pods {
+            view.apply_pod(pod.clone(), false);
+        }
+        view
+    }
+
+    /// A Pod whose first container is in this state and whose second one runs, or not.
+    fn pod(name: &str, base: &Value, proxy_runs: bool) -> Value {
+        let proxy = if proxy_runs { json!({"running": {}}) } else { json!({"terminated": {"exitCode": 0}}) };
+        let container = |name: &str, state: &Value| json!({"name": name, "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state});
+        let labels = json!({"batch.kubernetes.io/job-completion-index": name});
+        json!({"metadata": {"name": name, "uid": name, "labels": labels}, "status": {"phase": "Running",
+            "containerStatuses": [container("base", base), container("proxy", &proxy)]}})
+    }
+
+    fn lingers(name: &str, exit_code: i32) -> Value {
+        pod(name, &json!({"terminated": {"exitCode": exit_code}}), true)
+    }
+
+    fn runs(name: &str) -> Value {
+        pod(name, &json!({"running": {}}), true)
+    }
+
+    fn phase(name: &str, phase: &str) -> Value {
+        let mut pod = pod(name, &json!({"terminated": {"exitCode": 0}}), false);
+        pod["status"]["phase"] = json!(phase);
+        pod
+    }
+
+    /// The end that a view which never changes comes to.
+    fn end(view: &View) -> Option<End> {
+        let begin = Instant::now();
+        let mut sidecars = Sidecars::new(OnLingeringSidecar::Finish);
+        match sidecars.look(begin, view) {
+            Verdict::Wait(Some(next)) => match sidecars.look(next, view) {
+                Verdict::Over(end, _) => Some(end),
+                Verdict::Wait(None) => None,
+                Verdict::Wait(Some(_)) => panic!("never decided"),
+            },
+            Verdict::Wait(None) => None,
+            Verdict::Over(..) => panic!("over at first sight"),
+        }
+    }
+
+    #[tokio::test]
+    async fn end_of_a_job_with_lingering_pods_is_this_table() {
+        let two = json!({"completions": 2, "parallelism": 2});
+        let cases: [(&str, Value, Vec<Value>, Option<bool>); 16] = [
+            ("the work is done well", json!({}), vec![lingers("0", 0)], Some(true)),
+            ("the work failed", json!({}), vec![lingers("0", 3)], Some(false)),
+            ("the work goes on", json!({}), vec![runs("0")], None),
+            ("nothing lingers", json!({}), vec![phase("0", "Succeeded")], None),
+            ("backoffLimit cannot help", json!({"backoffLimit": 6}), vec![lingers("0", 3)], Some(false)),
+            (
+                "the kubelet runs it again",
+                json!({"template": {"spec": {"restartPolicy": "OnFailure"}}}),
+                vec![lingers("0", 3)],
+                None,
+            ),
+            (
+                "OnFailure, done well",
+                json!({"template": {"spec": {"restartPolicy": "OnFailure"}}}),
+                vec![lingers("0", 0)],
+                Some(true),
+            ),
+            (
+                "a retry after a failed Pod",
+                json!({"backoffLimit": 1}),
+                vec![phase("a", "Failed"), lingers("b", 0)],
+                Some(true),
+            ),
+            ("both of two linger", two.clone(), vec![lingers("0", 0), lingers("1", 0)], Some(true)),
+            ("one of two still works", two.clone(), vec![lingers("0", 0), runs("1")], None),
+            ("one of two failed, the other works", two.clone(), vec![lingers("0", 3), runs("1")], None),
+            ("one of two failed", two.clone(), vec![lingers("0", 3), lingers("1", 0)], Some(false)),
+            ("one of two ended by itself", two.clone(), vec![phase("0", "Succeeded"), lingers("1", 0)], Some(true)),
+            ("more Pods are to come", json!({"completions": 3, "parallelism": 1}), vec![lingers("0", 0)], None),
+            (
+                "all indexes",
+                json!({"completions": 2, "parallelism": 2, "completionMode": "Indexed"}),
+                vec![lingers("0", 0), lingers("1", 0)],
+                Some(true),
+            ),
+            ("a success policy is not guessed", json!({"successPolicy": {"rules": []}}), vec![lingers("0", 0)], None),
+        ];
+        for (name, spec, pods, expected) in cases {
+            let end = end(&view(&spec, &pods));
+            assert_eq!(end.as_ref().map(|end| *end == End::Succeeded), expected, "{name}: {end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_decided_where_the_user_waits() {
+        let view = view(&json!({}), &[lingers("0", 0)]);
+        assert_eq!(Sidecars::new(OnLingeringSidecar::Wait).look(Instant::now(), &view), Verdict::Wait(None));
+    }
+
+    #[tokio::test]
+    async fn sidecar_that_ends_within_its_time_decides_nothing() {
+        let begin = Instant::now();
+        let mut sidecars = Sidecars::new(OnLingeringSidecar::Finish);
+        let later = begin + LINGERS_AFTER;
+        assert_eq!(sidecars.look(begin, &view(&json!({}), &[lingers("0", 0)])), Verdict::Wait(Some(later)));
+        assert_eq!(sidecars.look(later, &view(&json!({}), &[phase("0", "Succeeded")])), Verdict::Wait(None));
+    }
+
+    #[test]
+    fn base_is_the_container_of_that_name_else_the_first_of_the_template() {
+        let spec = |first: &str, second: &str| {
+            let containers = json!([{"name": first}, {"name": second}]);
+            view(&json!({"template": {"spec": {"containers": containers}}}), &[]).job.job.spec.clone().unwrap()
+        };
+        let pod: Pod = serde_json::from_value(lingers("p", 3)).unwrap();
+        let found = lingering(&spec("proxy", "base"), &pod).unwrap();
+        assert_eq!((found.base.as_str(), found.exit_code, found.sidecars), ("base", 3, vec!["proxy".to_owned()]));
+        assert_eq!(lingering(&spec("proxy", "other"), &pod), None, "the first one runs");
+    }
+}
