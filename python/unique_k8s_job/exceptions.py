@@ -16,7 +16,9 @@
       InternalError             a fault of this package
 
 Each carries its text in three parts that are never mixed (`message`, `seen`, `hint`) and its facts as attributes, such
-as `name`, `namespace`, `uid`, `status`, `reason`; an attribute that an error does not have is None.
+as `name`, `namespace`, `uid`, `status`, `reason`; an attribute that an error does not have is None. Where it is known
+why a Job does not move or does not go, `findings` says so: a list of dicts, most blocking first, as `unique-k8s-job doctor
+--json` prints them (`code`, `severity`, `object`, `seen`, `since`, `cause`, `next_step`, `remedy`).
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ class NameTakenError(UniqueK8sJobError):
 
 
 class JobStartupError(UniqueK8sJobError):
-    """The Job cannot start; `reason` such as `ErrImageNeverPull` or `Unschedulable`."""
+    """The Job cannot start; `reason` such as `ErrImageNeverPull` or `Unschedulable`, and `findings`."""
 
 
 class JobFailedError(UniqueK8sJobError):
@@ -116,7 +118,7 @@ class TakenOverError(UniqueK8sJobError):
 
 
 class DeletionUnconfirmedError(UniqueK8sJobError):
-    """A deletion was accepted but not seen to end; `finalizers`, `pods`."""
+    """A deletion was accepted but not seen to end; `finalizers`, `pods`, `findings`."""
 
 
 class StoppedError(UniqueK8sJobError):

@@ -19,7 +19,9 @@ use tokio::{
 
 use super::{
     delete::{CONTROLLER_UID, delete_owned},
+    diagnosis,
     events::{EventLists, list_events},
+    explained::Explained,
     logs,
     message::{Message, Say},
     outcome,
@@ -70,6 +72,7 @@ struct Follower<'a> {
     say: &'a Arc<dyn Say>,
     view: View,
     progress: Progress,
+    explained: Explained,
     startup: Startup,
     sidecars: Sidecars,
     /// What kept running when the Job was over.
@@ -107,6 +110,7 @@ impl<'a> Follower<'a> {
             events: EventLists::new(),
             view: View::new(job),
             progress: Progress::default(),
+            explained: Explained::new(),
             sink,
             readers: JoinSet::new(),
             reading: HashMap::new(),
@@ -125,8 +129,9 @@ impl<'a> Follower<'a> {
             if self.over() {
                 break;
             }
-            let next_look = self.startup.look(Instant::now(), &self.view)?;
-            let timer = [next_look, next_lingering, self.events.due, self.decided.map(|at| at + END_AFTER_DECISION)];
+            let next_look = self.startup.look(Instant::now(), &self.view).map_err(|error| self.explained(error))?;
+            let decided = self.decided.map(|at| at + END_AFTER_DECISION);
+            let timer = [next_look, next_lingering, self.events.due, decided, Some(self.explained.due)];
             let timer = timer.into_iter().flatten().min();
             tokio::select! {
                 news = sources.next() => self.take(news, &mut sources).await?,
@@ -140,6 +145,9 @@ impl<'a> Follower<'a> {
     /// Says what is new, reads new containers, plans the next list of Events.
     fn look_around(&mut self) {
         for message in self.progress.look(&self.view) {
+            self.say.say(message);
+        }
+        for message in self.explained.look(self.cluster, &self.view) {
             self.say.say(message);
         }
         if self.view.end.is_some() {
@@ -161,6 +169,13 @@ impl<'a> Follower<'a> {
                 None
             }
         }
+    }
+
+    /// Why the Job was given up, with all that is known about it.
+    fn explained(&self, error: Error) -> Error {
+        let Error::JobStartup(report) = error else { return error };
+        let found = self.explained.findings(&self.view, self.cluster.now());
+        Error::JobStartup(Box::new(diagnosis::explain(*report, &found)))
     }
 
     /// The uids of what Events could explain: the Job while it has no Pod, Pods that have not started.

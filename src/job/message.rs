@@ -23,7 +23,7 @@ pub enum Level {
 pub struct Message {
     /// How much it matters.
     pub level: Level,
-    /// Stable, in kebab case: `pod-scheduled`, `waiting-image-pull-back-off`, ...
+    /// Stable, in kebab case: `pod-scheduled`, or the code of a finding.
     pub code: String,
     /// The sentence.
     pub text: String,

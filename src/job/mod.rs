@@ -14,6 +14,7 @@ pub mod delete;
 pub mod diagnosis;
 mod events;
 pub mod examine;
+mod explained;
 mod follow;
 pub mod logs;
 pub mod message;

@@ -1,10 +1,13 @@
 //! What to say about a Job while it is under way: each thing once, as it happens. Pure.
+//!
+//! Not here: why it does not move or go, which the findings tell ([`super::diagnosis`]).
 
 use std::{collections::HashSet, fmt::Write as _};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
 use super::{
+    diagnosis,
     message::Message,
     outcome::{End, container_ends},
     view::{View, all_containers, has_started},
@@ -12,9 +15,8 @@ use super::{
 
 /// Waiting reasons of the normal course, which need no word.
 const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
-/// Events that say more than the Pod's status does. `FailedScheduling` and `BackOff` repeat it.
-const TELLING: [&str; 7] =
-    ["Pulling", "FailedCreate", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "Evicted", "Preempted"];
+/// Events of which neither the Pod's status nor a finding tells.
+const TELLING: [&str; 3] = ["Pulling", "Evicted", "Preempted"];
 
 /// What was said so far.
 #[derive(Debug, Default)]
@@ -47,23 +49,10 @@ impl Progress {
 
     fn job(&mut self, view: &View, news: &mut Vec<Message>) {
         let suspended = view.job.suspended() && view.end.is_none();
-        if suspended != self.suspended {
-            self.suspended = suspended;
-            let name = &view.job.reference;
-            news.push(if suspended {
-                let why = if view.job.job.spec.as_ref().is_some_and(|spec| spec.managed_by.is_some()) {
-                    " by its manager"
-                } else {
-                    ""
-                };
-                Message::info(
-                    "suspended",
-                    format!("{name} is suspended{why}: no Pod is made until it is resumed; no timer runs"),
-                )
-            } else {
-                Message::info("resumed", format!("{name} is resumed"))
-            });
+        if self.suspended && !suspended && view.end.is_none() {
+            news.push(Message::info("resumed", format!("{} is resumed", view.job.reference)));
         }
+        self.suspended = suspended;
         if let Some(time) = view.job.deletion_timestamp() {
             self.once("deleting".into(), news, || {
                 let held = view.job.finalizers();
@@ -125,9 +114,6 @@ impl Progress {
                     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("a node");
                     Message::info("pod-scheduled", format!("Pod `{name}` is scheduled on `{node}`"))
                 }),
-                ("PodScheduled", "False") => self.once(format!("{uid} unschedulable {message}"), news, || {
-                    Message::warning("unschedulable", format!("Pod `{name}` cannot be scheduled: {message}"))
-                }),
                 ("DisruptionTarget", "True") => self.once(format!("{uid} disrupted"), news, || {
                     let reason = condition.reason.as_deref().unwrap_or_default();
                     Message::warning("pod-disrupted", format!("Pod `{name}` is about to be ended: {reason}: {message}"))
@@ -157,7 +143,8 @@ impl Progress {
     fn container(&mut self, uid: &str, pod: &str, container: &ContainerStatus, news: &mut Vec<Message>) {
         let name = &container.name;
         let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-        if let Some(reason) = waiting.and_then(|waiting| waiting.reason.as_deref()).filter(|r| !ORDINARY.contains(r)) {
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+        if let Some(reason) = reason.filter(|reason| !ORDINARY.contains(reason) && !diagnosis::covers(reason)) {
             self.once(format!("{uid} {name} waits {reason}"), news, || {
                 let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
                 let text = format!("Container `{name}` of Pod `{pod}` waits: {reason}: {message}");
@@ -222,9 +209,10 @@ mod tests {
         assert!(progress.look(&view).is_empty());
         view.apply_pod(pod(&json!({"waiting": {"reason": "ContainerCreating"}}), 0), false);
         assert_eq!(codes(&progress.look(&view)), ["pod-scheduled"]);
+        view.apply_pod(pod(&json!({"waiting": {"reason": "NewReason", "message": "not known here"}}), 0), false);
+        assert_eq!(codes(&progress.look(&view)), ["waiting-new-reason"]);
         view.apply_pod(pod(&json!({"waiting": {"reason": "ErrImagePull", "message": "no such tag"}}), 0), false);
-        assert_eq!(codes(&progress.look(&view)), ["waiting-err-image-pull"]);
-        assert!(progress.look(&view).is_empty());
+        assert!(progress.look(&view).is_empty(), "a finding tells of it");
         view.apply_pod(pod(&json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}}), 0), false);
         assert_eq!(codes(&progress.look(&view)), ["container-started"]);
         view.apply_pod(
@@ -239,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn suspension_and_resumption_are_said_each_time() {
+    fn resumption_is_said_each_time() {
         let mut progress = Progress::default();
         let mut view = view();
         let suspended = |suspend: bool| job(&json!({"template": {}, "suspend": suspend}), &json!({}));
@@ -248,22 +236,7 @@ mod tests {
             view.apply_job(suspended(suspend));
             said.extend(progress.look(&view));
         }
-        assert_eq!(codes(&said), ["suspended", "resumed", "suspended"]);
-    }
-
-    #[test]
-    fn quota_is_said_once_although_each_event_names_another_pod() {
-        let mut progress = Progress::default();
-        let mut view = view();
-        let event = |pod: &str| {
-            let message = format!("Error creating: pods \"{pod}\" is forbidden: exceeded quota: small");
-            let about = json!({"uid": "u", "kind": "Job", "name": "train"});
-            serde_json::from_value(json!({"metadata": {}, "type": "Warning", "reason": "FailedCreate", "message": message, "involvedObject": about})).unwrap()
-        };
-        view.events = vec![event("train-a"), event("train-b")];
-        let said = progress.look(&view);
-        assert_eq!(codes(&said), ["failed-create"]);
-        assert!(said[0].text.contains("exceeded quota"));
+        assert_eq!(codes(&said), ["resumed"]);
     }
 
     #[test]

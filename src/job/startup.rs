@@ -137,26 +137,17 @@ fn troubles(view: &View) -> BTreeMap<(String, String), Trouble> {
     found
 }
 
+/// Says when it was given up and for which reason; why, and what to do, is told by the findings.
 fn container_cannot_start(job: &JobReference, trouble: &Trouble, waited: Duration) -> Error {
     let Trouble { pod, container, reason, message } = trouble;
     let what = format!("Container `{container}` of Pod `{}/{pod}` cannot start: {reason}", job.namespace);
-    let hint = match reason.as_str() {
-        "ErrImageNeverPull" => "set image_pull_policy=\"IfNotPresent\", or load the image on that node",
-        "InvalidImageName" => "correct the image name",
-        "CreateContainerConfigError" => "make the ConfigMap, Secret or key that the container refers to",
-        "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
-            "check the image name and tag, image_pull_secrets, and that the node reaches the registry"
-        }
-        _ => "the container runtime's message above says what to correct in the container's command or volumes",
-    };
-    Error::JobStartup(Box::new(
-        report(job, what, reason).seen(format!("for {} s: {message}", waited.as_secs())).hint(hint),
-    ))
+    let report = report(job, what, reason).seen(format!("given up after {} s", waited.as_secs()));
+    Error::JobStartup(Box::new(report.seen(message.clone())))
 }
 
 fn nothing_runs(view: &View, waited: Duration) -> Error {
     let job = &view.job.reference;
-    let seconds = waited.as_secs();
+    let late = format!("{job} did not start within {} s", waited.as_secs());
     let pods = view.pods();
     let condition = |pod: &Pod| {
         let conditions = pod.status.as_ref()?.conditions.clone()?;
@@ -164,27 +155,16 @@ fn nothing_runs(view: &View, waited: Duration) -> Error {
         Some((pod.metadata.name.clone()?, unscheduled.message.unwrap_or_default()))
     };
     let report = if let Some((pod, message)) = pods.iter().find_map(|pod| condition(pod)) {
-        report(job, format!("{job} did not start within {seconds} s: Pod `{pod}` cannot be scheduled"), "Unschedulable")
-            .seen(message)
-            .hint("lower container_resources, correct node_selector, affinity or tolerations, or add a node")
+        report(job, format!("{late}: Pod `{pod}` cannot be scheduled"), "Unschedulable").seen(message)
     } else if let Some(event) = view.events.iter().rev().find(|e| e.type_.as_deref() == Some("Warning")) {
         let reason = event.reason.clone().unwrap_or_default();
-        let message = event.message.clone().unwrap_or_default();
-        let hint = if message.contains("exceeded quota") {
-            "wait for other Pods of the namespace to end, or ask for a larger ResourceQuota"
-        } else {
-            "the Event above says what the cluster refuses; its administrator can say why"
-        };
-        let message = if message.contains("exceeded quota") { format!("exceeded quota: {message}") } else { message };
-        report(job, format!("{job} did not start within {seconds} s: {reason}"), &reason).seen(message).hint(hint)
+        report(job, format!("{late}: {reason}"), &reason).seen(event.message.clone().unwrap_or_default())
     } else if let Some(pod) = pods.iter().find(|pod| !main_containers(pod).any(has_started)) {
         let name = pod.metadata.name.clone().unwrap_or_default();
-        report(job, format!("{job} did not start within {seconds} s: Pod `{name}` is pending"), "Pending")
-            .seen("no container has started and Kubernetes names no reason")
+        report(job, format!("{late}: Pod `{name}` is pending"), "Pending")
             .hint(format!("`kubectl -n {} describe pod {name}` shows the Pod's Events", job.namespace))
     } else {
-        report(job, format!("{job} did not start within {seconds} s: it has no Pod"), "NoPod")
-            .seen("the Job controller has made no Pod and left no Event")
+        report(job, format!("{late}: it has no Pod"), "NoPod")
             .hint("check that kube-controller-manager works: `kubectl -n kube-system get pods`")
     };
     Error::JobStartup(Box::new(report))

@@ -49,7 +49,8 @@ pub async fn serve(world: Arc<World>, request: Request<Body>) -> Result<Served, 
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         _ => {}
     }
-    let response = answer(&world, &asked);
+    let mut response = answer(&world, &asked);
+    response.headers_mut().insert(http::header::DATE, world.date().parse().expect("a date"));
     match fault {
         Some(Fault::LoseReply) => Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset")),
         Some(Fault::CutBodyAfter(bytes)) => Ok(cut(response, bytes, true)),

@@ -70,6 +70,13 @@ impl Default for Course {
 }
 
 impl World {
+    /// The time of the simulated server, as HTTP writes it: its objects are made on this day.
+    pub fn date(&self) -> String {
+        let passed = jiff::SignedDuration::try_from(self.begin.elapsed()).expect("a short test");
+        let now = "2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().expect("a time") + passed;
+        now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     pub fn new() -> Arc<Self> {
         let inner = Inner {
             store: Store::default(),

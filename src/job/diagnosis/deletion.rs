@@ -55,17 +55,18 @@ fn orphan(facts: &Facts, found: &mut Vec<Finding>) {
 
 /// What a Pod is waited for is told by the rules about Pods; here, what that means for the Job.
 fn foreground(facts: &Facts, found: &mut Vec<Finding>) {
-    let Known::Seen(pods) = &facts.pods else {
+    if facts.pods.get().is_none() {
         found.push(foreground_unsure(facts));
         return;
-    };
-    let held: Vec<&Pod> = pods.iter().filter(|pod| held(facts, pod)).collect();
+    }
+    let mut pods = facts.pods();
+    let held: Vec<&Pod> = pods.clone().filter(|pod| held(facts, pod)).collect();
     if !held.is_empty() {
         found.push(held_by_pods(facts, &held));
-    } else if !pods.iter().any(|pod| blocks(pod, &facts.reference.uid)) {
+    } else if !pods.clone().any(|pod| blocks(pod, &facts.reference.uid)) {
         found.push(foreground_stuck(facts, "no Pod of it is left", "takes it away"));
-    } else if pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        let left = format!("no Pod of it is being deleted, of {}", pod_names(pods));
+    } else if pods.clone().all(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        let left = format!("no Pod of it is being deleted, of {}", pod_names(pods.by_ref()));
         found.push(foreground_stuck(facts, &left, "begins to delete the Pods"));
     }
 }
@@ -163,7 +164,7 @@ pub(super) fn remove_finalizer(
 
 fn ttl(facts: &Facts, found: &mut Vec<Finding>) {
     let job = &facts.reference;
-    let Some(present) = &facts.job else { return };
+    let Some(present) = facts.job() else { return };
     let (Some(ttl), Some(ended)) =
         (facts.spec().and_then(|spec| spec.ttl_seconds_after_finished), outcome::ended_at(present))
     else {
@@ -253,7 +254,7 @@ fn accepted(facts: &Facts, policy: &str) -> String {
 
 /// After Orphan, what the Pods do goes on without an owner.
 fn left_behind(facts: &Facts) -> Option<String> {
-    let running = facts.pods().iter().filter(|pod| !ended(pod)).map(|pod| pod.metadata.name.as_deref().unwrap_or("?"));
+    let running = facts.pods().filter(|pod| !ended(pod)).map(|pod| pod.metadata.name.as_deref().unwrap_or("?"));
     let names: Vec<_> = running.collect();
     (!names.is_empty()).then(|| format!("its Pods go on and will have no owner: `{}`", names.join("`, `")))
 }

@@ -1,6 +1,6 @@
 //! All that is known of one Job at one moment, and what is not known.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::job::seen::JobReference;
+use crate::job::seen::{JobReference, SeenJob};
 
 /// Something that was asked of the cluster, or the reason why there is no answer.
 #[derive(Debug, Clone)]
@@ -160,9 +160,9 @@ pub struct Facts {
     /// Which Job.
     pub reference: JobReference,
     /// Its state; none where it does not exist any more.
-    pub job: Option<Job>,
+    pub job: Option<Arc<SeenJob>>,
     /// Its Pods by controller-uid, whoever owns them now.
-    pub pods: Known<Vec<Pod>>,
+    pub pods: Known<Vec<Arc<Pod>>>,
     /// Events about it and about Pods of it that have not started.
     pub events: Known<Vec<Event>>,
     /// The nodes of its Pods.
@@ -180,7 +180,7 @@ pub struct Facts {
 impl Facts {
     /// The Job alone; everything else is not asked for yet.
     #[must_use]
-    pub fn new(now: Timestamp, reference: JobReference, job: Option<Job>) -> Self {
+    pub fn new(now: Timestamp, reference: JobReference, job: Option<Arc<SeenJob>>) -> Self {
         Self {
             now,
             reference,
@@ -213,8 +213,12 @@ impl Facts {
         all
     }
 
-    pub(super) fn pods(&self) -> &[Pod] {
-        self.pods.get().map_or(&[], Vec::as_slice)
+    pub(super) fn job(&self) -> Option<&Job> {
+        self.job.as_ref().map(|seen| &seen.job)
+    }
+
+    pub(super) fn pods(&self) -> impl Iterator<Item = &Pod> + Clone {
+        self.pods.get().into_iter().flatten().map(|pod| &**pod)
     }
 
     pub(super) fn events(&self) -> &[Event] {
@@ -222,16 +226,16 @@ impl Facts {
     }
 
     pub(super) fn spec(&self) -> Option<&JobSpec> {
-        self.job.as_ref()?.spec.as_ref()
+        self.job()?.spec.as_ref()
     }
 
     /// When the deletion of the Job was accepted.
     pub(super) fn deleted_at(&self) -> Option<Timestamp> {
-        time(self.job.as_ref()?.metadata.deletion_timestamp.as_ref())
+        time(self.job()?.metadata.deletion_timestamp.as_ref())
     }
 
     pub(super) fn finalizers(&self) -> &[String] {
-        self.job.as_ref().and_then(|job| job.metadata.finalizers.as_deref()).unwrap_or_default()
+        self.job().and_then(|job| job.metadata.finalizers.as_deref()).unwrap_or_default()
     }
 
     /// The node a Pod is bound to, and what is known of it.

@@ -27,8 +27,29 @@ const PULLS: [(Code, &[&str]); 4] = [
     (Code::ImageNotFound, &["not found", "manifest unknown", "does not exist", "404"]),
 ];
 
+const NEVER_PULLED: &str = "ErrImageNeverPull";
+const INVALID_NAME: &str = "InvalidImageName";
+const CONFIGURATION: &str = "CreateContainerConfigError";
+/// The reasons of which these rules tell.
+pub(super) const REASONS: [&str; 14] = [
+    NEVER_PULLED,
+    INVALID_NAME,
+    CONFIGURATION,
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+    "CreateContainerError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "PostStartHookError",
+    "RunContainerError",
+    "StartError",
+];
+
 pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
-    for pod in facts.pods().iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+    for pod in facts.pods().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         for container in all_containers(pod) {
             found.extend(waiting(facts, pod, container));
         }
@@ -47,20 +68,15 @@ fn waiting(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
         since: time(pod.status.as_ref().and_then(|status| status.start_time.as_ref())),
     };
     match reason {
-        "ErrImageNeverPull" => Some(case.never_pulled()),
-        "InvalidImageName" => Some(case.invalid_name()),
+        NEVER_PULLED => Some(case.never_pulled()),
+        INVALID_NAME => Some(case.invalid_name()),
+        CONFIGURATION => Some(case.configuration()),
         "ErrImagePull"
         | "ImagePullBackOff"
-        | "RegistryUnavailable"
         | "ImageInspectError"
+        | "RegistryUnavailable"
         | "SignatureValidationFailed" => Some(case.pull(facts)),
-        "CreateContainerConfigError" => Some(case.configuration()),
-        "CreateContainerError"
-        | "RunContainerError"
-        | "PreCreateHookError"
-        | "PreStartHookError"
-        | "PostStartHookError"
-        | "StartError" => Some(case.runtime()),
+        other if REASONS.contains(&other) => Some(case.runtime()),
         _ => None,
     }
 }

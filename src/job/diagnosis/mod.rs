@@ -38,17 +38,23 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-/// Adds the findings to an error: their evidence, the first one's next step, and all of them as the fact `findings`.
+/// Adds the findings to an error: their evidence, in place of less of the same, the first one's next step as its hint,
+/// and all of them as the fact `findings`.
 #[must_use]
 pub fn explain(mut report: Report, findings: &[Finding]) -> Report {
     for finding in findings {
+        report.seen.retain(|seen| !finding.seen.iter().any(|evidence| evidence.contains(seen.as_str())));
         report = report.seen(format!("{}: {}", finding.code, finding.cause));
-        for evidence in finding.seen.iter().filter(|evidence| !finding.cause.contains(evidence.as_str())) {
-            report = report.seen(evidence.clone());
-        }
+        report.seen.extend(finding.seen.iter().cloned());
     }
     if let Some(first) = findings.first() {
         report = report.hint(first.next_step.clone());
     }
     report.fact("findings", serde_json::to_value(findings).unwrap_or(Value::Null))
+}
+
+/// Whether a container that waits for this reason has a finding.
+#[must_use]
+pub fn covers(waiting_reason: &str) -> bool {
+    waiting_reason == running::CRASH_LOOP || image::REASONS.contains(&waiting_reason)
 }

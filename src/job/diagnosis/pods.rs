@@ -132,14 +132,14 @@ fn uncounted(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
 }
 
 fn decided(facts: &Facts, found: &mut Vec<Finding>) {
-    let Some(job) = &facts.job else { return };
+    let Some(job) = facts.job() else { return };
     let Some(end) = outcome::decided(job).filter(|_| outcome::finished(job).is_none()) else { return };
     let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let since = conditions
         .into_iter()
         .filter(|c| c.status == "True" && matches!(c.type_.as_str(), "FailureTarget" | "SuccessCriteriaMet"))
         .find_map(|c| time(c.last_transition_time.as_ref()));
-    let remaining: Vec<&Pod> = facts.pods().iter().filter(|pod| !ended(pod)).collect();
+    let remaining: Vec<&Pod> = facts.pods().filter(|pod| !ended(pod)).collect();
     let late = remaining.iter().any(|pod| held(facts, pod));
     if !late && !facts.older(since, ENDED_WITHIN) {
         return;
@@ -178,7 +178,7 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
         let made = time(pod.metadata.creation_timestamp.as_ref());
         pod.metadata.deletion_timestamp.is_none() && facts.older(made, COLLECTED_WITHIN)
     };
-    let (running, over): (Vec<&Pod>, Vec<&Pod>) = facts.pods().iter().filter(left).partition(|pod| !ended(pod));
+    let (running, over): (Vec<&Pod>, Vec<&Pod>) = facts.pods().filter(left).partition(|pod| !ended(pod));
     for (pods, severity, words) in
         [(running, Severity::Blocking, "still there and not ended"), (over, Severity::Warning, "still there")]
     {

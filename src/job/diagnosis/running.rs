@@ -14,6 +14,7 @@ use super::{
 };
 use crate::job::{
     outcome,
+    sidecar::{Lingering, lingering},
     startup::managed_by_another,
     view::{all_containers, main_containers},
 };
@@ -25,13 +26,13 @@ const ENFORCED_WITHIN: u64 = 30;
 /// The last tenth of a deadline is near, but never more than this.
 const NEAR: u64 = 600;
 const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
-/// Annotation of the Pod template: the container that `kubectl logs` shows.
-const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
-/// What Airflow's users call the container that does the work.
+/// Why a container waits that ended too often.
+pub(super) const CRASH_LOOP: &str = "CrashLoopBackOff";
+/// The container that does the work.
 const BASE: &str = "base";
 
 pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
-    let (Some(job), Some(spec)) = (&facts.job, facts.spec()) else { return };
+    let (Some(job), Some(spec)) = (facts.job(), facts.spec()) else { return };
     if facts.deleted_at().is_some() || outcome::decided(job).is_some() {
         return;
     }
@@ -44,7 +45,7 @@ pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     }
     deadline(facts, job, spec, found);
     backoff(facts, job, spec, found);
-    for pod in facts.pods().iter().filter(|pod| !ended(pod) && pod.metadata.deletion_timestamp.is_none()) {
+    for pod in facts.pods().filter(|pod| !ended(pod) && pod.metadata.deletion_timestamp.is_none()) {
         lost_node(facts, pod, found);
         restarts(pod, found);
         sidecar(facts, spec, pod, found);
@@ -136,11 +137,11 @@ fn deadline(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) 
 fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
     let status = job.status.clone().unwrap_or_default();
     let failed = status.failed.unwrap_or(0);
-    let runs = status.active.unwrap_or(0) > 0 || facts.pods().iter().any(|pod| !ended(pod));
+    let runs = status.active.unwrap_or(0) > 0 || facts.pods().any(|pod| !ended(pod));
     if failed == 0 || runs || facts.pods.get().is_none() {
         return;
     }
-    let last = facts.pods().iter().flat_map(all_containers).filter_map(finished_at).max();
+    let last = facts.pods().flat_map(all_containers).filter_map(finished_at).max();
     let doublings = u32::try_from(failed - 1).unwrap_or(0).min(6);
     let pause = (10_u64 << doublings).min(600);
     let limit = spec.backoff_limit.unwrap_or(6);
@@ -185,7 +186,7 @@ fn restarts(pod: &Pod, found: &mut Vec<Finding>) {
     let init_names: Vec<_> = inits.map(|container| container.name.as_str()).collect();
     for container in all_containers(pod) {
         let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-        let looping = waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff");
+        let looping = waiting.and_then(|waiting| waiting.reason.as_deref()) == Some(CRASH_LOOP);
         let init = init_names.contains(&container.name.as_str());
         let Some(end) = last_end(container).filter(|end| end.code != 0 && (looping || (init && end.now))) else {
             continue;
@@ -234,36 +235,28 @@ fn last_end(container: &ContainerStatus) -> Option<End> {
 
 /// A container that does not end, such as an injected proxy, keeps a Pod whose work is done, and so the Job.
 fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
-    let template: Vec<_> =
-        spec.template.spec.iter().flat_map(|pod| &pod.containers).map(|container| container.name.as_str()).collect();
-    let running: Vec<_> = main_containers(pod)
-        .filter(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()))
-        .map(|container| container.name.as_str())
-        .collect();
-    let annotations = spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
-    let base = annotations
-        .and_then(|annotations| annotations.get(DEFAULT_CONTAINER))
-        .map(String::as_str)
-        .or_else(|| template.iter().copied().find(|name| *name == BASE))
-        .or_else(|| template.first().copied().filter(|_| template.len() == 1));
-    let Some(base) = base else { return };
+    let Some(Lingering { base, exit_code, sidecars, .. }) = lingering(spec, pod) else { return };
     let over = main_containers(pod).find(|container| container.name == base).and_then(finished_at);
-    if running.is_empty() || !facts.older(over, SIDECAR_AFTER) {
+    if !facts.older(over, SIDECAR_AFTER) {
         return;
     }
-    let injected = running.iter().all(|name| !template.contains(name));
+    let template = || spec.template.spec.iter().flat_map(|pod| &pod.containers);
+    let injected = sidecars.iter().all(|name| template().all(|container| container.name != *name));
+    // Which container does the work is sure only where it has the name that says so, or is the only one.
+    let (severity, origin) = match (injected, base.as_str()) {
+        (true, _) => (Severity::Blocking, "which is not in the Job's template but was added to the Pod"),
+        (false, BASE) => (Severity::Warning, "which still runs"),
+        (false, _) => (Severity::Info, "which still runs, as may be meant"),
+    };
     let object = ObjectReference::from(pod);
-    let others = running.join("`, `");
-    let origin =
-        if injected { "which is not in the Job's template but was added to the Pod" } else { "which still runs" };
-    let severity = if injected { Severity::Blocking } else { Severity::Warning };
+    let others = sidecars.join("`, `");
     found.push(
         Finding::new(Code::SidecarKeepsPodAlive, severity, pod, format!(
             "Container `{base}` of {object} has ended, but the Pod and its Job go on because of container `{others}`, \
              {origin}"
         ))
         .since(over)
-        .seen(format!("`{base}` ended at {:.0}", over.unwrap_or(facts.now)))
+        .seen(format!("`{base}` ended with exit code {exit_code}"))
         .next(format!(
             "kubectl -n {} delete job {} --cascade=background  # once the log is read; to avoid it, make the sidecar an \
              init container with restartPolicy Always, or set on_lingering_sidecar=\"finish\"",

@@ -23,7 +23,7 @@ use crate::job::{
 const SILENT_AFTER: u64 = 30;
 
 pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
-    let Some(job) = &facts.job else { return };
+    let Some(job) = facts.job() else { return };
     if facts.deleted_at().is_some() || outcome::decided(job).is_some() {
         return;
     }
@@ -31,7 +31,7 @@ pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     if !suspended && !facts.spec().is_some_and(managed_by_another) {
         no_pod(facts, found);
     }
-    for pod in facts.pods().iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !ended(pod)) {
+    for pod in facts.pods().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !ended(pod)) {
         if !all_containers(pod).any(has_started) {
             not_started(facts, pod, found);
         }
@@ -39,9 +39,9 @@ pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
 }
 
 fn no_pod(facts: &Facts, found: &mut Vec<Finding>) {
-    let Some(job) = &facts.job else { return };
+    let Some(job) = facts.job() else { return };
     let about_job = |event: &&Event| event.involved_object.uid.as_deref() == Some(&facts.reference.uid);
-    let newest_pod = facts.pods().iter().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).max();
+    let newest_pod = facts.pods().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).max();
     // What a Pod made since has disproved is past.
     let refusal = facts
         .events()
@@ -63,9 +63,10 @@ fn no_pod(facts: &Facts, found: &mut Vec<Finding>) {
     let no_pods = facts.pods.get().is_some_and(Vec::is_empty);
     if silent && no_pods && facts.older(made, SILENT_AFTER) && !facts.events().iter().any(|event| about_job(&event)) {
         let reference = &facts.reference;
+        let events = facts.events.get().map_or("no Event is known", |_| "no Event");
         found.push(
             Finding::new(Code::JobControllerSilent, Severity::Blocking, reference, format!(
-                "{reference} has no Pod, no status and no Event: the Job controller of kube-controller-manager, which \
+                "{reference} has no Pod, no status, and {events}: the Job controller of kube-controller-manager, which \
                  acts within a second when it works, is down, frozen, not the leader or overloaded"
             ))
             .since(made)
@@ -78,8 +79,8 @@ fn no_pod(facts: &Facts, found: &mut Vec<Finding>) {
 /// Whether fewer Pods are there than should run now.
 fn missing_pods(facts: &Facts) -> bool {
     let Some(spec) = facts.spec() else { return false };
-    let live = facts.pods().iter().filter(|pod| !ended(pod)).count();
-    let status = facts.job.as_ref().and_then(|job| job.status.as_ref());
+    let live = facts.pods().filter(|pod| !ended(pod)).count();
+    let status = facts.job().and_then(|job| job.status.as_ref());
     let succeeded = status.and_then(|status| status.succeeded).unwrap_or(0);
     let left = spec.completions.map_or(i32::MAX, |completions| completions.saturating_sub(succeeded));
     let wanted = spec.parallelism.unwrap_or(1).min(left);
@@ -90,7 +91,7 @@ fn missing_pods(facts: &Facts) -> bool {
 fn refused(facts: &Facts, event: &Event) -> Finding {
     let job = &facts.reference;
     let message = event.message.as_deref().unwrap_or_default();
-    let none = facts.pods().iter().all(ended);
+    let none = facts.pods().all(ended);
     let severity = if none { Severity::Blocking } else { Severity::Warning };
     let which = if none { "no Pod" } else { "no more Pods" };
     let namespace = &job.namespace;

@@ -1,8 +1,9 @@
 //! One example a code, with the words that a reader needs; and that a healthy Job has no findings.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
@@ -43,7 +44,7 @@ fn of_job(change: &Value) -> Facts {
     });
     let job = SeenJob::read(&over(job, change)).unwrap();
     let mut facts = facts();
-    facts.job = Some(job.job);
+    facts.job = Some(Arc::new(job));
     facts.pods = Known::Seen(Vec::new());
     facts.events = Known::Seen(Vec::new());
     facts.namespace = Known::Seen(NamespaceState::Active);
@@ -62,9 +63,9 @@ fn with_pod(mut facts: Facts, change: &Value) -> Facts {
                    "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-06T10:00:02Z"}],
                    "containerStatuses": [status("base", &json!({"running": {"startedAt": "2026-01-06T10:00:03Z"}}))]},
     });
-    let pod = serde_json::from_value(over(pod, change)).unwrap();
+    let pod = serde_json::from_value::<Pod>(over(pod, change)).unwrap();
     let Known::Seen(pods) = &mut facts.pods else { panic!("no list of Pods") };
-    pods.push(pod);
+    pods.push(Arc::new(pod));
     facts.nodes.entry("w2".into()).or_insert(Known::Seen(NodeState::Ready));
     facts
 }
@@ -227,7 +228,7 @@ fn examples() -> Vec<Example> {
         row(
             Code::JobControllerSilent,
             of_job(&json!({"status": {"startTime": null, "active": null}})),
-            &["no Pod, no status and no Event", "kube-controller-manager"],
+            &["no Pod, no status, and no Event", "kube-controller-manager"],
         ),
         row(
             Code::DeadlineNotEnforced,

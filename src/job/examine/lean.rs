@@ -7,26 +7,20 @@ use k8s_openapi::api::{
     core::v1::{Container, Pod, PodSpec, PodTemplateSpec},
 };
 
-/// Annotation: the container that `kubectl logs` shows.
-const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
-
 /// A Job without its managed fields, annotations, and most of its template.
 pub(super) fn job(job: &mut Job) {
     job.metadata.managed_fields = None;
     job.metadata.annotations = None;
     let Some(spec) = &mut job.spec else { return };
     let template = mem::take(&mut spec.template);
-    let mut lean = PodTemplateSpec::default();
-    let annotations = template.metadata.and_then(|metadata| metadata.annotations).unwrap_or_default();
-    let default = annotations.into_iter().filter(|(key, _)| key == DEFAULT_CONTAINER).collect();
-    lean.metadata.get_or_insert_default().annotations = Some(default);
-    lean.spec = template.spec.map(|pod| PodSpec {
+    let pod = template.spec.map(|pod| PodSpec {
         containers: pod.containers.into_iter().map(|c| Container { name: c.name, ..Container::default() }).collect(),
+        restart_policy: pod.restart_policy,
         service_account_name: pod.service_account_name,
         image_pull_secrets: pod.image_pull_secrets,
         ..PodSpec::default()
     });
-    spec.template = lean;
+    spec.template = PodTemplateSpec { spec: pod, ..PodTemplateSpec::default() };
 }
 
 /// A Pod without its managed fields, annotations, and its spec but the node.

@@ -7,7 +7,7 @@
 
 mod probe;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
@@ -41,7 +41,7 @@ pub async fn examine(cluster: &Cluster, job: &JobReference) -> Result<Facts, Err
 }
 
 async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<SeenJob>) -> Facts {
-    let mut facts = Facts::new(cluster.now(), job.clone(), seen.map(|seen| seen.job));
+    let mut facts = Facts::new(cluster.now(), job.clone(), seen.map(Arc::new));
     let (pods, events, namespace) = futures::join!(
         pods_of(cluster, job),
         list_events(cluster, &job.namespace, &job.uid),
@@ -63,10 +63,10 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<SeenJob>) ->
 }
 
 /// The Pods by controller-uid, whoever owns them now.
-async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Pod>, Failure> {
+async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Arc<Pod>>, Failure> {
     let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
     let listed = cluster.list(Resource::Pods, &job.namespace, &by_uid).await?;
-    Ok(listed.items.into_iter().filter_map(read).collect())
+    Ok(listed.items.into_iter().filter_map(read).map(Arc::new).collect())
 }
 
 /// What happened to Pods that have not started.
@@ -100,7 +100,8 @@ async fn namespace(cluster: &Cluster, name: &str) -> Known<NamespaceState> {
     }
 }
 
-async fn node(cluster: &Cluster, name: &str) -> Known<NodeState> {
+/// Whether the kubelet of a node reports.
+pub(super) async fn node(cluster: &Cluster, name: &str) -> Known<NodeState> {
     match cluster.get(Resource::Nodes, "", name).await {
         Ok(Some(object)) => Known::Seen(read::<Node>(object).map_or(NodeState::Ready, |node| NodeState::of(&node))),
         Ok(None) => Known::Seen(NodeState::Gone),

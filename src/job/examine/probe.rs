@@ -29,7 +29,7 @@ pub(super) async fn probe(cluster: &Cluster, facts: &mut Facts) {
     let orphaning = any(&[Code::FinalizerOrphanStuck]);
     let pods = facts.pods.get().into_iter().flatten();
     let pod = pods.clone().find(|pod| pod.metadata.uid == stuck).or_else(|| pods.clone().next().filter(|_| orphaning));
-    if let Some(pod) = pod.and_then(reference) {
+    if let Some(pod) = pod.and_then(|pod| reference(pod)) {
         facts.pod_update = update(cluster, Resource::Pods, &pod).await;
     }
 }

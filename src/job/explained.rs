@@ -1,0 +1,204 @@
+//! Tells the findings about a followed Job, each once, from what the follower sees anyway.
+//!
+//! Promise: a finding is told when it first holds, and again only where waiting that is meant (a suspension) has ended
+//! in between. It costs no request, except a GET of a node on which a Pod has stopped to answer or to end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    diagnosis::{Code, Facts, Finding, Known, NodeState, Severity, findings},
+    examine,
+    message::Message,
+    view::{View, all_containers},
+};
+use crate::cluster::Cluster;
+
+/// What is only a matter of time is noticed this late.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A Job of thousands of Pods changes all the time: it is judged this often at most.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A node that was asked for is asked for again after this.
+const NODE_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// What was told, and what was learnt for it.
+pub(super) struct Explained {
+    /// When to look next, if nothing happens before.
+    pub due: Instant,
+    told: BTreeSet<(Code, String)>,
+    not_before: Instant,
+    nodes: BTreeMap<String, (Instant, Known<NodeState>)>,
+    outbox: mpsc::UnboundedSender<(String, Known<NodeState>)>,
+    inbox: mpsc::UnboundedReceiver<(String, Known<NodeState>)>,
+}
+
+impl Explained {
+    pub fn new() -> Self {
+        let (outbox, inbox) = mpsc::unbounded_channel();
+        let now = Instant::now();
+        Self { due: now, told: BTreeSet::new(), not_before: now, nodes: BTreeMap::new(), outbox, inbox }
+    }
+
+    /// What is new. Between two judgements of the same second nothing is.
+    pub fn look(&mut self, cluster: &Cluster, view: &View) -> Vec<Message> {
+        let now = Instant::now();
+        if now < self.not_before {
+            self.due = self.not_before;
+            return Vec::new();
+        }
+        self.not_before = now + LOOK_AGAIN_AFTER;
+        self.due = now + LOOK_EVERY;
+        self.ask_for_nodes(cluster, view, now);
+        self.tell(&self.findings(view, cluster.now()))
+    }
+
+    /// All findings about what was seen, told or not.
+    pub fn findings(&self, view: &View, now: Timestamp) -> Vec<Finding> {
+        let mut facts = Facts::new(now, view.job.reference.clone(), Some(Arc::clone(&view.job)));
+        let pods = view.pods.values().filter(|seen| !seen.gone).map(|seen| Arc::clone(&seen.pod));
+        facts.pods = Known::Seen(pods.collect());
+        if !view.events.is_empty() {
+            facts.events = Known::Seen(view.events.clone());
+        }
+        facts.nodes = self.nodes.iter().map(|(name, (_, state))| (name.clone(), state.clone())).collect();
+        findings(&facts)
+    }
+
+    fn tell(&mut self, found: &[Finding]) -> Vec<Message> {
+        // Pauses between failed Pods are told as these fail.
+        let told = |finding: &&Finding| finding.code != Code::BackoffWaiting;
+        let key = |finding: &Finding| (finding.code, finding.object.uid.clone());
+        let over: Vec<_> = self.told.iter().filter(|(code, _)| is_meant(*code)).cloned().collect();
+        let now: BTreeSet<_> = found.iter().map(key).collect();
+        for past in over.iter().filter(|past| !now.contains(past)) {
+            self.told.remove(past);
+        }
+        let fresh: Vec<_> = found.iter().filter(told).filter(|finding| self.told.insert(key(finding))).collect();
+        fresh.into_iter().map(message).collect()
+    }
+
+    fn ask_for_nodes(&mut self, cluster: &Cluster, view: &View, now: Instant) {
+        while let Ok((name, state)) = self.inbox.try_recv() {
+            self.nodes.insert(name, (Instant::now(), state));
+        }
+        let pods = view.pods.values().filter(|seen| !seen.gone && out_of_touch(&seen.pod, cluster.now()));
+        let names: BTreeSet<_> = pods.filter_map(|seen| seen.pod.spec.as_ref()?.node_name.clone()).collect();
+        self.nodes.retain(|name, _| names.contains(name));
+        for name in names {
+            if self.nodes.get(&name).is_some_and(|(asked, _)| now < *asked + NODE_AGAIN_AFTER) {
+                continue;
+            }
+            self.nodes.entry(name.clone()).or_insert((now, Known::default())).0 = now;
+            let (cluster, outbox) = (cluster.clone(), self.outbox.clone());
+            tokio::spawn(async move {
+                let state = examine::node(&cluster, &name).await;
+                let _ = outbox.send((name, state));
+            });
+        }
+    }
+}
+
+/// Waiting that can begin anew.
+fn is_meant(code: Code) -> bool {
+    matches!(code, Code::Suspended | Code::KueueNotAdmitted)
+}
+
+fn message(finding: &Finding) -> Message {
+    match finding.severity {
+        Severity::Info => Message::info(finding.code.name(), finding.to_string()),
+        Severity::Warning | Severity::Blocking => Message::warning(finding.code.name(), finding.to_string()),
+    }
+}
+
+/// Whether a Pod is as one whose node is lost: the node controller takes its readiness away, or it does not end in time.
+fn out_of_touch(pod: &Pod, now: Timestamp) -> bool {
+    let late = pod.metadata.deletion_timestamp.as_ref().is_some_and(|time| time.0 < now);
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let unready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "False");
+    let runs = all_containers(pod).any(|c| c.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let begun = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+    let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    late || (unready && runs) || (bound && !begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::job::seen::SeenJob;
+
+    fn view(spec: &Value, pods: &[Value]) -> View {
+        let job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"}, "spec": spec,
+            "status": {"startTime": "2026-01-06T10:00:00Z"}});
+        let mut view = View::new(SeenJob::read(&job).unwrap());
+        for pod in pods {
+            view.apply_pod(pod.clone(), false);
+        }
+        view
+    }
+
+    fn told(explained: &mut Explained, view: &View) -> Vec<String> {
+        let found = explained.findings(view, "2026-01-06T10:10:00Z".parse().unwrap());
+        explained.tell(&found).into_iter().map(|message| message.code).collect()
+    }
+
+    fn waiting(reason: &str) -> Value {
+        let state = json!({"waiting": {"reason": reason, "message": "registry/train:1: not found"}});
+        json!({"metadata": {"name": "p", "uid": "p"}, "status": {"phase": "Pending", "containerStatuses": [
+            {"name": "base", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}})
+    }
+
+    #[tokio::test]
+    async fn finding_is_told_once_although_its_reason_comes_and_goes() {
+        let mut explained = Explained::new();
+        let template = json!({"template": {}});
+        assert_eq!(told(&mut explained, &view(&template, &[waiting("ErrImagePull")])), ["image-not-found"]);
+        assert!(told(&mut explained, &view(&template, &[])).is_empty());
+        assert!(told(&mut explained, &view(&template, &[waiting("ImagePullBackOff")])).is_empty());
+    }
+
+    #[tokio::test]
+    async fn suspension_is_told_each_time() {
+        let mut explained = Explained::new();
+        let suspended = |suspend: bool| view(&json!({"template": {}, "suspend": suspend}), &[]);
+        let mut said = Vec::new();
+        for suspend in [true, true, false, true] {
+            said.extend(told(&mut explained, &suspended(suspend)));
+        }
+        assert_eq!(said, ["suspended", "suspended"]);
+    }
+
+    #[test]
+    fn node_of_a_pod_that_answers_is_not_asked_for() {
+        let now = "2026-01-06T10:10:00Z".parse().unwrap();
+        let pod = |change: Value| {
+            let mut pod = json!({"metadata": {}, "spec": {"nodeName": "n", "containers": []}, "status": {
+                "startTime": "2026-01-06T10:00:00Z", "containerStatuses": [{"name": "base", "image": "", "imageID": "",
+                "ready": true, "restartCount": 0, "state": {"running": {}}}]}});
+            json_patch::merge(&mut pod, &change);
+            serde_json::from_value::<Pod>(pod).unwrap()
+        };
+        let cases = [
+            ("it runs", json!({}), false),
+            (
+                "its readiness was taken away",
+                json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}}),
+                true,
+            ),
+            ("its time to end is over", json!({"metadata": {"deletionTimestamp": "2026-01-06T10:09:00Z"}}), true),
+            ("its time to end runs", json!({"metadata": {"deletionTimestamp": "2026-01-06T10:11:00Z"}}), false),
+            ("its kubelet has not begun", json!({"status": {"startTime": null, "containerStatuses": null}}), true),
+        ];
+        for (name, change, asked) in cases {
+            assert_eq!(out_of_touch(&pod(change), now), asked, "{name}");
+        }
+    }
+}
