@@ -127,6 +127,23 @@ impl Error {
         }
     }
 
+    /// The same error with another report.
+    #[must_use]
+    pub fn with_report(mut self, change: impl FnOnce(Report) -> Report) -> Self {
+        match &mut self {
+            Self::Configuration(report)
+            | Self::InvalidManifest(report)
+            | Self::ApiRefused(report)
+            | Self::ApiUnreachable(report)
+            | Self::NameTaken(report)
+            | Self::JobStartup(report)
+            | Self::TakenOver(report)
+            | Self::DeletionUnconfirmed(report)
+            | Self::Internal(report) => **report = change(std::mem::take(&mut **report)),
+        }
+        self
+    }
+
     /// A fault of this package, with what is known of it.
     pub fn internal(what: impl Into<String>) -> Self {
         Self::Internal(Box::new(

@@ -20,6 +20,7 @@ use super::{
     clock::ServerClock,
     configuration::Configuration,
     pages::Pages,
+    recovery::Recovery,
     request::{self, Answer, Failure, Resource, Verb},
     retry, transport,
     watch::Selector,
@@ -49,15 +50,18 @@ impl Default for Timing {
 
 /// One cluster and one identity in it. Cheap to clone; clones share the connections.
 #[derive(Clone)]
-pub struct Cluster(Arc<Inner>);
+pub struct Cluster {
+    inner: Arc<Inner>,
+    timing: Timing,
+}
 
 struct Inner {
     origin: Origin,
-    timing: Timing,
     connected: Mutex<Connected>,
     /// Source of jitter seeds.
     seed: AtomicU64,
     clock: Arc<ServerClock>,
+    recovery: Recovery,
 }
 
 enum Origin {
@@ -106,31 +110,45 @@ impl Cluster {
     }
 
     fn with(origin: Origin, connected: Connected, timing: Timing, seed: u64) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             origin,
-            timing,
             connected: Mutex::new(connected),
             seed: AtomicU64::new(seed),
             clock: Arc::default(),
-        }))
+            recovery: Recovery::default(),
+        };
+        Self { inner: Arc::new(inner), timing }
+    }
+
+    /// The same cluster for work that has so much time in all: nothing is asked again after that.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        let Timing { retry_for, one_request, watch_for } = self.timing;
+        let timing = Timing { retry_for: retry_for.min(limit), one_request: one_request.min(limit), watch_for };
+        Self { inner: Arc::clone(&self.inner), timing }
+    }
+
+    /// A stream of this cluster broke off.
+    pub(super) fn broke(&self) {
+        self.inner.recovery.broke();
     }
 
     /// The limits in time.
     #[must_use]
     pub fn timing(&self) -> Timing {
-        self.0.timing
+        self.timing
     }
 
     /// The next seed for jitter.
     #[must_use]
     pub fn next_seed(&self) -> u64 {
-        self.0.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
+        self.inner.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
     }
 
     /// The time by the clock of the API server, in whole seconds of its last answer and what has passed since.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.inner.clock.now()
     }
 
     /// The namespace to use where nobody names one.
@@ -240,7 +258,7 @@ impl Cluster {
         content: &'static str,
         body: Vec<u8>,
     ) -> Result<T, Failure> {
-        let limit = self.0.timing.one_request;
+        let limit = self.timing.one_request;
         let build = || request::build(method.clone(), path, content, body.clone());
         let send =
             async |client: Client, request, clock: Arc<ServerClock>| request::send(&client, request, &clock).await;
@@ -255,7 +273,7 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        once.retry(Policy { seed: self.next_seed(), within: self.0.timing.retry_for })
+        once.retry(Policy { seed: self.next_seed(), within: self.timing.retry_for })
             .sleep(tokio::time::sleep)
             .when(|failure| retry::may_repeat(verb, failure))
             .adjust(retry::pause)
@@ -269,14 +287,14 @@ impl Cluster {
         send: impl AsyncFn(Client, Request<Body>, Arc<ServerClock>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let connected = self.connected().await?;
-        let answer = match send(client_of(&connected), build()?, Arc::clone(&self.0.clock)).await {
+        let answer = match send(client_of(&connected), build()?, Arc::clone(&self.inner.clock)).await {
             Err(failure) if failure.code() == Some(401) => {
                 let Some(renewed) = self.renewed(connected.generation).await? else { return Err(failure) };
-                send(client_of(&renewed), build()?, Arc::clone(&self.0.clock)).await
+                send(client_of(&renewed), build()?, Arc::clone(&self.inner.clock)).await
             }
             answer => answer,
         };
-        answer.map_err(|failure| match failure {
+        answer.map_err(|failure| match self.inner.recovery.judge(failure) {
             Failure::Transport { cause } if !connected.server.is_empty() => {
                 Failure::transport(format!("{}: {cause}", connected.server))
             }
@@ -285,19 +303,19 @@ impl Cluster {
     }
 
     async fn connected(&self) -> Result<Connected, Failure> {
-        let mut slot = self.0.connected.lock().await;
+        let mut slot = self.inner.connected.lock().await;
         if slot.client.is_none() {
-            let (client, server) = self.0.origin.connect().await.map_err(Failure::Unusable)?;
+            let (client, server) = self.inner.origin.connect().await.map_err(Failure::Unusable)?;
             (slot.client, slot.server) = (Some(client), server);
         }
         Ok(slot.clone())
     }
 
     async fn renewed(&self, seen: u64) -> Result<Option<Connected>, Failure> {
-        let Origin::Configured(_) = self.0.origin else { return Ok(None) };
-        let mut slot = self.0.connected.lock().await;
+        let Origin::Configured(_) = self.inner.origin else { return Ok(None) };
+        let mut slot = self.inner.connected.lock().await;
         if slot.generation == seen {
-            let (client, server) = self.0.origin.connect().await.map_err(Failure::Unusable)?;
+            let (client, server) = self.inner.origin.connect().await.map_err(Failure::Unusable)?;
             *slot = Connected { client: Some(client), server, generation: seen + 1 };
         }
         Ok(Some(slot.clone()))

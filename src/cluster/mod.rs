@@ -10,6 +10,7 @@ mod configuration;
 mod connection;
 mod pages;
 mod proxy;
+mod recovery;
 mod request;
 pub mod retry;
 mod token_file;

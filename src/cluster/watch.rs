@@ -166,6 +166,7 @@ pub fn watch(
                         }
                     };
                     if let Some(failure) = broken {
+                        cluster.broke();
                         yield WatchEvent::Interrupted(failure);
                     }
                     // Also after a clean end: a server that ends watches at once must not be asked in a loop.

@@ -123,7 +123,10 @@ impl Sources {
             }
             WatchEvent::Relisted(objects) => {
                 self.contact(Resource::Jobs);
-                let found = objects.iter().fold(false, |found, object| self.read(object) || found);
+                let mut found = false;
+                for object in &objects {
+                    found |= self.read(object);
+                }
                 if !found {
                     self.pending.push_back(News::Missing);
                 }

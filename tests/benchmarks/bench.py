@@ -22,28 +22,18 @@ import submit_latency
 from rich.console import Console
 from rich.table import Table
 
+from audit import Audit, audited
 from one_node_cluster import OneNodeCluster, build
-
-AUDIT_POLICY = """
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules: [{level: Metadata}]
-"""
 
 
 @contextmanager
-def audited_cluster() -> Iterator[tuple[OneNodeCluster, Path]]:
-    """A cluster whose API server writes each request into a file, and that file."""
+def audited_cluster() -> Iterator[Audit]:
+    """A cluster of its own whose API server writes each request into a file."""
     cluster = OneNodeCluster("bench", build())
     cluster.up()
     try:
-        folder = cluster.kubeconfig().parent
-        policy, audit = folder / "audit-policy.yaml", folder / "audit.log"
-        policy.write_text(AUDIT_POLICY)
-        cluster.kill("kube-apiserver")
-        cluster.start("kube-apiserver", f"--audit-policy-file={policy}", f"--audit-log-path={audit}")
-        yield cluster, audit
+        with audited(cluster) as audit:
+            yield audit
     finally:
         cluster.down()
 
@@ -63,13 +53,13 @@ def main() -> None:
     if part("import"):
         rows += import_cost.measure(sys.executable, wanted.peer)
     if wanted.only != "import":
-        with audited_cluster() as (cluster, audit):
+        with audited_cluster() as audit:
             if part("requests"):
-                rows += job_requests.measure(cluster, audit)
+                rows += job_requests.measure(audit)
             if part("submit"):
-                rows += submit_latency.measure(cluster)
+                rows += submit_latency.measure(audit.cluster)
             if part("log"):
-                rows += log_throughput.measure(cluster)
+                rows += log_throughput.measure(audit.cluster)
 
     table = Table(
         "measured", "value", title=f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"

@@ -31,7 +31,7 @@ class Ended:
 
 
 class CommandLine:
-    """`unique-k8s-job run` for one namespace; `start` gives the process, `run` waits for its end."""
+    """`unique-k8s-job` for one namespace; `start` and `run` are its command `run`, `call` is any other."""
 
     def __init__(self, kubeconfig: Path, namespace: str, folder: Path) -> None:
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
@@ -39,8 +39,16 @@ class CommandLine:
         self.folder = folder
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return self.begin("run", *arguments)
+
+    def call(self, command: str, *arguments: str, seconds: float = 120) -> Ended:
+        """Another command than `run`, to its end."""
+        return finish(self.begin(command, *arguments), seconds=seconds)
+
+    def begin(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+        """Any command, as a process."""
         return subprocess.Popen(
-            [str(PROGRAM), "run", "--namespace", self._namespace, *arguments],
+            [str(PROGRAM), command, "--namespace", self._namespace, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -66,6 +66,17 @@ class OneNodeCluster:
         """Start a killed component, with more flags for this start only, and wait until it is healthy."""
         self._run("start", component, *(f"--arg={flag}" for flag in flags), seconds=120)
 
+    @contextmanager
+    def paused(self, *components: str) -> Iterator[None]:
+        """SIGSTOP for these components (`link` is everything between host and cluster), SIGCONT at the end."""
+        try:
+            for component in components:
+                self._run("pause", component)
+            yield
+        finally:
+            for component in reversed(components):
+                self._run("resume", component)
+
     # --- ask it ----------------------------------------------------------------------------------------------------
 
     def kubectl(self, *arguments: str, user: str = "admin", stdin: str | None = None) -> str:

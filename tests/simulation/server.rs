@@ -61,17 +61,22 @@ pub async fn serve(world: Arc<World>, request: Request<Body>) -> Result<Served, 
 
 fn take_apart(method: &Method, uri: &http::Uri, body: &str) -> Asked {
     let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
-    let at = parts.iter().position(|part| *part == "namespaces").unwrap_or_else(|| panic!("not simulated: {uri}"));
+    // After group and version: a collection of the cluster, or one of a namespace.
+    let rest = &parts[if parts[0] == "api" { 2 } else { 3 }..];
+    let (namespace, rest) = match rest {
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
+        rest => ("", rest),
+    };
     let query = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (key.to_owned(), percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
     });
     Asked {
         method: method.clone(),
-        resource: parts[at + 2].to_owned(),
-        namespace: parts[at + 1].to_owned(),
-        name: parts.get(at + 3).map(|name| (*name).to_owned()),
-        log: parts.get(at + 4) == Some(&"log"),
+        resource: rest[0].to_owned(),
+        namespace: namespace.to_owned(),
+        name: rest.get(1).map(|name| (*name).to_owned()),
+        log: rest.get(2) == Some(&"log"),
         query: query.collect(),
         body: serde_json::from_str(body).unwrap_or(Value::Null),
     }
@@ -94,6 +99,9 @@ impl Asked {
             (&Method::GET, "pods", false, true) => "watch pods",
             (&Method::GET, "pods", false, false) => "list pods",
             (&Method::GET, "events", false, false) => "list events",
+            (&Method::GET, "namespaces", true, _) => "get namespaces",
+            (&Method::GET, "nodes", true, _) => "get nodes",
+            (&Method::PATCH, "pods", true, _) => "patch pods",
             _ => panic!("not simulated: {} {}", self.method, self.resource),
         }
     }
@@ -122,7 +130,18 @@ fn answer(world: &Arc<World>, asked: &Asked) -> Served {
             None => not_found(asked),
         },
         "list jobs" | "list pods" | "list events" => list(&inner, asked),
-        "patch jobs" => patch(&mut inner, asked),
+        "patch jobs" | "patch pods" => patch(&mut inner, asked),
+        "get namespaces" => match inner.namespaces.get(asked.name.as_deref().unwrap_or_default()) {
+            Some(terminating) => {
+                let phase = if *terminating { "Terminating" } else { "Active" };
+                ok(200, &json!({"metadata": {"name": asked.name}, "status": {"phase": phase}}))
+            }
+            None => not_found(asked),
+        },
+        "get nodes" => {
+            let ready = json!([{"type": "Ready", "status": "True"}]);
+            ok(200, &json!({"metadata": {"name": asked.name}, "status": {"conditions": ready}}))
+        }
         "delete jobs" => delete(&mut inner, asked),
         "delete pods" => delete_pod(&mut inner, asked),
         other => panic!("not simulated: {other}"),
@@ -174,6 +193,9 @@ fn patch(inner: &mut Inner, asked: &Asked) -> Served {
     let patch: json_patch::Patch = serde_json::from_value(asked.body.clone()).expect("a JSON Patch");
     if json_patch::patch(&mut object, &patch).is_err() {
         return status(422, "Invalid", "the server rejected our request due to an error in our request");
+    }
+    if asked.asked("dryRun") == "All" {
+        return ok(200, &object);
     }
     let stored = inner.store.put(key, object);
     ok(200, &stored)

@@ -1,8 +1,14 @@
 //! Sees one Job of an order to its end: DELETE, gone, its work stopped; frees it where it is stuck and may be freed.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
@@ -14,17 +20,21 @@ use super::{
     work::News,
 };
 use crate::{
-    cluster::{Cluster, Resource, Verb as RequestVerb},
+    cluster::{Cluster, Failure, Resource, Verb as RequestVerb},
     error::Error,
     job::{
+        diagnosis::{Facts, Known, Probe, explain, findings},
+        examine::examine,
         message::Message,
         ownership::look,
         seen::{JobReference, SeenJob},
     },
 };
 
-/// A Job that is on its way out for so long is spoken of.
-const EXPLAIN_AFTER: Duration = Duration::from_secs(5);
+/// A Job that is on its way out for so long is explained in the log.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(12);
+/// Of so many Jobs of one order: each costs some five requests.
+const EXPLAINED: usize = 5;
 
 /// What the Jobs of one order share.
 pub(super) struct Shared<'a> {
@@ -33,6 +43,8 @@ pub(super) struct Shared<'a> {
     pub sightings: &'a Sightings,
     pub pods: &'a PodsWatcher,
     pub deadline: Instant,
+    /// How many Jobs were explained in the log.
+    pub explained: AtomicUsize,
     pub tell: &'a (dyn Fn(News) + Sync),
 }
 
@@ -91,7 +103,7 @@ impl Shared<'_> {
         let end = self.pods.ended(&reference, whose, self.deadline).await;
         let end = end.map_err(|failure| cannot_see_pods(&reference, failure))?;
         if !end.live.is_empty() {
-            return Err(may_still_run(&reference, &end.live));
+            return Err(may_still_run(self.cluster, &reference, &end.live).await);
         }
         if !end.kept.is_empty() {
             let names = end.kept.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -122,11 +134,7 @@ impl Shared<'_> {
                         None => return Ok(Sent::Removed),
                     }
                 }
-                Err(failure) => {
-                    let what = format!("delete {}", job.reference);
-                    let limit = Some(self.cluster.timing().retry_for);
-                    return Err(failure.into_error(&what, RequestVerb::Delete, Resource::Jobs, limit));
-                }
+                Err(failure) => return Err(self.refused(job, failure)),
             }
         }
         unreachable!("the last conflict returns")
@@ -139,7 +147,7 @@ impl Shared<'_> {
         let mut sight = self.sightings.subscribe(reference);
         let (mut released, mut explained) = (false, false);
         let begin = Instant::now();
-        let mut standstill = Standstill::new(begin, under_way(&job));
+        let mut standstill = Standstill::new(begin, self.under_way(&job));
         let (mut next_look, mut next_release) = (Some(begin), Some(begin));
         let explain = begin + EXPLAIN_AFTER;
         loop {
@@ -159,10 +167,10 @@ impl Shared<'_> {
             }
             if !explained && explain <= Instant::now() {
                 explained = true;
-                self.explain(&job);
+                self.explain(&job).await;
             }
             if Instant::now() >= self.deadline {
-                return Err(still_there(reference, &job));
+                return Err(still_there(self.cluster, reference, &job).await);
             }
             let timers = [next_look, next_release, (!explained).then_some(explain), Some(self.deadline)];
             let timer = timers.into_iter().flatten().min().unwrap_or(self.deadline);
@@ -221,10 +229,31 @@ impl Shared<'_> {
         }
     }
 
-    fn explain(&self, job: &SeenJob) {
-        let held = job.finalizers();
-        let held = if held.is_empty() { String::new() } else { format!(", held by {}", held.join(", ")) };
-        self.say(Message::warning("job-not-gone", format!("{} is still being deleted{held}", job.reference)));
+    async fn explain(&self, job: &SeenJob) {
+        if self.explained.fetch_add(1, Ordering::Relaxed) >= EXPLAINED {
+            return;
+        }
+        let found = match Box::pin(examine(self.cluster, &job.reference)).await {
+            Ok(facts) => findings(&facts),
+            Err(_) => Vec::new(),
+        };
+        for finding in &found {
+            self.say(Message::warning(finding.code.name(), finding.to_string()));
+        }
+        if found.is_empty() {
+            self.say(Message::warning("job-not-gone", format!("{} is still being deleted", job.reference)));
+        }
+    }
+
+    /// The API server's no, with the reason that it shows.
+    fn refused(&self, job: SeenJob, failure: Failure) -> Error {
+        let (what, reference) = (format!("delete {}", job.reference), job.reference.clone());
+        let mut facts = Facts::new(self.cluster.now(), reference, Some(job.job));
+        facts.job_delete = Known::Seen(Probe::Refused(failure.message()));
+        let limit = Some(self.cluster.timing().retry_for);
+        let by_webhook = failure.message().contains("webhook");
+        let error = failure.into_error(&what, RequestVerb::Delete, Resource::Jobs, limit);
+        if by_webhook { error.with_report(|report| explain(report, &findings(&facts))) } else { error }
     }
 
     fn say_found_terminating(&self, job: &SeenJob) {
@@ -239,10 +268,10 @@ impl Shared<'_> {
     async fn look(&self, job: &JobReference) -> Result<Option<SeenJob>, Error> {
         look(self.cluster, job).await.map_err(|failure| cannot_look(job, failure))
     }
-}
 
-/// How long a deletion has been under way, by the clocks of the API server and of this machine.
-fn under_way(job: &SeenJob) -> Duration {
-    let since = job.deletion_timestamp().map(|time| Timestamp::now().duration_since(time));
-    since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
+    /// How long a deletion has been under way, by the clock of the API server.
+    fn under_way(&self, job: &SeenJob) -> Duration {
+        let since = job.deletion_timestamp().map(|time| self.cluster.now().duration_since(time));
+        since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
+    }
 }

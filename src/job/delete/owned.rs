@@ -17,6 +17,8 @@ use crate::{
     error::{Error, Report},
     identity::Owner,
     job::{
+        diagnosis::{explain, findings},
+        examine::examine,
         ownership::{look, taken_over},
         seen::{JobReference, SeenJob},
     },
@@ -73,7 +75,7 @@ async fn confirm_gone(cluster: &Cluster, job: &JobReference, deadline: Instant) 
     loop {
         let Some(seen) = look(cluster, job).await.map_err(|f| cannot_look(job, f))? else { return Ok(()) };
         if Instant::now() >= deadline {
-            return Err(still_there(job, &seen));
+            return Err(still_there(cluster, job, &seen).await);
         }
         let pause = pauses.next().unwrap_or(retry::LONGEST_PAUSE).min(Duration::from_secs(1));
         tokio::time::sleep_until((Instant::now() + pause).min(deadline)).await;
@@ -88,7 +90,7 @@ pub async fn pods_ended(cluster: &Cluster, job: &JobReference, deadline: Instant
 async fn all_ended(cluster: &Cluster, job: &JobReference, whose: Ownership, deadline: Instant) -> Result<(), Error> {
     let watcher = PodsWatcher::start(cluster.clone(), job.namespace.clone(), |_| {});
     let end = watcher.ended(job, whose, deadline).await.map_err(|failure| cannot_see_pods(job, failure))?;
-    if end.live.is_empty() { Ok(()) } else { Err(may_still_run(job, &end.live)) }
+    if end.live.is_empty() { Ok(()) } else { Err(may_still_run(cluster, job, &end.live).await) }
 }
 
 pub(super) fn cannot_look(job: &JobReference, failure: Failure) -> Error {
@@ -99,8 +101,8 @@ pub(super) fn cannot_see_pods(job: &JobReference, failure: Failure) -> Error {
     failure.into_error(&format!("see whether the Pods of {job} have ended"), Verb::List, Resource::Pods, None)
 }
 
-/// The error about a Job that does not go.
-pub(super) fn still_there(job: &JobReference, seen: &SeenJob) -> Error {
+/// The error about a Job that does not go, with the reasons that the cluster shows.
+pub(super) async fn still_there(cluster: &Cluster, job: &JobReference, seen: &SeenJob) -> Error {
     let since =
         seen.deletion_timestamp().map_or_else(|| "never accepted".to_owned(), |time| format!("accepted at {time}"));
     let mut report = Report::new(format!("{job} is still there although its deletion was asked for"))
@@ -112,14 +114,15 @@ pub(super) fn still_there(job: &JobReference, seen: &SeenJob) -> Error {
     for finalizer in seen.finalizers() {
         report = report.seen(format!("finalizer `{finalizer}`"));
     }
-    Error::DeletionUnconfirmed(Box::new(report.hint(
+    let report = report.hint(
         "`orphan` and `foregroundDeletion` are removed by the garbage collector of kube-controller-manager: check that \
          it works; other finalizers are removed by whoever put them there",
-    )))
+    );
+    Error::DeletionUnconfirmed(Box::new(explained(cluster, job, report).await))
 }
 
-/// The error about a Job that is gone while its work may go on.
-pub(super) fn may_still_run(job: &JobReference, live: &[LivePod]) -> Error {
+/// The error about a Job whose work may go on, with the reasons that the cluster shows.
+pub(super) async fn may_still_run(cluster: &Cluster, job: &JobReference, live: &[LivePod]) -> Error {
     let mut report = Report::new(format!("The Pods of {job} have not ended, although it is being deleted"))
         .fact("name", job.name.clone())
         .fact("namespace", job.namespace.clone())
@@ -129,8 +132,20 @@ pub(super) fn may_still_run(job: &JobReference, live: &[LivePod]) -> Error {
         let node = node.as_deref().unwrap_or("no node yet");
         report = report.seen(format!("Pod `{name}` may still run, on `{node}`"));
     }
-    Error::DeletionUnconfirmed(Box::new(
-        report.hint("a Pod that does not obey SIGTERM is killed after its terminationGracePeriodSeconds (30 by default); if its node \
-             is lost, it ends when the node comes back or is deleted, and replace_lost=True does not wait for it"),
-    ))
+    let report = report.hint(
+        "a Pod that does not obey SIGTERM is killed after its terminationGracePeriodSeconds (30 by default); if its node \
+         is lost, it ends when the node comes back or is deleted, and replace_lost=True does not wait for it",
+    );
+    Error::DeletionUnconfirmed(Box::new(explained(cluster, job, report).await))
+}
+
+/// How long the reasons may take: they only explain.
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(3);
+
+async fn explained(cluster: &Cluster, job: &JobReference, report: Report) -> Report {
+    let cluster = cluster.within(EXPLAIN_WITHIN);
+    match tokio::time::timeout(EXPLAIN_WITHIN, Box::pin(examine(&cluster, job))).await {
+        Ok(Ok(facts)) => explain(report, &findings(&facts)),
+        Ok(Err(_)) | Err(_) => report,
+    }
 }

@@ -3,7 +3,7 @@
 //! Cost: one GET, or the pages of one list; for each Job a DELETE and a GET; lists of Pods that up to a hundred Jobs
 //! share; one watch of Jobs if any of them does not go at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::AtomicUsize};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
@@ -75,6 +75,7 @@ impl Deletion {
             let tell = |piece: News| {
                 let _ = news.send(Ok(piece));
             };
+            let cluster = cluster.within(order.timeout());
             let end = Box::pin(work(&cluster, &order, &tell, &news)).await;
             let _ = news.send(end.map(News::Ended));
         });
@@ -118,7 +119,8 @@ async fn work(
         return nothing_there(cluster, order, &namespace, &pods, deadline, tell).await;
     }
     let sightings = Sightings::new(cluster.clone(), namespace, watched(order, &jobs));
-    let shared = Shared { cluster, order, sightings: &sightings, pods: &pods, deadline, tell };
+    let shared =
+        Shared { cluster, order, sightings: &sightings, pods: &pods, deadline, explained: AtomicUsize::new(0), tell };
     let permits = Semaphore::new(AT_ONCE);
     let mut running: FuturesUnordered<_> = jobs
         .into_iter()
@@ -211,6 +213,12 @@ async fn nothing_there(
         Target::Uid { uid } | Target::Name { uid: Some(uid), .. } => (uid.clone(), vec![uid.clone()]),
         Target::Name { name, uid: None } => (name.clone(), uids_of_pods(cluster, namespace, name).await?),
     };
+    if let Ok(None) = cluster.get(Resource::Namespaces, "", namespace).await {
+        return Err(Error::Configuration(Box::new(
+            Report::new(format!("Cannot delete Job `{namespace}/{name}`: the namespace `{namespace}` does not exist"))
+                .hint("correct the namespace; a Job of a namespace that is gone is gone, too"),
+        )));
+    }
     let text = format!("Job `{namespace}/{name}` does not exist: nothing to delete");
     tell(News::Message(Message::info("nothing-to-delete", text)));
     let mut done = DeletedJobs::default();
@@ -222,7 +230,7 @@ async fn nothing_there(
         let end = pods.ended(&job, Ownership::Collected, deadline).await;
         let end = end.map_err(|failure| cannot_see_pods(&job, failure))?;
         if !end.live.is_empty() {
-            return Err(may_still_run(&job, &end.live));
+            return Err(may_still_run(cluster, &job, &end.live).await);
         }
         done.pods_deleted.extend(end.deleted);
     }
