@@ -248,7 +248,7 @@ impl Shared<'_> {
     /// The API server's no, with the reason that it shows.
     fn refused(&self, job: SeenJob, failure: Failure) -> Error {
         let (what, reference) = (format!("delete {}", job.reference), job.reference.clone());
-        let mut facts = Facts::new(self.cluster.now(), reference, Some(job.job));
+        let mut facts = Facts::new(self.cluster.now(), reference, Some(Arc::new(job)));
         facts.job_delete = Known::Seen(Probe::Refused(failure.message()));
         let limit = Some(self.cluster.timing().retry_for);
         let by_webhook = failure.message().contains("webhook");
