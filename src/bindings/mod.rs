@@ -4,12 +4,15 @@
 //! forked child builds its own runtime and connections; a panic becomes an `InternalError`.
 //! The stub `python/unique_k8s_job/_core.pyi` documents what is here for Python's readers.
 
+mod asyncio;
+mod bell;
 mod cluster;
 mod errors;
 mod events;
 mod pure;
 mod run;
 mod runtime;
+mod waiter;
 mod work;
 
 use pyo3::pymodule;
@@ -21,7 +24,9 @@ mod _core {
     #[pymodule_export]
     use super::pure::{assemble, deployment_digest, job_name};
     #[pymodule_export]
-    use super::run::Run;
+    use super::run::{Run, resume};
+    #[pymodule_export]
+    use super::waiter::Waiter;
     #[pymodule_export]
     use super::work::{Work, delete_jobs};
     use pyo3::prelude::*;

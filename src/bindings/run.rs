@@ -21,13 +21,23 @@ use crate::{
     error::Error,
     job::{
         order::Order,
+        resumed::Resumed,
         run::{self, Event},
+        subject::Subject,
     },
 };
 
+/// Who works for it.
+enum Attempt {
+    /// A submission, and the following of its Job.
+    Started(run::Run),
+    /// A Job that was handed over; nothing is followed.
+    Resumed(Resumed),
+}
+
 #[pyclass(frozen, module = "unique_k8s_job._core")]
 pub(super) struct Run {
-    attempt: Arc<run::Run>,
+    attempt: Arc<Attempt>,
     woken: Arc<Notify>,
     /// An error that came behind events already handed over.
     held: Arc<OnceLock<Error>>,
@@ -45,7 +55,12 @@ impl Run {
             Ok(run::Run::start(cluster, order))
         };
         let run = start().map_err(|error| raised(py, &error))?;
-        Ok(Self { attempt: Arc::new(run), woken: Arc::default(), held: Arc::default(), pid: std::process::id() })
+        Ok(Self {
+            attempt: Arc::new(Attempt::Started(run)),
+            woken: Arc::default(),
+            held: Arc::default(),
+            pid: std::process::id(),
+        })
     }
 
     fn next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
@@ -69,8 +84,14 @@ impl Run {
     fn acknowledge<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.same_process(py)?;
         let run = Arc::clone(&self.attempt);
+        let acknowledging = async move {
+            match &*run {
+                Attempt::Started(run) => run.acknowledge().await,
+                Attempt::Resumed(job) => job.acknowledge().await,
+            }
+        };
         let list = PyList::empty(py);
-        for message in runtime::wait(py, async move { run.acknowledge().await })? {
+        for message in runtime::wait(py, acknowledging)? {
             list.append(as_dict(py, Event::Message(message))?)?;
         }
         Ok(list)
@@ -81,14 +102,47 @@ impl Run {
         self.same_process(py)?;
         let run = Arc::clone(&self.attempt);
         let within = Duration::try_from_secs_f64(confirm_for.max(0.0)).unwrap_or(Duration::MAX);
-        runtime::wait(py, async move { run.delete(within).await })
+        runtime::wait(py, async move {
+            match &*run {
+                Attempt::Started(run) => run.delete(within).await,
+                Attempt::Resumed(job) => job.delete(within).await,
+            }
+        })
+    }
+
+    fn hand_over(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.same_process(py)?;
+        let run = Arc::clone(&self.attempt);
+        runtime::wait(py, async move {
+            let subject = match &*run {
+                Attempt::Started(run) => run.hand_over().await,
+                Attempt::Resumed(job) => Some(job.subject().clone()),
+            };
+            subject.map(|subject| subject.write()).transpose()
+        })
     }
 
     fn close(&self) {
         if self.pid == std::process::id() {
-            self.attempt.close();
+            match &*self.attempt {
+                Attempt::Started(run) => run.close(),
+                Attempt::Resumed(_) => {}
+            }
         }
     }
+}
+
+/// A handle for a Job that was handed over: nothing is followed.
+#[pyfunction]
+pub(super) fn resume(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Run> {
+    let resumed = || Ok(Resumed::new(cluster.handle()?, Subject::read(request)?));
+    let attempt = resumed().map_err(|error| raised(py, &error))?;
+    Ok(Run {
+        attempt: Arc::new(Attempt::Resumed(attempt)),
+        woken: Arc::default(),
+        held: Arc::default(),
+        pid: std::process::id(),
+    })
 }
 
 impl Run {
@@ -111,7 +165,7 @@ impl Drop for Run {
     }
 }
 
-fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
+pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     match event {
         Event::Submitted { job, origin, made_by_try } => {
@@ -137,10 +191,13 @@ fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
     Ok(dict)
 }
 
-impl Events for run::Run {
+impl Events for Attempt {
     type Event = Event;
 
     async fn next(&self) -> Option<Result<Event, Error>> {
-        Self::next(self).await
+        match self {
+            Self::Started(run) => run.next().await,
+            Self::Resumed(_) => None,
+        }
     }
 }

@@ -24,7 +24,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::errors::raised;
+use super::{bell::Bell, errors::raised};
 use crate::{
     cluster::{Cluster, Configuration, Timing},
     error::Error,
@@ -41,6 +41,7 @@ struct Slot {
     pid: u32,
     runtime: Runtime,
     clusters: Mutex<HashMap<Configuration, Cluster>>,
+    bell: Bell,
 }
 
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
@@ -61,7 +62,7 @@ fn slot() -> Result<&'static Slot, Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::internal(format!("no threads for the runtime: {error}")))?;
-    let fresh = Box::into_raw(Box::new(Slot { pid, runtime, clusters: Mutex::default() }));
+    let fresh = Box::into_raw(Box::new(Slot { pid, runtime, clusters: Mutex::default(), bell: Bell::default() }));
     match SLOT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just leaked. The slot of a parent process is left alone: dropping it would join threads that
         // do not exist here.
@@ -77,6 +78,24 @@ fn slot() -> Result<&'static Slot, Error> {
 /// The runtime of this process.
 pub(super) fn runtime() -> Result<&'static Runtime, Error> {
     slot().map(|slot| &slot.runtime)
+}
+
+/// The same, where it is known that it was built.
+pub(super) fn started() -> &'static Runtime {
+    runtime().expect("the runtime of this process was built before")
+}
+
+/// Starts work that goes on by itself.
+pub(super) fn spawn<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<JoinHandle<Result<T, Error>>, Error> {
+    let guarded = AssertUnwindSafe(work).catch_unwind().map(|end| end.unwrap_or_else(|panic| Err(panicked(&*panic))));
+    Ok(runtime()?.spawn(guarded))
+}
+
+/// What wakes the asyncio loops of this process.
+pub(super) fn bell() -> Result<&'static Bell, Error> {
+    slot().map(|slot| &slot.bell)
 }
 
 /// The handle of a cluster in this process: one per configuration, connections shared.
@@ -102,8 +121,7 @@ pub(super) fn wait<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> PyResult<T> {
     let runtime = runtime().map_err(|error| raised(py, &error))?;
-    let guarded = AssertUnwindSafe(work).catch_unwind().map(|end| end.unwrap_or_else(|panic| Err(panicked(&*panic))));
-    let mut task = AbortOnDrop(runtime.spawn(guarded));
+    let mut task = AbortOnDrop(spawn(work).map_err(|error| raised(py, &error))?);
     loop {
         let step = py.detach(|| runtime.block_on(async { tokio::time::timeout(SLICE, &mut task.0).await }));
         match step {

@@ -25,6 +25,9 @@ pub const ACKNOWLEDGED: &str = "unique-k8s-job/acknowledged";
 /// Annotation: which attempt may write to the Job and delete it.
 pub const OWNER: &str = "unique-k8s-job/owner";
 
+/// Annotation: how far its log was delivered, as the one who waited for it wrote it.
+pub const LOG_POSITIONS: &str = "unique-k8s-job/log-positions";
+
 const DEPLOYMENT: &str = "unique-k8s-job/deployment";
 const DAG_ID: &str = "unique-k8s-job/dag-id";
 const RUN_ID: &str = "unique-k8s-job/run-id";

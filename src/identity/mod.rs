@@ -16,7 +16,7 @@ mod succession;
 pub use attempt::{Attempt, AttemptDigest, TaskDigest, TaskIdentity};
 pub use deployment::deployment_digest;
 pub use fixed_name::FixedName;
-pub use marks::{ACKNOWLEDGED, MANAGED_BY, Marks, OWNER, PREFIX, TASK, annotations, describe, labels};
+pub use marks::{ACKNOWLEDGED, LOG_POSITIONS, MANAGED_BY, Marks, OWNER, PREFIX, TASK, annotations, describe, labels};
 pub use name::{JobName, RunTime, Slug, job_name};
 pub use owner::Owner;
 pub use succession::{Relation, relation};

@@ -58,12 +58,15 @@ pub(super) struct Following<'a> {
     pub say: &'a Arc<dyn Say>,
     pub sources: Sources,
     pub sink: logs::Sink,
+    /// Whether the Job is known to be gone.
+    pub gone: bool,
 }
 
 /// Follows the Job, beginning with this state of it, to its outcome.
 pub(super) async fn follow(following: Following<'_>, job: impl Into<Arc<SeenJob>>) -> Result<Outcome, Error> {
-    let Following { cluster, subject, say, sources, sink } = following;
-    Follower::new(cluster, subject, say, job.into(), sink).run(sources).await
+    let Following { cluster, subject, say, sources, sink, gone } = following;
+    let follower = Follower::new(cluster, subject, say, job.into(), sink);
+    Follower { gone, ..follower }.run(sources).await
 }
 
 struct Follower<'a> {

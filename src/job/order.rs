@@ -214,6 +214,7 @@ impl Order {
             handover_timeout_seconds: self.handover_timeout_seconds,
             on_lingering_sidecar: self.on_lingering_sidecar,
             clean_up: self.clean_up(),
+            finish: None,
             positions: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use super::seen::{JobReference, SeenJob};
 use crate::{
     cluster::{Cluster, Failure, Resource},
     error::{Error, Report},
-    identity::{ACKNOWLEDGED, OWNER, Owner},
+    identity::{ACKNOWLEDGED, LOG_POSITIONS, OWNER, Owner},
 };
 
 /// How a guarded write ended.
@@ -37,6 +37,22 @@ pub async fn acknowledge(cluster: &Cluster, job: &JobReference, owner: &Owner, t
     if let Some(seconds) = ttl {
         changes.push(json!({"op": "add", "path": "/spec/ttlSecondsAfterFinished", "value": seconds}));
     }
+    write(cluster, job, owner, owner, &changes).await
+}
+
+/// Writes how far the log was delivered, in place of what was `stored` before.
+pub async fn store_positions(
+    cluster: &Cluster,
+    job: &JobReference,
+    owner: &Owner,
+    stored: Option<&str>,
+    positions: &str,
+) -> Written {
+    let mut changes = Vec::new();
+    if let Some(stored) = stored {
+        changes.push(json!({"op": "test", "path": annotation(LOG_POSITIONS), "value": stored}));
+    }
+    changes.push(json!({"op": "add", "path": annotation(LOG_POSITIONS), "value": positions}));
     write(cluster, job, owner, owner, &changes).await
 }
 

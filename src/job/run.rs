@@ -17,13 +17,14 @@ use super::{
     acknowledge::{Finish, acknowledge},
     delete,
     follow::{self, Following},
-    logs,
+    logs::{self, Positions},
     message::{Message, Say},
     order::Order,
     seen::{JobReference, SeenJob},
     settle::{self, Found},
     shared::Shared,
     sources::Sources,
+    subject::Subject,
     submit::{self, Submitted},
 };
 use crate::{
@@ -41,6 +42,8 @@ pub struct Run {
 struct Inbox {
     news: mpsc::UnboundedReceiver<Result<Event, Error>>,
     lines: logs::Receiver,
+    /// How far the log was handed over.
+    positions: Positions,
     /// The last event, held back until the log is handed over.
     last: Option<Result<Event, Error>>,
 }
@@ -53,13 +56,17 @@ impl Run {
         let (sink, lines) = logs::channel(logs::BUFFER, order.line_times);
         let shared = Arc::new(Shared::new(cluster, order, news));
         let task = tokio::spawn(attempt(Arc::clone(&shared), sink));
-        Self { shared, task, inbox: AsyncMutex::new(Inbox { news: inbox, lines, last: None }) }
+        Self {
+            shared,
+            task,
+            inbox: AsyncMutex::new(Inbox { news: inbox, lines, positions: Positions::default(), last: None }),
+        }
     }
 
     /// The next event; `None` after the last one.
     pub async fn next(&self) -> Option<Result<Event, Error>> {
         let mut inbox = self.inbox.lock().await;
-        let Inbox { news, lines, last } = &mut *inbox;
+        let Inbox { news, lines, positions, last } = &mut *inbox;
         if last.is_none() {
             tokio::select! {
                 biased;
@@ -67,11 +74,17 @@ impl Run {
                     Some(event @ (Err(_) | Ok(Event::Outcome(_)))) => *last = Some(event),
                     other => return other,
                 },
-                Some(record) = lines.next() => return Some(Ok(Event::Log(record))),
+                Some(record) = lines.next() => {
+                    positions.delivered(&record);
+                    return Some(Ok(Event::Log(record)));
+                }
             }
         }
         match lines.next().await {
-            Some(record) => Some(Ok(Event::Log(record))),
+            Some(record) => {
+                positions.delivered(&record);
+                Some(Ok(Event::Log(record)))
+            }
             None => last.take(),
         }
     }
@@ -158,6 +171,14 @@ impl Run {
         }
     }
 
+    /// Stops following, and gives what somebody else needs to go on.
+    pub async fn hand_over(&self) -> Option<Subject> {
+        self.task.abort();
+        let mut subject = self.shared.order.subject(&self.job()?);
+        subject.positions = self.inbox.lock().await.positions.list();
+        Some(subject)
+    }
+
     /// Stops following and leaves the Job as it is.
     pub fn close(&self) {
         self.task.abort();
@@ -165,7 +186,7 @@ impl Run {
 }
 
 /// How much longer than its limit a deletion waits for an answer.
-const NO_ANSWER: Duration = Duration::from_secs(3);
+pub(super) const NO_ANSWER: Duration = Duration::from_secs(3);
 /// Pause between two looks for a Job whose POST was interrupted.
 const POST_MAY_ARRIVE: Duration = Duration::from_millis(500);
 
@@ -185,7 +206,8 @@ async fn attempt(shared: Arc<Shared>, sink: logs::Sink) {
             let subject = shared.order.subject(&job.reference);
             let say: Arc<dyn Say> = Arc::clone(&shared) as Arc<dyn Say>;
             let sources = Sources::own(&shared.cluster, &subject, &job);
-            let following = Following { cluster: &shared.cluster, subject: &subject, say: &say, sources, sink };
+            let following =
+                Following { cluster: &shared.cluster, subject: &subject, say: &say, sources, sink, gone: false };
             Box::pin(follow::follow(following, job)).await.map(|outcome| {
                 shared.known().finish = Some(Finish::of(&outcome));
                 Event::Outcome(Box::new(outcome))

@@ -7,9 +7,10 @@ use k8s_openapi::api::batch::v1::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::logs::Delivered;
 use crate::{
     error::{Error, Report},
-    identity::Marks,
+    identity::{LOG_POSITIONS, Marks},
 };
 
 /// One Job and no namesake: after creation everything speaks of a Job by this.
@@ -61,6 +62,12 @@ impl SeenJob {
         Ok(Self { resource_version: text("resourceVersion"), marks: Marks::read(object), reference, job })
     }
 
+    /// What is left of a Job that nobody has seen: its reference.
+    #[must_use]
+    pub fn gone(job: &JobReference) -> Self {
+        Self { reference: job.clone(), resource_version: String::new(), marks: None, job: Job::default() }
+    }
+
     /// When its deletion was accepted, if it was.
     #[must_use]
     pub fn deletion_timestamp(&self) -> Option<Timestamp> {
@@ -71,6 +78,13 @@ impl SeenJob {
     #[must_use]
     pub fn finalizers(&self) -> &[String] {
         self.job.metadata.finalizers.as_deref().unwrap_or_default()
+    }
+
+    /// How far its log was delivered, as it was written: the text, and what it says.
+    #[must_use]
+    pub fn delivered(&self) -> Option<(&str, Delivered)> {
+        let text = self.job.metadata.annotations.as_ref()?.get(LOG_POSITIONS)?;
+        Some((text, Delivered::read(text)?))
     }
 
     /// Whether an attempt has reached its verdict over this Job.

@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{acknowledge::CleanUp, logs::SourcePosition, seen::JobReference, sidecar::OnLingeringSidecar};
+use super::{
+    acknowledge::{CleanUp, Finish},
+    logs::SourcePosition,
+    seen::JobReference,
+    sidecar::OnLingeringSidecar,
+};
 use crate::{
     error::{Error, Report},
     identity::{AttemptDigest, Owner, TaskDigest},
@@ -60,6 +65,9 @@ pub struct Subject {
     /// What is to be done after the verdict.
     #[serde(default)]
     pub clean_up: CleanUp,
+    /// How it ended, once that is known.
+    #[serde(default)]
+    pub finish: Option<Finish>,
     /// How far its logs were delivered.
     #[serde(default)]
     pub positions: Vec<SourcePosition>,

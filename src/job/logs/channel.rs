@@ -5,12 +5,12 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::LogSource;
+use super::{LogSource, Position, SourcePosition};
 
 /// More lines in one record bring no further gain in Airflow.
 const LINES_A_RECORD: usize = 100;
@@ -21,8 +21,8 @@ const BYTES_A_RECORD: usize = 32 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
     /// Something it wrote.
-    /// `whole` where it is not a piece of a longer line.
-    Text { stamp: String, text: String, whole: bool },
+    /// `whole` where it is not a piece of a longer line; `position` is how far the log is delivered with it.
+    Text { stamp: String, text: String, whole: bool, position: Position },
     /// Our own words at this place of its log.
     Mark(String),
 }
@@ -42,12 +42,22 @@ pub struct Record {
     pub timestamp: Option<String>,
     /// Whether this is not the container's text but a mark about its log.
     pub mark: bool,
+    /// How far its log is delivered once this record is; none for a mark.
+    pub position: Option<SourcePosition>,
 }
 
 struct Item {
     source: Arc<LogSource>,
     line: Line,
     _room: OwnedSemaphorePermit,
+}
+
+/// What waits to be taken.
+#[derive(Default)]
+struct Load {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+    enough: Notify,
 }
 
 /// Where readers put lines.
@@ -57,6 +67,7 @@ pub struct Sink {
     room: Arc<Semaphore>,
     bytes: usize,
     many: Arc<AtomicBool>,
+    load: Arc<Load>,
 }
 
 /// Where records come out.
@@ -65,6 +76,7 @@ pub struct Receiver {
     /// Taken, but of another source than the record it was to join.
     held: Option<Item>,
     many: Arc<AtomicBool>,
+    load: Arc<Load>,
     times: bool,
 }
 
@@ -73,8 +85,10 @@ pub struct Receiver {
 pub fn channel(bytes: usize, times: bool) -> (Sink, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let many = Arc::new(AtomicBool::new(false));
-    let sink = Sink { items: sender, room: Arc::new(Semaphore::new(bytes)), bytes, many: Arc::clone(&many) };
-    (sink, Receiver { items: receiver, held: None, many, times })
+    let load = Arc::<Load>::default();
+    let room = Arc::new(Semaphore::new(bytes));
+    let sink = Sink { items: sender, room, bytes, many: Arc::clone(&many), load: Arc::clone(&load) };
+    (sink, Receiver { items: receiver, held: None, many, load, times })
 }
 
 impl Sink {
@@ -85,17 +99,55 @@ impl Sink {
 
     /// Waits for room; false once nobody takes any more.
     pub(super) async fn put(&self, source: &Arc<LogSource>, line: Line) -> bool {
-        let size = match &line {
-            Line::Text { stamp, text, .. } => stamp.len() + text.len(),
-            Line::Mark(text) => text.len(),
-        };
-        let size = u32::try_from((size + size_of::<Item>()).min(self.bytes)).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(size).await else { return false };
+        let size = line.size();
+        let cost = u32::try_from((size + size_of::<Item>()).min(self.bytes)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(cost).await else { return false };
+        let lines = self.load.lines.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = self.load.bytes.fetch_add(size, Ordering::Relaxed) + size;
+        if lines >= LINES_A_RECORD || bytes >= BYTES_A_RECORD {
+            self.load.enough.notify_one();
+        }
         self.items.send(Item { source: Arc::clone(source), line, _room: room }).is_ok()
     }
 }
 
+impl Line {
+    fn size(&self) -> usize {
+        match self {
+            Self::Text { stamp, text, .. } => stamp.len() + text.len(),
+            Self::Mark(text) => text.len(),
+        }
+    }
+}
+
+impl Load {
+    fn full(&self) -> bool {
+        let (lines, bytes) = (self.lines.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        lines >= LINES_A_RECORD || bytes >= BYTES_A_RECORD
+    }
+
+    fn taken(&self, line: &Line) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(line.size(), Ordering::Relaxed);
+    }
+}
+
 impl Receiver {
+    /// Waits for a line; false once all readers are gone.
+    pub async fn wait(&mut self) -> bool {
+        if self.held.is_none() {
+            self.held = self.items.recv().await;
+        }
+        self.held.is_some()
+    }
+
+    /// Waits until as much is there as one record takes.
+    pub async fn enough(&self) {
+        while !self.load.full() {
+            self.load.enough.notified().await;
+        }
+    }
+
     /// The next record; `None` once all readers are gone. Nothing is lost where this is cancelled.
     pub async fn next(&mut self) -> Option<Record> {
         let first = match self.held.take() {
@@ -108,24 +160,33 @@ impl Receiver {
     fn record(&mut self, first: Item) -> Record {
         let prefix = if self.many.load(Ordering::Relaxed) { prefix(&first.source) } else { String::new() };
         let source = Arc::clone(&first.source);
-        let record = |text, lines, timestamp, mark| Record {
+        self.load.taken(&first.line);
+        let record = |text, lines, timestamp, mark, position: Option<Position>| Record {
             pod: source.pod.clone(),
             container: source.container.clone(),
             text,
             lines,
             timestamp,
             mark,
+            position: position.map(|position| SourcePosition {
+                pod: source.pod_uid.clone(),
+                container: source.container.clone(),
+                position,
+            }),
         };
-        let (stamp, text, whole) = match first.line {
-            Line::Mark(text) => return record(format!("{prefix}{text}"), 0, None, true),
-            Line::Text { stamp, text, whole } => (stamp, text, whole),
+        let (stamp, text, whole, mut until) = match first.line {
+            Line::Mark(text) => return record(format!("{prefix}{text}"), 0, None, true, None),
+            Line::Text { stamp, text, whole, position } => (stamp, text, whole, position),
         };
         let mut lines = vec![(stamp, text)];
         let mut bytes = lines[0].1.len();
         while lines.len() < LINES_A_RECORD && bytes < BYTES_A_RECORD {
             match self.items.try_recv() {
-                Ok(Item { source: same, line: Line::Text { stamp, text, .. }, .. }) if same == source => {
+                Ok(Item { source: same, line: line @ Line::Text { .. }, _room }) if same == source => {
+                    self.load.taken(&line);
+                    let Line::Text { stamp, text, position, .. } = line else { unreachable!("matched above") };
                     bytes += text.len();
+                    until = position;
                     lines.push((stamp, text));
                 }
                 Ok(other) => {
@@ -138,7 +199,7 @@ impl Receiver {
         if let [(stamp, text)] = lines.as_mut_slice() {
             // Pieces of a long line may be equal, and Airflow shows one of records with equal time and text.
             let timestamp = whole.then(|| std::mem::take(stamp));
-            return record(format!("{prefix}{text}"), 1, timestamp, false);
+            return record(format!("{prefix}{text}"), 1, timestamp, false, Some(until));
         }
         let count = lines.len();
         let mut together = String::with_capacity(bytes + count * (prefix.len() + 16));
@@ -153,7 +214,7 @@ impl Receiver {
             }
             together.push_str(text);
         }
-        record(together, count, None, false)
+        record(together, count, None, false, Some(until))
     }
 }
 
@@ -182,6 +243,7 @@ mod tests {
             stamp: format!("2026-01-01T06:00:00.{number:03}456789Z"),
             text: format!("line {number}"),
             whole: true,
+            position: Position { delivered: Some(number.into()), ..Position::default() },
         }
     }
 
@@ -200,6 +262,7 @@ mod tests {
         }
         let record = receiver.next().await.unwrap();
         assert_eq!((record.lines, record.timestamp), (2, None));
+        assert_eq!(record.position.unwrap().position.delivered, Some(3));
         assert_eq!(record.text, "06:00:00.002 line 2\n06:00:00.003 line 3");
     }
 
@@ -233,8 +296,8 @@ mod tests {
     #[tokio::test]
     async fn piece_of_a_long_line_has_no_timestamp_by_which_equal_ones_would_be_dropped() {
         let (sink, mut receiver) = channel(1 << 20, true);
-        let Line::Text { stamp, text, .. } = line(1) else { unreachable!() };
-        sink.put(&source("train-abc"), Line::Text { stamp, text, whole: false }).await;
+        let Line::Text { stamp, text, position, .. } = line(1) else { unreachable!() };
+        sink.put(&source("train-abc"), Line::Text { stamp, text, whole: false, position }).await;
         assert_eq!(receiver.next().await.unwrap().timestamp, None);
     }
 

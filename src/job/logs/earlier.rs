@@ -29,9 +29,9 @@ impl<A: LogApi> Follower<A> {
         if current > run + 1 {
             self.over::<()>(&mut reader).await;
             self.mark(&format!("restarted {} times unseen: those logs are gone", current - run)).await;
-            reader = Reader::new(None);
+            reader = Reader::new(current - 1, None);
         }
-        let mut of_current = Reader::new(None);
+        let mut of_current = Reader::new(current, None);
         match self.earlier(&mut reader, current).await {
             Earlier::Whole => {}
             Earlier::Unreadable(_) if clean => {}
@@ -43,7 +43,7 @@ impl<A: LogApi> Follower<A> {
                 self.pass(&mut reader, Which::Current).await;
                 if reader.place() == Place::Reached {
                     self.mark(&format!("the run before restart {current} printed, up to its end:")).await;
-                    of_current = std::mem::replace(&mut reader, Reader::new(None));
+                    of_current = std::mem::replace(&mut reader, Reader::new(current - 1, None)).of_run(current);
                 } else {
                     self.gap(&mut reader).await;
                 }

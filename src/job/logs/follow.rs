@@ -58,15 +58,17 @@ pub async fn follow<A: LogApi>(
     let mut run = restart_count;
     let mut reader = match start {
         Some(position) if position.restart_count < run => {
-            follower.restarted(position.restart_count, Reader::new(Some(&position)), false, run).await
+            follower
+                .restarted(position.restart_count, Reader::new(position.restart_count, Some(&position)), false, run)
+                .await
         }
         None if run > 0 => {
             if run > 1 {
                 follower.mark(&format!("restarted {run} times before it was read: the first logs are gone")).await;
             }
-            follower.restarted(run - 1, Reader::new(None), false, run).await
+            follower.restarted(run - 1, Reader::new(run - 1, None), false, run).await
         }
-        position => Reader::new(position.as_ref()),
+        position => Reader::new(run, position.as_ref()),
     };
     while let Some((next, of_next)) = follower.one_run(run, reader).await {
         (run, reader) = (next, of_next);
@@ -193,8 +195,8 @@ impl<A: LogApi> Follower<A> {
         let mut outputs = Vec::new();
         reader.finish(&mut outputs);
         for output in outputs {
-            if let Output::Piece(piece) = output {
-                self.put(piece).await;
+            if let Output::Piece(piece, position) = output {
+                self.put(piece, position).await;
             }
         }
         None
@@ -222,8 +224,8 @@ impl<A: LogApi> Follower<A> {
             reader.feed(&chunk, &mut outputs);
             for output in outputs {
                 match output {
-                    Output::Piece(piece) => {
-                        if !self.put(piece).await {
+                    Output::Piece(piece, position) => {
+                        if !self.put(piece, position).await {
                             return PassEnd::Closed;
                         }
                     }
@@ -262,7 +264,7 @@ impl<A: LogApi> Follower<A> {
         reader.accept_gap();
     }
 
-    async fn put(&self, piece: Piece) -> bool {
+    async fn put(&self, piece: Piece, position: Position) -> bool {
         let mut text = piece.text;
         if piece.last && text.last() == Some(&b'\r') {
             text.pop();
@@ -270,7 +272,7 @@ impl<A: LogApi> Follower<A> {
         let text =
             String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let whole = piece.last && piece.offset == 0;
-        self.sink.put(&self.source, Line::Text { stamp: piece.stamp, text, whole }).await
+        self.sink.put(&self.source, Line::Text { stamp: piece.stamp, text, whole, position }).await
     }
 
     pub(super) async fn mark(&self, text: &str) {

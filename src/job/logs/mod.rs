@@ -12,12 +12,14 @@ mod earlier;
 mod follow;
 mod lines;
 mod position;
+mod positions;
 mod reader;
 mod source;
 
 pub use channel::{Receiver, Record, Sink, channel};
 pub use follow::{Timing, follow};
-pub use position::{Position, SourcePosition};
+pub use position::Position;
+pub use positions::{Delivered, Positions, SourcePosition};
 
 /// Bytes of log text that may wait to be taken, over all containers of a Job.
 pub const BUFFER: usize = 4 << 20;

@@ -6,7 +6,7 @@
 //! line, its timestamp included, proves that the place is the right one; where the clock of the node stepped back,
 //! only the hash is left, and reading begins at the beginning of the file.
 
-use std::{borrow::Cow, collections::BTreeMap, hash::Hasher};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, hash::Hasher, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Position {
     /// Which run of the container: its number of restarts.
     pub restart_count: i32,
     /// The whole second S, such as `2026-01-01T00:00:00Z`; none to read from the beginning.
-    pub since: Option<String>,
+    pub since: Option<Arc<str>>,
     /// Lines at or after S, in file order, that were delivered; none where only the hash tells.
     pub delivered: Option<u64>,
     /// The hash of the last one of them.
@@ -29,16 +29,22 @@ pub struct Position {
     pub partial: usize,
 }
 
-/// How far the log of one container of one Pod was delivered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourcePosition {
-    /// The Pod's uid.
-    pub pod: String,
-    /// The container's name.
-    pub container: String,
-    /// How far.
-    #[serde(flatten)]
-    pub position: Position,
+impl Position {
+    /// Whether this is further on in the log than `other`. Where the clock of a node stepped back, only the hash
+    /// tells positions apart, and the newer one is believed.
+    #[must_use]
+    pub fn further_than(&self, other: &Self) -> bool {
+        match self.restart_count.cmp(&other.restart_count) {
+            Ordering::Equal => {}
+            runs => return runs == Ordering::Greater,
+        }
+        match (self.delivered, other.delivered) {
+            (Some(delivered), Some(others)) => {
+                (&self.since, delivered, self.partial) > (&other.since, others, other.partial)
+            }
+            _ => self != other,
+        }
+    }
 }
 
 /// Keeps a position up to date.
@@ -46,6 +52,8 @@ pub struct SourcePosition {
 pub struct Tracker {
     /// S without its `Z`; empty while reading from the beginning.
     since: String,
+    /// S with it, shared by all positions that begin there.
+    shared: Option<Arc<str>>,
     /// Delivered lines by their second, from S on.
     counts: BTreeMap<String, u64>,
     /// The newest second delivered: always S + 1 s.
@@ -62,6 +70,7 @@ impl Tracker {
     pub fn new(position: &Position) -> Self {
         let since = position.since.as_deref().unwrap_or_default().trim_end_matches('Z').to_owned();
         let mut tracker = Self { newest: moved(&since, 1).unwrap_or_default(), since, ..Self::default() };
+        tracker.share();
         tracker.partial = position.partial;
         match position.delivered {
             Some(0) => {}
@@ -80,7 +89,7 @@ impl Tracker {
     /// Where to go on in this run.
     #[must_use]
     pub fn position(&self, restart_count: i32) -> Position {
-        let since = (!self.since.is_empty() && !self.stepped_back).then(|| format!("{}Z", self.since));
+        let since = self.shared.clone().filter(|_| !self.stepped_back);
         let delivered = match self.last {
             None => Some(0),
             Some(_) if self.stepped_back => None,
@@ -118,8 +127,13 @@ impl Tracker {
             if let Some(behind) = moved(&self.newest, -1) {
                 self.counts = self.counts.split_off(&behind);
                 self.since = behind;
+                self.share();
             }
         }
+    }
+
+    fn share(&mut self) {
+        self.shared = (!self.since.is_empty()).then(|| format!("{}Z", self.since).into());
     }
 
     /// The container ended at this second; lines newer than that prove that the clock stepped back.

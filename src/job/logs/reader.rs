@@ -26,8 +26,8 @@ const EQUAL_REPLAYS: u32 = 6;
 /// What a pass brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// A line that is new, or a part of one.
-    Piece(Piece),
+    /// A line that is new, or a part of one, and how far that is.
+    Piece(Piece, Position),
     /// The kubelet's own words instead of a log.
     NotLog(String),
     /// This pass cannot go on; see [`Reader::place`].
@@ -50,6 +50,7 @@ pub enum Place {
 /// Reads the log of one run of one container, in as many passes as it takes.
 #[derive(Debug)]
 pub struct Reader {
+    run: i32,
     tracker: Tracker,
     splitter: Splitter,
     hash: LineHash,
@@ -83,10 +84,11 @@ struct Skip {
 }
 
 impl Reader {
-    /// A reader that goes on from a position, or begins.
+    /// A reader of this run that goes on from a position in it, or begins.
     #[must_use]
-    pub fn new(position: Option<&Position>) -> Self {
+    pub fn new(run: i32, position: Option<&Position>) -> Self {
         Self {
+            run,
             tracker: position.map(Tracker::new).unwrap_or_default(),
             splitter: Splitter::default(),
             hash: LineHash::default(),
@@ -99,10 +101,16 @@ impl Reader {
         }
     }
 
+    /// The same reader, where what it read turned out to be another run's log.
+    #[must_use]
+    pub fn of_run(self, run: i32) -> Self {
+        Self { run, ..self }
+    }
+
     /// How far was delivered of this run.
-    #[cfg(test)]
-    pub fn position(&self, restart_count: i32) -> Position {
-        self.tracker.position(restart_count)
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.tracker.position(self.run)
     }
 
     /// Begins a pass; returns the `sinceTime` to ask for.
@@ -110,7 +118,7 @@ impl Reader {
         if let (Place::Moved, Some(at)) = (self.place, self.skip.seen_at) {
             self.tracker.recount(at);
         }
-        let position = self.tracker.position(0);
+        let position = self.position();
         let nothing = position.delivered == Some(0);
         self.place = if nothing { Place::Reached } else { Place::Sought };
         let newest = self.tracker.newest().map(str::to_owned);
@@ -120,7 +128,7 @@ impl Reader {
         self.splitter = Splitter::default();
         self.hash = LineHash::default();
         self.brought = false;
-        position.since
+        position.since.map(|since| since.to_string())
     }
 
     /// Where this pass is.
@@ -254,7 +262,8 @@ impl Reader {
         }
         if !known {
             self.brought = true;
-            outputs.push(Output::Piece(piece));
+            let position = self.position();
+            outputs.push(Output::Piece(piece, position));
         }
     }
 

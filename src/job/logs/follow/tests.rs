@@ -245,11 +245,11 @@ async fn container_met_after_its_restart_has_both_its_logs() {
 #[tokio::test(start_paused = true)]
 async fn position_of_an_earlier_run_completes_it_first() {
     let (first, second) = (run(0..30, 100), run(100..130, 100));
-    let mut reader = Reader::new(None);
+    let mut reader = Reader::new(0, None);
     reader.begin();
     reader.feed(&served(&run(0..10, 100), None), &mut Vec::new());
     let kubelet = SimKubelet::new(Restarts::Possible, vec![first, second.clone()]);
-    let followed = start(&kubelet, 1, Some(reader.position(0)));
+    let followed = start(&kubelet, 1, Some(reader.position()));
     assert_eq!(followed.lines().await, two_runs(&run(10..30, 100), &second));
 }
 

@@ -43,7 +43,7 @@ struct Reading {
 
 impl Reading {
     fn new(position: Option<&Position>) -> Self {
-        Self { reader: Reader::new(position), delivered: Vec::new() }
+        Self { reader: Reader::new(0, position), delivered: Vec::new() }
     }
 
     /// One pass, cut after so many bytes, in chunks of any size.
@@ -59,7 +59,7 @@ impl Reading {
         }
         for output in outputs {
             match output {
-                Output::Piece(piece) => {
+                Output::Piece(piece, _) => {
                     let text = String::from_utf8(piece.text).unwrap();
                     if piece.offset == 0 {
                         self.delivered.push(text);
@@ -180,7 +180,7 @@ fn position_stored_among_equal_lines_still_counts_them_a_second_later() {
     let whole = file(&lines);
     let mut first = Reading::new(None);
     first.pass(&whole.part(..6), usize::MAX, usize::MAX);
-    let mut second = Reading::new(Some(&first.reader.position(0)));
+    let mut second = Reading::new(Some(&first.reader.position()));
     second.pass(&whole.part(..11), usize::MAX, usize::MAX);
     second.read_to_the_end(&whole);
     assert_eq!(second.delivered, whole.part(6..).texts());
@@ -215,7 +215,7 @@ fn stored_position_goes_on_exactly_also_over_further_cuts() {
     for handed_over in 0..60 {
         let mut first = Reading::new(None);
         first.pass(&file.part(..handed_over), usize::MAX, usize::MAX);
-        let mut second = Reading::new(Some(&first.reader.position(0)));
+        let mut second = Reading::new(Some(&first.reader.position()));
         second.pass(&file, 2_000, 100);
         second.read_to_the_end(&file);
         assert_eq!(second.delivered, file.part(handed_over..).texts(), "after {handed_over}");
@@ -224,7 +224,7 @@ fn stored_position_goes_on_exactly_also_over_further_cuts() {
 
 #[test]
 fn last_line_without_a_newline_is_known_again_when_its_position_was_stored() {
-    let mut reader = Reader::new(None);
+    let mut reader = Reader::new(0, None);
     let stored = |reader: &mut Reader| {
         let bytes = b"2026-01-01T00:00:05.000000000Z end".as_slice();
         reader.begin();
@@ -233,11 +233,11 @@ fn last_line_without_a_newline_is_known_again_when_its_position_was_stored() {
         assert!(outputs.is_empty());
         reader.ended();
         reader.finish(&mut outputs);
-        (reader.position(0), outputs.len())
+        (reader.position(), outputs.len())
     };
     let (position, lines) = stored(&mut reader);
     assert_eq!(lines, 1);
-    assert_eq!(stored(&mut Reader::new(Some(&position))), (position, 0));
+    assert_eq!(stored(&mut Reader::new(0, Some(&position))), (position, 0));
 }
 
 proptest! {
@@ -258,8 +258,8 @@ proptest! {
             written = written.max(visible.min(file.0.len()));
             reading.pass(&file.part(..written), bytes, chunk);
             if hand_over {
-                let stored = serde_json::to_string(&reading.reader.position(0)).unwrap();
-                reading.reader = Reader::new(Some(&serde_json::from_str(&stored).unwrap()));
+                let stored = serde_json::to_string(&reading.reader.position()).unwrap();
+                reading.reader = Reader::new(0, Some(&serde_json::from_str(&stored).unwrap()));
             }
         }
         reading.read_to_the_end(&file);

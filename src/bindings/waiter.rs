@@ -1,0 +1,171 @@
+//! `Waiter`: one deferred Job, as a coroutine of the triggerer holds it; and `resume`, for the worker that goes on.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use pyo3::{
+    exceptions::PyStopIteration,
+    prelude::*,
+    types::{PyDict, PyList},
+};
+
+use super::{asyncio::awaitable, bell::Call, cluster::Cluster, errors::raised, run::as_dict, runtime};
+use crate::{
+    error::Error,
+    job::{subject::Subject, waiter},
+};
+
+#[pyclass(frozen, module = "unique_k8s_job._core")]
+pub(super) struct Waiter {
+    waiter: Arc<waiter::Waiter>,
+    pid: u32,
+}
+
+#[pymethods]
+impl Waiter {
+    #[new]
+    fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
+        let waiter =
+            || -> Result<waiter::Waiter, Error> { Ok(waiter::Waiter::new(cluster.handle()?, Subject::read(request)?)) };
+        let waiter = waiter().map_err(|error| raised(py, &error))?;
+        Ok(Self { waiter: Arc::new(waiter), pid: std::process::id() })
+    }
+
+    fn next(&self, py: Python<'_>) -> PyResult<Next> {
+        self.same_process(py)?;
+        Ok(Next { waiter: Arc::clone(&self.waiter), step: Mutex::default() })
+    }
+
+    #[pyo3(signature = (confirm_for=60.0))]
+    fn delete<'py>(&self, py: Python<'py>, confirm_for: f64) -> PyResult<Bound<'py, PyAny>> {
+        self.same_process(py)?;
+        let waiter = Arc::clone(&self.waiter);
+        let within = Duration::try_from_secs_f64(confirm_for.max(0.0)).unwrap_or(Duration::MAX);
+        awaitable(py, async move { waiter.delete(within).await })
+    }
+
+    fn store_positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.same_process(py)?;
+        let waiter = Arc::clone(&self.waiter);
+        awaitable(py, async move {
+            waiter.store_positions().await;
+            Ok(())
+        })
+    }
+
+    fn close(&self) {
+        if self.pid == std::process::id() {
+            self.waiter.close();
+        }
+    }
+}
+
+impl Waiter {
+    fn same_process(&self, py: Python<'_>) -> PyResult<()> {
+        if self.pid == std::process::id() {
+            Ok(())
+        } else {
+            Err(raised(py, &Error::internal("a Waiter was used in a process forked from the one that made it")))
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if self.pid != std::process::id() {
+            // Inherited by a fork: its task is of threads that do not exist here.
+            std::mem::forget(Arc::clone(&self.waiter));
+        }
+    }
+}
+
+/// What `await waiter.next()` awaits. Events leave the waiter only as the coroutine goes on: where it is cancelled
+/// instead, the next call has them.
+#[pyclass(frozen, module = "unique_k8s_job._core")]
+struct Next {
+    waiter: Arc<waiter::Waiter>,
+    step: Mutex<Step>,
+}
+
+#[derive(Default)]
+enum Step {
+    #[default]
+    First,
+    /// There are events; others had their turn.
+    Yielded,
+    /// The iterator of an `asyncio.Future` that the bell sets.
+    Waiting(Py<PyAny>),
+}
+
+#[pymethods]
+impl Next {
+    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
+        this
+    }
+
+    fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let step = std::mem::take(&mut *self.step());
+        match step {
+            Step::First => self.wait(py),
+            Step::Yielded => Err(self.taken(py)),
+            Step::Waiting(future) => match future.call_method0(py, "__next__") {
+                Ok(again) => {
+                    *self.step() = Step::Waiting(future);
+                    Ok(again.into_bound(py))
+                }
+                Err(end) if end.is_instance_of::<PyStopIteration>(py) => Err(self.taken(py)),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+impl Next {
+    fn step(&self) -> std::sync::MutexGuard<'_, Step> {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
+        let future = event_loop.call_method0("create_future")?;
+        let bell = runtime::bell().map_err(|error| raised(py, &error))?;
+        let call = Call::new(bell, event_loop.unbind(), future.clone().unbind());
+        let runtime = runtime::runtime().map_err(|error| raised(py, &error))?;
+        let waker = Waker::from(call);
+        match self.waiter.poll_ready(&mut Context::from_waker(&waker), runtime.handle()) {
+            // A bare `yield`: whoever always has events lets others have their turn all the same.
+            Poll::Ready(()) => {
+                *self.step() = Step::Yielded;
+                Ok(py.None().into_bound(py))
+            }
+            Poll::Pending => {
+                let steps = future.call_method0("__await__")?;
+                let first = steps.call_method0("__next__")?;
+                *self.step() = Step::Waiting(steps.unbind());
+                Ok(first)
+            }
+        }
+    }
+
+    /// The end of the iteration, which carries what `await` returns; or the error.
+    fn taken(&self, py: Python<'_>) -> PyErr {
+        let list = PyList::empty(py);
+        for event in self.waiter.take() {
+            let appended = match event {
+                Ok(event) => as_dict(py, event).and_then(|event: Bound<'_, PyDict>| list.append(event)),
+                Err(error) => Err(raised(py, &error)),
+            };
+            if let Err(error) = appended {
+                return error;
+            }
+        }
+        PyStopIteration::new_err((list.unbind(),))
+    }
+}

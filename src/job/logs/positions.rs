@@ -1,0 +1,130 @@
+//! How far the logs of all containers of a Job were delivered. Pure.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Position, Record};
+
+/// How far the log of one container of one Pod was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePosition {
+    /// The Pod's uid.
+    pub pod: String,
+    /// The container's name.
+    pub container: String,
+    /// How far.
+    #[serde(flatten)]
+    pub position: Position,
+}
+
+/// What is written on a Job about the delivery of its logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Whether exactly this was delivered: who wrote it has ended since. Else more may have been.
+    #[serde(default)]
+    pub exact: bool,
+    /// How far.
+    #[serde(default)]
+    pub positions: Vec<SourcePosition>,
+}
+
+/// More containers than this are not remembered on the Job: an object holds 256 KiB of annotations.
+const REMEMBERED: usize = 500;
+
+impl Delivered {
+    /// Reads what was written; what cannot be read was written by somebody else, and nothing is believed of it.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Of these positions, and those that were written before.
+    #[must_use]
+    pub fn now(positions: Vec<SourcePosition>, before: Option<&Self>, exact: bool) -> Self {
+        let before = before.into_iter().flat_map(|before| before.positions.iter().cloned());
+        let mut positions = positions.into_iter().chain(before).collect::<Positions>().list();
+        positions.sort_by(|a, b| (&a.pod, &a.container).cmp(&(&b.pod, &b.container)));
+        let exact = exact && positions.len() <= REMEMBERED;
+        positions.truncate(REMEMBERED);
+        Self { exact, positions }
+    }
+
+    /// As JSON text.
+    #[must_use]
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The position of each container, moved forward only.
+#[derive(Debug, Clone, Default)]
+pub struct Positions(HashMap<(String, String), Position>);
+
+impl Positions {
+    /// A record was handed over.
+    pub fn delivered(&mut self, record: &Record) {
+        if let Some(at) = &record.position {
+            self.0.insert((at.pod.clone(), at.container.clone()), at.position.clone());
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn list(&self) -> Vec<SourcePosition> {
+        let list = self.0.iter().map(|((pod, container), position)| SourcePosition {
+            pod: pod.clone(),
+            container: container.clone(),
+            position: position.clone(),
+        });
+        list.collect()
+    }
+}
+
+impl FromIterator<SourcePosition> for Positions {
+    /// Where a container comes twice, the position that is further on counts.
+    fn from_iter<I: IntoIterator<Item = SourcePosition>>(list: I) -> Self {
+        let mut positions = Self::default();
+        for SourcePosition { pod, container, position } in list {
+            let known = positions.0.entry((pod, container)).or_insert_with(|| position.clone());
+            if position.further_than(known) {
+                *known = position;
+            }
+        }
+        positions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(pod: &str, restart_count: i32, delivered: u64) -> SourcePosition {
+        let since = Some("2026-01-01T00:00:00Z".into());
+        let position = Position { restart_count, since, delivered: Some(delivered), last: delivered, partial: 0 };
+        SourcePosition { pod: pod.into(), container: "base".into(), position }
+    }
+
+    #[test]
+    fn what_was_written_before_is_never_taken_back() {
+        let before = Delivered { exact: true, positions: vec![at("a", 0, 9), at("b", 0, 1)] };
+        let now = Delivered::now(vec![at("a", 0, 5), at("b", 1, 0), at("c", 0, 2)], Some(&before), false);
+        assert_eq!(now, Delivered { exact: false, positions: vec![at("a", 0, 9), at("b", 1, 0), at("c", 0, 2)] });
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_is_believed_of_other_text() {
+        let delivered = Delivered { exact: true, positions: vec![at("a", 2, 7)] };
+        assert_eq!(Delivered::read(&delivered.write()), Some(delivered));
+        assert_eq!(Delivered::read("yes"), None);
+        assert_eq!(Delivered::read("{}"), Some(Delivered::default()));
+    }
+
+    #[test]
+    fn positions_of_too_many_containers_are_not_exact() {
+        let many: Vec<_> = (0..=REMEMBERED).map(|number| at(&format!("{number:04}"), 0, 1)).collect();
+        let now = Delivered::now(many, None, true);
+        assert_eq!((now.exact, now.positions.len()), (false, REMEMBERED));
+        assert!(now.write().len() < 128 << 10, "{}", now.write().len());
+    }
+}

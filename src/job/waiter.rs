@@ -1,0 +1,264 @@
+//! One Job that is waited for beside many others: followed by reference, its events handed over as somebody asks.
+//!
+//! Promise: nothing is started before the first [`Waiter::poll_ready`]; events come in order, the last one only after
+//! the whole log; a poll that is given up loses nothing. What was handed over of the log is known exactly
+//! ([`Waiter::positions`]). Dropping it stops following and leaves the Job as it is.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::Instant};
+
+use super::{
+    delete,
+    follow::{self, Following},
+    logs::{self, Positions, SourcePosition},
+    message::{Message, Say},
+    ownership::look,
+    run::NO_ANSWER,
+    seen::SeenJob,
+    shared::Event,
+    sources::Sources,
+    subject::Subject,
+};
+use crate::{
+    cluster::{Cluster, Resource, Verb, retry},
+    error::{Error, Report},
+};
+
+/// At most this many events are handed over at once.
+const AT_ONCE: usize = 64;
+/// Bytes of log text of one Job that may wait to be taken.
+const BUFFER: usize = 256 << 10;
+/// At most this many records wait beyond that.
+const RECORDS: usize = 8;
+/// How long lines are gathered after the last record.
+const GATHER: Duration = Duration::from_millis(250);
+
+/// A Job that is waited for.
+pub struct Waiter {
+    cluster: Cluster,
+    subject: Arc<Subject>,
+    outbox: Arc<Outbox>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Events on their way out.
+#[derive(Default)]
+struct Outbox {
+    state: Mutex<State>,
+    /// Told when events were taken.
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Result<Event, Error>>,
+    records: usize,
+    waker: Option<Waker>,
+    ended: bool,
+    /// How far the log was handed over.
+    positions: Positions,
+}
+
+impl Waiter {
+    /// A waiter for this Job.
+    #[must_use]
+    pub fn new(cluster: Cluster, subject: Subject) -> Self {
+        let outbox = Outbox::default();
+        outbox.state().positions = subject.positions.iter().cloned().collect();
+        Self { cluster, subject: Arc::new(subject), outbox: Arc::new(outbox), task: Mutex::default() }
+    }
+
+    /// Whether there is something to [`Waiter::take`]. The first call starts the work on `runtime`.
+    pub fn poll_ready(&self, context: &mut Context<'_>, runtime: &Handle) -> Poll<()> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
+            let (cluster, subject, outbox) =
+                (self.cluster.clone(), Arc::clone(&self.subject), Arc::clone(&self.outbox));
+            runtime.spawn(wait(cluster, subject, outbox))
+        });
+        self.outbox.poll_ready(context)
+    }
+
+    /// Events, as many as are there; none after the last one, or once this is closed. An error comes alone.
+    #[must_use]
+    pub fn take(&self) -> Vec<Result<Event, Error>> {
+        self.outbox.take()
+    }
+
+    /// How far the log was handed over.
+    #[must_use]
+    pub fn positions(&self) -> Vec<SourcePosition> {
+        self.outbox.state().positions.list()
+    }
+
+    /// Writes on the Job how far its log was handed over, if it is the attempt's own and there is more than was
+    /// written before.
+    pub async fn store_positions(&self) {}
+
+    /// Stops following and leaves the Job as it is.
+    pub fn close(&self) {
+        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+        self.outbox.end();
+    }
+
+    /// Stops following and deletes the Job if it is the attempt's own; returns what was done once it is gone with its
+    /// Pods. `within` limits the confirmation.
+    pub async fn delete(&self, within: Duration) -> Result<String, Error> {
+        self.close();
+        delete_own(&self.cluster, &self.subject, within).await
+    }
+}
+
+/// Deletes the Job of a subject if it is its attempt's own.
+pub(super) async fn delete_own(cluster: &Cluster, subject: &Subject, within: Duration) -> Result<String, Error> {
+    let job = &subject.job;
+    let Some(owner) = &subject.owner else {
+        return Err(Error::internal(format!("{job} was made by others and was left alone")));
+    };
+    let deleted = delete::delete_owned(cluster, job, owner, within);
+    match tokio::time::timeout_at(Instant::now() + within + NO_ANSWER, deleted).await {
+        Ok(deleted) => deleted.map(|()| format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid)),
+        Err(_) => Err(Error::DeletionUnconfirmed(Box::new(
+            Report::new(format!("Whether {job} is deleted is not known: the API server does not answer"))
+                .seen(format!("{} s without an answer", (within + NO_ANSWER).as_secs()))
+                .hint("the next try of this task looks for it; or look once it answers and delete it by hand")
+                .fact("name", job.name.clone())
+                .fact("namespace", job.namespace.clone())
+                .fact("uid", job.uid.clone()),
+        ))),
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+async fn wait(cluster: Cluster, subject: Arc<Subject>, outbox: Arc<Outbox>) {
+    let (sink, lines) = logs::channel(BUFFER, subject.line_times);
+    let say: Arc<dyn Say> = Arc::clone(&outbox) as Arc<dyn Say>;
+    let following = Box::pin(follow_by_reference(&cluster, &subject, &say, sink));
+    let (end, ()) = tokio::join!(following, hand_over(lines, &outbox));
+    outbox.put(end);
+    outbox.end();
+}
+
+async fn follow_by_reference(
+    cluster: &Cluster,
+    subject: &Subject,
+    say: &Arc<dyn Say>,
+    sink: logs::Sink,
+) -> Result<Event, Error> {
+    let seen = loop {
+        match look(cluster, &subject.job).await {
+            Ok(seen) => break seen,
+            Err(failure) if retry::may_repeat(Verb::Get, &failure) => {}
+            Err(failure) => {
+                return Err(failure.into_error(&format!("look at {}", subject.job), Verb::Get, Resource::Jobs, None));
+            }
+        }
+    };
+    let gone = seen.is_none();
+    let job = seen.unwrap_or_else(|| SeenJob::gone(&subject.job));
+    let sources = Sources::own(cluster, subject, &job);
+    let following = Following { cluster, subject, say, sources, sink, gone };
+    Box::pin(follow::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+}
+
+/// Hands over the log: a line after silence at once, what follows gathered.
+async fn hand_over(mut lines: logs::Receiver, outbox: &Outbox) {
+    let mut last: Option<Instant> = None;
+    while lines.wait().await {
+        if let Some(last) = last {
+            tokio::select! {
+                () = tokio::time::sleep_until(last + GATHER) => {}
+                () = lines.enough() => {}
+            }
+        }
+        last = Some(Instant::now());
+        outbox.room().await;
+        if let Some(record) = lines.next().await {
+            outbox.put(Ok(Event::Log(record)));
+        }
+    }
+}
+
+impl Outbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, event: Result<Event, Error>) {
+        let waker = {
+            let mut state = self.state();
+            if state.ended {
+                return;
+            }
+            state.records += usize::from(matches!(event, Ok(Event::Log(_))));
+            state.events.push_back(event);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn end(&self) {
+        let waker = {
+            let mut state = self.state();
+            state.ended = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until few records wait to be taken.
+    async fn room(&self) {
+        while self.state().records >= RECORDS {
+            self.taken.notified().await;
+        }
+    }
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.events.is_empty() && !state.ended {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn take(&self) -> Vec<Result<Event, Error>> {
+        let mut state = self.state();
+        let count = state.events.len().min(AT_ONCE);
+        // An error ends the list, so that nothing before it is lost with it.
+        let errs = state.events.iter().take(count).position(Result::is_err);
+        let count = errs.map_or(count, |at| at.max(1));
+        let taken: Vec<_> = state.events.drain(..count).collect();
+        for event in taken.iter().flatten() {
+            if let Event::Log(record) = event {
+                state.records -= 1;
+                state.positions.delivered(record);
+            }
+        }
+        drop(state);
+        self.taken.notify_one();
+        taken
+    }
+}
+
+impl Say for Outbox {
+    fn say(&self, message: Message) {
+        self.put(Ok(Event::Message(message)));
+    }
+}
