@@ -5,9 +5,21 @@ again from inside a signal handler. Nothing here starts a thread before its firs
 survives a `fork()`: the child builds its own connections.
 """
 
+from collections.abc import Awaitable
 from typing import Any, final
 
-__all__ = ["Cluster", "Run", "Work", "__version__", "assemble", "delete_jobs", "deployment_digest", "job_name"]
+__all__ = [
+    "Cluster",
+    "Run",
+    "Waiter",
+    "Work",
+    "__version__",
+    "assemble",
+    "delete_jobs",
+    "deployment_digest",
+    "job_name",
+    "resume",
+]
 
 __version__: str
 
@@ -57,6 +69,53 @@ class Run:
 
         Sends the DELETE at once, also while the submission is still under way. `confirm_for` seconds are given to
         the confirmation; raises DeletionUnconfirmedError after them, TakenOverError if another try owns the Job.
+        """
+    def hand_over(self) -> str | None:
+        """Stop following, as `close`, and return what a `Waiter` and `resume` need, as JSON; None without a Job."""
+    def close(self) -> None:
+        """Stop following and leave the Job as it is."""
+
+def resume(cluster: Cluster, request: str) -> Run:
+    """A `Run` that starts nothing: it can `acknowledge` and `delete` the Job that was handed over.
+
+    `request` is what `Run.hand_over` gave; for `acknowledge` with the key `finish`, an object
+    `{"state": succeeded|failed|vanished, "lingering": bool}`.
+    """
+
+@final
+class Waiter:
+    """One Job in an asyncio loop, beside thousands of others: followed by reference, whoever made it.
+
+    `request` is what `Run.hand_over` gave, or a JSON object with these keys, of which only `job` is needed; unknown
+    ones are passed over:
+    `job` {namespace, name, uid};
+    `owner`: the owner annotation of the attempt whose Job it is; null for a Job made by others, which is read only;
+    `task`, `attempt`: digests of that attempt, by which late Jobs of lower tries are known;
+    `until`: `finished` (default) or `gone`;
+    `get_logs`, `line_times`: as in a run's request, default true;
+    `startup_timeout_seconds`: default null, for ever; `handover_timeout_seconds`: default 60;
+    `on_lingering_sidecar`, `clean_up`: as in a run's request;
+    `positions`: how far the log was delivered before, by Pod and container.
+
+    Building it starts nothing. It may be used in one loop after another; a loop that is closed is forgotten.
+    """
+
+    def __new__(cls, cluster: Cluster, request: str) -> Waiter: ...
+    def next(self) -> Awaitable[list[dict[str, Any]]]:
+        """Events as of `Run.next`, at least one; `[]` after the last one and once the waiter is closed.
+
+        Cancelling loses no event: the next call has them. Await it where it is called.
+        """
+    def delete(self, confirm_for: float = 60.0) -> Awaitable[str]:
+        """Stop following and delete the Job if it is the attempt's own, as `Run.delete`.
+
+        It goes on to its end also where the awaiting coroutine is cancelled.
+        """
+    def store_positions(self) -> Awaitable[None]:
+        """Stop following, and write on the Job how far its log was handed over; at most 1.5 s.
+
+        Nothing is raised, and nothing written where nothing changed. While lines are handed over they are written
+        once a minute without this. It goes on also where the awaiting coroutine is cancelled.
         """
     def close(self) -> None:
         """Stop following and leave the Job as it is."""

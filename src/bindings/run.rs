@@ -30,9 +30,9 @@ use crate::{
 /// Who works for it.
 enum Attempt {
     /// A submission, and the following of its Job.
-    Started(run::Run),
+    Started(Box<run::Run>),
     /// A Job that was handed over; nothing is followed.
-    Resumed(Resumed),
+    Resumed(Box<Resumed>),
 }
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
@@ -56,7 +56,7 @@ impl Run {
         };
         let run = start().map_err(|error| raised(py, &error))?;
         Ok(Self {
-            attempt: Arc::new(Attempt::Started(run)),
+            attempt: Arc::new(Attempt::Started(Box::new(run))),
             woken: Arc::default(),
             held: Arc::default(),
             pid: std::process::id(),
@@ -138,7 +138,7 @@ pub(super) fn resume(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResu
     let resumed = || Ok(Resumed::new(cluster.handle()?, Subject::read(request)?));
     let attempt = resumed().map_err(|error| raised(py, &error))?;
     Ok(Run {
-        attempt: Arc::new(Attempt::Resumed(attempt)),
+        attempt: Arc::new(Attempt::Resumed(Box::new(attempt))),
         woken: Arc::default(),
         held: Arc::default(),
         pid: std::process::id(),

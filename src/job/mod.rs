@@ -16,6 +16,7 @@ mod events;
 pub mod examine;
 mod explained;
 mod follow;
+mod log_keeper;
 pub mod logs;
 pub mod message;
 pub mod order;

@@ -16,7 +16,8 @@ use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::Instant};
 use super::{
     delete,
     follow::{self, Following},
-    logs::{self, Positions, SourcePosition},
+    log_keeper::LogKeeper,
+    logs::{self, Delivered, Positions, SourcePosition},
     message::{Message, Say},
     ownership::look,
     run::NO_ANSWER,
@@ -44,6 +45,7 @@ pub struct Waiter {
     cluster: Cluster,
     subject: Arc<Subject>,
     outbox: Arc<Outbox>,
+    keeper: Arc<LogKeeper>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -53,6 +55,8 @@ struct Outbox {
     state: Mutex<State>,
     /// Told when events were taken.
     taken: Notify,
+    /// Told when lines were.
+    moved: Notify,
 }
 
 #[derive(Default)]
@@ -71,7 +75,13 @@ impl Waiter {
     pub fn new(cluster: Cluster, subject: Subject) -> Self {
         let outbox = Outbox::default();
         outbox.state().positions = subject.positions.iter().cloned().collect();
-        Self { cluster, subject: Arc::new(subject), outbox: Arc::new(outbox), task: Mutex::default() }
+        Self {
+            cluster,
+            subject: Arc::new(subject),
+            outbox: Arc::new(outbox),
+            keeper: Arc::default(),
+            task: Mutex::default(),
+        }
     }
 
     /// Whether there is something to [`Waiter::take`]. The first call starts the work on `runtime`.
@@ -79,7 +89,7 @@ impl Waiter {
         self.task.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
             let (cluster, subject, outbox) =
                 (self.cluster.clone(), Arc::clone(&self.subject), Arc::clone(&self.outbox));
-            runtime.spawn(wait(cluster, subject, outbox))
+            runtime.spawn(wait(cluster, subject, outbox, Arc::clone(&self.keeper)))
         });
         self.outbox.poll_ready(context)
     }
@@ -97,8 +107,11 @@ impl Waiter {
     }
 
     /// Writes on the Job how far its log was handed over, if it is the attempt's own and there is more than was
-    /// written before.
-    pub async fn store_positions(&self) {}
+    /// written before. Stops following, so that exactly this was handed over. Takes 1.5 s at most.
+    pub async fn store_positions(&self) {
+        self.close();
+        self.keeper.end(&self.cluster, &self.subject, self.positions()).await;
+    }
 
     /// Stops following and leaves the Job as it is.
     pub fn close(&self) {
@@ -142,19 +155,32 @@ impl Drop for Waiter {
     }
 }
 
-async fn wait(cluster: Cluster, subject: Arc<Subject>, outbox: Arc<Outbox>) {
+async fn wait(cluster: Cluster, subject: Arc<Subject>, outbox: Arc<Outbox>, keeper: Arc<LogKeeper>) {
     let (sink, lines) = logs::channel(BUFFER, subject.line_times);
     let say: Arc<dyn Say> = Arc::clone(&outbox) as Arc<dyn Say>;
-    let following = Box::pin(follow_by_reference(&cluster, &subject, &say, sink));
-    let (end, ()) = tokio::join!(following, hand_over(lines, &outbox));
-    outbox.put(end);
-    outbox.end();
+    let following = Box::pin(follow_by_reference(&cluster, &subject, &say, &keeper, &outbox, sink));
+    let keeping = async {
+        let refused = keeper.keep(&cluster, &subject, || outbox.moved.notified(), || outbox.state().positions.list());
+        if let Some(warning) = refused.await {
+            say.say(warning);
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        (end, ()) = async { tokio::join!(following, hand_over(lines, &outbox)) } => {
+            outbox.put(end);
+            outbox.end();
+        }
+        () = keeping => {}
+    }
 }
 
 async fn follow_by_reference(
     cluster: &Cluster,
     subject: &Subject,
     say: &Arc<dyn Say>,
+    keeper: &LogKeeper,
+    outbox: &Outbox,
     sink: logs::Sink,
 ) -> Result<Event, Error> {
     let seen = loop {
@@ -168,9 +194,27 @@ async fn follow_by_reference(
     };
     let gone = seen.is_none();
     let job = seen.unwrap_or_else(|| SeenJob::gone(&subject.job));
-    let sources = Sources::own(cluster, subject, &job);
-    let following = Following { cluster, subject, say, sources, sink, gone };
+    let mut subject = subject.clone();
+    subject.positions = go_on_from(&subject, &job, keeper, say).await;
+    outbox.state().positions = subject.positions.iter().cloned().collect();
+    let sources = Sources::own(cluster, &subject, &job);
+    let following = Following { cluster, subject: &subject, say, sources, sink, gone };
     Box::pin(follow::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+}
+
+/// Where the log goes on: as it was handed over, or as it was written on the Job since.
+async fn go_on_from(subject: &Subject, job: &SeenJob, keeper: &LogKeeper, say: &Arc<dyn Say>) -> Vec<SourcePosition> {
+    let Some((_, delivered)) = job.delivered().filter(|_| subject.owner.is_some() && subject.get_logs) else {
+        return subject.positions.clone();
+    };
+    keeper.saw(job).await;
+    if !delivered.exact {
+        say.say(Message::warning(
+            "log-repeats",
+            "--- who followed this log before ended without a word: some of the lines above may be repeated here ---",
+        ));
+    }
+    Delivered::now(subject.positions.clone(), Some(&delivered), true).positions
 }
 
 /// Hands over the log: a line after silence at once, what follows gathered.
@@ -245,14 +289,19 @@ impl Outbox {
         let errs = state.events.iter().take(count).position(Result::is_err);
         let count = errs.map_or(count, |at| at.max(1));
         let taken: Vec<_> = state.events.drain(..count).collect();
+        let mut moved = false;
         for event in taken.iter().flatten() {
             if let Event::Log(record) = event {
+                moved = true;
                 state.records -= 1;
                 state.positions.delivered(record);
             }
         }
         drop(state);
         self.taken.notify_one();
+        if moved {
+            self.moved.notify_one();
+        }
         taken
     }
 }

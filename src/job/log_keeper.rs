@@ -1,0 +1,118 @@
+//! Keeps on the Job how far its log was delivered, so that whoever waits for it next goes on there.
+//!
+//! Promise: only on the attempt's own Job, forward only, tested by uid and owner; at most once a minute and Job, and
+//! once at the end. What was not written in time is repeated by the next one, never lost.
+
+use std::{sync::Mutex, time::Duration};
+
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+
+use super::{
+    logs::{Delivered, SourcePosition},
+    message::Message,
+    ownership::{Written, look, store_positions},
+    seen::SeenJob,
+    subject::Subject,
+};
+use crate::cluster::Cluster;
+
+/// Between two writes.
+const EVERY: Duration = Duration::from_secs(60);
+/// The last write, for all Jobs whose waiting ends at once.
+const AT_THE_END: Duration = Duration::from_millis(1500);
+
+/// Writes the positions of one Job.
+#[derive(Default)]
+pub(super) struct LogKeeper {
+    /// What stands on the Job, as far as is known. Held while writing.
+    stored: AsyncMutex<Stored>,
+    refused: Mutex<Option<Message>>,
+}
+
+#[derive(Default)]
+struct Stored {
+    text: Option<String>,
+    delivered: Option<Delivered>,
+    /// No write can succeed any more.
+    over: bool,
+}
+
+impl LogKeeper {
+    /// Takes what stands on the Job.
+    pub async fn saw(&self, job: &SeenJob) {
+        if let Some((text, delivered)) = job.delivered() {
+            let mut stored = self.stored.lock().await;
+            (stored.text, stored.delivered) = (Some(text.to_owned()), Some(delivered));
+        }
+    }
+
+    /// Writes from time to time while lines are handed over; `moved` returns when some were. Returns a warning where no
+    /// write can succeed.
+    pub async fn keep<M: Future<Output = ()>>(
+        &self,
+        cluster: &Cluster,
+        subject: &Subject,
+        moved: impl Fn() -> M,
+        positions: impl Fn() -> Vec<SourcePosition>,
+    ) -> Option<Message> {
+        loop {
+            moved().await;
+            let began = Instant::now();
+            self.write(cluster, subject, positions(), false).await;
+            if let Some(refused) = self.refused.lock().ok().and_then(|mut refused| refused.take()) {
+                return Some(refused);
+            }
+            tokio::time::sleep_until(began + EVERY).await;
+        }
+    }
+
+    /// The last write: from now on nothing is handed over.
+    pub async fn end(&self, cluster: &Cluster, subject: &Subject, positions: Vec<SourcePosition>) {
+        let _ = tokio::time::timeout(AT_THE_END, self.write(cluster, subject, positions, true)).await;
+    }
+
+    async fn write(&self, cluster: &Cluster, subject: &Subject, positions: Vec<SourcePosition>, exact: bool) {
+        let Subject { job, owner: Some(owner), get_logs: true, .. } = subject else { return };
+        let mut stored = self.stored.lock().await;
+        if stored.over || positions.is_empty() || !subject.clean_up.patch_jobs {
+            return;
+        }
+        // A second time where somebody else wrote in between.
+        for _ in 0..2 {
+            let delivered = Delivered::now(positions.clone(), stored.delivered.as_ref(), exact);
+            let handed_over = || Delivered::now(subject.positions.clone(), None, exact);
+            if stored.delivered.as_ref().map_or_else(|| handed_over() == delivered, |stored| *stored == delivered) {
+                return;
+            }
+            let text = delivered.write();
+            match store_positions(cluster, job, owner, stored.text.as_deref(), &text).await {
+                Written::Done(_) => {
+                    (stored.text, stored.delivered) = (Some(text), Some(delivered));
+                    return;
+                }
+                Written::Gone | Written::OwnedBy(_) => {
+                    stored.over = true;
+                    return;
+                }
+                Written::Failed(failure) if failure.code() == Some(403) => {
+                    stored.over = true;
+                    let why = failure.message();
+                    let text = format!(
+                        "How far the log was delivered cannot be kept on the Job: where the waiting process ends, it \
+                         is repeated from its beginning ({why})"
+                    );
+                    if let Ok(mut refused) = self.refused.lock() {
+                        *refused = Some(Message::warning("log-position-not-kept", text));
+                    }
+                    return;
+                }
+                Written::Failed(failure) if failure.code() == Some(422) => {
+                    let Ok(Some(seen)) = look(cluster, job).await else { return };
+                    let now = seen.delivered().map(|(text, delivered)| (text.to_owned(), delivered));
+                    (stored.text, stored.delivered) = now.unzip();
+                }
+                Written::Failed(_) => return,
+            }
+        }
+    }
+}
