@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from audit import Audit
 from native_run import follow, request
-from one_node_cluster import CHECKOUT
+from roles import SHIPPED
 from waiting import until
-
-RBAC = (CHECKOUT / "docs" / "rbac.yaml").read_text()
 
 
 def measure(audit: Audit) -> list[tuple[str, str]]:
     rows = []
     for seconds in (0, 20):
         with audit.cluster.namespace("bench") as namespace:
-            audit.cluster.apply(RBAC, namespace=namespace)
+            audit.cluster.apply(SHIPPED, namespace=namespace)
             follow(audit.cluster.kubeconfig("airflow"), request(namespace, f"echo begin; sleep {seconds}; echo end"))
             rows.append((f"requests of a first try, a Job of {seconds} s", _requests(audit, namespace)))
     return rows

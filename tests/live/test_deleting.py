@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command_line import CommandLine, container, job_spec
 from one_node_cluster import OneNodeCluster, names
+from roles import rules_without
 from waiting import until
 
 #: Obeys SIGTERM, so that a deletion does not have to wait for the Pod's grace period.
@@ -137,6 +139,42 @@ def test_other_policies_mean_what_kubernetes_says(
     assert len(running(cluster, namespace)) == (1 if policy == "Orphan" else 0), ended
 
 
+#: What is missing, and how the deletion of a running Job ends then.
+MISSING = [("jobs", "get", 125), ("jobs", "delete", 125), ("jobs", "watch", 0), ("pods", "list", 125)]
+
+
+@pytest.mark.parametrize(("resource", "verb", "code"), MISSING)
+def test_missing_right_is_named_where_it_is_needed(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str, resource: str, verb: str, code: int
+) -> None:
+    cluster.allow(namespace, rules_without(resource, verb))
+    make(cluster, namespace, "report", ENDLESS)
+    cluster.wait_until_running(namespace)
+    ended = command_line_of_airflow.call("delete", "report", "--propagation-policy", "Foreground")
+    assert ended.code == code, ended
+    named = f"verb `{verb}` on `{resource}" in ended.stderr
+    assert named == (code == 125), ended
+
+
+def test_finished_job_is_gone_without_any_right_on_pods(
+    command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str
+) -> None:
+    cluster.allow(namespace, [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "delete"]}])
+    make(cluster, namespace, "report")
+    wait_until_finished(cluster, namespace, "report")
+    ended = command_line_of_airflow.call("delete", "report")
+    assert ended.code == 0, ended
+    assert cluster.jobs(namespace) == []
+
+
+def test_namespace_that_does_not_exist_is_an_error_and_not_a_job_that_is_gone(
+    cluster: OneNodeCluster, tmp_path: Path
+) -> None:
+    ended = CommandLine(cluster.kubeconfig(), "nowhere", tmp_path).call("delete", "report")
+    assert ended.code == 125, ended
+    assert "the namespace `nowhere` does not exist" in ended.stderr, ended
+
+
 def test_webhook_that_refuses_the_deletion_is_named(
     command_line: CommandLine, cluster: OneNodeCluster, namespace: str
 ) -> None:
@@ -166,7 +204,7 @@ def test_webhook_that_refuses_the_deletion_is_named(
     try:
         ended = command_line.call("delete", "report", "--timeout", "10")
         assert ended.code == 125, ended
-        assert "guard.example.com" in ended.stderr, ended
+        assert "webhook-refuses-delete" in ended.stderr and "guard.example.com" in ended.stderr, ended
         assert names(cluster.jobs(namespace)) == ["report"]
     finally:
         cluster.kubectl("delete", "validatingwebhookconfiguration", webhook)

@@ -10,7 +10,8 @@ import pytest
 
 from audit import audited
 from command_line import CommandLine, container, finish, job_spec
-from one_node_cluster import CHECKOUT, OneNodeCluster, names
+from one_node_cluster import OneNodeCluster, names
+from roles import SHIPPED
 from waiting import until
 
 pytestmark = pytest.mark.breaks_the_cluster
@@ -62,9 +63,9 @@ def test_the_incident_is_explained_and_cured(
     cluster.wait_until_running(namespace)
     with cluster.paused(MANAGER):
         orphan(cluster, namespace, "report")
-        ended = command_line.call("delete", "report", "--timeout", "8", "--release-after", "2")
+        ended = command_line.call("delete", "report", "--timeout", "12", "--release-after", "2")
         assert ended.code == 1, ended
-        assert "orphan" in ended.stderr, ended
+        assert "finalizer-orphan-stuck" in ended.stderr and "garbage collector" in ended.stderr, ended
         assert names(cluster.jobs(namespace)) == ["report"], "somebody else's orphan is not freed without an order"
         ended = command_line.call("delete", "report", "--release-stuck", "gc", "--release-after", "2", "--json")
         assert ended.code == 0, ended
@@ -98,9 +99,10 @@ def test_pod_on_a_lost_node_is_named_with_its_node(
     make(cluster, namespace, job("report", ENDLESS))
     pod = cluster.wait_until_running(namespace)["metadata"]["name"]
     with cluster.paused("kubelet"):
-        ended = command_line.call("delete", "report", "--timeout", "8")
+        # The node is lost 12 s after its last sign of life.
+        ended = command_line.call("delete", "report", "--timeout", "25")
         assert ended.code == 1, ended
-        assert pod in ended.stderr and "node1" in ended.stderr, ended
+        assert "pod-on-lost-node" in ended.stderr and pod in ended.stderr and "node1" in ended.stderr, ended
         assert cluster.jobs(namespace) == [], "the Job itself is gone"
     cluster.wait_until_gone(namespace, "report")
 
@@ -130,7 +132,7 @@ def test_five_hundred_jobs_are_deleted_through_a_restart_of_the_api_server_at_th
     busy = [job(f"busy-{number}", ENDLESS, mine) for number in range(BUSY)]
     kept = [job(f"kept-{number}", "true", others, suspend=True) for number in range(5)]
     make(cluster, namespace, *busy, *idle, *kept)
-    cluster.apply((CHECKOUT / "docs" / "rbac.yaml").read_text(), namespace=namespace)
+    cluster.apply(SHIPPED, namespace=namespace)
 
     def all_run() -> bool:
         phases = [pod["status"].get("phase") for pod in cluster.find("pods", namespace)]

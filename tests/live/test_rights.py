@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import yaml
 
 from command_line import CommandLine
-from one_node_cluster import CHECKOUT, OneNodeCluster
-
-RBAC = (CHECKOUT / "docs" / "rbac.yaml").read_text()
-
-
-def rules_without(resource: str, verb: str) -> list[dict[str, Any]]:
-    """The rules of the shipped Role, one verb of one resource taken out."""
-    role = next(yaml.safe_load_all(RBAC))
-    rules = []
-    for rule in role["rules"]:
-        verbs = [v for v in rule["verbs"] if not (resource in rule["resources"] and v == verb)]
-        if verbs:
-            rules.append({**rule, "verbs": verbs})
-    return rules
+from one_node_cluster import OneNodeCluster
+from roles import SHIPPED, rules_without
 
 
 def test_the_shipped_role_is_enough(
     command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str
 ) -> None:
-    cluster.apply(RBAC, namespace=namespace)
+    cluster.apply(SHIPPED, namespace=namespace)
     ended = command_line_of_airflow.shell("echo allowed")
     assert ended.code == 0, ended
     assert ended.stdout == "allowed\n", ended
@@ -37,7 +22,7 @@ def test_the_shipped_role_is_enough(
 def test_the_shipped_role_is_enough_to_delete(
     command_line_of_airflow: CommandLine, cluster: OneNodeCluster, namespace: str
 ) -> None:
-    cluster.apply(RBAC, namespace=namespace)
+    cluster.apply(SHIPPED, namespace=namespace)
     ended = command_line_of_airflow.shell("sleep 100", "--timeout", "6")
     assert ended.code == 124, ended
     assert "forbidden" not in ended.stderr.lower(), ended

@@ -14,7 +14,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     order::{DeleteOrder, Propagation, Skip, WaitFor},
     owned::{CONFLICTS, cannot_look, cannot_see_pods, delete_options, may_still_run, still_there},
-    pods::{self, Ownership, PodsWatcher},
+    pods::{self, Ownership, PodsEnd, PodsWatcher},
     release::{ReleasePolicy, Standstill, Verdict, orphans, release},
     sightings::{LOOK_EVERY, Sighting, Sightings},
     work::News,
@@ -26,6 +26,7 @@ use crate::{
         diagnosis::{Facts, Known, Probe, explain, findings},
         examine::examine,
         message::Message,
+        outcome,
         ownership::look,
         seen::{JobReference, SeenJob},
     },
@@ -75,6 +76,7 @@ impl Shared<'_> {
     pub async fn delete(&self, job: SeenJob, permits: &Semaphore) -> Result<End, Error> {
         let reference = job.reference.clone();
         let found_terminating = job.deletion_timestamp().is_some();
+        let finished = outcome::finished(&job.job).is_some();
         let foreign = found_terminating && job.marks.is_none();
         let mut orphaned = orphans(&job);
         let sent = {
@@ -100,8 +102,12 @@ impl Shared<'_> {
             Propagation::Background | Propagation::Foreground if orphaned => Ownership::Orphaned,
             Propagation::Background | Propagation::Foreground => Ownership::Collected,
         };
-        let end = self.pods.ended(&reference, whose, self.deadline).await;
-        let end = end.map_err(|failure| cannot_see_pods(&reference, failure))?;
+        let end = match self.pods.ended(&reference, whose, self.deadline).await {
+            Ok(end) => end,
+            // The Job had ended, so nothing of it runs; Pods that may not be seen are the garbage collector's.
+            Err(failure) if failure.code() == Some(403) && finished => PodsEnd::default(),
+            Err(failure) => return Err(cannot_see_pods(&reference, failure)),
+        };
         if !end.live.is_empty() {
             return Err(may_still_run(self.cluster, &reference, &end.live).await);
         }
