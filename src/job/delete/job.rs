@@ -182,7 +182,13 @@ impl Shared<'_> {
             let timer = timers.into_iter().flatten().min().unwrap_or(self.deadline);
             tokio::select! {
                 changed = sight.changed() => match (changed, sight.borrow_and_update().clone()) {
-                    (Ok(()), Sighting::Present(newer)) => job = Arc::unwrap_or_clone(newer),
+                    (Ok(()), Sighting::Present(newer)) => {
+                        job = Arc::unwrap_or_clone(newer);
+                        // What kept it from being freed may be gone.
+                        if !released {
+                            next_release.get_or_insert_with(Instant::now);
+                        }
+                    }
                     (Ok(()), Sighting::Unseen) => {}
                     (Ok(()), Sighting::Missing) => next_look = Some(Instant::now()),
                     (Ok(()), Sighting::Blind) | (Err(_), _) => next_look = Some(Instant::now() + LOOK_EVERY),

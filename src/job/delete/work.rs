@@ -3,7 +3,7 @@
 //! Cost: one GET, or the pages of one list; for each Job a DELETE and a GET; lists of Pods that up to a hundred Jobs
 //! share; one watch of Jobs if any of them does not go at once.
 
-use std::{collections::BTreeMap, sync::atomic::AtomicUsize};
+use std::{collections::BTreeMap, sync::atomic::AtomicUsize, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
@@ -33,6 +33,8 @@ use crate::{
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// DELETEs under way at once.
 const AT_ONCE: usize = 16;
+/// How much longer than its limit an order waits for an answer.
+const NO_ANSWER: Duration = Duration::from_secs(5);
 /// At most this many Jobs are named in an error; all are told one by one.
 const NAMED: usize = 5;
 
@@ -128,7 +130,9 @@ async fn work(
             let (shared, permits) = (&shared, &permits);
             async move {
                 let reference = job.reference.clone();
-                (reference, Box::pin(shared.delete(job, permits)).await)
+                let end = tokio::time::timeout_at(deadline + NO_ANSWER, Box::pin(shared.delete(job, permits))).await;
+                let end = end.unwrap_or_else(|_| Err(not_known(&reference, order.timeout())));
+                (reference, end)
             }
         })
         .collect();
@@ -251,6 +255,18 @@ async fn uids_of_pods(cluster: &Cluster, namespace: &str, name: &str) -> Result<
     uids.sort();
     uids.dedup();
     Ok(uids)
+}
+
+/// The error about a Job of which the API server said nothing until the limit.
+fn not_known(job: &JobReference, limit: Duration) -> Error {
+    Error::DeletionUnconfirmed(Box::new(
+        Report::new(format!("Whether {job} is deleted is not known: the API server does not answer"))
+            .seen(format!("{} s without an answer", (limit + NO_ANSWER).as_secs()))
+            .hint("the same order again settles it once the API server answers")
+            .fact("name", job.name.clone())
+            .fact("namespace", job.namespace.clone())
+            .fact("uid", job.uid.clone()),
+    ))
 }
 
 /// One error for many: the first in full, the others by name.

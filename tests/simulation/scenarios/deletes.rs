@@ -245,6 +245,34 @@ async fn job_that_may_not_be_watched_is_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn job_is_freed_once_the_owner_of_a_foreign_finalizer_has_taken_it_away() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.update_job("report", |job| {
+        job["metadata"]["finalizers"] = json!(["example.com/backup", "orphan"]);
+        job["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    });
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        helper.update_job("report", |job| job["metadata"]["finalizers"] = json!(["orphan"]));
+    });
+    let (_, end) = carry_out(&world, order(&json!({"release_stuck": "gc"}))).await;
+    assert_eq!(end.unwrap().released, ["report"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn api_server_that_does_not_answer_ends_the_order_soon_after_its_limit() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.fault("delete jobs", Fault::Delay(Duration::from_secs(3600)), 1000);
+    let begin = tokio::time::Instant::now();
+    let (_, end) = carry_out(&world, order(&json!({"timeout_seconds": 20}))).await;
+    assert!(end.is_err(), "{end:?}");
+    assert!(begin.elapsed() <= Duration::from_secs(26), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn absent_job_is_gone_once_the_pods_it_left_have_ended() {
     let world = World::new();
     make_job(&world, "report", true);
