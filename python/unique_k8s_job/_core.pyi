@@ -17,8 +17,12 @@ __all__ = [
     "assemble",
     "delete_jobs",
     "deployment_digest",
+    "examine_job",
     "job_name",
+    "remedy",
     "resume",
+    "rights",
+    "survey",
 ]
 
 __version__: str
@@ -147,3 +151,23 @@ def assemble(request: str) -> str:
 
 def deployment_digest(key: str, base_url: str, execution_api_url: str) -> str:
     """The default deployment id: a digest of the URLs, keyed by the first fernet key. Pure."""
+
+def survey(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """Look at all Jobs of a namespace (empty: of all), and return {time, jobs: int, diagnoses, unknown}.
+
+    `diagnoses` has {job: {namespace, name, uid}, findings} of each Job with findings, most blocking first; `unknown`
+    what could not be read, in words. Changes nothing; `docs/doctor.md` has the keys of a finding.
+    """
+
+def examine_job(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
+    """Look at one Job and at what namesakes of it have left; the same keys, without a diagnosis where there is neither."""
+
+def remedy(cluster: Cluster, request: str, confirm_for: float) -> dict[str, Any]:
+    """Carry out {remedy: str, job: {namespace, name, uid}}, given as JSON, and return {done: bool, text}.
+
+    Looks again before it touches anything, and returns once it is seen done. Raises DeletionUnconfirmedError after
+    `confirm_for` seconds.
+    """
+
+def rights(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """Return {user, groups, namespace, rights}: each right with `verb`, `group`, `resource`, `need`, `allowed`, ..."""

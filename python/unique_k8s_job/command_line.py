@@ -20,6 +20,7 @@ from unique_k8s_job import __version__
 from unique_k8s_job.arguments import FINISHES, OUTCOMES, env_vars
 from unique_k8s_job.cluster_options import cluster_options, configuration
 from unique_k8s_job.delete_command import delete
+from unique_k8s_job.doctor_command import doctor
 from unique_k8s_job.exceptions import ApiUnreachableError, TakenOverError, UniqueK8sJobError
 from unique_k8s_job.exit_codes import INTERRUPTED, JOB_FAILED, OUR_ERROR, SUCCESS, TIMEOUT
 from unique_k8s_job.request import as_json, read_manifest
@@ -52,6 +53,7 @@ def commands() -> None:
 
 
 commands.add_command(delete)
+commands.add_command(doctor)
 
 
 @commands.command()

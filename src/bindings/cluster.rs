@@ -1,10 +1,12 @@
 //! `Cluster`: where Jobs run, as Python holds it. Only the configuration, so that it survives a fork.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 
 use super::{errors::raised, runtime};
 use crate::{
-    cluster::{self, Configuration},
+    cluster::{self, Configuration, Timing},
     error::{Error, Report},
 };
 
@@ -17,6 +19,13 @@ impl Cluster {
     /// The handle of this process.
     pub(super) fn handle(&self) -> Result<cluster::Cluster, Error> {
         runtime::cluster(&self.configuration)
+    }
+
+    /// A handle for a person who waits: what does not answer soon is told instead of tried for a minute.
+    pub(super) fn impatient(&self) -> cluster::Cluster {
+        let timing =
+            Timing { retry_for: Duration::from_secs(5), one_request: Duration::from_secs(20), ..Timing::default() };
+        cluster::Cluster::new(self.configuration.clone(), timing, runtime::seed())
     }
 }
 

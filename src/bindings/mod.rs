@@ -7,6 +7,7 @@
 mod asyncio;
 mod bell;
 mod cluster;
+mod doctor;
 mod errors;
 mod events;
 mod pure;
@@ -21,6 +22,8 @@ use pyo3::pymodule;
 mod _core {
     #[pymodule_export]
     use super::cluster::Cluster;
+    #[pymodule_export]
+    use super::doctor::{examine_job, remedy, rights, survey};
     #[pymodule_export]
     use super::pure::{assemble, deployment_digest, job_name};
     #[pymodule_export]

@@ -108,7 +108,7 @@ pub(super) fn cluster(configuration: &Configuration) -> Result<Cluster, Error> {
 }
 
 /// Differs between processes that start in the same moment, so that their retries do not meet.
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     (u64::from(std::process::id()) << 32) ^ u64::from(nanos)
 }

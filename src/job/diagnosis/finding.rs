@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::job::seen::JobReference;
 
@@ -191,7 +191,7 @@ impl From<&Pod> for ObjectReference {
 }
 
 /// What this package can do about a finding, on a person's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
     /// A second DELETE with Background, which removes `orphan` and `foregroundDeletion` and no other finalizer.
@@ -252,7 +252,8 @@ impl Finding {
     }
 
     pub(super) fn since(mut self, time: Option<Timestamp>) -> Self {
-        self.since = time;
+        // Whole seconds, as everything is that Kubernetes keeps.
+        self.since = time.and_then(|time| Timestamp::from_second(time.as_second()).ok());
         self
     }
 

@@ -87,9 +87,13 @@ fn said(facts: &Facts, pod: &Pod, message: &str) -> String {
     let failed = about_it.filter(|event| event.reason.as_deref() == Some("Failed"));
     let told = failed.filter_map(|event| event.message.as_deref()).find(|text| text.contains("Failed to pull"));
     match told {
-        Some(told) if !message.contains(told) => format!("{message}; {told}"),
+        Some(told) if pull_failure(message).is_none() => format!("{message}; {told}"),
         _ => message.to_owned(),
     }
+}
+
+fn pull_failure(said: &str) -> Option<Code> {
+    PULLS.iter().find(|(_, words)| words.iter().any(|word| said.contains(word))).map(|(code, _)| *code)
 }
 
 struct Case<'a> {
@@ -136,10 +140,7 @@ impl Case<'_> {
 
     fn pull(&self, facts: &Facts) -> Finding {
         let Self { what, image, reason, said, .. } = self;
-        let code = PULLS
-            .iter()
-            .find(|(_, words)| words.iter().any(|word| said.contains(word)))
-            .map_or(Code::ImagePullFailing, |(code, _)| *code);
+        let code = pull_failure(said).unwrap_or(Code::ImagePullFailing);
         let begin = format!("{what} cannot start ({reason})");
         let secrets = facts
             .spec()

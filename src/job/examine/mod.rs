@@ -1,11 +1,14 @@
-//! Gathers the facts that [`super::diagnosis`] draws its findings from.
+//! Gathers the facts that [`super::diagnosis`] draws its findings from: about one Job, or about all of a namespace or a
+//! cluster ([`survey`]).
 //!
 //! Promise: nothing is changed; a right that is missing and a question without an answer are facts and not errors,
 //! except where the Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it and of up to
 //! three Pods that have not started, GET namespace, GET of each node, and at most three dry runs where a deletion is
 //! stuck.
 
+mod lean;
 mod probe;
+pub mod survey;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -24,9 +27,11 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Verb},
-    error::Error,
+    error::{Error, Report},
 };
 
+/// The label that the Job controller puts on Pods beside that of the uid.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// Events are asked for at most this many Pods.
 const PODS_ASKED: usize = 3;
 /// So many questions are under way at a time.
@@ -38,6 +43,56 @@ pub async fn examine(cluster: &Cluster, job: &JobReference) -> Result<Facts, Err
         .await
         .map_err(|failure| failure.into_error(&format!("look at {job}"), Verb::Get, Resource::Jobs, None))?;
     Ok(gather(cluster, job, seen).await)
+}
+
+/// The Job of this name, and what namesakes of it have left behind.
+pub async fn by_name(cluster: &Cluster, namespace: &str, name: &str) -> Result<Vec<Facts>, Error> {
+    let cannot = |failure: Failure| {
+        failure.into_error(&format!("look at Job `{namespace}/{name}`"), Verb::Get, Resource::Jobs, None)
+    };
+    let present = cluster.get(Resource::Jobs, namespace, name).await.map_err(cannot)?;
+    let present = present.map(|object| SeenJob::read(&object)).transpose()?;
+    let by_name = Selector::labels(format!("{JOB_NAME}={name}"));
+    let pods = cluster.list(Resource::Pods, namespace, &by_name).await.map(|listed| listed.items).unwrap_or_default();
+    let uids = pods.into_iter().filter_map(read::<Pod>).filter_map(|pod| pod.metadata.labels?.remove(CONTROLLER_UID));
+    let mut facts = Vec::new();
+    let of_present = present.as_ref().map(|seen| seen.reference.uid.clone());
+    if let Some(seen) = present {
+        facts.push(gather(cluster, &seen.reference.clone(), Some(seen)).await);
+    }
+    for uid in uids.filter(|uid| Some(uid) != of_present.as_ref()).collect::<BTreeSet<_>>() {
+        let namesake = JobReference { namespace: namespace.to_owned(), name: name.to_owned(), uid };
+        facts.push(gather(cluster, &namesake, None).await);
+    }
+    if facts.is_empty() && matches!(self::namespace(cluster, namespace).await, Known::Seen(NamespaceState::Gone)) {
+        return Err(no_namespace(namespace));
+    }
+    Ok(facts)
+}
+
+fn no_namespace(name: &str) -> Error {
+    Error::ApiRefused(Box::new(
+        Report::new(format!("Namespace `{name}` does not exist"))
+            .hint("kubectl get namespaces  # and check which cluster this is")
+            .fact("namespace", name),
+    ))
+}
+
+/// Adds to an error what the API server says of itself: an etcd that does not answer is seen there only.
+pub async fn with_readiness(cluster: &Cluster, error: Error) -> Error {
+    let Error::ApiUnreachable(report) = error else { return error };
+    let Err(Failure::Status { status, .. }) = cluster.open("/readyz?verbose").await else {
+        return Error::ApiUnreachable(report);
+    };
+    let failing: Vec<_> = status.message.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
+    if failing.is_empty() {
+        return Error::ApiUnreachable(report);
+    }
+    Error::ApiUnreachable(Box::new(
+        report
+            .seen(format!("the API server says that it is not ready: {}", failing.join(", ")))
+            .hint("kubectl get --raw='/readyz?verbose'  # what the API server itself waits for"),
+    ))
 }
 
 async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<SeenJob>) -> Facts {
@@ -63,7 +118,7 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<SeenJob>) ->
 }
 
 /// The Pods by controller-uid, whoever owns them now.
-async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Arc<Pod>>, Failure> {
+pub(super) async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Arc<Pod>>, Failure> {
     let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
     let listed = cluster.list(Resource::Pods, &job.namespace, &by_uid).await?;
     Ok(listed.items.into_iter().filter_map(read).map(Arc::new).collect())

@@ -14,6 +14,18 @@ use crate::{
     },
 };
 
+/// Whether a dry run could explain a finding.
+pub(super) fn explains(facts: &Facts) -> bool {
+    let told = [
+        Code::FinalizerOrphanStuck,
+        Code::FinalizerForegroundStuck,
+        Code::JobControllerSilent,
+        Code::TtlNotObeyed,
+        Code::PodJobTrackingStuck,
+    ];
+    findings(facts).iter().any(|finding| told.contains(&finding.code))
+}
+
 /// Tries what can explain the findings so far.
 pub(super) async fn probe(cluster: &Cluster, facts: &mut Facts) {
     let found: Vec<_> = findings(facts).into_iter().map(|finding| (finding.code, finding.object)).collect();

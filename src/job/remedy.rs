@@ -1,0 +1,167 @@
+//! Does what a finding offers, on a person's order: frees a Job that the garbage collector holds, deletes Pods whose Job
+//! is gone.
+//!
+//! Promise: everything is looked at again before it is touched, each DELETE carries the uid, a foreign finalizer is never
+//! touched, and "done" means that it was seen to be done. What was meant and has changed since is left alone, and said.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    delete::release,
+    diagnosis::{Remedy, explain, findings},
+    examine::{self, examine},
+    ownership::look,
+    seen::{JobReference, SeenJob},
+};
+use crate::{
+    cluster::{Cluster, Failure, Resource, Verb},
+    error::{Error, Report},
+};
+
+/// Between the two looks at a Job that is to be freed: one that moves is left to what moves it.
+const TWO_LOOKS: Duration = Duration::from_secs(1);
+/// Between two looks for the end.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The garbage collector's own finalizers.
+const OF_GARBAGE_COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Carried {
+    /// Whether it is as the order wants it; else it was not safe any more, and left alone.
+    pub done: bool,
+    /// A sentence that says what.
+    pub text: String,
+}
+
+impl Carried {
+    fn out(text: String) -> Self {
+        Self { done: true, text }
+    }
+
+    fn not(text: String) -> Self {
+        Self { done: false, text }
+    }
+}
+
+/// Carries out one remedy for one Job, and confirms it within this time.
+pub async fn carry_out(
+    cluster: &Cluster,
+    job: &JobReference,
+    remedy: Remedy,
+    within: Duration,
+) -> Result<Carried, Error> {
+    let deadline = Instant::now() + within;
+    match remedy {
+        Remedy::ReleaseGcFinalizers => free(cluster, job, deadline).await,
+        Remedy::DeleteOwnerlessPods => delete_pods(cluster, job, deadline).await,
+    }
+}
+
+async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
+    let gone = || Carried::out(format!("{job} (uid {}) is gone by now, without our doing", job.uid));
+    let Some(first) = see(cluster, job).await? else { return Ok(gone()) };
+    tokio::time::sleep(TWO_LOOKS).await;
+    let Some(second) = see(cluster, job).await? else { return Ok(gone()) };
+    let of_garbage_collector = |finalizer: &String| OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str());
+    if second.deletion_timestamp().is_none() {
+        return Ok(Carried::not(format!("{job} is not being deleted: it was left alone")));
+    }
+    if !second.finalizers().iter().all(of_garbage_collector) {
+        let held = second.finalizers().join("`, `");
+        return Ok(Carried::not(format!("{job} has finalizers of others (`{held}`): it was left alone")));
+    }
+    if first.resource_version != second.resource_version {
+        return Ok(Carried::not(format!(
+            "{job} changed while it was looked at: something works on it, so it was left alone"
+        )));
+    }
+    release(cluster, job)
+        .await
+        .map_err(|failure| failure.into_error(&format!("release {job}"), Verb::Delete, Resource::Jobs, None))?;
+    while see(cluster, job).await?.is_some() {
+        if Instant::now() >= deadline {
+            return Err(not_done(cluster, job, format!("{job} is still there although its release was accepted")).await);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let left = match examine::pods_of(cluster, job).await {
+        Ok(pods) if pods.is_empty() => String::new(),
+        Ok(pods) => {
+            let names: Vec<_> = pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect();
+            format!(
+                "; its Pods `{}` are still there: they are listed as Pods of a vanished Job if nobody deletes them",
+                names.join("`, `")
+            )
+        }
+        Err(failure) => format!("; whether Pods of it are left is not known: {}", failure.message()),
+    };
+    Ok(Carried::out(format!("{job} (uid {}) is gone{left}", job.uid)))
+}
+
+async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
+    if see(cluster, job).await?.is_some() {
+        return Ok(Carried::not(format!("{job} exists: its Pods were left alone")));
+    }
+    let pods = pods_of(cluster, job).await?;
+    if pods.is_empty() {
+        return Ok(Carried::out(format!("{job} has no Pods any more, without our doing")));
+    }
+    for pod in &pods {
+        delete_pod(cluster, pod).await?;
+    }
+    let names = names(&pods);
+    while !pods_of(cluster, job).await?.is_empty() {
+        if Instant::now() >= deadline {
+            let what = format!("Pods of {job} are still there although their deletion was accepted");
+            return Err(not_done(cluster, job, what).await);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(Carried::out(format!("Pods `{names}` of {job} are gone")))
+}
+
+async fn delete_pod(cluster: &Cluster, pod: &Pod) -> Result<(), Error> {
+    let metadata = pod.metadata.clone();
+    let (Some(namespace), Some(name), Some(uid)) = (metadata.namespace, metadata.name, metadata.uid) else {
+        return Err(Error::internal("a Pod without a name or uid was listed"));
+    };
+    let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+    match cluster.delete(Resource::Pods, &namespace, &name, &options).await {
+        Ok(_) => Ok(()),
+        // Gone, or another Pod has its name.
+        Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(()),
+        Err(failure) => {
+            Err(failure.into_error(&format!("delete Pod `{namespace}/{name}`"), Verb::Delete, Resource::Pods, None))
+        }
+    }
+}
+
+async fn see(cluster: &Cluster, job: &JobReference) -> Result<Option<SeenJob>, Error> {
+    let cannot = |failure: Failure| failure.into_error(&format!("look at {job}"), Verb::Get, Resource::Jobs, None);
+    look(cluster, job).await.map_err(cannot)
+}
+
+async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<std::sync::Arc<Pod>>, Error> {
+    let cannot =
+        |failure: Failure| failure.into_error(&format!("list the Pods of {job}"), Verb::List, Resource::Pods, None);
+    examine::pods_of(cluster, job).await.map_err(cannot)
+}
+
+fn names(pods: &[std::sync::Arc<Pod>]) -> String {
+    pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect::<Vec<_>>().join("`, `")
+}
+
+async fn not_done(cluster: &Cluster, job: &JobReference, what: String) -> Error {
+    let report = Report::new(what)
+        .fact("name", job.name.clone())
+        .fact("namespace", job.namespace.clone())
+        .fact("uid", job.uid.clone());
+    let found = examine(cluster, job).await.map(|facts| findings(&facts)).unwrap_or_default();
+    Error::DeletionUnconfirmed(Box::new(explain(report, &found)))
+}
