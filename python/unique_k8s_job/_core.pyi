@@ -19,6 +19,7 @@ __all__ = [
     "deployment_digest",
     "examine_job",
     "job_name",
+    "look",
     "remedy",
     "resume",
     "rights",
@@ -142,6 +143,15 @@ class Work:
 
 def delete_jobs(cluster: Cluster, request: str) -> Work:
     """Start an order to delete Jobs; `request` is a JSON object, see `unique_k8s_job.delete_request`."""
+
+def look(cluster: Cluster, request: str) -> list[dict[str, Any]]:
+    """One look at Jobs that anybody may have made; reads only.
+
+    `request` is a JSON object {namespace: str | null, name, uid, label_selector, explain: bool}, at least one of the
+    middle three; a Job has to fit everything that is given. Each Job is {job: {namespace, name, uid}, suspended,
+    deleting, outcome, findings}: `outcome`, as that of `Run.next`, is None until it has ended; `findings` are paragraphs
+    that say why it does not move or failed, where `explain` asks for them. No Job that fits: `[]`.
+    """
 
 def job_name(request: str) -> str:
     """The Job name (generation 0) of a request's attempt. Pure."""

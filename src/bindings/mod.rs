@@ -10,6 +10,7 @@ mod cluster;
 mod doctor;
 mod errors;
 mod events;
+mod look;
 mod pure;
 mod run;
 mod runtime;
@@ -24,6 +25,8 @@ mod _core {
     use super::cluster::Cluster;
     #[pymodule_export]
     use super::doctor::{examine_job, remedy, rights, survey};
+    #[pymodule_export]
+    use super::look::look;
     #[pymodule_export]
     use super::pure::{assemble, deployment_digest, job_name};
     #[pymodule_export]

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Deciding is apart from doing: [`settle`], [`outcome`], [`progress`], [`startup`], [`view`] and [`verdict`] are
-//! functions of values; [`submit`], [`follow`], [`delete`], [`ownership`] and [`logs`] talk to the cluster. Beside the
-//! stages, [`diagnosis`] tells why a Job does not move or go, from the facts that [`examine`] gathers.
+//! functions of values; [`submit`], [`follow`], [`look`], [`delete`], [`ownership`] and [`logs`] talk to the cluster.
+//! Beside the stages, [`diagnosis`] tells why a Job does not move or go, from the facts that [`examine`] gathers.
 //! Start at [`run`].
 
 pub mod acknowledge;
@@ -18,6 +18,7 @@ mod explained;
 mod follow;
 mod log_keeper;
 pub mod logs;
+pub mod look;
 pub mod message;
 pub mod order;
 pub mod outcome;
