@@ -5,11 +5,12 @@ What a DAG file does not need is looked up when it is used: in 3.0 `BaseHook` al
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseHook, BaseOperator, Context
+    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
 else:
     try:
         from airflow.sdk import BaseOperator
@@ -20,10 +21,25 @@ else:
     def __getattr__(name: str) -> Any:
         if name == "BaseHook":
             return _moved("airflow.sdk", "airflow.hooks.base", name)  # since Airflow 3.1
+        if name in ("BaseSensorOperator", "PokeReturnValue"):
+            return _moved("airflow.sdk", "airflow.sensors.base", name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["BaseHook", "BaseOperator", "Context", "airflow_version", "configuration", "mask_secret"]
+Found = TypeVar("Found")
+
+__all__ = [
+    "BaseHook",
+    "BaseOperator",
+    "BaseSensorOperator",
+    "Context",
+    "PokeReturnValue",
+    "airflow_version",
+    "configuration",
+    "mask_secret",
+    "moved_exception",
+    "off_the_loop",
+]
 
 
 def airflow_version() -> tuple[int, int]:
@@ -49,6 +65,23 @@ def configuration(section: str, option: str, fallback: str) -> str:
 def mask_secret(secret: str) -> None:
     """Hide a value in everything that Airflow logs from now on."""
     _moved("airflow.sdk.log", "airflow.utils.log.secrets_masker", "mask_secret")(secret)
+
+
+async def off_the_loop(function: Callable[..., Found], *arguments: Any) -> Found:
+    """Call what may block, or may ask Airflow, from within the event loop of a triggerer.
+
+    On a thread of asgiref's: Airflow 3.0 to 3.2 finds its way back to the loop only from there.
+    """
+    from asgiref.sync import sync_to_async
+
+    call: Callable[..., Awaitable[Found]] = sync_to_async(function)
+    return await call(*arguments)
+
+
+def moved_exception(name: str) -> type[Exception]:
+    """Return one of Airflow's own exceptions, such as `AirflowSkipException`."""
+    kind: type[Exception] = _moved("airflow.sdk.exceptions", "airflow.exceptions", name)
+    return kind
 
 
 def _moved(module: str, earlier: str, name: str) -> Any:

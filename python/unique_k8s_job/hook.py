@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from unique_k8s_job._compat import BaseHook, mask_secret
+from unique_k8s_job._compat import BaseHook, mask_secret, off_the_loop
 from unique_k8s_job.exceptions import ConfigurationError
 
 DEFAULT_CONNECTION = "kubernetes_default"
@@ -54,20 +54,30 @@ class UniqueK8sJobHook(BaseHook):
 
         :raises ConfigurationError: if more than one place of a configuration is named, or one cannot be read
         """
-        return json.dumps(
-            cluster_configuration(
-                self._extras(),
-                in_cluster=self.in_cluster,
-                config_file=self.config_file,
-                cluster_context=self.cluster_context,
-            )
-        )
+        return self._combined(self._extras())
 
     def get_conn(self) -> Any:
         """Return the native `Cluster`; it connects at its first use."""
         from unique_k8s_job.native import core
 
         return core().Cluster(self.configuration())
+
+    async def aget_conn(self) -> Any:
+        """Return the native `Cluster`, from within the event loop of a triggerer."""
+        from unique_k8s_job.native import core
+
+        return core().Cluster(await self._aconfiguration())
+
+    async def _aconfiguration(self) -> str:
+        if not self.kubernetes_conn_id or not hasattr(self, "aget_connection"):  # Airflow before 3.1
+            return await off_the_loop(self.configuration)
+        try:
+            connection = await self.aget_connection(self.kubernetes_conn_id)
+        except Exception as error:
+            if not self._is_missing_default(error):
+                raise
+            return await off_the_loop(self._combined, {})
+        return await off_the_loop(self._combined, connection.extra_dejson)
 
     def test_connection(self) -> tuple[bool, str]:
         """Airflow's button: whether the configuration leads to a cluster."""
@@ -82,12 +92,25 @@ class UniqueK8sJobHook(BaseHook):
         try:
             connection = self.get_connection(self.kubernetes_conn_id)
         except Exception as error:
-            # The class of "not found" moved between Airflow's versions.
-            if "NotFound" in type(error).__name__ and self.kubernetes_conn_id == DEFAULT_CONNECTION:
+            if self._is_missing_default(error):
                 return {}
             raise
         extras: Mapping[str, Any] = connection.extra_dejson
         return extras
+
+    def _is_missing_default(self, error: Exception) -> bool:
+        # The class of "not found" moved between Airflow's versions.
+        return "NotFound" in type(error).__name__ and self.kubernetes_conn_id == DEFAULT_CONNECTION
+
+    def _combined(self, extras: Mapping[str, Any]) -> str:
+        return json.dumps(
+            cluster_configuration(
+                extras,
+                in_cluster=self.in_cluster,
+                config_file=self.config_file,
+                cluster_context=self.cluster_context,
+            )
+        )
 
 
 def cluster_configuration(

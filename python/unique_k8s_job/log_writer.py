@@ -9,12 +9,18 @@ Lines that come fast come many in one record, made by the native module: a recor
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from unique_k8s_job.exceptions import InternalError
+
+#: Seconds of logging after which the other coroutines of the loop get their turn.
+TURN = 0.02
 _TICK = timedelta(microseconds=1)
 _SKEW = timedelta(seconds=1)
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
@@ -60,6 +66,25 @@ class LogWriter:
         if written is not None and abs(time - written) > _SKEW:
             return time, {"written": str(stamp)}
         return time, {}
+
+
+async def write_down(waiter: Any, log: LogWriter) -> dict[str, Any]:
+    """Write what a Waiter tells into the task log, in this coroutine, whose context Airflow knows; return the outcome."""
+    turn = time.monotonic()
+    while events := await waiter.next():
+        for event in events:
+            kind = event["kind"]
+            if kind == "log":
+                log.lines(event)
+            elif kind == "message":
+                log.say(event["text"], event["level"])
+            elif kind == "outcome":
+                outcome: dict[str, Any] = event
+                return outcome
+            if time.monotonic() - turn > TURN:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+    raise InternalError("The native waiter ended without an outcome")
 
 
 def in_order(written: datetime, last: datetime, now: datetime) -> datetime:

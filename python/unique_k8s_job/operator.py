@@ -5,26 +5,23 @@ Thin: names, manifests, requests, watches, logs and outcomes are the Rust core's
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
-from unique_k8s_job import stop
+from unique_k8s_job import conclusion, stop
 from unique_k8s_job._compat import BaseOperator, Context, airflow_version
 from unique_k8s_job.arguments import FINISHES, NAME_POLICIES, NOT_GIVEN, NotGiven, fixed_name, one_of, per_outcome
-from unique_k8s_job.exceptions import (
-    JobFailedError,
-    JobStartupError,
-    JobVanishedError,
-    StoppedError,
-    TakenOverError,
-    UniqueK8sJobError,
-)
+from unique_k8s_job.exceptions import StoppedError, UniqueK8sJobError
+from unique_k8s_job.settings import default_deferrable
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Run
     from unique_k8s_job.hook import UniqueK8sJobHook
     from unique_k8s_job.known_names import KnownNames
     from unique_k8s_job.log_writer import LogWriter
+    from unique_k8s_job.settings import Settings
 
 #: Seconds to see a deleted Job gone. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
 CONFIRM_BEFORE_SIGKILL = 2.0
@@ -86,6 +83,10 @@ class UniqueK8sJobOperator(BaseOperator):
     :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: left if
         another try will come, else deleted
     :param get_logs: write the containers' logs into the task log
+    :param deferrable: wait in the triggerer, not in a worker; the log stays live. Default: `[operators]
+        default_deferrable`
+    :param defer_after_seconds: how long the worker follows the Job before it defers, so that short Jobs never do. 0 for
+        many mapped tasks at once: each holds its worker slot that long
     :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
     :param in_cluster: use the service account of the worker's Pod
     :param config_file: use this kubeconfig file
@@ -171,6 +172,8 @@ class UniqueK8sJobOperator(BaseOperator):
         on_lingering_sidecar: Literal["wait", "finish"] = "wait",
         on_process_end: Literal["leave", "delete"] | None = None,
         get_logs: bool = True,
+        deferrable: bool | None = None,
+        defer_after_seconds: int = 10,
         kubernetes_conn_id: str | None = "kubernetes_default",
         in_cluster: bool | None = None,
         config_file: str | None = None,
@@ -218,6 +221,8 @@ class UniqueK8sJobOperator(BaseOperator):
         self.on_lingering_sidecar = one_of("on_lingering_sidecar", on_lingering_sidecar, "wait", "finish")
         self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
         self.get_logs = get_logs
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.defer_after_seconds = defer_after_seconds
         self.kubernetes_conn_id = kubernetes_conn_id
         self.in_cluster = in_cluster
         self.config_file = config_file
@@ -243,19 +248,27 @@ class UniqueK8sJobOperator(BaseOperator):
         if self._killed:
             raise StoppedError("The task was stopped before its Job was made")
         run = self._run = native.Run(cluster, request)
-        try:
-            outcome = self._follow(run, context, names, log)
-            log.say(outcome["timeline"])
-            for said in run.acknowledge():
-                log.say(said["text"], said["level"])
-        except BaseException as error:
-            self._end_early(run, context, error, self.on_process_end or options.on_process_end, log)
-            raise
-        finally:
-            run.close()
-            self._run = None
-            self._over = True
-        return self._conclude(outcome, log)
+        end = self._judged(run, context, options, log, lambda: self._follow(run, context, names, log))
+        if end["kind"] == "handed_over":
+            self._defer(context, end["job"], log)
+        return self._conclude(end, log)
+
+    def execute_complete(self, context: Context, event: Any = None, job: str = "{}", **_: Any) -> dict[str, Any]:
+        """Go on after the deferral: what `execute` does once it knows how the Job ended.
+
+        :param event: what the trigger sent
+        :param job: what `execute` handed over
+        """
+        from unique_k8s_job import deferral
+        from unique_k8s_job.log_writer import LogWriter
+        from unique_k8s_job.native import core
+        from unique_k8s_job.settings import settings
+
+        self._over = False
+        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        run = self._run = core().resume(self._hook().get_conn(), deferral.resumed(job, event))
+        self._job_uid = deferral.job_uid(job)
+        return self._conclude(self._judged(run, context, settings(), log, lambda: deferral.outcome(event)), log)
 
     def on_kill(self) -> None:
         """Wake `execute`, which decides: the thread of a signal must neither wait nor ask Airflow anything."""
@@ -276,10 +289,43 @@ class UniqueK8sJobOperator(BaseOperator):
             cluster_context=self.cluster_context,
         )
 
+    def _judged(
+        self, run: Run, context: Context, options: Settings, log: LogWriter, wait: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Wait for the end of the Job and acknowledge it, or see to the Job where the task ends first."""
+        try:
+            end = wait()
+            if end["kind"] == "outcome":
+                log.say(end["timeline"])
+                for said in run.acknowledge():
+                    log.say(said["text"], said["level"])
+        except BaseException as error:
+            self._end_early(run, context, error, self.on_process_end or options.on_process_end, log)
+            raise
+        finally:
+            run.close()
+            self._run = None
+            self._over = True
+        return end
+
+    def _defer(self, context: Context, job: str, log: LogWriter) -> NoReturn:
+        from unique_k8s_job import deferral
+
+        log.say("The triggerer follows the Job from here on")
+        kwargs = {"job": deferral.without_positions(job)}
+        self.defer(trigger=deferral.trigger(self, context, job), method_name="execute_complete", kwargs=kwargs)
+
     def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
-        """Write down what happens until the outcome is there. Raises StoppedError after `on_kill`."""
+        """Write down what happens until the outcome is there, or it is time to defer.
+
+        :raises StoppedError: after `on_kill`
+        """
+        defer_at = time.monotonic() + self.defer_after_seconds if self.deferrable else math.inf
         while not self._killed:
-            for event in run.next(60.0):
+            left = defer_at - time.monotonic()
+            if left <= 0 and self._job_uid:
+                return self._hand_over(run, context)
+            for event in run.next(60.0 if self._job_uid is None else min(60.0, left)):
                 kind = event["kind"]
                 if self._killed:
                     break
@@ -292,6 +338,15 @@ class UniqueK8sJobOperator(BaseOperator):
                 else:
                     return event
         raise StoppedError("The task was stopped before its Job had ended")
+
+    def _hand_over(self, run: Run, context: Context) -> dict[str, Any]:
+        # A task that was stopped may not have heard of it yet: Airflow refuses its deferral, and nobody minds its Job.
+        if not stop.still_running(context):
+            self._killed = True
+        job = run.hand_over()
+        if self._killed or job is None:
+            raise StoppedError("The task was stopped before its Job had ended")
+        return {"kind": "handed_over", "job": job}
 
     def _submitted(self, event: dict[str, Any], context: Context, names: KnownNames, log: LogWriter) -> None:
         self._job_uid = event["uid"]
@@ -316,24 +371,16 @@ class UniqueK8sJobOperator(BaseOperator):
         if self._killed:
             # To return would turn a task green that Airflow or its user has stopped.
             raise StoppedError("The task was stopped as its Job ended", seen=[outcome["summary"]])
-        summary = {key: value for key, value in outcome.items() if key not in ("kind", "timeline")}
         if outcome["state"] == "succeeded":
             log.say(outcome["summary"])
-            return summary
-        kind = JobFailedError if outcome["state"] == "failed" else JobVanishedError
-        raise kind(
-            outcome["summary"],
-            outcome=summary,
-            reason=outcome["reason"],
-            exit_code=outcome["exit_code"],
-            **outcome["job"],
-        )
+            return conclusion.summary(outcome)
+        raise conclusion.failure(outcome)
 
     def _end_early(
         self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
     ) -> None:
         """Decide what becomes of the Job, and see to it. Never hides `error`."""
-        cause = _cause(error, killed=self._killed)
+        cause = stop.cause_of(error, killed=self._killed)
         why, answer = cause.value, None
         if cause is stop.Cause.KILLED:
             answer = stop.ask(context)
@@ -356,15 +403,3 @@ class UniqueK8sJobOperator(BaseOperator):
         if isinstance(error, UniqueK8sJobError):
             error.seen.append(deed)
         log.say(f"This try ends before its Job ({why}). {deed}", level)
-
-
-def _cause(error: BaseException, *, killed: bool) -> stop.Cause:
-    if isinstance(error, TakenOverError):
-        return stop.Cause.TAKEN_OVER
-    # AirflowTaskTerminated: what Airflow 2 raises for a signal. By name, since the classes moved between versions.
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, (KeyboardInterrupt, JobStartupError)) or "AirflowTaskTimeout" in kinds:
-        return stop.Cause.TIMEOUT
-    if killed or "AirflowTaskTerminated" in kinds:
-        return stop.Cause.KILLED
-    return stop.Cause.ERROR

@@ -63,6 +63,11 @@ def one_job(manifest: Any, name: str = "argument") -> dict[str, Any]:
     return dict(manifest)
 
 
+def foreign_job(job: Mapping[str, Any], *, until: str, get_logs: bool) -> str:
+    """Make the request of a Waiter for a Job that is not ours: no owner, so nothing is ever written to it."""
+    return json.dumps({"version": 1, "job": dict(job), "owner": None, "until": until, "get_logs": get_logs})
+
+
 def as_json(request: dict[str, Any]) -> str:
     """Serialize a request; dates in a manifest that was given as a dict become text.
 

@@ -20,6 +20,11 @@ class Settings(NamedTuple):
     on_process_end: str | None
 
 
+def default_deferrable() -> bool:
+    """Read `[operators] default_deferrable`, Airflow's own option."""
+    return configuration("operators", "default_deferrable", "False").strip().lower() in _TRUE
+
+
 def settings() -> Settings:
     """Read the options.
 

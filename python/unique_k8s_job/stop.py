@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextvars
 import enum
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from unique_k8s_job._compat import Context
+from unique_k8s_job.exceptions import JobStartupError, TakenOverError
 
 #: Airflow 3 kills a task process 5 s after the signal: the answer has to leave room for the DELETE.
 ANSWER_WITHIN = 1.5
-_RUNNING = "running"
+RUNNING = "running"
 
 
 class Cause(enum.Enum):
@@ -66,7 +67,7 @@ def fate(
         return Fate.DELETE
     if cause is Cause.KILLED and answer is not None:
         # Without a Job of ours yet, a newer try that has none yet looks the same: then ours, if any, has just begun.
-        ending = answer.state == _RUNNING and job_uid is not None and answer.job_uid == job_uid
+        ending = answer.state == RUNNING and job_uid is not None and answer.job_uid == job_uid
         if not ending:
             return Fate.DELETE
     if on_process_end is not None:
@@ -74,11 +75,30 @@ def fate(
     return Fate.LEAVE if another_try else Fate.DELETE
 
 
+def cause_of(error: BaseException, *, killed: bool) -> Cause:
+    """Tell from the error that ends execute(), and from whether `on_kill` was called, why it ends."""
+    if isinstance(error, TakenOverError):
+        return Cause.TAKEN_OVER
+    # AirflowTaskTerminated: what Airflow 2 raises for a signal. By name, since the classes moved between versions.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, (KeyboardInterrupt, JobStartupError)) or "AirflowTaskTimeout" in kinds:
+        return Cause.TIMEOUT
+    if killed or "AirflowTaskTerminated" in kinds:
+        return Cause.KILLED
+    return Cause.ERROR
+
+
 def another_try(context: Context) -> bool:
     """Return whether Airflow will try again if this try fails now."""
     ti: Any = context["ti"]
     max_tries = getattr(ti, "max_tries", None)
     return ti.try_number > 0 and max_tries is not None and ti.try_number <= max_tries
+
+
+def still_running(context: Context) -> bool:
+    """Whether Airflow still has the task as running; also where it does not answer."""
+    answer = _within(ANSWER_WITHIN, lambda: Answer(_state(context), None))
+    return answer is None or answer.state == RUNNING
 
 
 def ask(context: Context) -> Answer | None:
@@ -114,8 +134,14 @@ def _state(context: Context) -> str | None:
         run_ids=[ti.run_id],
         map_index=ti.map_index if ti.map_index >= 0 else None,
     )
+    return state_of(ti, states)
+
+
+def state_of(ti: Any, states: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Pick one task instance out of what `get_task_states` answers: mapped ones are `<task_id>_<map_index>`."""
     of_run = states.get(ti.run_id, {})
-    key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+    mapped = ti.map_index is not None and ti.map_index >= 0
+    key = f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id
     return _plain(of_run.get(key, of_run.get(ti.task_id)))
 
 

@@ -14,8 +14,7 @@ from unique_k8s_job import UniqueK8sJobOperator
 from unique_k8s_job.arguments import SHAPES
 from unique_k8s_job.exceptions import JobFailedError, JobStartupError, TakenOverError
 from unique_k8s_job.hook import UniqueK8sJobHook
-from unique_k8s_job.operator import _cause
-from unique_k8s_job.stop import Cause
+from unique_k8s_job.stop import Cause, cause_of
 
 #: Of the arguments that shape the Job, those that Airflow's users find templated in its Pod and Job operators.
 TEMPLATED = {
@@ -100,7 +99,7 @@ class AirflowTaskTerminated(BaseException):
     ],
 )
 def test_cause_of_an_early_end_is_this_table(error: BaseException, killed: bool, expected: Cause) -> None:
-    assert _cause(error, killed=killed) is expected
+    assert cause_of(error, killed=killed) is expected
 
 
 def test_failed_job_is_an_error_with_its_facts() -> None:

@@ -1,0 +1,107 @@
+"""What becomes of a deferred task's Job when its trigger is cancelled. The decision is a pure table.
+
+Airflow cancels a trigger in the same way whether a user marked or cleared the task, the triggerer shuts down, or another
+triggerer has taken the trigger over; only Airflow 3.3 calls `on_kill`, and it does so for the last of these, too. What
+tells them apart is what Airflow says of the task now, and whose Job its XCom names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from unique_k8s_job._compat import airflow_version, off_the_loop
+from unique_k8s_job.stop import RUNNING, Answer, Fate, state_of
+
+DEFERRED = "deferred"
+#: Seconds for Airflow's answer. The first in a fresh triggerer takes six, and more where the machine is busy.
+ANSWER_WITHIN = 60.0
+_asked: set[asyncio.Task[Answer | None]] = set()
+_ready = False
+
+
+def fate(*, event_sent: bool, answer: Answer | None, job_uid: str) -> Fate:
+    """Decide what becomes of the Job.
+
+    :param event_sent: whether the trigger has told its task the end, which is the task's to judge
+    :param answer: what Airflow says of the task, None if it did not answer in time
+    :param job_uid: the uid of our Job
+    """
+    if event_sent or answer is None:
+        return Fate.LEAVE
+    if answer.state == DEFERRED and answer.job_uid in (job_uid, None):
+        # Another trigger waits for it, or will. Without the XCom: a newer try would have deleted our Job itself.
+        return Fate.LEAVE
+    if answer.state == RUNNING and answer.job_uid == job_uid:
+        # Another trigger's event was faster, and the task has gone on: it judges the Job.
+        return Fate.LEAVE
+    return Fate.DELETE
+
+
+async def ask(ti: Any) -> Answer | None:
+    """Ask Airflow for the state and the Job of a trigger's task instance; None if it does not answer in time.
+
+    :param ti: the `task_instance` of the trigger; None in `dag.test()`
+    """
+    if ti is None:
+        return None
+    try:
+        return await asyncio.wait_for(off_the_loop(_answer, ti), ANSWER_WITHIN)
+    except Exception:  # noqa: BLE001  # no answer is an answer here, whatever the reason
+        return None
+
+
+def get_ready(ti: Any) -> None:
+    """Ask once a process, ahead of need: Airflow 3 builds its API in the triggerer at the first question."""
+    global _ready
+    if _ready or ti is None or airflow_version() < (3, 0):
+        return
+    _ready = True
+    task = asyncio.create_task(ask(ti))
+    _asked.add(task)
+    task.add_done_callback(_asked.discard)
+
+
+def _answer(ti: Any) -> Answer:
+    try:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    except ImportError:
+        return _answer_of_airflow_2(ti)
+    from airflow.sdk.execution_time.xcom import XCom
+
+    map_index = ti.map_index if ti.map_index is not None and ti.map_index >= 0 else None
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=map_index
+    )
+    uid = XCom.get_one(
+        key="job_uid",
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=-1 if map_index is None else map_index,
+    )
+    return Answer(state_of(ti, states), None if uid is None else str(uid))
+
+
+def _answer_of_airflow_2(ti: Any) -> Answer:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XCom
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = (
+            session.query(TaskInstance.state)
+            .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+            .one_or_none()
+        )
+        query = XCom.get_many(
+            key="job_uid",
+            dag_ids=ti.dag_id,
+            task_ids=ti.task_id,
+            run_id=ti.run_id,
+            map_indexes=ti.map_index,
+            session=session,
+        )
+        stored = query.first()
+        uid = None if stored is None else XCom.deserialize_value(stored)
+    return Answer(None if found is None or found.state is None else str(found.state), None if uid is None else str(uid))

@@ -1,0 +1,86 @@
+"""The one event that a trigger sends: how its Job ended, or why it stopped following. Pure.
+
+Promise: small, whatever the Job was (at most `LIMIT` bytes as JSON), without any line of a log; an event of another
+version is read as far as it goes. Airflow keeps events in its database and shows them in the task log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unique_k8s_job import exceptions
+from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
+
+VERSION = 1
+#: Bytes of an event as JSON.
+LIMIT = 16 * 1024
+
+
+def of_outcome(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the event for an outcome, with fewer containers where there are too many."""
+    return {"version": VERSION, "kind": "outcome", "outcome": shortened(json.loads(json.dumps(outcome, default=str)))}
+
+
+def of_error(error: UniqueK8sJobError) -> dict[str, Any]:
+    """Make the event for an error."""
+    facts = json.loads(json.dumps(error.facts, default=str))
+    told = {"class": type(error).__name__, "message": error.message, "seen": error.seen, "hint": error.hint}
+    event = {"version": VERSION, "kind": "error", "error": {**told, "facts": facts}}
+    if _size(event) > LIMIT:
+        told = {**told, "message": error.message[: LIMIT // 4], "seen": [text[:512] for text in error.seen[:8]]}
+        event = {"version": VERSION, "kind": "error", "error": {**told, "facts": {}}}
+    return event
+
+
+def of_deadline(seconds: float) -> dict[str, Any]:
+    """Make the event for a task whose `execution_timeout` is over."""
+    return {"version": VERSION, "kind": "deadline", "seconds": seconds}
+
+
+def of_verdict(verdict: str, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Make the event of a sensor: what its Jobs mean, and as many of them as fit, the failed ones first."""
+    plain: list[dict[str, Any]] = json.loads(json.dumps(list(jobs), default=str))
+    plain.sort(key=lambda job: (job.get("outcome") or {}).get("state") != "failed")
+    for job in plain:
+        if job.get("outcome"):
+            job["outcome"] = shortened(job["outcome"])
+    kept = plain
+    while len(kept) > 1 and _size(kept) > LIMIT:
+        kept = kept[: len(kept) // 2]
+    event = {"version": VERSION, "kind": "verdict", "verdict": verdict, "jobs": kept}
+    return {**event, "jobs_left_out": len(plain) - len(kept)}
+
+
+def error_in(event: Mapping[str, Any]) -> UniqueK8sJobError:
+    """Rebuild the error of an event; one of an unknown class is a plain `UniqueK8sJobError`."""
+    told = event.get("error") or {}
+    kind = getattr(exceptions, str(told.get("class")), UniqueK8sJobError)
+    if not (isinstance(kind, type) and issubclass(kind, UniqueK8sJobError)):
+        kind = UniqueK8sJobError
+    message = str(told.get("message") or "The trigger ended with an error")
+    return kind(message, seen=told.get("seen") or (), hint=told.get("hint"), **(told.get("facts") or {}))
+
+
+def unreadable(event: Any) -> InternalError:
+    """Make the error for an event that nothing can be done with."""
+    return InternalError("The trigger's event cannot be read", seen=[repr(event)[:500]])
+
+
+def shortened(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return an outcome that fits: first without what containers said, then with the failed and first containers only."""
+    if _size(outcome) <= LIMIT // 2:
+        return outcome
+    containers = [{**end, "message": None} for end in outcome.get("containers") or ()]
+    containers.sort(key=lambda end: end.get("exit_code") == 0)  # stable: the failed ones first
+    for kept in (len(containers), 32, 8, 0):
+        outcome = {**outcome, "containers": containers[:kept], "containers_left_out": max(0, len(containers) - kept)}
+        if _size(outcome) <= LIMIT // 2:
+            return outcome
+    summary = str(outcome.get("summary", ""))
+    return {**outcome, "message": None, "summary": summary[: LIMIT // 8]}
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value).encode())

@@ -1,0 +1,193 @@
+"""`UniqueK8sJobTrigger`: follows the Job of a deferred task, in the triggerer.
+
+Promise: `run` reads only (but for the place in the log that the core keeps on our own Job), may start anew at any time
+and run twice at once; it sends exactly one small event; while it waits, the log is in the task's log, live.
+What Airflow stores of a trigger is a wire format: tasks deferred by an older version are resumed by a newer one, so
+unknown and missing arguments are accepted. No secret and no manifest is among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from unique_k8s_job import cancellation, trigger_event
+from unique_k8s_job._compat import airflow_version
+from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
+from unique_k8s_job.log_writer import LogWriter, write_down
+from unique_k8s_job.stop import Fate
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Cluster, Waiter
+
+VERSION = 1
+#: Airflow can fail a task that is resumed within some five seconds of its deferral: the executor's late report of the
+#: first process is then taken for the end of the second. Seconds of monotonic time since `run` began.
+HOLD_EVENT = 8.0
+#: Seconds that a trigger looks in any case: a Job that ended while no triggerer lived has an outcome, not a timeout.
+FIRST_LOOK = 5.0
+#: Seconds to store the place in the log when the trigger is cancelled.
+STORE_WITHIN = 1.5
+#: Seconds to see a deleted Job gone: Airflow closes the log of a cancelled trigger after thirty.
+CONFIRM_DELETION = 20.0
+#: Keeps what goes on after its trigger was cancelled from being collected.
+_at_work: set[asyncio.Task[None]] = set()
+
+
+class UniqueK8sJobTrigger(BaseTrigger):
+    """Follow a Job to its end.
+
+    :param job: what `Run.hand_over` gave: the Job, its owner, limits, and how far its log was delivered; JSON
+    :param connection: the arguments of `UniqueK8sJobHook`; the connection itself is read in the triggerer
+    :param deadline: when the task's `execution_timeout` is over, in ISO 8601; None for never
+    :param version: of these arguments
+    """
+
+    def __init__(
+        self,
+        job: str = "{}",
+        connection: Mapping[str, Any] | None = None,
+        deadline: str | None = None,
+        version: int = VERSION,
+        **_: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.job = job
+        self.connection = dict(connection or {})
+        self.deadline = deadline
+        self.version = version
+        self._cluster: Cluster | None = None
+        self._event_sent = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what Airflow stores."""
+        kwargs = {"job": self.job, "connection": self.connection, "deadline": self.deadline, "version": self.version}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Follow the Job; send one event: its outcome, an error, or that the time is over."""
+        began = time.monotonic()
+        cancellation.get_ready(self.task_instance)
+        try:
+            event = await self._event()
+            await asyncio.sleep(began + HOLD_EVENT - time.monotonic())
+        except asyncio.CancelledError:
+            if not airflow_calls_on_kill():  # a user's stop looks like everything else
+                await _to_its_end(self._stop())
+            raise
+        self._event_sent = True
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Delete the Job if a user stopped the task. Airflow 3.3 calls it also where another triggerer took over."""
+        await _to_its_end(self._stop())
+
+    # --- following --------------------------------------------------------------------------------------------------
+
+    async def _event(self) -> dict[str, Any]:
+        try:
+            left = seconds_until(self.deadline)
+            if left is None:
+                return trigger_event.of_outcome(await self._follow())
+            try:
+                return trigger_event.of_outcome(await asyncio.wait_for(self._follow(), max(FIRST_LOOK, left)))
+            except asyncio.TimeoutError:
+                return trigger_event.of_deadline(left)
+        except UniqueK8sJobError as error:
+            return trigger_event.of_error(error)
+        except Exception as error:
+            # Without an event the task would fail with no word about its Job, and nothing would look after it.
+            self.log.exception("The trigger failed")
+            return trigger_event.of_error(InternalError(f"The trigger failed: {type(error).__name__}: {error}"))
+
+    async def _follow(self) -> dict[str, Any]:
+        from unique_k8s_job.native import core
+
+        waiter = core().Waiter(await self._connect(), self.job)
+        try:
+            return await write_down(waiter, LogWriter(self.log, structured=airflow_version() >= (3, 0)))
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
+            raise
+        finally:
+            waiter.close()
+
+    async def _connect(self) -> Cluster:
+        if self._cluster is None:
+            from unique_k8s_job.hook import UniqueK8sJobHook
+
+            self._cluster = await UniqueK8sJobHook(**known(self.connection)).aget_conn()
+        return self._cluster
+
+    # --- stopping ---------------------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        if self._event_sent:
+            return
+        answer = await cancellation.ask(self.task_instance)
+        job = json.loads(self.job).get("job") or {}
+        fate = cancellation.fate(event_sent=self._event_sent, answer=answer, job_uid=str(job.get("uid")))
+        state = f"Airflow says that the task is {answer.state}" if answer else "Airflow gave no answer"
+        deed, level = f"Its Job is {fate.value}", "info"
+        if fate is Fate.DELETE:
+            try:
+                deed = await self._delete()
+            except Exception as failure:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
+                deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
+        LogWriter(self.log, structured=airflow_version() >= (3, 0)).say(
+            f"The trigger of this task is cancelled ({state}). {deed}", level
+        )
+
+    async def _delete(self) -> str:
+        from unique_k8s_job.native import core
+
+        waiter = core().Waiter(await self._connect(), self.job)
+        try:
+            deed: str = await waiter.delete(CONFIRM_DELETION)
+            return deed
+        finally:
+            waiter.close()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Airflow gives a cancelled trigger thirty seconds, or before 3.3 one until it cancels again: the work goes on."""
+    task = asyncio.create_task(work)
+    _at_work.add(task)
+    task.add_done_callback(_at_work.discard)
+    await asyncio.shield(task)
+
+
+def airflow_calls_on_kill() -> bool:
+    """Whether this Airflow tells a trigger of a user's stop."""
+    return airflow_version() >= (3, 3)
+
+
+async def _stored(waiter: Waiter) -> None:
+    await waiter.store_positions()
+
+
+def known(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the arguments of a connection that this version has."""
+    names = ("kubernetes_conn_id", "in_cluster", "config_file", "cluster_context")
+    return {name: connection[name] for name in names if name in connection}
+
+
+def seconds_until(deadline: str | None) -> float | None:
+    """Return the seconds left, negative if it is over; None without a deadline or with one that cannot be read."""
+    if not deadline:
+        return None
+    try:
+        moment = datetime.fromisoformat(deadline.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - datetime.now(timezone.utc)).total_seconds()

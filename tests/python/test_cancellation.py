@@ -1,0 +1,86 @@
+"""What becomes of a deferred task's Job when its trigger is cancelled: the whole table, and what Airflow is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from unique_k8s_job import cancellation
+from unique_k8s_job.cancellation import fate
+from unique_k8s_job.stop import Answer, Fate, state_of
+
+
+@pytest.mark.parametrize(
+    ("circumstance", "event_sent", "answer", "expected"),
+    [
+        ("marked failed", False, Answer("failed", "our-uid"), Fate.DELETE),
+        ("marked success", False, Answer("success", "our-uid"), Fate.DELETE),
+        ("skipped", False, Answer("skipped", "our-uid"), Fate.DELETE),
+        ("its row was deleted", False, Answer(None, None), Fate.DELETE),
+        ("cleared, next try not yet scheduled", False, Answer(None, "our-uid"), Fate.DELETE),
+        ("cleared, next try is scheduled", False, Answer("scheduled", "our-uid"), Fate.DELETE),
+        ("cleared, next try is queued", False, Answer("queued", "our-uid"), Fate.DELETE),
+        ("cleared, next try runs and has no Job yet", False, Answer("running", None), Fate.DELETE),
+        ("cleared, next try runs its Job", False, Answer("running", "its-uid"), Fate.DELETE),
+        ("cleared, next try has deferred already", False, Answer("deferred", "its-uid"), Fate.DELETE),
+        ("another triggerer took the trigger over", False, Answer("deferred", "our-uid"), Fate.LEAVE),
+        ("the triggerer shuts down", False, Answer("deferred", "our-uid"), Fate.LEAVE),
+        ("deferred, and somebody deleted the XCom", False, Answer("deferred", None), Fate.LEAVE),
+        ("the event of another triggerer was faster", False, Answer("running", "our-uid"), Fate.LEAVE),
+        ("the event is sent, and the task may judge", True, Answer("queued", "our-uid"), Fate.LEAVE),
+        ("the event is sent, and the user was faster", True, Answer("failed", "our-uid"), Fate.LEAVE),
+        ("no answer", False, None, Fate.LEAVE),
+    ],
+)
+def test_fate_of_the_job_of_a_cancelled_trigger_is_this_table(
+    circumstance: str, event_sent: bool, answer: Answer | None, expected: Fate
+) -> None:
+    assert fate(event_sent=event_sent, answer=answer, job_uid="our-uid") is expected, circumstance
+
+
+def test_trigger_without_a_task_instance_has_no_answer() -> None:
+    assert asyncio.run(cancellation.ask(None)) is None
+
+
+def test_answer_that_fails_or_takes_too_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    ti: Any = SimpleNamespace(dag_id="etl", run_id="r", task_id="train", map_index=-1)
+
+    def silent(_: Any) -> Answer:
+        release.wait(30)
+        return Answer("failed", None)
+
+    def broken(_: Any) -> Answer:
+        raise RuntimeError("the database is away")
+
+    async def ask() -> Answer | None:
+        answer = await cancellation.ask(ti)
+        release.set()
+        return answer
+
+    monkeypatch.setattr(cancellation, "ANSWER_WITHIN", 0.05)
+    monkeypatch.setattr(cancellation, "_answer", broken)
+    assert asyncio.run(ask()) is None
+    release.clear()
+    monkeypatch.setattr(cancellation, "_answer", silent)
+    assert asyncio.run(ask()) is None
+
+
+@pytest.mark.parametrize(
+    ("map_index", "states", "expected"),
+    [
+        (-1, {"r": {"train": "deferred"}}, "deferred"),
+        (None, {"r": {"train": "deferred"}}, "deferred"),
+        (3, {"r": {"train_3": "failed", "train_4": "deferred"}}, "failed"),
+        (-1, {"other": {"train": "failed"}}, None),
+        (-1, {}, None),
+    ],
+)
+def test_state_of_a_task_instance_is_found_in_what_airflow_answers(
+    map_index: int | None, states: dict[str, dict[str, str]], expected: str | None
+) -> None:
+    assert state_of(SimpleNamespace(run_id="r", task_id="train", map_index=map_index), states) == expected

@@ -1,0 +1,248 @@
+"""The trigger's own coroutine, with a stand-in for the native Waiter: what it stores, sends, and does when cancelled.
+
+What a real Waiter does with a real Job is for the tests on a real cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from unique_k8s_job import cancellation, native, triggers
+from unique_k8s_job.exceptions import JobStartupError
+from unique_k8s_job.stop import Answer
+from unique_k8s_job.triggers import UniqueK8sJobTrigger, seconds_until
+
+JOB = json.dumps({"version": 1, "job": {"namespace": "etl", "name": "train", "uid": "our-uid"}, "owner": "o"})
+YESTERDAY = (datetime.now(timezone.utc) - timedelta(days=1)).isoformat()
+OUTCOME = {"kind": "outcome", "state": "succeeded", "summary": "done", "job": {}, "containers": []}
+
+
+class Waiter:
+    """Tells `events`, one list a call; an exception among them is raised; behind them it waits for ever."""
+
+    def __init__(self, *events: Any) -> None:
+        self.events = list(events)
+        self.waits = asyncio.Event()
+        self.calls: list[str] = []
+
+    async def next(self) -> list[dict[str, Any]]:
+        if not self.events:
+            self.waits.set()
+            await asyncio.Event().wait()
+        event = self.events.pop(0)
+        if isinstance(event, Exception):
+            raise event
+        return [event]
+
+    async def delete(self, _: float) -> str:
+        self.calls.append("delete")
+        return "It is gone"
+
+    async def store_positions(self) -> None:
+        self.calls.append("store_positions")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+@pytest.fixture
+def waiter(monkeypatch: pytest.MonkeyPatch) -> Waiter:
+    """The Waiter that the next triggers get."""
+    made = Waiter()
+    module = SimpleNamespace(Waiter=lambda _cluster, _job: made, Cluster=lambda _configuration: object())
+    monkeypatch.setattr(native, "core", lambda: module)
+    monkeypatch.setattr(triggers, "HOLD_EVENT", 0.0)
+    monkeypatch.setattr(triggers, "FIRST_LOOK", 0.05)
+    return made
+
+
+def trigger(**kwargs: Any) -> UniqueK8sJobTrigger:
+    return UniqueK8sJobTrigger(job=JOB, connection={"kubernetes_conn_id": None}, **kwargs)
+
+
+async def events(of: UniqueK8sJobTrigger) -> list[dict[str, Any]]:
+    return [event.payload async for event in of.run()]
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, answer: Answer | None) -> None:
+    async def ask(_: Any) -> Answer | None:
+        return answer
+
+    monkeypatch.setattr(cancellation, "ask", ask)
+
+
+def test_kwargs_are_json_and_make_the_same_trigger_again() -> None:
+    path, kwargs = trigger(deadline="2026-01-01T06:00:00+00:00").serialize()
+    assert path == "unique_k8s_job.triggers.UniqueK8sJobTrigger"
+    assert UniqueK8sJobTrigger(**json.loads(json.dumps(kwargs))).serialize() == (path, kwargs)
+
+
+def test_kwargs_of_an_older_and_of_a_newer_version_are_accepted(waiter: Waiter) -> None:
+    waiter.events = [OUTCOME]
+    newer = {"job": JOB, "version": 9, "of_tomorrow": [1], "connection": {"kubernetes_conn_id": None, "proxy": "x"}}
+    assert asyncio.run(events(UniqueK8sJobTrigger(**newer)))[0]["kind"] == "outcome"
+    assert UniqueK8sJobTrigger().serialize()[1]["version"] == 1
+
+
+def test_one_event_with_the_outcome_and_nothing_of_the_log(waiter: Waiter, caplog: pytest.LogCaptureFixture) -> None:
+    line = {"kind": "log", "mark": False, "text": "secret words", "timestamp": None, "pod": "p", "container": "c"}
+    waiter.events = [{"kind": "message", "level": "info", "text": "it starts"}, line, OUTCOME]
+    (event,) = asyncio.run(events(trigger()))
+    assert (event["kind"], event["outcome"]) == ("outcome", OUTCOME)
+    assert "secret words" not in json.dumps(event)
+    assert waiter.calls == ["close"]
+
+
+def test_event_waits_until_the_trigger_is_old_enough(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    waiter.events = [OUTCOME]
+    monkeypatch.setattr(triggers, "HOLD_EVENT", 8.0)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(events(trigger()))
+    assert 7.0 < pauses[-1] <= 8.0
+
+
+def test_error_of_the_core_is_the_event(waiter: Waiter) -> None:
+    waiter.events = [JobStartupError("cannot start", hint="look")]
+    (event,) = asyncio.run(events(trigger()))
+    assert event["error"] == {
+        "class": "JobStartupError",
+        "message": "cannot start",
+        "seen": [],
+        "hint": "look",
+        "facts": {},
+    }
+
+
+def test_fault_of_the_trigger_is_an_event_too_so_that_the_task_sees_to_its_job(waiter: Waiter) -> None:
+    waiter.events = [ValueError("nobody expected this")]
+    (event,) = asyncio.run(events(trigger()))
+    assert event["error"]["class"] == "InternalError"
+    assert "nobody expected this" in event["error"]["message"]
+
+
+def test_connection_that_cannot_be_read_is_the_event(waiter: Waiter) -> None:
+    (event,) = asyncio.run(events(UniqueK8sJobTrigger(job=JOB, connection={"kubernetes_conn_id": "no_such"})))
+    assert event["kind"] == "error"
+    assert "no_such" in event["error"]["message"]
+
+
+def test_deadline_ends_the_wait_and_stores_the_place_in_the_log(waiter: Waiter) -> None:
+    (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
+    assert event["kind"] == "deadline"
+    assert waiter.calls == ["store_positions", "close"]
+
+
+def test_job_that_ended_while_no_triggerer_lived_has_its_outcome_and_no_timeout(waiter: Waiter) -> None:
+    waiter.events = [OUTCOME]
+    (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
+    assert event["kind"] == "outcome"
+
+
+@pytest.mark.parametrize("text", [None, "", "not a time"])
+def test_deadline_that_is_none_never_comes(text: str | None) -> None:
+    assert seconds_until(text) is None
+
+
+def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> None:
+    """As Airflow does it: cancel `run`, and from 3.3 on call `on_kill` after a user's action."""
+
+    async def main() -> None:
+        waiter.waits = asyncio.Event()
+        task = asyncio.create_task(events(of))
+        await waiter.waits.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        if user_action and triggers.airflow_calls_on_kill():
+            await of.on_kill()
+        await of.cleanup()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("calls_on_kill", [True, False])
+def test_user_stop_deletes_the_job_on_every_airflow(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
+) -> None:
+    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: calls_on_kill)
+    answered(monkeypatch, Answer("failed", "our-uid"))
+    cancelled(trigger(), waiter, user_action=True)
+    assert waiter.calls == ["store_positions", "close", "delete", "close"]
+
+
+@pytest.mark.parametrize("calls_on_kill", [True, False])
+def test_reassignment_and_shutdown_leave_the_job_and_store_the_place(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
+) -> None:
+    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: calls_on_kill)
+    answered(monkeypatch, Answer("deferred", "our-uid"))
+    cancelled(trigger(), waiter, user_action=True)
+    assert waiter.calls == ["store_positions", "close"]
+
+
+def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
+
+    async def ask(_: Any) -> None:
+        raise AssertionError("nobody answers any more")
+
+    monkeypatch.setattr(cancellation, "ask", ask)
+    cancelled(trigger(), waiter, user_action=False)
+    assert waiter.calls == ["store_positions", "close"]
+
+
+def test_kill_after_the_event_touches_nothing(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered(monkeypatch, Answer("failed", "our-uid"))
+    waiter.events = [OUTCOME]
+    of = trigger()
+
+    async def main() -> None:
+        run: AsyncIterator[Any] = of.run()
+        await run.__anext__()
+        await of.on_kill()
+
+    asyncio.run(main())
+    assert waiter.calls == ["close"]
+
+
+def test_older_airflow_cancels_again_each_second_and_the_delete_goes_on(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: False)
+    answer = asyncio.Event()
+
+    async def main() -> None:
+        asked = asyncio.Event()
+
+        async def ask(_: Any) -> Answer:
+            asked.set()
+            await answer.wait()
+            return Answer("failed", "our-uid")
+
+        monkeypatch.setattr(cancellation, "ask", ask)
+        waiter.waits = asyncio.Event()
+        task = asyncio.create_task(events(trigger()))
+        await waiter.waits.wait()
+        task.cancel()
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        answer.set()
+        while triggers._at_work:
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert "delete" in waiter.calls
