@@ -14,15 +14,27 @@ if TYPE_CHECKING:
     from unique_k8s_job.exceptions import UniqueK8sJobError
     from unique_k8s_job.hook import UniqueK8sJobHook
     from unique_k8s_job.operator import UniqueK8sJobOperator
+    from unique_k8s_job.sensor import UniqueK8sJobSensor
+    from unique_k8s_job.triggers import UniqueK8sJobTrigger
 
 __version__ = "0.1.0"
-__all__ = ["K8sJobDeleteOperator", "UniqueK8sJobError", "UniqueK8sJobHook", "UniqueK8sJobOperator", "__version__"]
+__all__ = [
+    "K8sJobDeleteOperator",
+    "UniqueK8sJobError",
+    "UniqueK8sJobHook",
+    "UniqueK8sJobOperator",
+    "UniqueK8sJobSensor",
+    "UniqueK8sJobTrigger",
+    "__version__",
+]
 
 _HOMES = {
     "K8sJobDeleteOperator": "unique_k8s_job.delete_operator",
     "UniqueK8sJobError": "unique_k8s_job.exceptions",
     "UniqueK8sJobHook": "unique_k8s_job.hook",
     "UniqueK8sJobOperator": "unique_k8s_job.operator",
+    "UniqueK8sJobSensor": "unique_k8s_job.sensor",
+    "UniqueK8sJobTrigger": "unique_k8s_job.triggers",
 }
 
 

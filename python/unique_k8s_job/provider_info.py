@@ -20,6 +20,13 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["unique_k8s_job.operator", "unique_k8s_job.delete_operator"],
             }
         ],
+        "sensors": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.sensor"]}],
+        "triggers": [
+            {
+                "integration-name": "Kubernetes",
+                "python-modules": ["unique_k8s_job.triggers", "unique_k8s_job.sensor_trigger"],
+            }
+        ],
         "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hook"]}],
         "config": {
             "unique_k8s_job": {

@@ -39,12 +39,14 @@ def test_dag_file_with_a_hundred_operators_loads_no_native_module_and_makes_no_t
         before = set(sys.modules)
         threads = len(os.listdir("/proc/self/task"))
         sockets = sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket") for fd in os.listdir("/proc/self/fd")[:-1])
-        from unique_k8s_job import UniqueK8sJobOperator
+        from unique_k8s_job import UniqueK8sJobOperator, UniqueK8sJobSensor
         with DAG("many", schedule=None):
             for number in range(100):
-                UniqueK8sJobOperator(task_id=f"job_{number}", image="busybox")
+                UniqueK8sJobOperator(task_id=f"job_{number}", image="busybox", deferrable=True)
+                UniqueK8sJobSensor(task_id=f"sensor_{number}", name="job", deferrable=True)
         new = set(sys.modules) - before
         assert "unique_k8s_job._core" not in new, "the native module"
+        assert not [name for name in new if name.startswith("unique_k8s_job.") and "trigger" in name], new
         assert not {name.partition(".")[0] for name in new} & {"kubernetes", "yaml", "click", "rich"}, new
         assert len(os.listdir("/proc/self/task")) == threads
         after = sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket") for fd in os.listdir("/proc/self/fd")[:-1])
@@ -130,7 +132,7 @@ def test_airflow_accepts_the_provider_info() -> None:
 
 def test_modules_that_the_provider_info_names_exist() -> None:
     info = get_provider_info()
-    for entry in [*info["operators"], *info["hooks"]]:
+    for entry in [*info["operators"], *info["sensors"], *info["triggers"], *info["hooks"]]:
         for module in entry["python-modules"]:
             import_module(module)
 
