@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    attempt::{Attempt, AttemptDigest, TaskDigest, describe_parts},
+    attempt::{Attempt, AttemptDigest, TaskDigest, TaskIdentity, describe_parts},
     owner::Owner,
 };
 use crate::manifest::ManifestDigest;
@@ -78,6 +78,8 @@ pub fn annotations(attempt: &Attempt, manifest: &ManifestDigest) -> BTreeMap<Str
 /// What we once wrote on a Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marks {
+    /// The task instance, where all its ids are there.
+    pub task: Option<TaskIdentity>,
     /// Whose try.
     pub task_digest: TaskDigest,
     /// Which attempt made it.
@@ -107,7 +109,18 @@ impl Marks {
         let number = |key: &str| annotation(key).and_then(|text| text.parse().ok());
         let try_number: u32 = annotation(TRY_NUMBER)?.parse().ok()?;
         let text = |key: &str| annotation(key).unwrap_or("?").to_owned();
+        let whole = |key: &str| annotation(key).map(str::to_owned);
+        let task = || {
+            Some(TaskIdentity {
+                deployment: whole(DEPLOYMENT)?,
+                dag_id: whole(DAG_ID)?,
+                run_id: whole(RUN_ID)?,
+                task_id: whole(TASK_ID)?,
+                map_index: number(MAP_INDEX)?,
+            })
+        };
         Some(Self {
+            task: task(),
             task_digest: TaskDigest(label(TASK)?.to_owned()),
             attempt_digest: AttemptDigest(annotation(ATTEMPT)?.to_owned()),
             owner: Owner::read(annotation(OWNER)?),
@@ -139,7 +152,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::TaskIdentity;
 
     fn attempt() -> Attempt {
         let task = TaskIdentity {
@@ -165,6 +177,7 @@ mod tests {
         let manifest = ManifestDigest::read("m");
         let job = json!({"metadata": {"labels": labels(&attempt), "annotations": annotations(&attempt, &manifest)}});
         let marks = Marks::read(&job).unwrap();
+        assert_eq!(marks.task.as_ref(), Some(&attempt.task));
         assert_eq!(marks.task_digest, attempt.task.digest());
         assert_eq!(marks.attempt_digest, attempt.digest());
         assert_eq!(marks.owner, attempt.owner());

@@ -15,6 +15,7 @@ pub mod diagnosis;
 mod events;
 pub mod examine;
 mod explained;
+pub mod fixed_name;
 mod follow;
 mod log_keeper;
 pub mod logs;

@@ -261,17 +261,29 @@ impl World {
     }
 
     async fn one_job(self: Arc<Self>, name: String, course: Course) {
-        let alive = |world: &Self| world.jobs().iter().any(|job| job["metadata"]["name"] == json!(name));
+        let uid = |world: &Self| {
+            let job = world.jobs().into_iter().find(|job| job["metadata"]["name"] == json!(name));
+            job.map(|job| job["metadata"]["uid"].clone())
+        };
+        // A later Job may have the same name.
+        let ours = uid(&self);
+        let gone = |world: &Self| ours.is_none() || uid(world) != ours;
         tokio::time::sleep(course.pod_after).await;
-        if !alive(&self) {
+        if gone(&self) {
             return;
         }
         let pod = self.start_pod(&name);
         for number in 1..=course.lines {
             tokio::time::sleep(course.runs / (course.lines + 1)).await;
+            if gone(&self) {
+                return;
+            }
             self.print(&pod, &format!("line {number}"));
         }
         tokio::time::sleep(course.runs / (course.lines + 1)).await;
+        if gone(&self) {
+            return;
+        }
         self.end_pod(&pod, course.exit_code);
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.end_job(&name, course.exit_code == 0);

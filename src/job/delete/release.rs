@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{order::Propagation, owned::delete_options};
+use super::{order::Propagation, owned::delete_options, pods};
 use crate::{
     cluster::{Cluster, Failure, Resource},
     job::seen::{JobReference, SeenJob},
@@ -128,6 +128,17 @@ fn never_released(policy: ReleasePolicy, ours: bool, finalizers: &[String]) -> O
 #[must_use]
 pub(super) fn orphans(job: &SeenJob) -> bool {
     job.finalizers().iter().any(|finalizer| finalizer == "orphan")
+}
+
+/// What is compared between two looks. Without the right to list Pods the Job alone speaks.
+pub async fn fingerprint(cluster: &Cluster, job: &SeenJob) -> Result<Fingerprint, Failure> {
+    let mut versions = match pods::versions(cluster, &job.reference).await {
+        Ok(versions) => versions,
+        Err(failure) if failure.code() == Some(403) => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    versions.push((job.reference.uid.clone(), job.resource_version.clone()));
+    Ok(versions)
 }
 
 /// Sends the second DELETE: with the policy Background and the uid. The Job is gone once a GET finds it no more.

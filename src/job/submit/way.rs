@@ -1,0 +1,269 @@
+//! Frees a fixed name: takes over, deletes or waits for the Job that has it, as [`fixed_name`] says.
+//!
+//! Promise: nothing is touched but what this task has made; of anybody else a Job on its way out is waited for, and no
+//! more. Every wait ends when the startup timeout has passed since the submission began, with an error that names the
+//! Job, its owner and us. A Job of this task that is stuck on its way out is explained, and freed where the user lets
+//! us.
+
+use std::{collections::HashSet, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Origin, Submission, Submitted, name_taken};
+use crate::{
+    cluster::{Failure, Resource, Verb, retry},
+    error::{Error, Report},
+    identity,
+    job::{
+        delete::{self, Standstill, Verdict, fingerprint, release},
+        diagnosis::{explain, findings},
+        examine::examine,
+        fixed_name::{InTheWay, in_the_way, left_behind},
+        message::Message,
+        outcome, ownership,
+        seen::SeenJob,
+    },
+};
+
+/// The longest pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A finished Job is deleted in a moment; what takes longer is waited for, explained, and freed.
+const DELETED_WITHIN: Duration = Duration::from_secs(5);
+/// A Job that is on its way out for so long is explained.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// What the way was freed from so far.
+pub(super) struct Way<'a> {
+    submission: Submission<'a>,
+    /// What was said, by uid and kind.
+    said: HashSet<(String, &'static str)>,
+    leaving: Option<Leaving>,
+}
+
+/// A Job on its way out.
+struct Leaving {
+    uid: String,
+    since: Instant,
+    standstill: Standstill,
+    next_release: Option<Instant>,
+    explained: bool,
+}
+
+impl<'a> Way<'a> {
+    pub(super) fn new(submission: Submission<'a>) -> Self {
+        Self { submission, said: HashSet::new(), leaving: None }
+    }
+
+    /// Returns once no Job has the name any more, or with the one that this try goes on with.
+    pub(super) async fn free(&mut self, mut job: SeenJob) -> Result<Option<Submitted>, Error> {
+        let Submission { cluster, order, .. } = self.submission;
+        let mut pauses = retry::backoff(cluster.next_seed(), None);
+        loop {
+            let mut judged = in_the_way(&order.attempt, order.lookup, &job);
+            if judged == InTheWay::Earlier {
+                if let Some(inherited) = self.earlier(&job).await? {
+                    return Ok(Some(inherited));
+                }
+                let Some(newer) = self.look(&job).await? else { return Ok(None) };
+                let same = newer.reference.uid == job.reference.uid;
+                job = newer;
+                if !same {
+                    continue;
+                }
+                judged = left_behind(&job);
+            }
+            match judged {
+                InTheWay::Ours => {
+                    let made_by_try = order.attempt.try_number;
+                    return Ok(Some(Submitted { job, origin: Origin::Adopted, made_by_try }));
+                }
+                InTheWay::Superseded(owner) => return Err(ownership::taken_over(&job.reference, &owner)),
+                InTheWay::Foreign | InTheWay::Earlier => return Err(name_taken(order, &job)),
+                InTheWay::Delete => self.delete(&job).await?,
+                InTheWay::AwaitAcknowledgement if self.had_its_time(&job) => self.delete(&job).await?,
+                InTheWay::AwaitAcknowledgement | InTheWay::AwaitEnd => self.say_waiting(&job),
+                InTheWay::AwaitGone { ours } => self.leaving(&job, ours).await?,
+            }
+            match self.look(&job).await? {
+                None => {
+                    self.gone(&job).await?;
+                    return Ok(None);
+                }
+                Some(newer) => job = newer,
+            }
+            if Instant::now() >= self.deadline() {
+                return Err(self.in_vain(&job).await);
+            }
+            let pause = pauses.next().unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
+            tokio::time::sleep_until((Instant::now() + pause).min(self.deadline())).await;
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.submission.begin + self.submission.order.startup_timeout()
+    }
+
+    /// Goes on with an earlier try's Job, or ends it. One that is stuck then is waited for like any other.
+    async fn earlier(&self, job: &SeenJob) -> Result<Option<Submitted>, Error> {
+        let Some(marks) = job.marks.clone() else { return Ok(None) };
+        match Box::pin(self.submission.earlier(job.clone(), &marks, None)).await {
+            Err(error @ Error::DeletionUnconfirmed(_)) => match self.look(job).await? {
+                Some(newer) if newer.reference.uid == job.reference.uid => Ok(None),
+                _ => Err(error),
+            },
+            settled => settled,
+        }
+    }
+
+    /// Whoever made it has had the time to read its log to the end.
+    fn had_its_time(&self, job: &SeenJob) -> bool {
+        let Some(ended) = outcome::ended_at(&job.job) else { return true };
+        // Negative where the clocks differ: then it has just ended.
+        let age = Duration::try_from(self.submission.cluster.now().duration_since(ended)).unwrap_or_default();
+        age >= self.submission.order.handover_timeout()
+    }
+
+    async fn delete(&mut self, job: &SeenJob) -> Result<(), Error> {
+        let Some(marks) = &job.marks else { return Err(name_taken(self.submission.order, job)) };
+        let whose = identity::describe(marks);
+        let text = format!("{} has the fixed name and is over: it is deleted first ({whose})", job.reference);
+        self.say_once(job, "predecessor-deleted", |text| Message::info("predecessor-deleted", text), text);
+        let deleted = delete::delete_owned(self.submission.cluster, &job.reference, &marks.owner, DELETED_WITHIN).await;
+        match deleted {
+            // It changed hands since it was read, or is not gone yet: the next look judges it anew.
+            Ok(()) | Err(Error::TakenOver(_) | Error::DeletionUnconfirmed(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says what holds a Job that is on its way out, and frees it where that is due.
+    async fn leaving(&mut self, job: &SeenJob, ours: bool) -> Result<(), Error> {
+        let Submission { cluster, order, .. } = self.submission;
+        let now = Instant::now();
+        if self.leaving.as_ref().is_none_or(|leaving| leaving.uid != job.reference.uid) {
+            let under_way = job.deletion_timestamp().map(|since| cluster.now().duration_since(since));
+            let under_way = under_way.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+            self.leaving = Some(Leaving {
+                uid: job.reference.uid.clone(),
+                since: now,
+                standstill: Standstill::new(now, under_way),
+                next_release: Some(now),
+                explained: false,
+            });
+            self.say_waiting(job);
+        }
+        let Some(leaving) = &mut self.leaving else { return Ok(()) };
+        if leaving.next_release.is_some_and(|at| at <= now) {
+            let held = job.finalizers();
+            let print = fingerprint(cluster, job).await.map_err(|f| self.submission.cannot(Verb::List, job, f))?;
+            let after = Duration::from_secs(order.release_after_seconds);
+            leaving.next_release = match leaving.standstill.look(now, print, after, order.release_stuck, ours, held) {
+                Verdict::LookAgain(pause) => Some(now + pause),
+                // The finalizers may change.
+                Verdict::Leave(_) => Some(now + LOOK_EVERY),
+                Verdict::Release => {
+                    let text = format!(
+                        "{} stands still, held by {}: it is freed by a second DELETE with the policy Background",
+                        job.reference,
+                        held.join(", ")
+                    );
+                    self.submission.tell.say(Message::warning("job-released", text));
+                    release(cluster, &job.reference).await.map_err(|f| self.submission.cannot(Verb::Delete, job, f))?;
+                    None
+                }
+            };
+        }
+        if !leaving.explained && now >= leaving.since + EXPLAIN_AFTER {
+            leaving.explained = true;
+            if let Ok(facts) = examine(cluster, &job.reference).await {
+                for finding in findings(&facts) {
+                    self.submission.tell.say(Message::warning(finding.code.name(), finding.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The Job is gone: its work must have stopped, too, before ours begins. Pods of a stranger's are only spoken of.
+    async fn gone(&self, job: &SeenJob) -> Result<(), Error> {
+        let Submission { cluster, order, tell, .. } = self.submission;
+        let ours = match in_the_way(&order.attempt, order.lookup, job) {
+            InTheWay::AwaitGone { ours } => ours,
+            InTheWay::Foreign => false,
+            _ => true,
+        };
+        if ours {
+            return self.submission.handover(&job.reference).await;
+        }
+        match delete::pods_ended(cluster, &job.reference, Instant::now()).await {
+            Err(error @ Error::DeletionUnconfirmed(_)) => {
+                tell.say(Message::warning("pods-may-still-run", error.to_string()));
+                Ok(())
+            }
+            ended => ended,
+        }
+    }
+
+    fn say_waiting(&mut self, job: &SeenJob) {
+        let (code, what) = if job.deletion_timestamp().is_some() {
+            let held = job.finalizers().join(", ");
+            let held = if held.is_empty() { String::new() } else { format!(", held by {held}") };
+            ("name-leaving", format!("is being deleted{held}"))
+        } else if outcome::finished(&job.job).is_some() {
+            ("name-unacknowledged", "has just finished, and its try may still read its log".to_owned())
+        } else {
+            ("name-in-use", "has not finished".to_owned())
+        };
+        let whose = job.marks.as_ref().map_or_else(|| "nobody we know".to_owned(), identity::describe);
+        let seconds = self.submission.order.startup_timeout_seconds;
+        let text =
+            format!("{} has the fixed name, belongs to {whose}, and {what}: waiting up to {seconds} s", job.reference);
+        self.say_once(job, code, |text| Message::warning(code, text), text);
+    }
+
+    fn say_once(&mut self, job: &SeenJob, kind: &'static str, message: impl Fn(String) -> Message, text: String) {
+        if self.said.insert((job.reference.uid.clone(), kind)) {
+            self.submission.tell.say(message(text));
+        }
+    }
+
+    async fn look(&self, job: &SeenJob) -> Result<Option<SeenJob>, Error> {
+        let Submission { cluster, .. } = self.submission;
+        let found = cluster.get(Resource::Jobs, &job.reference.namespace, &job.reference.name).await;
+        let object = found.map_err(|failure| self.submission.cannot(Verb::Get, job, failure))?;
+        object.map(|object| SeenJob::read(&object)).transpose()
+    }
+
+    /// The error at the end of the startup timeout.
+    async fn in_vain(&self, job: &SeenJob) -> Error {
+        let Submission { cluster, order, .. } = self.submission;
+        let leaving = job.deletion_timestamp().is_some();
+        let state = if leaving { "is still being deleted" } else { "has not finished" };
+        let whose = job.marks.as_ref().map_or_else(|| "nobody we know".to_owned(), identity::describe);
+        let mut report = Report::new(format!(
+            "{} has the fixed name and {state}: waited {} s for it",
+            job.reference, order.startup_timeout_seconds
+        ))
+        .seen(format!("its owner: {whose}"))
+        .seen(format!("we are: {}", order.attempt.describe()))
+        .hint("let the runs of this task follow one another (`max_active_runs=1`), or use name_policy=\"unique\"")
+        .fact("name", job.reference.name.clone())
+        .fact("namespace", job.reference.namespace.clone())
+        .fact("uid", job.reference.uid.clone());
+        if leaving && let Ok(facts) = examine(cluster, &job.reference).await {
+            report = explain(report, &findings(&facts));
+        }
+        Error::NameTaken(Box::new(report))
+    }
+}
+
+impl Submission<'_> {
+    fn cannot(&self, verb: Verb, job: &SeenJob, failure: Failure) -> Error {
+        let (what, resource) = match verb {
+            Verb::List => (format!("see the Pods of {}", job.reference), Resource::Pods),
+            Verb::Delete => (format!("free {}", job.reference), Resource::Jobs),
+            _ => (format!("look at {}", job.reference), Resource::Jobs),
+        };
+        failure.into_error(&what, verb, resource, Some(self.cluster.timing().retry_for))
+    }
+}
