@@ -8,6 +8,7 @@ use super::{errors::raised, runtime};
 use crate::{
     cluster::{self, Configuration, Timing},
     error::{Error, Report},
+    job::waiter::WaitingRoom,
 };
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
@@ -19,6 +20,11 @@ impl Cluster {
     /// The handle of this process.
     pub(super) fn handle(&self) -> Result<cluster::Cluster, Error> {
         runtime::cluster(&self.configuration)
+    }
+
+    /// Where those wait who wait in this process.
+    pub(super) fn waiting_room(&self) -> Result<WaitingRoom, Error> {
+        runtime::waiting_room(&self.configuration)
     }
 
     /// A handle for a person who waits: what does not answer soon is told instead of tried for a minute.

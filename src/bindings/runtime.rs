@@ -11,7 +11,7 @@ use std::{
     panic::AssertUnwindSafe,
     ptr,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicPtr, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -28,6 +28,7 @@ use super::{bell::Bell, errors::raised};
 use crate::{
     cluster::{Cluster, Configuration, Timing},
     error::Error,
+    job::{logs::Ration, waiter::WaitingRoom, watch::Hubs},
 };
 
 /// Signals are served this often while a call waits.
@@ -40,7 +41,8 @@ const MAX_BLOCKING_THREADS: usize = 8;
 struct Slot {
     pid: u32,
     runtime: Runtime,
-    clusters: Mutex<HashMap<Configuration, Cluster>>,
+    clusters: Mutex<HashMap<Configuration, Arc<Hubs>>>,
+    ration: Arc<Ration>,
     bell: Bell,
 }
 
@@ -62,7 +64,13 @@ fn slot() -> Result<&'static Slot, Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::internal(format!("no threads for the runtime: {error}")))?;
-    let fresh = Box::into_raw(Box::new(Slot { pid, runtime, clusters: Mutex::default(), bell: Bell::default() }));
+    let fresh = Box::into_raw(Box::new(Slot {
+        pid,
+        runtime,
+        clusters: Mutex::default(),
+        ration: Arc::default(),
+        bell: Bell::default(),
+    }));
     match SLOT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just leaked. The slot of a parent process is left alone: dropping it would join threads that
         // do not exist here.
@@ -100,11 +108,17 @@ pub(super) fn bell() -> Result<&'static Bell, Error> {
 
 /// The handle of a cluster in this process: one per configuration, connections shared.
 pub(super) fn cluster(configuration: &Configuration) -> Result<Cluster, Error> {
-    let mut clusters = slot()?.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-    let handle = clusters
+    Ok(waiting_room(configuration)?.hubs.cluster().clone())
+}
+
+/// Where those wait who wait in this process for Jobs of a cluster.
+pub(super) fn waiting_room(configuration: &Configuration) -> Result<WaitingRoom, Error> {
+    let slot = slot()?;
+    let mut clusters = slot.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+    let hubs = clusters
         .entry(configuration.clone())
-        .or_insert_with(|| Cluster::new(configuration.clone(), Timing::default(), seed()));
-    Ok(handle.clone())
+        .or_insert_with(|| Arc::new(Hubs::new(Cluster::new(configuration.clone(), Timing::default(), seed()))));
+    Ok(WaitingRoom { hubs: Arc::clone(hubs), ration: Arc::clone(&slot.ration) })
 }
 
 /// Differs between processes that start in the same moment, so that their retries do not meet.

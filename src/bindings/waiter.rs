@@ -28,8 +28,9 @@ pub(super) struct Waiter {
 impl Waiter {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
-        let waiter =
-            || -> Result<waiter::Waiter, Error> { Ok(waiter::Waiter::new(cluster.handle()?, Subject::read(request)?)) };
+        let waiter = || -> Result<waiter::Waiter, Error> {
+            Ok(waiter::Waiter::new(cluster.waiting_room()?, Subject::read(request)?))
+        };
         let waiter = waiter().map_err(|error| raised(py, &error))?;
         Ok(Self { waiter: Arc::new(waiter), pid: std::process::id() })
     }

@@ -21,4 +21,4 @@ pub use configuration::{Configuration, Source};
 pub use connection::{Cluster, Timing, Trial};
 pub use pages::{Page, Pages};
 pub use request::{Answer, Failure, Resource, Verb};
-pub use watch::{Selector, Start, WatchEvent, watch};
+pub use watch::{Selector, Start, WatchEvent, watch, watch_as};

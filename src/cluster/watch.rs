@@ -78,16 +78,21 @@ pub enum Start {
 
 /// What a watch tells.
 #[derive(Debug, Clone)]
-pub enum WatchEvent {
+pub enum WatchEvent<T = Value> {
     /// The whole present state, after the start or a gap. What is missing here may be gone: look.
-    Relisted(Vec<Value>),
+    Relisted(Vec<T>),
     /// An object was made or changed.
-    Applied(Value),
+    Applied(T),
     /// An object left the watch: deleted, or its labels changed. Carries its last state.
-    Deleted(Value),
+    Deleted(T),
+    /// The stream is open again after [`WatchEvent::Interrupted`].
+    Resumed,
     /// The stream or its resumption failed; it is tried again until it works. 401 and 403 come so, too.
     Interrupted(Failure),
 }
+
+/// What a frame's object is told as; bookmarks are not.
+type Told<T> = fn(T) -> Option<WatchEvent<T>>;
 
 #[derive(Deserialize)]
 #[serde(tag = "type", content = "object", rename_all = "UPPERCASE")]
@@ -107,21 +112,35 @@ pub fn watch(
     selector: Selector,
     start: Start,
 ) -> impl Stream<Item = WatchEvent> + Send + 'static {
+    watch_as(cluster, resource, namespace, selector, start, |object| object)
+}
+
+/// The same for those who keep little of each object: `read` takes one at a time, also out of a list.
+pub fn watch_as<T: Send + 'static>(
+    cluster: Cluster,
+    resource: Resource,
+    namespace: String,
+    selector: Selector,
+    start: Start,
+    read: impl Fn(Value) -> T + Send + Sync + 'static,
+) -> impl Stream<Item = WatchEvent<T>> + Send + 'static {
     async_stream::stream! {
         let mut version = match start {
             Start::List => None,
             Start::Version(version) => Some(version),
         };
         let mut pauses = retry::backoff(cluster.next_seed(), None);
+        let mut interrupted = false;
         loop {
             let from = match version.take() {
                 Some(from) => from,
-                None => match cluster.list(resource, &namespace, &selector).await {
-                    Ok(listed) => {
-                        yield WatchEvent::Relisted(listed.items);
-                        listed.resource_version
+                None => match list(&cluster, resource, &namespace, &selector, &read).await {
+                    Ok((objects, from)) => {
+                        yield WatchEvent::Relisted(objects);
+                        from
                     }
                     Err(failure) => {
+                        interrupted = true;
                         yield WatchEvent::Interrupted(failure);
                         pause(&mut pauses).await;
                         continue;
@@ -134,10 +153,14 @@ pub fn watch(
                 // Some servers answer 410 as the HTTP status instead of an event.
                 Err(failure) if failure.code() == Some(410) => version = None,
                 Err(failure) => {
+                    interrupted = true;
                     yield WatchEvent::Interrupted(failure);
                     pause(&mut pauses).await;
                 }
                 Ok(response) => {
+                    if std::mem::take(&mut interrupted) {
+                        yield WatchEvent::Resumed;
+                    }
                     let idle = cluster.timing().watch_for + DEAD_AFTER;
                     let mut frames = std::pin::pin!(frames(response.into_body()));
                     let broken = loop {
@@ -147,7 +170,7 @@ pub fn watch(
                             Ok(Some(Err(failure))) => break Some(failure),
                             Ok(Some(Ok(frame))) => frame,
                         };
-                        let (object, event): (Value, fn(Value) -> Option<WatchEvent>) = match frame {
+                        let (object, event): (Value, Told<T>) = match frame {
                             Frame::Added(object) | Frame::Modified(object) => (object, |o| Some(WatchEvent::Applied(o))),
                             Frame::Deleted(object) => (object, |o| Some(WatchEvent::Deleted(o))),
                             Frame::Bookmark(object) => (object, |_| None),
@@ -161,12 +184,13 @@ pub fn watch(
                             version = Some(newer.to_owned());
                         }
                         pauses = retry::backoff(cluster.next_seed(), None);
-                        if let Some(event) = event(object) {
+                        if let Some(event) = event(read(object)) {
                             yield event;
                         }
                     };
                     if let Some(failure) = broken {
                         cluster.broke();
+                        interrupted = true;
                         yield WatchEvent::Interrupted(failure);
                     }
                     // Also after a clean end: a server that ends watches at once must not be asked in a loop.
@@ -175,6 +199,25 @@ pub fn watch(
             }
         }
     }
+}
+
+async fn list<T>(
+    cluster: &Cluster,
+    resource: Resource,
+    namespace: &str,
+    selector: &Selector,
+    read: &impl Fn(Value) -> T,
+) -> Result<(Vec<T>, String), Failure> {
+    let (mut objects, mut version) = (Vec::new(), String::new());
+    let mut pages = cluster.pages::<Value>(resource, namespace, selector);
+    while let Some(page) = pages.next().await? {
+        if page.anew {
+            objects.clear();
+        }
+        objects.extend(page.items.into_iter().map(read));
+        version = page.resource_version;
+    }
+    Ok((objects, version))
 }
 
 async fn pause(pauses: &mut impl Iterator<Item = Duration>) {

@@ -11,10 +11,31 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::cluster::{Cluster, Failure, Resource, Selector};
 
-/// Pauses between two lists of Events while nothing runs.
-const EVENTS_AFTER: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
+/// How often Events are listed while nothing runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Again and again, by one who waits for one Job.
+    Steady,
+    /// Some times, by one who waits beside many others: what holds a Job for longer was seen by then.
+    Beside,
+}
+
+impl Pace {
+    /// The pause before the next list, after so many.
+    fn pause(self, asked: usize) -> Option<Duration> {
+        let seconds: &[u64] = match self {
+            Self::Steady => &[1, 2, 4, 8, 15, 30, 60],
+            Self::Beside => &[2, 15, 60],
+        };
+        let last = seconds.last().filter(|_| self == Self::Steady);
+        seconds.get(asked).or(last).copied().map(Duration::from_secs)
+    }
+}
+
 /// Lists Events beside everything else, seldom and only while they can explain something.
 pub(super) struct EventLists {
+    pace: Pace,
+
     /// When the next list is due, if one is wanted.
     pub due: Option<Instant>,
     asked: usize,
@@ -24,9 +45,9 @@ pub(super) struct EventLists {
 }
 
 impl EventLists {
-    pub fn new() -> Self {
+    pub fn new(pace: Pace) -> Self {
         let (outbox, inbox) = mpsc::unbounded_channel();
-        Self { due: None, asked: 0, outbox, inbox }
+        Self { pace, due: None, asked: 0, outbox, inbox }
     }
 
     /// Plans the next list while there is something to explain.
@@ -35,8 +56,7 @@ impl EventLists {
             self.due = None;
             self.asked = 0;
         } else if self.due.is_none() {
-            let pause = EVENTS_AFTER[self.asked.min(EVENTS_AFTER.len() - 1)];
-            self.due = Some(Instant::now() + Duration::from_secs(pause));
+            self.due = self.pace.pause(self.asked).map(|pause| Instant::now() + pause);
         }
     }
 

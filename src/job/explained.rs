@@ -10,14 +10,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     diagnosis::{Code, Facts, Finding, Known, NodeState, Severity, findings},
     examine,
     message::Message,
-    view::{View, all_containers},
+    view::{View, all_containers, main_containers},
 };
 use crate::cluster::Cluster;
 
@@ -30,8 +30,8 @@ const NODE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// What was told, and what was learnt for it.
 pub(super) struct Explained {
-    /// When to look next, if nothing happens before.
-    pub due: Instant,
+    /// When to look next, if nothing happens before; none where time alone brings no finding.
+    pub due: Option<Instant>,
     told: BTreeSet<(Code, String)>,
     not_before: Instant,
     nodes: BTreeMap<String, (Instant, Known<NodeState>)>,
@@ -43,18 +43,18 @@ impl Explained {
     pub fn new() -> Self {
         let (outbox, inbox) = mpsc::unbounded_channel();
         let now = Instant::now();
-        Self { due: now, told: BTreeSet::new(), not_before: now, nodes: BTreeMap::new(), outbox, inbox }
+        Self { due: Some(now), told: BTreeSet::new(), not_before: now, nodes: BTreeMap::new(), outbox, inbox }
     }
 
     /// What is new. Between two judgements of the same second nothing is.
     pub fn look(&mut self, cluster: &Cluster, view: &View) -> Vec<Message> {
         let now = Instant::now();
         if now < self.not_before {
-            self.due = self.not_before;
+            self.due = Some(self.not_before);
             return Vec::new();
         }
         self.not_before = now + LOOK_AGAIN_AFTER;
-        self.due = now + LOOK_EVERY;
+        self.due = (!at_rest(view)).then(|| now + LOOK_EVERY);
         self.ask_for_nodes(cluster, view, now);
         self.tell(&self.findings(view, cluster.now()))
     }
@@ -103,6 +103,26 @@ impl Explained {
             });
         }
     }
+}
+
+/// Whether everything is as it is meant to be for any time: a thousand Jobs that run or are suspended cost no looks.
+fn at_rest(view: &View) -> bool {
+    let mut living = view.pods.values().filter(|seen| !seen.gone).peekable();
+    if view.job.deletion_timestamp().is_some() {
+        return false;
+    }
+    if living.peek().is_none() {
+        return view.job.suspended() || view.end.is_some();
+    }
+    living.all(|seen| {
+        let running = |c: &ContainerStatus| c.state.as_ref().is_some_and(|state| state.running.is_some());
+        let unready = |c: &PodCondition| c.type_ == "Ready" && c.status == "False";
+        let conditions = seen.pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        seen.pod.metadata.deletion_timestamp.is_none()
+            && main_containers(&seen.pod).next().is_some()
+            && main_containers(&seen.pod).all(running)
+            && !conditions.into_iter().any(unready)
+    })
 }
 
 /// Waiting that can begin anew.
@@ -174,6 +194,17 @@ mod tests {
             said.extend(told(&mut explained, &suspended(suspend)));
         }
         assert_eq!(said, ["suspended", "suspended"]);
+    }
+
+    #[test]
+    fn job_that_runs_or_is_suspended_is_not_looked_at_by_the_clock() {
+        let running = json!({"metadata": {"name": "p", "uid": "p"}, "status": {"phase": "Running", "containerStatuses": [
+            {"name": "base", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}}]}});
+        let template = json!({"template": {}});
+        assert!(at_rest(&view(&template, &[running])));
+        assert!(at_rest(&view(&json!({"template": {}, "suspend": true}), &[])));
+        assert!(!at_rest(&view(&template, &[])));
+        assert!(!at_rest(&view(&template, &[waiting("ContainerCreating")])));
     }
 
     #[test]

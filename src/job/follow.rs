@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     delete::{CONTROLLER_UID, delete_owned},
     diagnosis,
-    events::{EventLists, list_events},
+    events::{EventLists, Pace, list_events},
     explained::Explained,
     logs,
     message::{Message, Say},
@@ -58,15 +58,18 @@ pub(super) struct Following<'a> {
     pub say: &'a Arc<dyn Say>,
     pub sources: Sources,
     pub sink: logs::Sink,
+    /// The shares of logs that many followers of one process keep to, if there are many.
+    pub ration: Option<Arc<logs::Ration>>,
     /// Whether the Job is known to be gone.
     pub gone: bool,
 }
 
 /// Follows the Job, beginning with this state of it, to its outcome.
 pub(super) async fn follow(following: Following<'_>, job: impl Into<Arc<SeenJob>>) -> Result<Outcome, Error> {
-    let Following { cluster, subject, say, sources, sink, gone } = following;
+    let Following { cluster, subject, say, sources, sink, ration, gone } = following;
     let follower = Follower::new(cluster, subject, say, job.into(), sink);
-    Follower { gone, ..follower }.run(sources).await
+    let events = EventLists::new(if ration.is_some() { Pace::Beside } else { Pace::Steady });
+    Follower { ration, events, gone, ..follower }.run(sources).await
 }
 
 struct Follower<'a> {
@@ -81,6 +84,7 @@ struct Follower<'a> {
     /// What kept running when the Job was over.
     lingering: Vec<Lingering>,
     sink: logs::Sink,
+    ration: Option<Arc<logs::Ration>>,
     readers: JoinSet<()>,
     /// Pod uid and container of each log that has its reader.
     reading: HashMap<(String, String), AbortHandle>,
@@ -110,11 +114,12 @@ impl<'a> Follower<'a> {
             startup: Startup::new(subject.startup_timeout().unwrap_or(FOR_EVER)),
             sidecars: Sidecars::new(subject.on_lingering_sidecar),
             lingering: Vec::new(),
-            events: EventLists::new(),
+            events: EventLists::new(Pace::Steady),
             view: View::new(job),
             progress: Progress::default(),
             explained: Explained::new(),
             sink,
+            ration: None,
             readers: JoinSet::new(),
             reading: HashMap::new(),
             displaced: HashSet::new(),
@@ -134,7 +139,7 @@ impl<'a> Follower<'a> {
             }
             let next_look = self.startup.look(Instant::now(), &self.view).map_err(|error| self.explained(error))?;
             let decided = self.decided.map(|at| at + END_AFTER_DECISION);
-            let timer = [next_look, next_lingering, self.events.due, decided, Some(self.explained.due)];
+            let timer = [next_look, next_lingering, self.events.due, decided, self.explained.due];
             let timer = timer.into_iter().flatten().min();
             tokio::select! {
                 news = sources.next() => self.take(news, &mut sources).await?,
@@ -207,7 +212,7 @@ impl<'a> Follower<'a> {
             News::Job(seen) => self.newer(seen)?,
             News::Missing => {
                 if self.confirm_gone().await? {
-                    sources.watch_by_name();
+                    sources.found(&self.view.job);
                 }
             }
             News::Other(seen) => self.other_job(&seen),
@@ -345,8 +350,14 @@ impl<'a> Follower<'a> {
                     container: container.name.clone(),
                 };
                 let (cluster, sink, timing) = (self.cluster.clone(), self.sink.clone(), logs::Timing::default());
-                let reader = logs::follow(cluster, source, container.restart_count, start, sink, timing);
-                self.reading.insert(key, self.readers.spawn(reader));
+                let run = container.restart_count;
+                let reader = match &self.ration {
+                    None => self.readers.spawn(logs::follow(cluster, source, run, start, sink, timing)),
+                    Some(ration) => {
+                        self.readers.spawn(logs::follow(ration.of(cluster), source, run, start, sink, timing))
+                    }
+                };
+                self.reading.insert(key, reader);
             }
         }
     }

@@ -41,3 +41,4 @@ pub mod timeline;
 pub mod verdict;
 pub mod view;
 pub mod waiter;
+pub mod watch;

@@ -205,9 +205,16 @@ async fn attempt(shared: Arc<Shared>, sink: logs::Sink) {
             shared.tell(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
             let subject = shared.order.subject(&job.reference);
             let say: Arc<dyn Say> = Arc::clone(&shared) as Arc<dyn Say>;
-            let sources = Sources::own(&shared.cluster, &subject, &job);
-            let following =
-                Following { cluster: &shared.cluster, subject: &subject, say: &say, sources, sink, gone: false };
+            let sources = Sources::own(&shared.cluster, &subject, &job, None);
+            let following = Following {
+                cluster: &shared.cluster,
+                subject: &subject,
+                say: &say,
+                sources,
+                sink,
+                ration: None,
+                gone: false,
+            };
             Box::pin(follow::follow(following, job)).await.map(|outcome| {
                 shared.known().finish = Some(Finish::of(&outcome));
                 Event::Outcome(Box::new(outcome))

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Container, PodSpec, PodTemplateSpec},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,6 +42,8 @@ pub struct SeenJob {
     pub resource_version: String,
     /// What we wrote on it; none on Jobs made by others.
     pub marks: Option<Marks>,
+    /// How far its log was delivered, as it was written.
+    pub log_positions: Option<Box<str>>,
     /// The object, as far as its type is known.
     pub job: Job,
 }
@@ -46,26 +51,45 @@ pub struct SeenJob {
 impl SeenJob {
     /// Reads an object of the API server.
     pub fn read(object: &Value) -> Result<Self, Error> {
+        Self::take(object.clone())
+    }
+
+    /// Reads an object of the API server of which there may be thousands: only what a follower needs stays.
+    pub fn read_lean(object: Value) -> Result<Self, Error> {
+        let mut seen = Self::take(object)?;
+        make_lean(&mut seen.job);
+        Ok(seen)
+    }
+
+    fn take(mut object: Value) -> Result<Self, Error> {
+        let marks = Marks::read(&object);
         let metadata = &object["metadata"];
         let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
         let reference = JobReference { namespace: text("namespace"), name: text("name"), uid: text("uid") };
-        let mut lean = object.clone();
-        if let Some(metadata) = lean["metadata"].as_object_mut() {
+        let resource_version = text("resourceVersion");
+        let log_positions = metadata["annotations"][LOG_POSITIONS].as_str().map(Box::from);
+        if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.remove("managedFields");
         }
-        let job = serde_json::from_value(lean).map_err(|error| {
+        let job = serde_json::from_value(object).map_err(|error| {
             Error::ApiUnreachable(Box::new(
                 Report::new(format!("The API server's answer about {reference} cannot be read"))
                     .seen(error.to_string()),
             ))
         })?;
-        Ok(Self { resource_version: text("resourceVersion"), marks: Marks::read(object), reference, job })
+        Ok(Self { reference, resource_version, marks, log_positions, job })
     }
 
     /// What is left of a Job that nobody has seen: its reference.
     #[must_use]
     pub fn gone(job: &JobReference) -> Self {
-        Self { reference: job.clone(), resource_version: String::new(), marks: None, job: Job::default() }
+        Self {
+            reference: job.clone(),
+            resource_version: String::new(),
+            marks: None,
+            log_positions: None,
+            job: Job::default(),
+        }
     }
 
     /// When its deletion was accepted, if it was.
@@ -83,7 +107,7 @@ impl SeenJob {
     /// How far its log was delivered, as it was written: the text, and what it says.
     #[must_use]
     pub fn delivered(&self) -> Option<(&str, Delivered)> {
-        let text = self.job.metadata.annotations.as_ref()?.get(LOG_POSITIONS)?;
+        let text = self.log_positions.as_deref()?;
         Some((text, Delivered::read(text)?))
     }
 
@@ -98,4 +122,22 @@ impl SeenJob {
     pub fn suspended(&self) -> bool {
         self.job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false)
     }
+}
+
+/// Leaves out what only the Job controller and people read: annotations, and the template but what tells how its
+/// containers are to be judged.
+fn make_lean(job: &mut Job) {
+    job.metadata.annotations = None;
+    let Some(spec) = &mut job.spec else { return };
+    let named = |container: Container| Container { name: container.name, ..Container::default() };
+    let all = |containers: Vec<Container>| containers.into_iter().map(named).collect();
+    let pod = std::mem::take(&mut spec.template).spec.map(|pod| PodSpec {
+        containers: all(pod.containers),
+        init_containers: pod.init_containers.map(all),
+        restart_policy: pod.restart_policy,
+        service_account_name: pod.service_account_name,
+        image_pull_secrets: pod.image_pull_secrets,
+        ..PodSpec::default()
+    });
+    spec.template = PodTemplateSpec { spec: pod, ..PodTemplateSpec::default() };
 }

@@ -1,4 +1,4 @@
-//! Where a follower's news of its Job and Pods comes from: watches of its own.
+//! Where a follower's news of its Job and Pods comes from: watches of its own, or the one that all share.
 //!
 //! Promise: every state that matters arrives, in order, or the newest one takes the place of those before it. Absence
 //! is told as [`News::Missing`], which is never an answer by itself.
@@ -13,6 +13,7 @@ use super::{
     seen::{JobReference, SeenJob},
     subject::Subject,
     view::lean_pod,
+    watch::Subscription,
 };
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Start, WatchEvent, watch},
@@ -45,24 +46,93 @@ pub(super) enum News {
     Refused(Resource, Failure),
 }
 
+/// Where news come from.
+pub(super) enum Sources {
+    /// Watches for one follower alone.
+    Own(Box<OwnWatches>),
+    /// The watch that all share.
+    Shared(Box<Subscription>),
+}
+
+impl Sources {
+    /// Watches for one follower alone; `seen` is the state of the Job that the watch goes on from.
+    /// `alone` is the token of one who is watched by itself.
+    pub fn own(cluster: &Cluster, subject: &Subject, seen: &SeenJob, alone: Option<Arc<()>>) -> Self {
+        Self::Own(Box::new(OwnWatches { _alone: alone, ..OwnWatches::new(cluster, subject, seen) }))
+    }
+
+    /// The Job is there, as a GET has shown, although it is missing here: it may have been made a moment ago, or its
+    /// labels were changed.
+    pub fn found(&mut self, seen: &Arc<SeenJob>) {
+        match self {
+            Self::Own(watches) => watches.watch_by_name(),
+            Self::Shared(subscription) if subscription.found(seen) => {}
+            Self::Shared(_) => self.alone().watch_by_name(),
+        }
+    }
+
+    /// There is no right to watch Jobs: from now on the Job is asked for every [`ASK_EVERY`].
+    pub fn ask(&mut self) {
+        match self {
+            Self::Own(watches) => watches.ask(),
+            Self::Shared(_) => self.alone().ask(),
+        }
+    }
+
+    /// There is no right to watch Pods.
+    pub fn without_pods(&mut self) {
+        match self {
+            Self::Own(watches) => watches.pods = None,
+            // It goes on if somebody gives the right.
+            Self::Shared(_) => {}
+        }
+    }
+
+    /// The next news. Nothing is lost where this is cancelled.
+    pub async fn next(&mut self) -> News {
+        match self {
+            Self::Own(watches) => watches.next().await,
+            Self::Shared(subscription) => subscription.next().await,
+        }
+    }
+
+    fn alone(&mut self) -> &mut OwnWatches {
+        if let Self::Shared(subscription) = self {
+            *self = Self::Own(Box::new(OwnWatches::by_name(subscription.cluster(), subscription.job())));
+        }
+        match self {
+            Self::Own(watches) => watches,
+            Self::Shared(_) => unreachable!("replaced above"),
+        }
+    }
+}
+
 /// The watches of one Job and its Pods.
-pub(super) struct Sources {
+pub(super) struct OwnWatches {
     cluster: Cluster,
     job: JobReference,
     jobs: BoxStream<'static, WatchEvent>,
     pods: Option<BoxStream<'static, WatchEvent>>,
     health: [Health; 2],
     pending: VecDeque<News>,
+    /// Counts those who are watched by themselves.
+    _alone: Option<Arc<()>>,
 }
 
-impl Sources {
-    /// Watches for one follower alone; `seen` is the state of the Job that the watch goes on from.
-    pub fn own(cluster: &Cluster, subject: &Subject, seen: &SeenJob) -> Self {
-        let job = subject.job.clone();
+impl OwnWatches {
+    fn new(cluster: &Cluster, subject: &Subject, seen: &SeenJob) -> Self {
+        let job = &subject.job;
         // A Job that was taken over from another deployment carries another label.
         let task = subject.task.as_ref().filter(|task| seen.marks.as_ref().is_some_and(|m| m.task_digest == **task));
-        let selector = task.map_or_else(|| by_name(&job), |task| Selector::labels(format!("{TASK}={task}")));
-        let from = Start::Version(seen.resource_version.clone());
+        let selector = task.map_or_else(|| by_name(job), |task| Selector::labels(format!("{TASK}={task}")));
+        Self::with(cluster, job, selector, Start::Version(seen.resource_version.clone()))
+    }
+
+    fn by_name(cluster: &Cluster, job: &JobReference) -> Self {
+        Self::with(cluster, job, by_name(job), Start::List)
+    }
+
+    fn with(cluster: &Cluster, job: &JobReference, selector: Selector, from: Start) -> Self {
         let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
         let watched =
             |resource, selector, start| watch(cluster.clone(), resource, job.namespace.clone(), selector, start);
@@ -70,31 +140,24 @@ impl Sources {
             jobs: watched(Resource::Jobs, selector, from).boxed(),
             pods: Some(watched(Resource::Pods, by_uid, Start::List).boxed()),
             cluster: cluster.clone(),
-            job,
+            job: job.clone(),
             health: <[Health; 2]>::default(),
             pending: VecDeque::new(),
+            _alone: None,
         }
     }
 
-    /// The Job is there, but not where it is watched, since its labels were changed: from now on by its name.
-    pub fn watch_by_name(&mut self) {
+    fn watch_by_name(&mut self) {
         let (namespace, selector) = (self.job.namespace.clone(), by_name(&self.job));
         self.jobs = watch(self.cluster.clone(), Resource::Jobs, namespace, selector, Start::List).boxed();
     }
 
-    /// There is no right to watch Jobs: from now on the Job is asked for every [`ASK_EVERY`].
-    pub fn ask(&mut self) {
+    fn ask(&mut self) {
         self.health[0] = Health::default();
         self.jobs = asked_for(self.cluster.clone(), self.job.clone()).boxed();
     }
 
-    /// There is no right to watch Pods.
-    pub fn without_pods(&mut self) {
-        self.pods = None;
-    }
-
-    /// The next news. Nothing is lost where this is cancelled.
-    pub async fn next(&mut self) -> News {
+    async fn next(&mut self) -> News {
         loop {
             if let Some(news) = self.pending.pop_front() {
                 return news;
@@ -131,6 +194,7 @@ impl Sources {
                     self.pending.push_back(News::Missing);
                 }
             }
+            WatchEvent::Resumed => self.contact(Resource::Jobs),
             WatchEvent::Interrupted(failure) => self.interrupted(Resource::Jobs, failure),
         }
     }
@@ -159,6 +223,7 @@ impl Sources {
             WatchEvent::Applied(object) => lean_pod(object).map(|pod| News::Pod(pod, false)),
             WatchEvent::Deleted(object) => lean_pod(object).map(|pod| News::Pod(pod, true)),
             WatchEvent::Relisted(objects) => Some(News::Pods(objects.into_iter().filter_map(lean_pod).collect())),
+            WatchEvent::Resumed => None,
             WatchEvent::Interrupted(failure) => return self.interrupted(Resource::Pods, failure),
         };
         self.contact(Resource::Pods);

@@ -23,8 +23,9 @@ use super::{
     run::NO_ANSWER,
     seen::SeenJob,
     shared::Event,
-    sources::Sources,
+    sources::{News, Sources},
     subject::Subject,
+    watch::{Hubs, Place, Subscription},
 };
 use crate::{
     cluster::{Cluster, Resource, Verb, retry},
@@ -40,9 +41,18 @@ const RECORDS: usize = 8;
 /// How long lines are gathered after the last record.
 const GATHER: Duration = Duration::from_millis(250);
 
+/// What all waiters of a process share.
+#[derive(Clone)]
+pub struct WaitingRoom {
+    /// The watches of one cluster.
+    pub hubs: Arc<Hubs>,
+    /// Shares of the logs, over all clusters.
+    pub ration: Arc<logs::Ration>,
+}
+
 /// A Job that is waited for.
 pub struct Waiter {
-    cluster: Cluster,
+    room: WaitingRoom,
     subject: Arc<Subject>,
     outbox: Arc<Outbox>,
     keeper: Arc<LogKeeper>,
@@ -72,11 +82,11 @@ struct State {
 impl Waiter {
     /// A waiter for this Job.
     #[must_use]
-    pub fn new(cluster: Cluster, subject: Subject) -> Self {
+    pub fn new(room: WaitingRoom, subject: Subject) -> Self {
         let outbox = Outbox::default();
         outbox.state().positions = subject.positions.iter().cloned().collect();
         Self {
-            cluster,
+            room,
             subject: Arc::new(subject),
             outbox: Arc::new(outbox),
             keeper: Arc::default(),
@@ -87,9 +97,8 @@ impl Waiter {
     /// Whether there is something to [`Waiter::take`]. The first call starts the work on `runtime`.
     pub fn poll_ready(&self, context: &mut Context<'_>, runtime: &Handle) -> Poll<()> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
-            let (cluster, subject, outbox) =
-                (self.cluster.clone(), Arc::clone(&self.subject), Arc::clone(&self.outbox));
-            runtime.spawn(wait(cluster, subject, outbox, Arc::clone(&self.keeper)))
+            let (room, subject, outbox) = (self.room.clone(), Arc::clone(&self.subject), Arc::clone(&self.outbox));
+            runtime.spawn(wait(room, subject, outbox, Arc::clone(&self.keeper)))
         });
         self.outbox.poll_ready(context)
     }
@@ -110,7 +119,7 @@ impl Waiter {
     /// written before. Stops following, so that exactly this was handed over. Takes 1.5 s at most.
     pub async fn store_positions(&self) {
         self.close();
-        self.keeper.end(&self.cluster, &self.subject, self.positions()).await;
+        self.keeper.end(self.room.hubs.cluster(), &self.subject, self.positions()).await;
     }
 
     /// Stops following and leaves the Job as it is.
@@ -125,7 +134,7 @@ impl Waiter {
     /// Pods. `within` limits the confirmation.
     pub async fn delete(&self, within: Duration) -> Result<String, Error> {
         self.close();
-        delete_own(&self.cluster, &self.subject, within).await
+        delete_own(self.room.hubs.cluster(), &self.subject, within).await
     }
 }
 
@@ -155,19 +164,20 @@ impl Drop for Waiter {
     }
 }
 
-async fn wait(cluster: Cluster, subject: Arc<Subject>, outbox: Arc<Outbox>, keeper: Arc<LogKeeper>) {
+async fn wait(room: WaitingRoom, subject: Arc<Subject>, outbox: Arc<Outbox>, keeper: Arc<LogKeeper>) {
     let (sink, lines) = logs::channel(BUFFER, subject.line_times);
     let say: Arc<dyn Say> = Arc::clone(&outbox) as Arc<dyn Say>;
-    let following = Box::pin(follow_by_reference(&cluster, &subject, &say, &keeper, &outbox, sink));
+    let following = Box::pin(follow_by_reference(&room, &subject, &say, &keeper, &outbox, sink));
     let keeping = async {
-        let refused = keeper.keep(&cluster, &subject, || outbox.moved.notified(), || outbox.state().positions.list());
+        let refused =
+            keeper.keep(room.hubs.cluster(), &subject, || outbox.moved.notified(), || outbox.state().positions.list());
         if let Some(warning) = refused.await {
             say.say(warning);
         }
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        (end, ()) = async { tokio::join!(following, hand_over(lines, &outbox)) } => {
+        (end, ()) = async { tokio::join!(following, hand_over(lines, &outbox, &room.ration)) } => {
             outbox.put(end);
             outbox.end();
         }
@@ -176,30 +186,96 @@ async fn wait(cluster: Cluster, subject: Arc<Subject>, outbox: Arc<Outbox>, keep
 }
 
 async fn follow_by_reference(
-    cluster: &Cluster,
+    room: &WaitingRoom,
     subject: &Subject,
     say: &Arc<dyn Say>,
     keeper: &LogKeeper,
     outbox: &Outbox,
     sink: logs::Sink,
 ) -> Result<Event, Error> {
-    let seen = loop {
+    let cluster = room.hubs.cluster();
+    let place = room.hubs.place(subject);
+    let (job, gone, sources) = begin(cluster, subject, say, place).await?;
+    let mut subject = subject.clone();
+    subject.positions = go_on_from(&subject, &job, keeper, say).await;
+    outbox.state().positions = subject.positions.iter().cloned().collect();
+    let ration = Some(Arc::clone(&room.ration));
+    let following = Following { cluster, subject: &subject, say, sources, sink, ration, gone };
+    Box::pin(follow::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+}
+
+/// The Job's first state, whether it is gone, and where the next ones come from.
+async fn begin(
+    cluster: &Cluster,
+    subject: &Subject,
+    say: &Arc<dyn Say>,
+    place: Place,
+) -> Result<(Arc<SeenJob>, bool, Sources), Error> {
+    let alone = match place {
+        Place::Alone(alone) => Some(alone),
+        Place::Shared(mut subscription) => match first_seen(&mut subscription, say).await {
+            First::Seen(job) => {
+                subscription.rewind();
+                return Ok((job, false, Sources::Shared(Box::new(subscription))));
+            }
+            First::Missing => {
+                let Some(job) = existing(cluster, subject).await? else {
+                    let job = Arc::new(SeenJob::gone(&subject.job));
+                    return Ok((job, true, Sources::Shared(Box::new(subscription))));
+                };
+                subscription.rewind();
+                let mut sources = Sources::Shared(Box::new(subscription));
+                sources.found(&job);
+                return Ok((job, false, sources));
+            }
+            First::Unwatchable => None,
+        },
+    };
+    let job = existing(cluster, subject).await?;
+    let gone = job.is_none();
+    let job = job.unwrap_or_else(|| Arc::new(SeenJob::gone(&subject.job)));
+    let sources = Sources::own(cluster, subject, &job, alone);
+    Ok((job, gone, sources))
+}
+
+/// What the watch that all share shows of a Job first.
+enum First {
+    Seen(Arc<SeenJob>),
+    Missing,
+    Unwatchable,
+}
+
+async fn first_seen(subscription: &mut Subscription, say: &Arc<dyn Say>) -> First {
+    loop {
+        match subscription.next().await {
+            News::Job(job) => return First::Seen(job),
+            News::Missing => return First::Missing,
+            News::Refused(Resource::Jobs, _) => return First::Unwatchable,
+            News::Interrupted(Resource::Jobs, failure) => {
+                let text = format!("The API server is not reached: {}; waiting goes on", failure.message());
+                say.say(Message::warning("watch-interrupted", text));
+            }
+            News::Other(_)
+            | News::Pod(..)
+            | News::Pods(_)
+            | News::Contact(_)
+            | News::Refused(..)
+            | News::Interrupted(..) => {}
+        }
+    }
+}
+
+/// The Job's first state as a GET shows it; none where it is gone.
+async fn existing(cluster: &Cluster, subject: &Subject) -> Result<Option<Arc<SeenJob>>, Error> {
+    loop {
         match look(cluster, &subject.job).await {
-            Ok(seen) => break seen,
+            Ok(seen) => return Ok(seen.map(Arc::new)),
             Err(failure) if retry::may_repeat(Verb::Get, &failure) => {}
             Err(failure) => {
                 return Err(failure.into_error(&format!("look at {}", subject.job), Verb::Get, Resource::Jobs, None));
             }
         }
-    };
-    let gone = seen.is_none();
-    let job = seen.unwrap_or_else(|| SeenJob::gone(&subject.job));
-    let mut subject = subject.clone();
-    subject.positions = go_on_from(&subject, &job, keeper, say).await;
-    outbox.state().positions = subject.positions.iter().cloned().collect();
-    let sources = Sources::own(cluster, &subject, &job);
-    let following = Following { cluster, subject: &subject, say, sources, sink, gone };
-    Box::pin(follow::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+    }
 }
 
 /// Where the log goes on: as it was handed over, or as it was written on the Job since.
@@ -218,7 +294,7 @@ async fn go_on_from(subject: &Subject, job: &SeenJob, keeper: &LogKeeper, say: &
 }
 
 /// Hands over the log: a line after silence at once, what follows gathered.
-async fn hand_over(mut lines: logs::Receiver, outbox: &Outbox) {
+async fn hand_over(mut lines: logs::Receiver, outbox: &Outbox, ration: &logs::Ration) {
     let mut last: Option<Instant> = None;
     while lines.wait().await {
         if let Some(last) = last {
@@ -229,6 +305,7 @@ async fn hand_over(mut lines: logs::Receiver, outbox: &Outbox) {
         }
         last = Some(Instant::now());
         outbox.room().await;
+        ration.record().await;
         if let Some(record) = lines.next().await {
             outbox.put(Ok(Event::Log(record)));
         }

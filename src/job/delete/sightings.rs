@@ -107,6 +107,7 @@ impl Jobs {
                     self.present(object);
                 }
             }
+            WatchEvent::Resumed => {}
             WatchEvent::Interrupted(failure) => {
                 // A right that is missing does not come by asking; everything else heals.
                 let refused =

@@ -193,7 +193,7 @@ fn seen_job(job: Job) -> SeenJob {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let (namespace, name, uid) = (text(&metadata.namespace), text(&metadata.name), text(&metadata.uid));
     let reference = JobReference { namespace, name, uid };
-    SeenJob { reference, resource_version: text(&metadata.resource_version), marks: None, job }
+    SeenJob { reference, resource_version: text(&metadata.resource_version), marks: None, log_positions: None, job }
 }
 
 impl Jobs {

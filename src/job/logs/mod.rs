@@ -4,7 +4,7 @@
 //! skips exactly the lines already delivered; what can no longer be read is a marked line at that place. Memory is
 //! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
 //! [`lines`], [`position`], [`reader`] and [`container`] are pure; [`follow`] and [`earlier`] read, through
-//! [`source`]; [`channel`] hands over.
+//! [`source`]; [`channel`] hands over, and [`ration`] shares a process among many Jobs.
 
 mod channel;
 mod container;
@@ -13,6 +13,7 @@ mod follow;
 mod lines;
 mod position;
 mod positions;
+mod ration;
 mod reader;
 mod source;
 
@@ -20,6 +21,7 @@ pub use channel::{Receiver, Record, Sink, channel};
 pub use follow::{Timing, follow};
 pub use position::Position;
 pub use positions::{Delivered, Positions, SourcePosition};
+pub use ration::Ration;
 
 /// Bytes of log text that may wait to be taken, over all containers of a Job.
 pub const BUFFER: usize = 4 << 20;

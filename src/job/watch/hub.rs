@@ -1,0 +1,201 @@
+//! Feeds an [`Index`] from one list and watch of Jobs and one of Pods, as long as somebody holds the hub.
+//!
+//! Promise: whatever happens to a watch (410, 401, 403 in mid-life, restart of the API server, a half-open link), it goes
+//! on by itself; those who wait hear of it only where it lasts. Cost while nothing happens: each watch is renewed once
+//! a minute.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+use tokio::{task::JoinHandle, time::Instant};
+
+use super::index::{Index, Keep};
+use crate::{
+    cluster::{Cluster, Failure, Resource, Selector, Start, WatchEvent, watch_as},
+    identity::{ACKNOWLEDGED, MANAGED_BY},
+    job::{seen::SeenJob, view::lean_pod},
+};
+
+/// A watch that fails for less than this is nobody's business: an API server restarts in some seconds.
+const SAY_AFTER: Duration = Duration::from_secs(10);
+/// A watch that has worked before is refused for good only after this: somebody may be changing roles.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+/// One that has never worked, after so many refusals in a row.
+const REFUSALS: u32 = 3;
+/// A watch that was refused for good is tried again this often.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+/// The value of the label on all our Jobs and Pods.
+const OURS: &str = "unique-k8s-job";
+
+/// The two watches of a namespace.
+pub(super) struct Hub {
+    index: Arc<Mutex<Index>>,
+    keep: Keep,
+    watches: [JoinHandle<()>; 2],
+}
+
+impl Hub {
+    /// Starts the watches. Must run inside a tokio runtime.
+    pub fn start(cluster: &Cluster, namespace: &str, keep: Keep) -> Self {
+        let index = Arc::new(Mutex::new(Index::new(keep)));
+        let ours = format!("{MANAGED_BY}={OURS}");
+        let (jobs, pods) = match keep {
+            Keep::All => (Selector::labels(format!("{ours},!{ACKNOWLEDGED}")), Selector::labels(ours)),
+            Keep::Waited => (Selector::default(), Selector::default()),
+        };
+        let watches = [
+            tokio::spawn(feed(cluster.clone(), namespace.to_owned(), jobs, Arc::clone(&index), Jobs)),
+            tokio::spawn(feed(cluster.clone(), namespace.to_owned(), pods, Arc::clone(&index), Pods)),
+        ];
+        Self { index, keep, watches }
+    }
+
+    /// Whether a Job is one of those that are watched.
+    pub fn watches(&self, job: &SeenJob) -> bool {
+        let labels = job.job.metadata.labels.as_ref();
+        let ours = labels.and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == OURS);
+        self.keep == Keep::Waited || (ours && !labels.is_some_and(|labels| labels.contains_key(ACKNOWLEDGED)))
+    }
+
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        locked(&self.index)
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.watches.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn locked(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    index.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A resource and its place in the index.
+trait Feed: Copy + Send + 'static {
+    type Object: Send + 'static;
+    const RESOURCE: Resource;
+
+    /// None for what cannot be read: it is not ours.
+    fn read(object: Value) -> Option<Self::Object>;
+    fn apply(index: &mut Index, object: Self::Object, gone: bool);
+    fn relist(index: &mut Index, objects: Vec<Self::Object>);
+}
+
+#[derive(Clone, Copy)]
+struct Jobs;
+
+impl Feed for Jobs {
+    type Object = Arc<SeenJob>;
+    const RESOURCE: Resource = Resource::Jobs;
+
+    fn read(object: Value) -> Option<Self::Object> {
+        SeenJob::read_lean(object).ok().map(Arc::new)
+    }
+
+    fn apply(index: &mut Index, job: Self::Object, gone: bool) {
+        if gone {
+            index.remove_job(job);
+        } else {
+            index.apply_job(job);
+        }
+    }
+
+    fn relist(index: &mut Index, jobs: Vec<Self::Object>) {
+        index.relist_jobs(jobs);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Pods;
+
+impl Feed for Pods {
+    type Object = Arc<Pod>;
+    const RESOURCE: Resource = Resource::Pods;
+
+    fn read(object: Value) -> Option<Self::Object> {
+        lean_pod(object)
+    }
+
+    fn apply(index: &mut Index, pod: Self::Object, gone: bool) {
+        index.apply_pod(pod, gone);
+    }
+
+    fn relist(index: &mut Index, pods: Vec<Self::Object>) {
+        index.relist_pods(pods);
+    }
+}
+
+async fn feed<F: Feed>(cluster: Cluster, namespace: String, selector: Selector, index: Arc<Mutex<Index>>, _: F) {
+    let mut events = watch_as(cluster, F::RESOURCE, namespace, selector, Start::List, F::read).boxed();
+    let mut trouble = Trouble::default();
+    loop {
+        let due = trouble.due();
+        tokio::select! {
+            Some(event) = events.next() => {
+                if let WatchEvent::Interrupted(failure) = event {
+                    if trouble.takes(&failure) {
+                        locked(&index).refused(F::RESOURCE, failure);
+                        tokio::time::sleep(REFUSED_AGAIN).await;
+                    }
+                    continue;
+                }
+                trouble = Trouble { has_worked: true, ..Trouble::default() };
+                let mut index = locked(&index);
+                index.works(F::RESOURCE);
+                match event {
+                    WatchEvent::Applied(Some(object)) => F::apply(&mut index, object, false),
+                    WatchEvent::Deleted(Some(object)) => F::apply(&mut index, object, true),
+                    WatchEvent::Relisted(objects) => F::relist(&mut index, objects.into_iter().flatten().collect()),
+                    WatchEvent::Applied(None)
+                    | WatchEvent::Deleted(None)
+                    | WatchEvent::Resumed
+                    | WatchEvent::Interrupted(_) => {}
+                }
+            }
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if let Some(failure) = trouble.say() {
+                    locked(&index).interrupted(F::RESOURCE, failure);
+                }
+            }
+        }
+    }
+}
+
+/// What fails at present.
+#[derive(Default)]
+struct Trouble {
+    has_worked: bool,
+    since: Option<Instant>,
+    failure: Option<Failure>,
+    refusals: u32,
+    said: bool,
+}
+
+impl Trouble {
+    /// True where the failure is final.
+    fn takes(&mut self, failure: &Failure) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let refuses = matches!(failure.code(), Some(401 | 403 | 404));
+        self.refusals = if refuses { self.refusals + 1 } else { 0 };
+        self.failure = Some(failure.clone());
+        let for_good = if self.has_worked { since.elapsed() >= REFUSED_FOR } else { self.refusals >= REFUSALS };
+        matches!(failure, Failure::Unusable(_)) || (refuses && for_good)
+    }
+
+    /// When to say so.
+    fn due(&self) -> Option<Instant> {
+        self.since.filter(|_| !self.said).map(|since| since + SAY_AFTER)
+    }
+
+    fn say(&mut self) -> Option<Failure> {
+        self.said = true;
+        self.failure.clone()
+    }
+}

@@ -1,0 +1,318 @@
+//! What is known of all Jobs and Pods of a namespace, and who has to be told. Pure: fed by a watch, read by many.
+//!
+//! Promise: a reader that says which version it has seen gets everything newer, the newest state of each object only;
+//! what went is told with its last state. A Job that is missing is told as missing, which proves nothing.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::Notify;
+
+use crate::{
+    cluster::{Failure, Resource},
+    identity::TaskDigest,
+    job::{delete::CONTROLLER_UID, seen::SeenJob, sources::News},
+};
+
+/// Grows with every change of the index.
+pub type Version = u64;
+
+/// Which Jobs and Pods are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// All, so that who comes later is answered at once.
+    All,
+    /// Those that somebody waits for: the watch has no selector.
+    Waited,
+}
+
+/// Everything of one namespace.
+pub struct Index {
+    keep: Keep,
+    version: Version,
+    entries: HashMap<String, Entry>,
+    /// The uids of Jobs that are waited for, by their task.
+    waited: HashMap<TaskDigest, Vec<String>>,
+    jobs_listed: bool,
+    health: [Health; 2],
+}
+
+/// One Job with its Pods, by the Job's uid.
+#[derive(Default)]
+struct Entry {
+    job: Option<(Version, Arc<SeenJob>)>,
+    /// When it left the watch, or was missing from a list.
+    missing: Option<Version>,
+    pods: BTreeMap<String, Tracked>,
+    /// Other Jobs of the same task.
+    others: Vec<(Version, Arc<SeenJob>)>,
+    waiters: Vec<Arc<Notify>>,
+}
+
+struct Tracked {
+    version: Version,
+    pod: Arc<Pod>,
+    gone: bool,
+}
+
+/// How the watch of a resource is.
+#[derive(Default)]
+struct Health {
+    version: Version,
+    state: State,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Working,
+    Interrupted(Failure),
+    Refused(Failure),
+}
+
+impl Index {
+    pub fn new(keep: Keep) -> Self {
+        Self {
+            keep,
+            version: 1,
+            entries: HashMap::new(),
+            waited: HashMap::new(),
+            jobs_listed: false,
+            health: <[Health; 2]>::default(),
+        }
+    }
+
+    // --- fed by the watch ---
+
+    /// A Job was made or changed.
+    pub fn apply_job(&mut self, job: Arc<SeenJob>) {
+        self.version += 1;
+        let (version, keep, uid) = (self.version, self.keep, job.reference.uid.clone());
+        self.tell_of_sibling(&job);
+        if keep == Keep::Waited && !self.entries.contains_key(&uid) {
+            return;
+        }
+        let entry = self.entries.entry(uid).or_default();
+        let known = entry.job.as_ref().is_some_and(|(_, known)| known.resource_version == job.resource_version);
+        if known && entry.missing.is_none() {
+            return;
+        }
+        entry.job = Some((version, job));
+        entry.missing = None;
+        entry.notify();
+    }
+
+    /// A Job left the watch, with this last state.
+    pub fn remove_job(&mut self, job: Arc<SeenJob>) {
+        self.version += 1;
+        let version = self.version;
+        let Some(entry) = self.entries.get_mut(&job.reference.uid) else { return };
+        if entry.waiters.is_empty() {
+            self.entries.remove(&job.reference.uid);
+            return;
+        }
+        entry.job = Some((version, job));
+        entry.missing = Some(version);
+        entry.notify();
+    }
+
+    /// All Jobs there are.
+    pub fn relist_jobs(&mut self, jobs: Vec<Arc<SeenJob>>) {
+        let present: HashSet<String> = jobs.iter().map(|job| job.reference.uid.clone()).collect();
+        self.jobs_listed = true;
+        for job in jobs {
+            self.apply_job(job);
+        }
+        self.version += 1;
+        let version = self.version;
+        self.entries.retain(|uid, entry| {
+            if present.contains(uid) {
+                return true;
+            }
+            if entry.waiters.is_empty() {
+                // Pods may be told of before their Job is.
+                return entry.job.is_none() && entry.pods.values().any(|tracked| !ended(&tracked.pod));
+            }
+            entry.missing = Some(version);
+            entry.notify();
+            true
+        });
+    }
+
+    /// A Pod was made or changed, or went with this last state.
+    pub fn apply_pod(&mut self, pod: Arc<Pod>, gone: bool) {
+        self.version += 1;
+        let version = self.version;
+        let (Some(job), Some(uid)) = (job_of(&pod), pod.metadata.uid.clone()) else { return };
+        let unknown = !self.entries.contains_key(&job);
+        if unknown && (self.keep == Keep::Waited || gone || ended(&pod)) {
+            return;
+        }
+        let entry = self.entries.entry(job).or_default();
+        if gone && entry.waiters.is_empty() {
+            entry.pods.remove(&uid);
+            return;
+        }
+        let same = |known: &Tracked| known.pod.metadata.resource_version == pod.metadata.resource_version;
+        if entry.pods.get(&uid).is_some_and(|known| known.gone == gone && same(known)) {
+            return;
+        }
+        entry.pods.insert(uid, Tracked { version, pod, gone });
+        entry.notify();
+    }
+
+    /// All Pods there are.
+    pub fn relist_pods(&mut self, pods: Vec<Arc<Pod>>) {
+        let present: HashSet<String> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+        self.version += 1;
+        let version = self.version;
+        for entry in self.entries.values_mut() {
+            let waited = !entry.waiters.is_empty();
+            entry.pods.retain(|uid, _| waited || present.contains(uid));
+            let went = entry.pods.iter_mut().filter(|(uid, tracked)| !tracked.gone && !present.contains(*uid));
+            let mut any = false;
+            for (_, tracked) in went {
+                (tracked.gone, tracked.version, any) = (true, version, true);
+            }
+            if any {
+                entry.notify();
+            }
+        }
+        for pod in pods {
+            self.apply_pod(pod, false);
+        }
+    }
+
+    /// The watch of a resource does not work at present.
+    pub fn interrupted(&mut self, resource: Resource, failure: Failure) {
+        self.turn(resource, State::Interrupted(failure));
+    }
+
+    /// It was refused for good.
+    pub fn refused(&mut self, resource: Resource, failure: Failure) {
+        if !matches!(self.health[at(resource)].state, State::Refused(_)) {
+            self.turn(resource, State::Refused(failure));
+        }
+    }
+
+    /// It works.
+    pub fn works(&mut self, resource: Resource) {
+        if !matches!(self.health[at(resource)].state, State::Working) {
+            self.turn(resource, State::Working);
+        }
+    }
+
+    fn turn(&mut self, resource: Resource, state: State) {
+        self.version += 1;
+        self.health[at(resource)] = Health { version: self.version, state };
+        self.entries.values().for_each(Entry::notify);
+    }
+
+    /// Those who wait for a Job of the same task hear of this one.
+    fn tell_of_sibling(&mut self, job: &Arc<SeenJob>) {
+        let Some(waited) = job.marks.as_ref().and_then(|marks| self.waited.get(&marks.task_digest)) else { return };
+        for uid in waited.iter().filter(|uid| **uid != job.reference.uid) {
+            if let Some(entry) = self.entries.get_mut(uid) {
+                entry.others.retain(|(_, other)| other.reference.uid != job.reference.uid);
+                entry.others.push((self.version, Arc::clone(job)));
+                entry.notify();
+            }
+        }
+    }
+
+    // --- read by those who wait ---
+
+    /// Somebody waits for this Job; `told` is notified when there are news.
+    pub fn subscribe(&mut self, uid: &str, task: Option<&TaskDigest>, told: &Arc<Notify>) {
+        if let Some(task) = task {
+            self.waited.entry(task.clone()).or_default().push(uid.to_owned());
+        }
+        let jobs_listed = self.jobs_listed;
+        let version = self.version;
+        let entry = self.entries.entry(uid.to_owned()).or_default();
+        if entry.job.is_none() && jobs_listed {
+            entry.missing.get_or_insert(version);
+        }
+        entry.waiters.push(Arc::clone(told));
+    }
+
+    /// It waits no longer.
+    pub fn unsubscribe(&mut self, uid: &str, task: Option<&TaskDigest>, told: &Arc<Notify>) {
+        if let Some(task) = task
+            && let Some(uids) = self.waited.get_mut(task)
+        {
+            if let Some(at) = uids.iter().position(|waited| waited == uid) {
+                uids.swap_remove(at);
+            }
+            if uids.is_empty() {
+                self.waited.remove(task);
+            }
+        }
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        entry.waiters.retain(|waiter| !Arc::ptr_eq(waiter, told));
+        if entry.waiters.is_empty() {
+            let present = entry.job.is_some() && entry.missing.is_none();
+            if self.keep == Keep::Waited || !present {
+                self.entries.remove(uid);
+            } else {
+                entry.others.clear();
+                entry.pods.retain(|_, tracked| !tracked.gone);
+            }
+        }
+    }
+
+    /// What is newer than a version about a Job, oldest kind first; returns the version up to which that is all.
+    pub fn news_since(&self, uid: &str, seen: Version, news: &mut VecDeque<News>) -> Version {
+        for (resource, health) in [Resource::Jobs, Resource::Pods].into_iter().zip(&self.health) {
+            if health.version > seen {
+                news.push_back(match &health.state {
+                    State::Working => News::Contact(resource),
+                    State::Interrupted(failure) => News::Interrupted(resource, failure.clone()),
+                    State::Refused(failure) => News::Refused(resource, failure.clone()),
+                });
+            }
+        }
+        let Some(entry) = self.entries.get(uid) else { return self.version };
+        for (_, other) in entry.others.iter().filter(|(version, _)| *version > seen) {
+            news.push_back(News::Other(Arc::clone(other)));
+        }
+        // Pods first: who concludes from the Job has seen what they said.
+        for tracked in entry.pods.values().filter(|tracked| tracked.version > seen) {
+            news.push_back(News::Pod(Arc::clone(&tracked.pod), tracked.gone));
+        }
+        if let Some((_, job)) = entry.job.as_ref().filter(|(version, _)| *version > seen) {
+            news.push_back(News::Job(Arc::clone(job)));
+        }
+        if entry.missing.is_some_and(|version| version > seen) {
+            news.push_back(News::Missing);
+        }
+        self.version
+    }
+}
+
+impl Entry {
+    fn notify(&self) {
+        for waiter in &self.waiters {
+            waiter.notify_one();
+        }
+    }
+}
+
+fn at(resource: Resource) -> usize {
+    usize::from(resource == Resource::Pods)
+}
+
+fn job_of(pod: &Pod) -> Option<String> {
+    pod.metadata.labels.as_ref()?.get(CONTROLLER_UID).cloned()
+}
+
+fn ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+#[cfg(test)]
+mod tests;

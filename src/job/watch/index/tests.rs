@@ -1,0 +1,202 @@
+use serde_json::json;
+
+use super::*;
+use crate::job::view::lean_pod;
+
+const TASK: &str = "unique-k8s-job/task";
+
+fn job(uid: &str, version: u64) -> Arc<SeenJob> {
+    let marks =
+        json!({"unique-k8s-job/try-number": "1", "unique-k8s-job/attempt": "a", "unique-k8s-job/owner": "t/1/i"});
+    let object = json!({"metadata": {"namespace": "etl", "name": uid, "uid": uid, "resourceVersion": version.to_string(),
+        "labels": {TASK: "t"}, "annotations": marks}, "spec": {"template": {}}});
+    Arc::new(SeenJob::read_lean(object).unwrap())
+}
+
+fn pod(uid: &str, of: &str, phase: &str) -> Arc<Pod> {
+    let object =
+        json!({"metadata": {"name": uid, "uid": uid, "labels": {CONTROLLER_UID: of}}, "status": {"phase": phase}});
+    lean_pod(object).unwrap()
+}
+
+/// One who waits for a Job.
+struct Reader {
+    uid: &'static str,
+    seen: Version,
+    told: Arc<Notify>,
+}
+
+fn reader(index: &mut Index, uid: &'static str) -> Reader {
+    let told = Arc::new(Notify::new());
+    index.subscribe(uid, None, &told);
+    Reader { uid, seen: 0, told }
+}
+
+impl Reader {
+    /// What is new, in short.
+    fn news(&mut self, index: &Index) -> Vec<String> {
+        let mut news = VecDeque::new();
+        self.seen = index.news_since(self.uid, self.seen, &mut news);
+        let short = |news: &News| match news {
+            News::Job(job) => format!("job {}", job.resource_version),
+            News::Missing => "missing".to_owned(),
+            News::Other(job) => format!("other {}", job.reference.uid),
+            News::Pod(pod, gone) => {
+                let phase = pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
+                format!("pod {phase}{}", if *gone { " gone" } else { "" })
+            }
+            News::Contact(resource) => format!("{} work", resource.rbac()),
+            News::Interrupted(resource, _) => format!("{} interrupted", resource.rbac()),
+            News::Refused(resource, _) => format!("{} refused", resource.rbac()),
+            News::Pods(_) => unreachable!("the index tells of one Pod at a time"),
+        };
+        news.iter().map(short).collect()
+    }
+
+    fn was_told(&self) -> bool {
+        futures::FutureExt::now_or_never(self.told.notified()).is_some()
+    }
+}
+
+#[test]
+fn job_that_is_known_is_told_at_once_and_each_state_once() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1)]);
+    let mut reader = reader(&mut index, "u");
+    assert_eq!(reader.news(&index), ["job 1"]);
+    assert!(reader.news(&index).is_empty());
+    index.apply_job(job("u", 2));
+    index.apply_job(job("u", 3));
+    assert!(reader.was_told());
+    assert_eq!(reader.news(&index), ["job 3"], "the newest state takes the place of the one before");
+}
+
+#[test]
+fn nothing_is_missing_before_the_first_list() {
+    let mut index = Index::new(Keep::All);
+    let mut early = reader(&mut index, "u");
+    assert!(early.news(&index).is_empty());
+    index.relist_jobs(Vec::new());
+    assert!(early.was_told());
+    assert_eq!(early.news(&index), ["missing"]);
+    assert_eq!(reader(&mut index, "u").news(&index), ["missing"], "also for who comes after it");
+    index.apply_job(job("u", 1));
+    assert_eq!(early.news(&index), ["job 1"], "a GET has found it");
+}
+
+#[test]
+fn job_that_leaves_is_told_with_its_last_state() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1)]);
+    let mut reader = reader(&mut index, "u");
+    reader.news(&index);
+    index.remove_job(job("u", 2));
+    assert_eq!(reader.news(&index), ["job 2", "missing"]);
+}
+
+#[test]
+fn job_missing_from_a_later_list_is_told_as_missing_and_others_are_not_told() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1), job("v", 1)]);
+    let (mut missing, mut present) = (reader(&mut index, "u"), reader(&mut index, "v"));
+    missing.news(&index);
+    present.news(&index);
+    index.relist_jobs(vec![job("v", 1)]);
+    assert_eq!(missing.news(&index), ["missing"]);
+    assert!(present.news(&index).is_empty() && !present.was_told());
+}
+
+#[test]
+fn pods_are_told_before_the_job_they_belong_to_and_the_last_state_outlives_them() {
+    let mut index = Index::new(Keep::All);
+    index.apply_pod(pod("p", "u", "Running"), false);
+    index.relist_jobs(vec![job("u", 1)]);
+    let mut reader = reader(&mut index, "u");
+    assert_eq!(reader.news(&index), ["pod Running", "job 1"]);
+    index.apply_pod(pod("p", "u", "Failed"), true);
+    assert_eq!(reader.news(&index), ["pod Failed gone"]);
+    index.relist_pods(Vec::new());
+    assert!(reader.news(&index).is_empty());
+}
+
+#[test]
+fn pod_missing_from_a_list_is_gone() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1)]);
+    index.apply_pod(pod("p", "u", "Running"), false);
+    let mut reader = reader(&mut index, "u");
+    reader.news(&index);
+    index.relist_pods(Vec::new());
+    assert_eq!(reader.news(&index), ["pod Running gone"]);
+}
+
+#[test]
+fn two_who_wait_for_one_job_both_hear_and_the_end_of_one_does_not_touch_the_other() {
+    let mut index = Index::new(Keep::All);
+    let (first, mut second) = (reader(&mut index, "u"), reader(&mut index, "u"));
+    index.unsubscribe("u", None, &first.told);
+    index.apply_job(job("u", 1));
+    assert!(!first.was_told() && second.was_told());
+    assert_eq!(second.news(&index), ["job 1"]);
+}
+
+#[test]
+fn late_job_of_the_same_task_is_told_to_those_who_wait_for_another() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1)]);
+    let task = job("u", 1).marks.as_ref().unwrap().task_digest.clone();
+    let told = Arc::new(Notify::new());
+    index.subscribe("u", Some(&task), &told);
+    let mut reader = Reader { uid: "u", seen: 0, told };
+    reader.news(&index);
+    index.apply_job(job("late", 2));
+    assert_eq!(reader.news(&index), ["other late"]);
+    index.unsubscribe("u", Some(&task), &reader.told);
+    assert!(index.waited.is_empty());
+}
+
+#[test]
+fn what_nobody_waits_for_is_forgotten_when_it_goes() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1)]);
+    index.apply_pod(pod("p", "u", "Running"), false);
+    index.apply_pod(pod("p", "u", "Running"), true);
+    assert!(index.entries["u"].pods.is_empty());
+    index.remove_job(job("u", 2));
+    assert!(index.entries.is_empty());
+    let waiting = reader(&mut index, "v");
+    index.unsubscribe("v", None, &waiting.told);
+    assert!(index.entries.is_empty());
+    index.apply_pod(pod("old", "acknowledged", "Succeeded"), false);
+    assert!(index.entries.is_empty(), "ended Pods of acknowledged Jobs stay for a day");
+}
+
+#[test]
+fn index_without_a_selector_remembers_only_what_is_waited_for() {
+    let mut index = Index::new(Keep::Waited);
+    let mut waiting = reader(&mut index, "u");
+    index.relist_jobs(vec![job("u", 1), job("v", 1)]);
+    index.apply_pod(pod("p", "v", "Running"), false);
+    assert_eq!(waiting.news(&index), ["job 1"]);
+    assert_eq!(index.entries.len(), 1);
+    index.unsubscribe("u", None, &waiting.told);
+    assert!(index.entries.is_empty());
+}
+
+#[test]
+fn trouble_of_a_watch_is_told_to_all_and_once() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1)]);
+    let mut reader = reader(&mut index, "u");
+    reader.news(&index);
+    let failure = || Failure::status(403, "Forbidden", "no", None);
+    index.works(Resource::Jobs);
+    assert!(reader.news(&index).is_empty());
+    index.interrupted(Resource::Jobs, failure());
+    assert_eq!(reader.news(&index), ["jobs.batch interrupted"]);
+    index.refused(Resource::Pods, failure());
+    index.refused(Resource::Pods, failure());
+    assert_eq!(reader.news(&index), ["pods refused"]);
+    index.works(Resource::Jobs);
+    assert_eq!(reader.news(&index), ["jobs.batch work"]);
+}

@@ -1,0 +1,86 @@
+//! One who waits for one Job at a hub.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::sync::Notify;
+
+use super::{hub::Hub, index::Version};
+use crate::{
+    cluster::Cluster,
+    identity::TaskDigest,
+    job::{
+        seen::{JobReference, SeenJob},
+        sources::News,
+    },
+};
+
+/// News of one Job, as long as it is held.
+pub(in crate::job) struct Subscription {
+    hub: Arc<Hub>,
+    cluster: Cluster,
+    job: JobReference,
+    task: Option<TaskDigest>,
+    told: Arc<Notify>,
+    seen: Version,
+    pending: VecDeque<News>,
+}
+
+impl Subscription {
+    pub(super) fn new(hub: Arc<Hub>, cluster: &Cluster, job: &JobReference, task: Option<&TaskDigest>) -> Self {
+        let told = Arc::new(Notify::new());
+        hub.index().subscribe(&job.uid, task, &told);
+        Self {
+            hub,
+            cluster: cluster.clone(),
+            job: job.clone(),
+            task: task.cloned(),
+            told,
+            seen: 0,
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// Where the Job is.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Which Job.
+    pub fn job(&self) -> &JobReference {
+        &self.job
+    }
+
+    /// The Job as a GET has shown it, where the watch does not: true where the watch will show it from now on.
+    pub fn found(&self, seen: &Arc<SeenJob>) -> bool {
+        let watched = self.hub.watches(seen);
+        if watched {
+            self.hub.index().apply_job(Arc::clone(seen));
+        }
+        watched
+    }
+
+    /// Tells everything anew.
+    pub fn rewind(&mut self) {
+        self.seen = 0;
+        self.pending.clear();
+    }
+
+    /// The next news. Nothing is lost where this is cancelled.
+    pub async fn next(&mut self) -> News {
+        loop {
+            if let Some(news) = self.pending.pop_front() {
+                return news;
+            }
+            self.seen = self.hub.index().news_since(&self.job.uid, self.seen, &mut self.pending);
+            if self.pending.is_empty() {
+                self.told.notified().await;
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.index().unsubscribe(&self.job.uid, self.task.as_ref(), &self.told);
+    }
+}
