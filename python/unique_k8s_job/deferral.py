@@ -53,25 +53,19 @@ def trigger(operator: Any, context: Context, job: str) -> UniqueK8sJobTrigger:
     )
 
 
-def resumed(job: str, event: Any) -> str:
-    """Return the request of `resume`: what was handed over, and how the Job finished where the event tells it."""
-    handed_over: dict[str, Any] = json.loads(job)
-    told = event.get("outcome") if isinstance(event, Mapping) else None
+def resumed(event: Any) -> dict[str, Any]:
+    """Return the request of `resume`: what was handed over, and how the Job finished where the event tells it.
+
+    :raises InternalError: if the event tells nothing of a Job
+    """
+    try:
+        handed_over: dict[str, Any] = json.loads(event["job"])
+    except (TypeError, KeyError, ValueError):
+        raise trigger_event.unreadable(event) from None
+    told = event.get("outcome")
     if isinstance(told, Mapping):
         handed_over["finish"] = {"state": told.get("state"), "lingering": bool(told.get("lingering"))}
-    return json.dumps(handed_over)
-
-
-def without_positions(job: str) -> str:
-    """Return what was handed over as far as the resumed task needs it: the log is complete by then."""
-    handed_over: dict[str, Any] = json.loads(job)
-    return json.dumps({key: value for key, value in handed_over.items() if key != "positions"})
-
-
-def job_uid(job: str) -> str | None:
-    """Return the uid of the Job that was handed over."""
-    reference = json.loads(job).get("job") or {}
-    return reference.get("uid")
+    return handed_over
 
 
 def outcome(event: Any) -> dict[str, Any]:

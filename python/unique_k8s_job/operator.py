@@ -253,21 +253,22 @@ class UniqueK8sJobOperator(BaseOperator):
             self._defer(context, end["job"], log)
         return self._conclude(end, log)
 
-    def execute_complete(self, context: Context, event: Any = None, job: str = "{}", **_: Any) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None, **_: Any) -> dict[str, Any]:
         """Go on after the deferral: what `execute` does once it knows how the Job ended.
 
         :param event: what the trigger sent
-        :param job: what `execute` handed over
         """
         from unique_k8s_job import deferral
         from unique_k8s_job.log_writer import LogWriter
         from unique_k8s_job.native import core
+        from unique_k8s_job.request import as_json
         from unique_k8s_job.settings import settings
 
         self._over = False
         log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
-        run = self._run = core().resume(self._hook().get_conn(), deferral.resumed(job, event))
-        self._job_uid = deferral.job_uid(job)
+        request = deferral.resumed(event)
+        run = self._run = core().resume(self._hook().get_conn(), as_json(request))
+        self._job_uid = request["job"]["uid"]
         return self._conclude(self._judged(run, context, settings(), log, lambda: deferral.outcome(event)), log)
 
     def on_kill(self) -> None:
@@ -312,8 +313,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job import deferral
 
         log.say("The triggerer follows the Job from here on")
-        kwargs = {"job": deferral.without_positions(job)}
-        self.defer(trigger=deferral.trigger(self, context, job), method_name="execute_complete", kwargs=kwargs)
+        self.defer(trigger=deferral.trigger(self, context, job), method_name="execute_complete")
 
     def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
         """Write down what happens until the outcome is there, or it is time to defer.
@@ -341,7 +341,7 @@ class UniqueK8sJobOperator(BaseOperator):
 
     def _hand_over(self, run: Run, context: Context) -> dict[str, Any]:
         # A task that was stopped may not have heard of it yet: Airflow refuses its deferral, and nobody minds its Job.
-        if not stop.still_running(context):
+        if stop.stopped(context):
             self._killed = True
         job = run.hand_over()
         if self._killed or job is None:

@@ -1,7 +1,8 @@
 """The one event that a trigger sends: how its Job ended, or why it stopped following. Pure.
 
-Promise: small, whatever the Job was (at most `LIMIT` bytes as JSON), without any line of a log; an event of another
-version is read as far as it goes. Airflow keeps events in its database and shows them in the task log.
+Promise: small, whatever the Job was (at most `LIMIT` bytes as JSON, and what the trigger was given to pass back), without
+any line of a log; an event of another version is read as far as it goes. Airflow keeps events in its database and shows
+them in the task log. All that the resumed task needs is in it: `dag.test()` passes on nothing else.
 """
 
 from __future__ import annotations

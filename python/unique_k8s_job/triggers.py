@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from datetime import datetime, timezone
@@ -65,6 +66,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         self.version = version
         self._cluster: Cluster | None = None
         self._event_sent = False
+        self._parent = 0
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
@@ -74,6 +76,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Follow the Job; send one event: its outcome, an error, or that the time is over."""
         began = time.monotonic()
+        self._parent = os.getppid()
         cancellation.get_ready(self.task_instance)
         try:
             event = await self._event()
@@ -83,7 +86,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
                 await _to_its_end(self._stop())
             raise
         self._event_sent = True
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        yield TriggerEvent({**event, "job": without_positions(self.job)})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Delete the Job if a user stopped the task. Airflow 3.3 calls it also where another triggerer took over."""
@@ -114,8 +117,10 @@ class UniqueK8sJobTrigger(BaseTrigger):
         try:
             return await write_down(waiter, LogWriter(self.log, structured=airflow_version() >= (3, 0)))
         except asyncio.CancelledError:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
+            # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
+            if os.getppid() == self._parent:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
             raise
         finally:
             waiter.close()
@@ -163,6 +168,12 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
     _at_work.add(task)
     task.add_done_callback(_at_work.discard)
     await asyncio.shield(task)
+
+
+def without_positions(job: str) -> str:
+    """Return what was handed over as far as the resumed task needs it: the log is complete by then."""
+    handed_over: dict[str, Any] = json.loads(job)
+    return json.dumps({key: value for key, value in handed_over.items() if key != "positions"})
 
 
 def airflow_calls_on_kill() -> bool:

@@ -15,6 +15,7 @@ from unique_k8s_job.exceptions import (
     TakenOverError,
     UniqueK8sJobError,
 )
+from unique_k8s_job.triggers import without_positions
 
 SIX = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
 
@@ -41,12 +42,13 @@ def test_deadline_of_a_deferred_task_is_this_table(
     assert deferral.deadline(start, limit, airflow=airflow) == expected, circumstance
 
 
-def test_resumed_task_gets_the_job_without_its_positions() -> None:
+def test_resumed_task_gets_the_job_without_its_positions_and_how_it_finished() -> None:
     handed_over = {"version": 1, "job": {"uid": "u"}, "owner": "o", "positions": [{"pod": "p"}], "later": 1}
-    kept = json.loads(deferral.without_positions(json.dumps(handed_over)))
-    assert kept == {"version": 1, "job": {"uid": "u"}, "owner": "o", "later": 1}
-    assert deferral.job_uid(json.dumps(kept)) == "u"
-    assert deferral.job_uid("{}") is None
+    kept = {"version": 1, "job": {"uid": "u"}, "owner": "o", "later": 1}
+    event = {**trigger_event.of_error(JobStartupError("no")), "job": without_positions(json.dumps(handed_over))}
+    assert deferral.resumed(event) == kept
+    event = {**trigger_event.of_outcome(outcome(lingering=["proxy"])), "job": json.dumps(kept)}
+    assert deferral.resumed(event) == {**kept, "finish": {"state": "failed", "lingering": True}}
 
 
 def outcome(**more: Any) -> dict[str, Any]:
@@ -87,9 +89,10 @@ def test_end_of_the_execution_timeout_is_what_airflow_itself_raises() -> None:
     ],
 )
 def test_event_that_says_nothing_is_an_error_that_shows_it(event: Any) -> None:
-    with pytest.raises(InternalError) as caught:
-        deferral.outcome(event)
-    assert repr(event) in str(caught.value)
+    for read in (deferral.outcome, deferral.resumed):
+        with pytest.raises(InternalError) as caught:
+            read(event)
+        assert repr(event) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["ErrorOfALaterVersion", "Sequence", "annotations", None])

@@ -81,3 +81,17 @@ def test_answer_is_the_state_and_the_uid_of_the_newest_try() -> None:
             return "its-uid"
 
     assert stop.ask({"ti": Task()}) == Answer("running", "its-uid")
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [("running", False), (None, False), ("queued", False), ("failed", True), ("success", True), ("restarting", True)],
+)
+def test_task_that_is_about_to_defer_is_stopped_only_by_what_a_user_does(state: str | None, expected: bool) -> None:
+    class Task:
+        dag_id, run_id, task_id, map_index = "etl", "r", "train", -1
+
+        def get_task_states(self, **_: Any) -> dict[str, dict[str, str | None]]:
+            return {"r": {"train": state}}
+
+    assert stop.stopped({"ti": Task()}) is expected

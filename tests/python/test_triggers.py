@@ -203,6 +203,16 @@ def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatc
     assert waiter.calls == ["store_positions", "close"]
 
 
+def test_place_in_the_log_is_not_stored_where_the_process_that_writes_the_log_was_killed(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents = iter([4711])
+    monkeypatch.setattr(triggers.os, "getppid", lambda: next(parents, 1))
+    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
+    cancelled(trigger(), waiter, user_action=False)
+    assert waiter.calls == ["close"]
+
+
 def test_kill_after_the_event_touches_nothing(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
     answered(monkeypatch, Answer("failed", "our-uid"))
     waiter.events = [OUTCOME]
