@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job._compat import BaseOperator, Context, airflow_version
 from unique_k8s_job.delete_request import OnlyIf, PropagationPolicy, ReleaseStuck, WaitFor, delete_request
 from unique_k8s_job.exceptions import StoppedError
+from unique_k8s_job.settings import default_deferrable
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Work
+    from unique_k8s_job._core import Cluster, Work
     from unique_k8s_job.log_writer import LogWriter
+
+#: Seconds between two looks whether the rest can be left to the triggerer.
+LOOK_EVERY = 10.0
 
 
 class K8sJobDeleteOperator(BaseOperator):
@@ -35,6 +41,9 @@ class K8sJobDeleteOperator(BaseOperator):
     :param propagation_policy: `Background`, `Foreground`, or `Orphan`, which leaves the Pods
     :param only_if: delete only Jobs that are `finished`, `succeeded` or `failed`
     :param include_owned: let a selector also mean unfinished Jobs that a task owns
+    :param deferrable: wait in the triggerer for a Job that does not go at once. Orders by `label_selector` stay in the
+        worker. Default: `[operators] default_deferrable`
+    :param defer_after_seconds: how long the worker waits before it defers
     :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
     :param in_cluster: use the service account of the worker's Pod
     :param config_file: use this kubeconfig file
@@ -72,6 +81,8 @@ class K8sJobDeleteOperator(BaseOperator):
         propagation_policy: PropagationPolicy = "Background",
         only_if: OnlyIf = "any",
         include_owned: bool = False,
+        deferrable: bool | None = None,
+        defer_after_seconds: int = 10,
         kubernetes_conn_id: str | None = "kubernetes_default",
         in_cluster: bool | None = None,
         config_file: str | None = None,
@@ -90,6 +101,8 @@ class K8sJobDeleteOperator(BaseOperator):
         self.propagation_policy = propagation_policy
         self.only_if = only_if
         self.include_owned = include_owned
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.defer_after_seconds = defer_after_seconds
         self.kubernetes_conn_id = kubernetes_conn_id
         self.in_cluster = in_cluster
         self.config_file = config_file
@@ -97,23 +110,33 @@ class K8sJobDeleteOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete, and return what was deleted, freed and left alone."""
-        from unique_k8s_job.hook import UniqueK8sJobHook
-        from unique_k8s_job.log_writer import LogWriter
-        from unique_k8s_job.native import core
+        return self._carry_out(self._request(), context)
 
-        hook = UniqueK8sJobHook(
-            self.kubernetes_conn_id,
-            in_cluster=self.in_cluster,
-            config_file=self.config_file,
-            cluster_context=self.cluster_context,
+    def execute_complete(self, context: Context, event: Any = None, **_: Any) -> dict[str, Any]:
+        """Carry the order to its end after the deferral, whatever the trigger saw: the Job says more than its event."""
+        from unique_k8s_job.delete_deferral import passed_in, seconds_left
+
+        job, asked = passed_in(event)
+        done = self._carry_out(
+            self._request(
+                **job,
+                timeout=seconds_left(context, self.timeout),
+                # To a later order its deletion looks like somebody else's.
+                release_stuck="gc" if asked and self.release_stuck == "ours" else self.release_stuck,
+            )
         )
-        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
-        work = self._work = core().delete_jobs(hook.get_conn(), self._request())
-        try:
-            return self._follow(work, log)
-        finally:
-            work.close()
-            self._work = None
+        if job["name"] not in done["deleted"]:  # it went while nobody but the trigger looked
+            done["deleted"] = [*done["deleted"], job["name"]]
+        return done
+
+    def connection(self) -> dict[str, Any]:
+        """Return the arguments of the hook."""
+        return {
+            "kubernetes_conn_id": self.kubernetes_conn_id,
+            "in_cluster": self.in_cluster,
+            "config_file": self.config_file,
+            "cluster_context": self.cluster_context,
+        }
 
     def on_kill(self) -> None:
         """Wake `execute`; what was deleted stays deleted."""
@@ -121,29 +144,65 @@ class K8sJobDeleteOperator(BaseOperator):
         if self._work is not None:
             self._work.wake()
 
-    def _request(self) -> str:
-        return delete_request(
-            name=self.name,
-            uid=self.uid,
-            label_selector=self.label_selector,
-            namespace=self.namespace,
-            wait_for=self.wait_for,
-            timeout=self.timeout,
-            release_stuck=self.release_stuck,
-            release_after_seconds=self.release_after_seconds,
-            propagation_policy=self.propagation_policy,
-            only_if=self.only_if,
-            include_owned=self.include_owned,
-        )
+    def _request(self, **instead: Any) -> str:
+        order: dict[str, Any] = {
+            "name": self.name,
+            "uid": self.uid,
+            "label_selector": self.label_selector,
+            "namespace": self.namespace,
+            "wait_for": self.wait_for,
+            "timeout": self.timeout,
+            "release_stuck": self.release_stuck,
+            "release_after_seconds": self.release_after_seconds,
+            "propagation_policy": self.propagation_policy,
+            "only_if": self.only_if,
+            "include_owned": self.include_owned,
+        }
+        return delete_request(**{**order, **instead})
 
-    def _follow(self, work: Work, log: LogWriter) -> dict[str, Any]:
+    def _carry_out(self, request: str, context: Context | None = None) -> dict[str, Any]:
+        """Carry the order out, to its end; or with a context perhaps only until it has to wait long."""
+        from unique_k8s_job.hook import UniqueK8sJobHook
+        from unique_k8s_job.log_writer import LogWriter
+        from unique_k8s_job.native import core
+
+        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        cluster = UniqueK8sJobHook(**self.connection()).get_conn()
+        may_defer = context is not None and self.deferrable and self.wait_for == "gone" and not self.label_selector
+        asked = may_defer and not self._deleting(cluster)
+        work = self._work = core().delete_jobs(cluster, request)
+        try:
+            ended = self._follow(work, log, self.defer_after_seconds if may_defer else math.inf, cluster)
+        finally:
+            work.close()
+            self._work = None
+        if ended["kind"] == "waits" and context is not None:
+            from unique_k8s_job.delete_deferral import defer
+
+            log.say("The triggerer waits until the Job is gone")
+            defer(self, context, ended["job"], asked=asked)
+        return {key: value for key, value in ended.items() if key != "kind"}
+
+    def _deleting(self, cluster: Cluster) -> bool:
+        from unique_k8s_job.delete_deferral import only_waits
+
+        return only_waits(cluster, self) is not None
+
+    def _follow(self, work: Work, log: LogWriter, defer_after: float, cluster: Cluster) -> dict[str, Any]:
+        from unique_k8s_job.delete_deferral import only_waits
+
         gone = "is gone, and its work has stopped" if self.wait_for == "gone" else "is deleted, says the API server"
+        look_at = time.monotonic() + defer_after
         while not self._killed:
-            for event in work.next(60.0):
+            for event in work.next(max(0.0, min(60.0, look_at - time.monotonic()))):
                 if event["kind"] == "message":
                     log.say(event["text"], event["level"])
                 elif event["kind"] == "deleted":
                     log.say(f"Job `{event['namespace']}/{event['name']}` (uid {event['uid']}) {gone}")
                 else:
-                    return {key: value for key, value in event.items() if key != "kind"}
+                    return event
+            if time.monotonic() >= look_at:
+                if job := only_waits(cluster, self):
+                    return {"kind": "waits", "job": job}
+                look_at = time.monotonic() + LOOK_EVERY
         raise StoppedError("The task was stopped before the deletion was confirmed; what was deleted stays deleted")

@@ -39,6 +39,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
     :param poke_interval: seconds between two looks for Jobs that are not there yet
     :param connection: the arguments of `UniqueK8sJobHook`; the connection itself is read in the triggerer
     :param deadline: when the sensor's time is over, in ISO 8601; None for never
+    :param passed: what the event gives back to the task
     :param version: of these arguments
     """
 
@@ -50,6 +51,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         poke_interval: float = 60.0,
         connection: Mapping[str, Any] | None = None,
         deadline: str | None = None,
+        passed: Mapping[str, Any] | None = None,
         version: int = VERSION,
         **_: Any,
     ) -> None:
@@ -60,6 +62,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         self.poke_interval = poke_interval
         self.connection = dict(connection or {})
         self.deadline = deadline
+        self.passed = dict(passed or {})
         self.version = version
         self._ended: dict[str, dict[str, Any]] = {}
         self._following: dict[str, asyncio.Task[dict[str, Any]]] = {}
@@ -67,7 +70,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
-        names = ("target", "until", "logs", "poke_interval", "connection", "deadline", "version")
+        names = ("target", "until", "logs", "poke_interval", "connection", "deadline", "passed", "version")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -75,7 +78,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         began = time.monotonic()
         event = await self._event()
         await asyncio.sleep(began + HOLD_EVENT - time.monotonic())
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        yield TriggerEvent({**event, "passed": self.passed})  # type: ignore[no-untyped-call]
 
     async def _event(self) -> dict[str, Any]:
         left = seconds_until(self.deadline)

@@ -7,22 +7,11 @@ from typing import Any
 
 import pytest
 
-from one_node_cluster import IMAGE, OneNodeCluster
+from one_node_cluster import OneNodeCluster
+from plain_job import job
 from unique_k8s_job import UniqueK8sJobSensor
 from unique_k8s_job.exceptions import ApiRefusedError, JobFailedError, JobVanishedError
 from waiting import until
-
-
-def job(name: str, script: str, **labels: str) -> dict[str, Any]:
-    """A Job as anybody may write it."""
-    container = {"name": "base", "image": IMAGE, "command": ["sh", "-c", script]}
-    template = {"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"backoffLimit": 0, "template": template},
-    }
 
 
 def sensor(kubeconfig: Path, namespace: str, **arguments: Any) -> Any:
