@@ -70,11 +70,12 @@ def mask_secret(secret: str) -> None:
 async def off_the_loop(function: Callable[..., Found], *arguments: Any) -> Found:
     """Call what may block, or may ask Airflow, from within the event loop of a triggerer.
 
-    On a thread of asgiref's: Airflow 3.0 to 3.2 finds its way back to the loop only from there.
+    By asgiref: Airflow 3.0 to 3.2 finds its way back to the loop only from its threads. Not on the one thread that
+    asgiref shares by default, where the slow first question to Airflow would hold up everybody's connections.
     """
     from asgiref.sync import sync_to_async
 
-    call: Callable[..., Awaitable[Found]] = sync_to_async(function)
+    call: Callable[..., Awaitable[Found]] = sync_to_async(function, thread_sensitive=False)
     return await call(*arguments)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from unique_k8s_job import cancellation
+from unique_k8s_job._compat import off_the_loop
 from unique_k8s_job.cancellation import fate
 from unique_k8s_job.stop import Answer, Fate, state_of
 
@@ -84,3 +85,14 @@ def test_state_of_a_task_instance_is_found_in_what_airflow_answers(
     map_index: int | None, states: dict[str, dict[str, str]], expected: str | None
 ) -> None:
     assert state_of(SimpleNamespace(run_id="r", task_id="train", map_index=map_index), states) == expected
+
+
+def test_slow_question_to_airflow_holds_up_nobody_elses() -> None:
+    release = threading.Event()
+
+    async def both() -> bool:
+        slow = asyncio.create_task(off_the_loop(release.wait, 10.0))
+        await off_the_loop(release.set)
+        return await slow
+
+    assert asyncio.run(both()), "the second had to wait for the first"
