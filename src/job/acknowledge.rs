@@ -25,9 +25,12 @@ use crate::{
 
 /// How long an acknowledgement is tried.
 const ACKNOWLEDGE_FOR: Duration = Duration::from_secs(10);
-/// How long the deletion of a finished Job is waited for. Its Pods have ended, so this is for a slow garbage
-/// collector, and for sidecars, whose termination grace period is 30 s by default.
-const DELETE_FOR: Duration = Duration::from_secs(60);
+/// How long the deletion of a finished Job is waited for: its Pods have ended, so it should go at once.
+const DELETE_FOR: Duration = Duration::from_secs(20);
+/// The same where a sidecar runs on: its termination grace period is 30 s by default.
+const DELETE_LINGERING_FOR: Duration = Duration::from_secs(60);
+/// How much longer an API server that does not answer is waited for.
+const NO_ANSWER: Duration = Duration::from_secs(3);
 
 /// What becomes of a finished Job once its outcome is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,7 +92,9 @@ impl CleanUp {
     fn deletes(&self, finish: Finish) -> Option<&'static str> {
         let wanted = match finish.state {
             State::Succeeded => self.on_finish.succeeded,
-            State::Failed | State::Vanished => self.on_finish.failed,
+            State::Failed => self.on_finish.failed,
+            // It is gone already.
+            State::Vanished => OnFinish::Keep,
         };
         match (finish.lingering, wanted) {
             (true, _) => Some("its sidecar would run on"),
@@ -114,7 +119,8 @@ pub async fn acknowledge(
         said.extend(written(job, clean_up, write).await?);
     }
     if let Some(why) = clean_up.deletes(finish) {
-        said.push(delete(cluster, job, owner, why).await);
+        let within = if finish.lingering { DELETE_LINGERING_FOR } else { DELETE_FOR };
+        said.push(delete(cluster, job, owner, within, why).await);
     }
     Ok(said)
 }
@@ -137,14 +143,14 @@ async fn written(
     Ok(Some(Message::warning("not-acknowledged", format!("The outcome stands, but the Job is kept {kept}. {why}"))))
 }
 
-async fn delete(cluster: &Cluster, job: &JobReference, owner: &Owner, why: &str) -> Message {
-    let deletion = delete::delete_owned(cluster, job, owner, DELETE_FOR);
-    let failed = match tokio::time::timeout(DELETE_FOR, deletion).await {
+async fn delete(cluster: &Cluster, job: &JobReference, owner: &Owner, within: Duration, why: &str) -> Message {
+    let deletion = delete::delete_owned(cluster, job, owner, within);
+    let failed = match tokio::time::timeout(within + NO_ANSWER, deletion).await {
         Ok(Ok(())) => {
             return Message::info("job-deleted", format!("{job} is deleted, and its Pods have ended ({why})"));
         }
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("its deletion was not confirmed within {} s", DELETE_FOR.as_secs()),
+        Err(_) => format!("the API server did not answer within {} s", (within + NO_ANSWER).as_secs()),
     };
     let text = format!("The outcome stands, but {job}, which was to be deleted ({why}), may still be there: {failed}");
     Message::warning("job-not-deleted", text)
@@ -162,7 +168,7 @@ mod tests {
             ("kept", Keep, Keep, State::Succeeded, false, false),
             ("a success goes", Delete, Keep, State::Succeeded, false, true),
             ("a failure stays to be looked at", Delete, Keep, State::Failed, false, false),
-            ("what vanished counts as failed", Keep, Delete, State::Vanished, false, true),
+            ("what vanished is gone already", Delete, Delete, State::Vanished, false, false),
             ("a sidecar runs on", Keep, Keep, State::Succeeded, true, true),
         ];
         for (name, succeeded, failed, state, lingering, deleted) in cases {

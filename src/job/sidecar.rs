@@ -18,14 +18,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{batch::v1::JobSpec, core::v1::Pod};
+use k8s_openapi::api::{
+    batch::v1::JobSpec,
+    core::v1::{ContainerStatus, Pod},
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
     message::Message,
     outcome::{End, proven_by_pods},
-    view::{View, main_containers},
+    view::{View, has_started, main_containers},
 };
 
 /// A sidecar that ends by itself after its base container is given this long.
@@ -67,7 +70,7 @@ pub fn lingering(spec: &JobSpec, pod: &Pod) -> Option<Lingering> {
         _ => true,
     };
     let sidecars: Vec<_> = main_containers(pod)
-        .filter(|c| c.name != base.name && c.state.as_ref().is_some_and(|state| state.running.is_some()))
+        .filter(|c| c.name != base.name && goes_on(c, template.restart_policy.as_deref()))
         .map(|c| c.name.clone())
         .collect();
     (for_good && !sidecars.is_empty()).then(|| Lingering {
@@ -76,6 +79,14 @@ pub fn lingering(spec: &JobSpec, pod: &Pod) -> Option<Lingering> {
         exit_code: end.exit_code,
         sidecars,
     })
+}
+
+/// Whether the container runs, or will run again.
+fn goes_on(container: &ContainerStatus, restart_policy: Option<&str>) -> bool {
+    let state = container.state.as_ref();
+    let runs = state.is_some_and(|state| state.running.is_some());
+    let well = state.and_then(|state| state.terminated.as_ref()).is_some_and(|end| end.exit_code == 0);
+    runs || (restart_policy == Some("OnFailure") && has_started(container) && !well)
 }
 
 /// Watches over the lingering Pods of one Job.
@@ -299,5 +310,20 @@ mod tests {
         let found = lingering(&spec("proxy", "base"), &pod).unwrap();
         assert_eq!((found.base.as_str(), found.exit_code, found.sidecars), ("base", 3, vec!["proxy".to_owned()]));
         assert_eq!(lingering(&spec("proxy", "other"), &pod), None, "the first one runs");
+    }
+
+    #[test]
+    fn sidecar_that_crashes_again_and_again_lingers_where_it_is_started_again() {
+        for (policy, lingers) in [("OnFailure", true), ("Never", false)] {
+            let spec =
+                view(&json!({"template": {"spec": {"restartPolicy": policy}}}), &[]).job.job.spec.clone().unwrap();
+            for state in [json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"terminated": {"exitCode": 1}})] {
+                let mut pod = pod("p", &json!({"terminated": {"exitCode": 0}}), true);
+                pod["status"]["containerStatuses"][1]["state"] = state.clone();
+                pod["status"]["containerStatuses"][1]["restartCount"] = json!(3);
+                let pod: Pod = serde_json::from_value(pod).unwrap();
+                assert_eq!(lingering(&spec, &pod).is_some(), lingers, "{policy} {state}");
+            }
+        }
     }
 }

@@ -107,11 +107,17 @@ fn name_taken(order: &Order, seen: &SeenJob) -> Error {
         .marks
         .as_ref()
         .map_or_else(|| "nobody we know: it carries none of our annotations".to_owned(), identity::describe);
+    let hint = if order.fixed_name.is_some() && order.lookup {
+        "a fixed name serves one task: give this one another `name`, or name_policy=\"unique\"; a Job that nobody needs \
+         is deleted with `unique-k8s-job delete`"
+    } else {
+        "if two Airflow deployments share this namespace, give each its own `[unique_k8s_job] deployment_id`"
+    };
     Error::NameTaken(Box::new(
         Report::new(format!("{job} exists and belongs to another attempt; it was left untouched"))
             .seen(format!("its owner: {theirs}"))
             .seen(format!("we are: {}", order.attempt.describe()))
-            .hint("if two Airflow deployments share this namespace, give each its own `[unique_k8s_job] deployment_id`")
+            .hint(hint)
             .fact("name", job.name.clone())
             .fact("namespace", job.namespace.clone())
             .fact("uid", job.uid.clone()),

@@ -184,7 +184,8 @@ impl<'a> Way<'a> {
         Ok(())
     }
 
-    /// The Job is gone: its work must have stopped, too, before ours begins. Pods of a stranger's are only spoken of.
+    /// The Job is gone: its work must have stopped, too, before ours begins; that of a finished Job has. Pods of a
+    /// stranger's are only spoken of.
     async fn gone(&self, job: &SeenJob) -> Result<(), Error> {
         let Submission { cluster, order, tell, .. } = self.submission;
         let ours = match in_the_way(&order.attempt, order.lookup, job) {
@@ -192,6 +193,9 @@ impl<'a> Way<'a> {
             InTheWay::Foreign => false,
             _ => true,
         };
+        if ours && outcome::finished(&job.job).is_some() {
+            return Ok(());
+        }
         if ours {
             return self.submission.handover(&job.reference).await;
         }
