@@ -133,7 +133,8 @@ class Work:
         """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
 
         Kinds (key `kind`) of an order to delete: `message` {level: info|warning, code, text}; `deleted` {name, namespace,
-        uid}, one a Job; `ended` {deleted, released, pods_deleted: names; skipped: {name: why}}, always the last one.
+        uid, pods_kept}, one a Job; `ended` {deleted, released, pods_deleted, pods_kept: names; skipped: {name: why}},
+        always the last one.
         Raises what ended the work instead (a subclass of UniqueK8sJobError).
         """
     def wake(self) -> None:

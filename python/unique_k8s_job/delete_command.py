@@ -15,6 +15,7 @@ from unique_k8s_job.delete_request import (
     RELEASE_STUCK,
     WAIT_FOR,
     delete_request,
+    sentence,
 )
 from unique_k8s_job.exceptions import DeletionUnconfirmedError, UniqueK8sJobError
 from unique_k8s_job.exit_codes import OUR_ERROR, STUCK, SUCCESS
@@ -26,7 +27,7 @@ from unique_k8s_job.exit_codes import OUR_ERROR, STUCK, SUCCESS
 @click.option("-l", "--selector", help="All Jobs with these labels, as in `kubectl -l`.")
 @click.option("-n", "--namespace", help="Default: that of the context.")
 @click.option("--wait-for", type=click.Choice(WAIT_FOR), default="gone", show_default=True)
-@click.option("--timeout", type=click.IntRange(min=0), default=300, show_default=True, help="Seconds for all of it.")
+@click.option("--timeout", type=click.IntRange(min=1), default=300, show_default=True, help="Seconds for all of it.")
 @click.option(
     "--release-stuck",
     type=click.Choice(RELEASE_STUCK),
@@ -60,8 +61,9 @@ def delete(
 ) -> int:
     """Delete the Job NAME and wait until it is gone and its Pods have ended.
 
-    Ends with 0 once all are gone; with 1 where a Job is still there or a Pod of it may still run, saying what holds it;
-    125 where it could not be tried; 130 when interrupted: what was deleted stays deleted.
+    Ends with 0 once all that the order means are gone; with 1 where one is still there or a Pod of it may still run,
+    saying what holds it; 125 where it could not be tried; 130 when interrupted: what was deleted stays deleted. With
+    --json, `gone` is true only if nothing was left alone and no Pod stays.
     """
     from unique_k8s_job.native import core
 
@@ -88,17 +90,17 @@ def delete(
             click.echo(json.dumps({"gone": False, "error": str(error), **error.facts}))
         return STUCK if isinstance(error, DeletionUnconfirmedError) else OUR_ERROR
     if as_json:
-        click.echo(json.dumps({"gone": wait_for == "gone", **done}))
+        gone = wait_for == "gone" and not done["skipped"] and not done["pods_kept"]
+        click.echo(json.dumps({"gone": gone, **done}))
     return SUCCESS
 
 
 def _follow(work: Any, speaker: Speaker, *, gone: bool) -> dict[str, Any]:
-    end = "is gone" if gone else "is deleted, says the API server"
     while True:
         for event in work.next(60.0):
             if event["kind"] == "message":
                 speaker.say(event["text"], event["level"])
             elif event["kind"] == "deleted":
-                speaker.say(f"Job {event['namespace']}/{event['name']} (uid {event['uid']}) {end}")
+                speaker.say(sentence(event, gone=gone))
             else:
                 return {key: value for key, value in event.items() if key != "kind"}

@@ -8,8 +8,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job._compat import BaseOperator, Context, airflow_version
-from unique_k8s_job.delete_request import OnlyIf, PropagationPolicy, ReleaseStuck, WaitFor, delete_request
-from unique_k8s_job.exceptions import StoppedError
+from unique_k8s_job.delete_request import (
+    OnlyIf,
+    PropagationPolicy,
+    ReleaseStuck,
+    WaitFor,
+    delete_request,
+    sentence,
+)
+from unique_k8s_job.exceptions import ConfigurationError, StoppedError
 from unique_k8s_job.settings import default_deferrable
 
 if TYPE_CHECKING:
@@ -23,13 +30,16 @@ LOOK_EVERY = 10.0
 class K8sJobDeleteOperator(BaseOperator):
     """Delete Kubernetes Jobs, whoever made them, and wait until they are gone.
 
-    Gone means: the API server knows no Job of that uid any more, and no Pod of it still runs. A Job that does not exist
-    is gone. A namesake of another uid is never touched. Returns `deleted`, `released`, `skipped` and `pods_deleted`.
+    Gone means: the API server knows no Job of that uid any more, and no Pod of it still runs, but for Pods that were
+    orphaned on purpose (`pods_kept`). A Job that does not exist is gone. A namesake of another uid is never touched.
+    Returns `deleted`, `released`, `skipped`, `pods_deleted` and `pods_kept`.
+
+    A retry with a `label_selector` cannot know of Pods whose Jobs are gone already: the error of the first try names them.
 
     :param name: the Job's name; with `uid` only that very Job
     :param uid: the Job's uid; alone it costs a list of the namespace's Jobs
-    :param label_selector: all Jobs with these labels, as in `kubectl -l`. Unfinished Jobs that a task of
-        `UniqueK8sJobOperator` owns are left alone unless `include_owned`
+    :param label_selector: all Jobs with these labels, as in `kubectl -l`. Jobs that a task of `UniqueK8sJobOperator` owns
+        and that have not finished, or whose outcome it has not recorded, are left alone unless `include_owned`
     :param namespace: where; else the connection's, the context's, `default`
     :param wait_for: `gone`, or `accepted`, which proves nothing
     :param timeout: seconds for all of it; then the task fails and says what holds each Job that is still there
@@ -40,7 +50,7 @@ class K8sJobDeleteOperator(BaseOperator):
     :param release_after_seconds: seconds of deletion, without progress, after which it is freed
     :param propagation_policy: `Background`, `Foreground`, or `Orphan`, which leaves the Pods
     :param only_if: delete only Jobs that are `finished`, `succeeded` or `failed`
-    :param include_owned: let a selector also mean unfinished Jobs that a task owns
+    :param include_owned: let a selector also mean Jobs that a task owns and has not dealt with
     :param deferrable: wait in the triggerer for a Job that does not go at once. Orders by `label_selector` stay in the
         worker. Default: `[operators] default_deferrable`
     :param defer_after_seconds: how long the worker waits before it defers
@@ -90,6 +100,17 @@ class K8sJobDeleteOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        #: What must not have vanished by the time the templates are rendered.
+        self._given = {
+            key
+            for key, value in (
+                ("name", name),
+                ("uid", uid),
+                ("label_selector", label_selector),
+                ("namespace", namespace),
+            )
+            if value is not None
+        }
         self.name = name
         self.uid = uid
         self.label_selector = label_selector
@@ -145,6 +166,11 @@ class K8sJobDeleteOperator(BaseOperator):
             self._work.wake()
 
     def _request(self, **instead: Any) -> str:
+        for key in self._given:
+            if getattr(self, key) is None:
+                raise ConfigurationError(
+                    f"`{key}` was given and is None now: a template rendered to nothing?", path=key
+                )
         order: dict[str, Any] = {
             "name": self.name,
             "uid": self.uid,
@@ -166,6 +192,8 @@ class K8sJobDeleteOperator(BaseOperator):
         from unique_k8s_job.log_writer import LogWriter
         from unique_k8s_job.native import core
 
+        if self._killed:
+            raise StoppedError("The task was stopped before anything was deleted")
         log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
         cluster = UniqueK8sJobHook(**self.connection()).get_conn()
         may_defer = context is not None and self.deferrable and self.wait_for == "gone" and not self.label_selector
@@ -191,14 +219,13 @@ class K8sJobDeleteOperator(BaseOperator):
     def _follow(self, work: Work, log: LogWriter, defer_after: float, cluster: Cluster) -> dict[str, Any]:
         from unique_k8s_job.delete_deferral import only_waits
 
-        gone = "is gone, and its work has stopped" if self.wait_for == "gone" else "is deleted, says the API server"
         look_at = time.monotonic() + defer_after
         while not self._killed:
             for event in work.next(max(0.0, min(60.0, look_at - time.monotonic()))):
                 if event["kind"] == "message":
                     log.say(event["text"], event["level"])
                 elif event["kind"] == "deleted":
-                    log.say(f"Job `{event['namespace']}/{event['name']}` (uid {event['uid']}) {gone}")
+                    log.say(sentence(event, gone=self.wait_for == "gone"))
                 else:
                     return event
             if time.monotonic() >= look_at:

@@ -8,6 +8,7 @@ The Rust side refuses keys it does not know.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 from unique_k8s_job.arguments import one_of, seconds
@@ -17,6 +18,9 @@ WaitFor = Literal["gone", "accepted"]
 ReleaseStuck = Literal["never", "ours", "gc"]
 PropagationPolicy = Literal["Background", "Foreground", "Orphan"]
 OnlyIf = Literal["any", "finished", "succeeded", "failed"]
+
+#: DNS-1123 subdomain, as Kubernetes checks names of Jobs.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 WAIT_FOR = ("gone", "accepted")
 RELEASE_STUCK = ("never", "ours", "gc")
@@ -40,14 +44,14 @@ def delete_request(
 ) -> str:
     """Return the order as JSON.
 
-    :raises ConfigurationError: if it names no Job, or a value is none of those that are known
+    :raises ConfigurationError: if it does not say clearly which Job, or a value is none of those that are known
     """
     return json.dumps(
         {
             "target": _target(name, uid, label_selector),
-            "namespace": namespace or None,
+            "namespace": _namespace(namespace),
             "wait_for": one_of("wait_for", wait_for, *WAIT_FOR),
-            "timeout_seconds": seconds("timeout", timeout),
+            "timeout_seconds": _positive("timeout", timeout),
             "release_stuck": one_of("release_stuck", release_stuck, *RELEASE_STUCK),
             "release_after_seconds": seconds("release_after_seconds", release_after_seconds),
             "propagation_policy": one_of("propagation_policy", propagation_policy, *PROPAGATION_POLICIES),
@@ -57,17 +61,52 @@ def delete_request(
     )
 
 
+def sentence(deleted: dict[str, Any], *, gone: bool) -> str:
+    """Say what an event of the kind `deleted` means; `gone`: the order waited for more than "accepted"."""
+    job = f"Job `{deleted['namespace']}/{deleted['name']}` (uid {deleted['uid']})"
+    if not gone:
+        return f"{job} is deleted, says the API server"
+    if kept := deleted["pods_kept"]:
+        return f"{job} is gone; its Pods stay: {', '.join(kept)}"
+    return f"{job} is gone, and its work has stopped"
+
+
+def _namespace(namespace: str | None) -> str | None:
+    if namespace is not None and not namespace.strip():
+        raise ConfigurationError("`namespace` is empty: a template rendered to nothing?", path="namespace")
+    return namespace
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+        raise ConfigurationError(
+            f"`{name}` has to be a whole number of seconds, 1 or more", seen=[repr(value)], path=name
+        )
+    return value
+
+
 def _target(name: str | None, uid: str | None, label_selector: str | None) -> dict[str, Any]:
-    # Of a template that renders to nothing, nothing may follow: least of all "every Job".
-    given = {key: value for key, value in (("name", name), ("uid", uid), ("label_selector", label_selector)) if value}
-    if label_selector and len(given) == 1:
+    given = {key: value for key, value in (("name", name), ("uid", uid), ("label_selector", label_selector))}
+    for key, value in given.items():
+        # Of a template that renders to nothing, nothing may follow: least of all "every Job", or "any namesake".
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise _unclear(f"{key}={value!r}")
+    # `None` in a rendered text is an XCom that is missing; no name of Kubernetes has such letters.
+    if name is not None and not _NAME.fullmatch(name):
+        raise _unclear(f"name={name!r} is no name of Kubernetes: small letters, digits, `-` and `.`")
+    if label_selector is not None and name is None and uid is None:
         return {"kind": "selector", "labels": label_selector}
-    if name and not label_selector:
-        return {"kind": "name", "name": name, "uid": uid or None}
-    if uid and len(given) == 1:
+    if name is not None and label_selector is None:
+        return {"kind": "name", "name": name, "uid": uid}
+    if uid is not None and label_selector is None:
         return {"kind": "uid", "uid": uid}
-    raise ConfigurationError(
+    named = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
+    raise _unclear(named or "none of them")
+
+
+def _unclear(seen: str) -> ConfigurationError:
+    return ConfigurationError(
         "Which Job is to be deleted is not clear: give `name`, or `uid`, or both, or `label_selector` alone",
-        seen=[", ".join(f"{key}={value!r}" for key, value in given.items()) or "none of them, or only empty ones"],
+        seen=[seen],
         path="name",
     )

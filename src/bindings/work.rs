@@ -97,7 +97,10 @@ fn as_dict(py: Python<'_>, piece: News) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     match piece {
         News::Message(message) => merge(py, &dict, "message", &json(&message)?)?,
-        News::Deleted(job) => merge(py, &dict, "deleted", &json(&job)?)?,
+        News::Deleted { job, pods_kept } => {
+            merge(py, &dict, "deleted", &json(&job)?)?;
+            dict.set_item("pods_kept", pods_kept)?;
+        }
         News::Ended(jobs) => merge(py, &dict, "ended", &json(&jobs)?)?,
     }
     Ok(dict)

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use kube::{Client, client::Body};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     clock::ServerClock,
@@ -53,6 +53,7 @@ impl Default for Timing {
 pub struct Cluster {
     inner: Arc<Inner>,
     timing: Timing,
+    deadline: Option<Instant>,
 }
 
 struct Inner {
@@ -117,15 +118,14 @@ impl Cluster {
             clock: Arc::default(),
             recovery: Recovery::default(),
         };
-        Self { inner: Arc::new(inner), timing }
+        Self { inner: Arc::new(inner), timing, deadline: None }
     }
 
-    /// The same cluster for work that has so much time in all: nothing is asked again after that.
+    /// The same cluster for work that ends at this moment: no request is under way or repeated after it.
     #[must_use]
-    pub fn within(&self, limit: Duration) -> Self {
-        let Timing { retry_for, one_request, watch_for } = self.timing;
-        let timing = Timing { retry_for: retry_for.min(limit), one_request: one_request.min(limit), watch_for };
-        Self { inner: Arc::clone(&self.inner), timing }
+    pub fn until(&self, deadline: Instant) -> Self {
+        let deadline = Some(self.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
+        Self { inner: Arc::clone(&self.inner), timing: self.timing, deadline }
     }
 
     /// A stream of this cluster broke off.
@@ -258,7 +258,8 @@ impl Cluster {
         content: &'static str,
         body: Vec<u8>,
     ) -> Result<T, Failure> {
-        let limit = self.timing.one_request;
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let limit = left.map_or(self.timing.one_request, |left| left.min(self.timing.one_request));
         let build = || request::build(method.clone(), path, content, body.clone());
         let send =
             async |client: Client, request, clock: Arc<ServerClock>| request::send(&client, request, &clock).await;
@@ -273,11 +274,27 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        once.retry(Policy { seed: self.next_seed(), within: self.timing.retry_for })
+        // The backoff counts its pauses only; tries that hang take their time, too.
+        let end = Instant::now() + self.timing.retry_for;
+        let end = self.deadline.map_or(end, |deadline| deadline.min(end));
+        let mut answered = None;
+        let last = once
+            .retry(Policy { seed: self.next_seed(), within: self.timing.retry_for })
             .sleep(tokio::time::sleep)
-            .when(|failure| retry::may_repeat(verb, failure))
+            .when(|failure| {
+                let again = retry::may_repeat(verb, failure) && Instant::now() < end;
+                if again && failure.code().is_some() {
+                    answered = Some(failure.clone());
+                }
+                again
+            })
             .adjust(retry::pause)
-            .await
+            .await;
+        match (last, answered) {
+            // What the server said tells more than that the deadline cut the last try.
+            (Err(Failure::Transport { .. }), Some(answer)) if self.deadline.is_some() => Err(answer),
+            (last, _) => last,
+        }
     }
 
     /// Sends with the current client; on 401 once more with one that has read its credentials anew.

@@ -33,14 +33,10 @@ impl Recovery {
                 self.broke();
                 failure
             }
-            Failure::Status { .. }
-                if failure.code() == Some(403) && failure.reason() == "Forbidden" && self.recent() =>
-            {
-                Failure::transport(format!(
-                    "it has just started and knows no Roles yet, as it seems: {}",
-                    failure.message()
-                ))
-            }
+            Failure::Status { .. } if by_role(&failure) && self.recent() => Failure::transport(format!(
+                "it has just started and knows no Roles yet, as it seems: {}",
+                failure.message()
+            )),
             Failure::Status { .. } | Failure::Unusable(_) => failure,
         }
     }
@@ -51,12 +47,17 @@ impl Recovery {
     }
 }
 
+/// Whether the authorizer refused, and not admission: `User "..." cannot get resource "jobs" ...`.
+fn by_role(failure: &Failure) -> bool {
+    failure.code() == Some(403) && failure.message().contains("cannot ") && failure.message().contains("User \"")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn forbidden() -> Failure {
-        Failure::status(403, "Forbidden", "cannot delete resource \"jobs\"", None)
+        Failure::status(403, "Forbidden", "User \"airflow\" cannot delete resource \"jobs\"", None)
     }
 
     #[tokio::test(start_paused = true)]
@@ -74,5 +75,6 @@ mod tests {
         let recovery = Recovery::default();
         recovery.broke();
         assert_eq!(recovery.judge(Failure::status(409, "Conflict", "", None)).code(), Some(409));
+        assert_eq!(recovery.judge(Failure::status(403, "Forbidden", "exceeded quota: q", None)).code(), Some(403));
     }
 }

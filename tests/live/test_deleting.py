@@ -172,7 +172,7 @@ def test_namespace_that_does_not_exist_is_an_error_and_not_a_job_that_is_gone(
 ) -> None:
     ended = CommandLine(cluster.kubeconfig(), "nowhere", tmp_path).call("delete", "report")
     assert ended.code == 125, ended
-    assert "the namespace `nowhere` does not exist" in ended.stderr, ended
+    assert "in namespace `nowhere`: it does not exist" in ended.stderr, ended
 
 
 def test_webhook_that_refuses_the_deletion_is_named(

@@ -43,6 +43,8 @@ def test_target_is_this_table() -> None:
     [
         {},
         {"name": ""},
+        {"name": "None"},
+        {"name": "a", "uid": ""},
         {"label_selector": ""},
         {"name": "a", "label_selector": "app=x"},
         {"uid": "u", "label_selector": "app=x"},
@@ -60,7 +62,8 @@ def test_order_that_could_mean_more_than_one_thing_is_refused(given: dict[str, A
         ({"release_stuck": True}, "`release_stuck` has to be"),
         ({"propagation_policy": "background"}, "`propagation_policy` has to be"),
         ({"only_if": "done"}, "`only_if` has to be"),
-        ({"timeout": -1}, "`timeout` has to be a number of seconds"),
+        ({"timeout": 0}, "`timeout` has to be a whole number of seconds, 1 or more"),
+        ({"namespace": ""}, "`namespace` is empty"),
         ({"release_after_seconds": "60"}, "`release_after_seconds` has to be a whole number"),
     ],
 )
@@ -92,3 +95,12 @@ def test_stop_before_execute_has_begun_is_an_error_and_not_a_green_task() -> Non
     operator.on_kill()
     with pytest.raises(StoppedError):
         operator.execute({})  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("field", ["name", "uid", "namespace"])
+def test_argument_whose_template_rendered_to_none_is_refused_and_not_forgotten(field: str) -> None:
+    operator = K8sJobDeleteOperator(task_id="delete", name="report", uid="{{ none }}", namespace="{{ none }}")
+    operator.uid, operator.namespace = "u", "etl"
+    setattr(operator, field, None)
+    with pytest.raises(ConfigurationError, match=f"`{field}` was given and is None now"):
+        operator._request()

@@ -211,13 +211,26 @@ impl World {
         let status = json!({"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}],
             "containerStatuses": [{"name": "base", "image": "", "imageID": "", "ready": true, "restartCount": 0,
                 "state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}}]});
-        let pod = json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": job}},
+        let pod = json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": job},
+                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": uid, "controller": true}]},
             "spec": {"nodeName": "node1", "containers": []}, "status": status});
         inner.store.create(("pods".into(), NAMESPACE.into(), name.clone()), pod);
         inner.logs.insert((NAMESPACE.into(), name.clone(), "base".into()), LogFile::default());
         drop(inner);
         self.changed();
         name
+    }
+
+    /// Takes all Pods from their owners, as the garbage collector does for a Job that is deleted with Orphan.
+    pub fn orphan_pods(&self) {
+        let pods: Vec<String> = {
+            let inner = self.inner();
+            let pods = inner.store.list("pods", NAMESPACE);
+            pods.map(|pod| pod["metadata"]["name"].as_str().expect("a name").to_owned()).collect()
+        };
+        for pod in pods {
+            self.update("pods", &pod, |pod| pod["metadata"]["ownerReferences"] = json!([]));
+        }
     }
 
     pub fn print(&self, pod: &str, text: &str) {

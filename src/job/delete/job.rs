@@ -13,18 +13,18 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     order::{DeleteOrder, Propagation, Skip, WaitFor},
-    owned::{CONFLICTS, cannot_look, cannot_see_pods, delete_options, may_still_run, still_there},
-    pods::{self, Ownership, PodsEnd, PodsWatcher},
-    release::{ReleasePolicy, Standstill, Verdict, orphans, release},
+    owned::{CONFLICTS, cannot_look, cannot_see_pods, delete_options, may_still_run, reasons, still_there},
+    pods::{self, FoundBy, Ownership, PodsEnd, PodsWatcher},
+    release::{ReleasePolicy, Standstill, Verdict, never_released, orphans, release},
     sightings::{LOOK_EVERY, Sighting, Sightings},
     work::News,
 };
 use crate::{
-    cluster::{Cluster, Failure, Resource, Verb as RequestVerb},
-    error::Error,
+    cluster::{Cluster, Failure, Resource, Verb as RequestVerb, retry},
+    error::{Error, Report},
     job::{
         diagnosis::{Facts, Known, Probe, explain, findings},
-        examine::examine,
+        examine::by_admission,
         message::Message,
         outcome,
         ownership::look,
@@ -34,17 +34,26 @@ use crate::{
 
 /// A Job that is on its way out for so long is explained in the log.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(12);
-/// Of so many Jobs of one order: each costs some five requests.
+/// Of so many Jobs of one order, in the log and again in errors: each costs some five requests.
 const EXPLAINED: usize = 5;
+/// A watch may be silent for reasons of its own: a Job is looked at this often all the same.
+const LOOK_SELDOM: Duration = Duration::from_secs(15);
 
 /// What the Jobs of one order share.
 pub(super) struct Shared<'a> {
+    /// Asks nothing after the deadline.
     pub cluster: &'a Cluster,
+    /// For reasons, which are asked for at the deadline.
+    pub beyond: &'a Cluster,
     pub order: &'a DeleteOrder,
     pub sightings: &'a Sightings,
     pub pods: &'a PodsWatcher,
     pub deadline: Instant,
-    /// How many Jobs were explained in the log.
+    /// DELETEs under way at once.
+    pub deletes: Semaphore,
+    /// Looks under way at once.
+    pub looks: Semaphore,
+    /// How many Jobs were explained.
     pub explained: AtomicUsize,
     pub tell: &'a (dyn Fn(News) + Sync),
 }
@@ -52,12 +61,14 @@ pub(super) struct Shared<'a> {
 /// What became of one Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// It is gone, and its work has stopped.
+    /// It is gone, and so is its work, but for Pods that were to stay.
     Gone {
         /// Whether it was freed from finalizers of the garbage collector.
         released: bool,
         /// Pods that were deleted from here.
         pods_deleted: BTreeSet<String>,
+        /// Pods that stay.
+        pods_kept: BTreeSet<String>,
     },
     /// Its deletion was accepted, and nobody waits for more.
     Accepted,
@@ -72,15 +83,16 @@ enum Sent {
 }
 
 impl Shared<'_> {
-    /// Deletes one Job, as the order says. `permits` limit the DELETEs that are under way at once.
-    pub async fn delete(&self, job: SeenJob, permits: &Semaphore) -> Result<End, Error> {
+    /// Deletes one Job, as the order says.
+    pub async fn delete(&self, job: SeenJob) -> Result<End, Error> {
         let reference = job.reference.clone();
         let found_terminating = job.deletion_timestamp().is_some();
         let finished = outcome::finished(&job.job).is_some();
         let foreign = found_terminating && job.marks.is_none();
+        let found_by = found_by(&job);
         let mut orphaned = orphans(&job);
         let sent = {
-            let _permit = permits.acquire().await;
+            let _permit = self.deletes.acquire().await;
             self.send(job).await?
         };
         let released = match sent {
@@ -102,20 +114,16 @@ impl Shared<'_> {
             Propagation::Background | Propagation::Foreground if orphaned => Ownership::Orphaned,
             Propagation::Background | Propagation::Foreground => Ownership::Collected,
         };
-        let end = match self.pods.ended(&reference, whose, self.deadline).await {
+        let end = match self.pods.ended(&reference, found_by, whose, self.deadline).await {
             Ok(end) => end,
-            // The Job had ended, so nothing of it runs; Pods that may not be seen are the garbage collector's.
+            // The Job had ended; Pods that may not be seen are the garbage collector's.
             Err(failure) if failure.code() == Some(403) && finished => PodsEnd::default(),
             Err(failure) => return Err(cannot_see_pods(&reference, failure)),
         };
         if !end.live.is_empty() {
-            return Err(may_still_run(self.cluster, &reference, &end.live).await);
+            return Err(may_still_run(self.beyond, &reference, &end.live, self.may_explain()).await);
         }
-        if !end.kept.is_empty() {
-            let names = end.kept.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            self.say(Message::warning("pods-kept", format!("{reference} was orphaned, its Pods stay: {names}")));
-        }
-        Ok(End::Gone { released, pods_deleted: end.deleted })
+        Ok(End::Gone { released, pods_deleted: end.deleted, pods_kept: end.kept })
     }
 
     async fn send(&self, mut job: SeenJob) -> Result<Sent, Error> {
@@ -124,18 +132,25 @@ impl Shared<'_> {
                 return Ok(Sent::Skipped(skip));
             }
             if job.deletion_timestamp().is_some() {
-                return Ok(Sent::Terminating { job: Box::new(job), by_us: false });
+                // A DELETE of ours whose reply was lost is ours, unless somebody's left another trace.
+                let by_us = conflict > 0 && orphans(&job) == (self.order.propagation_policy == Propagation::Orphan);
+                return Ok(Sent::Terminating { job: Box::new(job), by_us });
+            }
+            if Instant::now() >= self.deadline {
+                return Err(not_tried(&job.reference));
             }
             let JobReference { namespace, name, uid } = &job.reference;
             let version = self.order.judges_state().then_some(job.resource_version.as_str());
             let options = delete_options(self.order.propagation_policy, uid, version);
             match self.cluster.delete(Resource::Jobs, namespace, name, &options).await {
                 Ok(answer) if answer["kind"] == "Status" => return Ok(Sent::Removed),
-                Ok(object) => return Ok(Sent::Terminating { job: Box::new(SeenJob::read(&object)?), by_us: true }),
+                Ok(object) => {
+                    return Ok(Sent::Terminating { job: Box::new(SeenJob::read(&object)?), by_us: true });
+                }
                 Err(failure) if failure.code() == Some(404) => return Ok(Sent::Removed),
                 // Changed, or replaced, since it was read.
                 Err(failure) if failure.code() == Some(409) && conflict < CONFLICTS => {
-                    match self.look(&job.reference).await? {
+                    match self.look(&job.reference).await.map_err(|failure| cannot_look(&job.reference, failure))? {
                         Some(newer) => job = newer,
                         None => return Ok(Sent::Removed),
                     }
@@ -149,25 +164,41 @@ impl Shared<'_> {
     /// Returns once a GET does not find the Job any more, and whether it had to be freed.
     async fn until_gone(&self, reference: &JobReference, by_us: bool) -> Result<bool, Error> {
         // What goes at once costs no watch.
-        let Some(mut job) = self.look(reference).await? else { return Ok(false) };
+        let mut job = match self.look(reference).await {
+            Ok(None) => return Ok(false),
+            Ok(Some(job)) => job,
+            Err(failure) => return Err(cannot_look(reference, failure)),
+        };
         let mut sight = self.sightings.subscribe(reference);
         let (mut released, mut explained) = (false, false);
         let begin = Instant::now();
         let mut standstill = Standstill::new(begin, self.under_way(&job));
-        let (mut next_look, mut next_release) = (Some(begin), Some(begin));
+        let (mut next_look, mut next_release) = (begin, Some(begin));
         let explain = begin + EXPLAIN_AFTER;
         loop {
-            if next_look.is_some_and(|at| at <= Instant::now()) {
-                match self.look(reference).await? {
-                    None => return Ok(released),
-                    Some(newer) => job = newer,
+            let last = Instant::now() >= self.deadline;
+            if next_look <= Instant::now() || last {
+                let cluster = if last { self.beyond } else { self.cluster };
+                match self.look_with(cluster, reference).await {
+                    Ok(None) => return Ok(released),
+                    Ok(Some(newer)) if newer.resource_version == job.resource_version => {}
+                    Ok(Some(newer)) => {
+                        job = newer;
+                        rearm(&mut next_release, released);
+                    }
+                    // An outage is waited for, as long as the order lasts.
+                    Err(failure) if retry::may_repeat(RequestVerb::Get, &failure) && !last => {}
+                    Err(failure) => return Err(cannot_look(reference, failure)),
                 }
-                next_look = matches!(*sight.borrow(), Sighting::Blind).then(|| Instant::now() + LOOK_EVERY);
+                next_look = Instant::now() + pause(&sight.borrow());
+            }
+            if last {
+                return Err(still_there(self.beyond, reference, &job, self.may_explain()).await);
             }
             if next_release.is_some_and(|at| at <= Instant::now()) {
                 next_release = self.release_if_stuck(&job, by_us, &mut standstill, &mut released).await?;
                 if next_release.is_none() && released {
-                    next_look = Some(Instant::now());
+                    next_look = Instant::now();
                     continue;
                 }
             }
@@ -175,30 +206,24 @@ impl Shared<'_> {
                 explained = true;
                 self.explain(&job).await;
             }
-            if Instant::now() >= self.deadline {
-                return Err(still_there(self.cluster, reference, &job).await);
-            }
-            let timers = [next_look, next_release, (!explained).then_some(explain), Some(self.deadline)];
+            let timers = [Some(next_look), next_release, (!explained).then_some(explain), Some(self.deadline)];
             let timer = timers.into_iter().flatten().min().unwrap_or(self.deadline);
             tokio::select! {
                 changed = sight.changed() => match (changed, sight.borrow_and_update().clone()) {
                     (Ok(()), Sighting::Present(newer)) => {
                         job = Arc::unwrap_or_clone(newer);
-                        // What kept it from being freed may be gone.
-                        if !released {
-                            next_release.get_or_insert_with(Instant::now);
-                        }
+                        rearm(&mut next_release, released);
                     }
                     (Ok(()), Sighting::Unseen) => {}
-                    (Ok(()), Sighting::Missing) => next_look = Some(Instant::now()),
-                    (Ok(()), Sighting::Blind) | (Err(_), _) => next_look = Some(Instant::now() + LOOK_EVERY),
+                    (Ok(()), Sighting::Missing) => next_look = Instant::now(),
+                    (Ok(()), Sighting::Blind) | (Err(_), _) => next_look = Instant::now() + LOOK_EVERY,
                 },
                 () = tokio::time::sleep_until(timer) => {}
             }
         }
     }
 
-    /// Frees the Job where that is due; when to look again.
+    /// Frees the Job where that is due; when to judge it again.
     async fn release_if_stuck(
         &self,
         job: &SeenJob,
@@ -212,14 +237,20 @@ impl Shared<'_> {
             Propagation::Orphan => ReleasePolicy::Never,
             Propagation::Background | Propagation::Foreground => self.order.release_stuck,
         };
+        let ours = by_us || job.marks.is_some();
+        if never_released(policy, ours, job.finalizers()).is_some() {
+            return Ok(None);
+        }
         let mut fingerprint = match pods::versions(self.cluster, reference).await {
             Ok(versions) => versions,
             // Without the right to list Pods the Job alone speaks.
             Err(failure) if failure.code() == Some(403) => Vec::new(),
+            Err(failure) if retry::may_repeat(RequestVerb::List, &failure) => {
+                return Ok(Some(Instant::now() + LOOK_EVERY));
+            }
             Err(failure) => return Err(cannot_see_pods(reference, failure)),
         };
         fingerprint.push((reference.uid.clone(), job.resource_version.clone()));
-        let ours = by_us || job.marks.is_some();
         let after = self.order.release_after();
         match standstill.look(Instant::now(), fingerprint, after, policy, ours, job.finalizers()) {
             Verdict::LookAgain(pause) => Ok(Some(Instant::now() + pause)),
@@ -242,13 +273,10 @@ impl Shared<'_> {
     }
 
     async fn explain(&self, job: &SeenJob) {
-        if self.explained.fetch_add(1, Ordering::Relaxed) >= EXPLAINED {
+        if !self.may_explain() {
             return;
         }
-        let found = match Box::pin(examine(self.cluster, &job.reference)).await {
-            Ok(facts) => findings(&facts),
-            Err(_) => Vec::new(),
-        };
+        let found = reasons(self.cluster, &job.reference).await;
         for finding in &found {
             self.say(Message::warning(finding.code.name(), finding.to_string()));
         }
@@ -257,15 +285,19 @@ impl Shared<'_> {
         }
     }
 
+    fn may_explain(&self) -> bool {
+        self.explained.fetch_add(1, Ordering::Relaxed) < 2 * EXPLAINED
+    }
+
     /// The API server's no, with the reason that it shows.
     fn refused(&self, job: SeenJob, failure: Failure) -> Error {
-        let (what, reference) = (format!("delete {}", job.reference), job.reference.clone());
-        let mut facts = Facts::new(self.cluster.now(), reference, Some(Arc::new(job)));
+        let what = format!("delete {}", job.reference);
+        let mut facts = Facts::new(self.cluster.now(), job.reference.clone(), Some(Arc::new(job)));
         facts.job_delete = Known::Seen(Probe::Refused(failure.message()));
         let limit = Some(self.cluster.timing().retry_for);
-        let by_webhook = failure.message().contains("webhook");
+        let admission = by_admission(&failure);
         let error = failure.into_error(&what, RequestVerb::Delete, Resource::Jobs, limit);
-        if by_webhook { error.with_report(|report| explain(report, &findings(&facts))) } else { error }
+        if admission { error.with_report(|report| explain(report, &findings(&facts))) } else { error }
     }
 
     fn say_found_terminating(&self, job: &SeenJob) {
@@ -277,8 +309,14 @@ impl Shared<'_> {
         (self.tell)(News::Message(message));
     }
 
-    async fn look(&self, job: &JobReference) -> Result<Option<SeenJob>, Error> {
-        look(self.cluster, job).await.map_err(|failure| cannot_look(job, failure))
+    async fn look(&self, job: &JobReference) -> Result<Option<SeenJob>, Failure> {
+        self.look_with(self.cluster, job).await
+    }
+
+    async fn look_with(&self, cluster: &Cluster, job: &JobReference) -> Result<Option<SeenJob>, Failure> {
+        let _permit = self.looks.acquire().await;
+        let cluster = cluster.until(Instant::now() + ANSWERED_WITHIN);
+        look(&cluster, job).await
     }
 
     /// How long a deletion has been under way, by the clock of the API server.
@@ -286,4 +324,44 @@ impl Shared<'_> {
         let since = job.deletion_timestamp().map(|time| self.cluster.now().duration_since(time));
         since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
     }
+}
+
+/// How long one look is tried before others have their turn.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Until the next look that nothing asks for.
+fn pause(sighting: &Sighting) -> Duration {
+    match sighting {
+        // It is there, but its labels have changed, or nobody may watch.
+        Sighting::Missing | Sighting::Blind => LOOK_EVERY,
+        Sighting::Unseen | Sighting::Present(_) => LOOK_SELDOM,
+    }
+}
+
+/// What kept it from being freed may be gone.
+fn rearm(next_release: &mut Option<Instant>, released: bool) {
+    if !released {
+        next_release.get_or_insert_with(Instant::now);
+    }
+}
+
+/// By which labels its Pods are found.
+fn found_by(job: &SeenJob) -> FoundBy {
+    let spec = job.job.spec.as_ref();
+    let by_hand = spec.filter(|spec| spec.manual_selector == Some(true)).and_then(|spec| spec.selector.as_ref());
+    let labels = by_hand.and_then(|selector| selector.match_labels.as_ref()).filter(|labels| !labels.is_empty());
+    labels.map_or(FoundBy::ControllerUid, |labels| {
+        let terms: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        FoundBy::Selector(terms.join(","))
+    })
+}
+
+fn not_tried(job: &JobReference) -> Error {
+    Error::DeletionUnconfirmed(Box::new(
+        Report::new(format!("{job} was not deleted: the time of the order was over before its turn"))
+            .hint("give the order a longer timeout, or give it again: it goes on where this one ended")
+            .fact("name", job.name.clone())
+            .fact("namespace", job.namespace.clone())
+            .fact("uid", job.uid.clone()),
+    ))
 }

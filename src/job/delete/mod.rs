@@ -7,8 +7,9 @@
 //!
 //! [`owned`] is what an attempt does with its own Job; [`work`] is a person's order: [`order`] says which Jobs it means
 //! and [`release`] when a stuck one is freed (both pure), [`job`] sees one Job to its end, [`sightings`] is the one
-//! watch they all share, and [`pods`] sees the work stop.
+//! watch they all share, [`pods`] sees the work stop, and [`absent`] what is left where there is no Job.
 
+mod absent;
 mod job;
 mod order;
 mod owned;

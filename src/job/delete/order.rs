@@ -116,7 +116,7 @@ pub struct DeleteOrder {
     /// A condition on the Job's state.
     #[serde(default)]
     pub only_if: OnlyIf,
-    /// Whether a selector also means unfinished Jobs that a task owns.
+    /// Whether a selector also means Jobs that a task owns and has not dealt with.
     #[serde(default)]
     pub include_owned: bool,
 }
@@ -136,6 +136,8 @@ pub enum Skip {
     NotInState(OnlyIf),
     /// A task owns it, and it has not ended.
     OwnedByTask(String),
+    /// A task owns it, and has not recorded its outcome: a retry would use it.
+    NotRecorded(String),
 }
 
 impl DeleteOrder {
@@ -152,6 +154,9 @@ impl DeleteOrder {
         };
         if empty {
             return Err(refused("it names no Job: give a name, a uid, or a label selector that is not empty".into()));
+        }
+        if order.timeout_seconds == 0 {
+            return Err(refused("a timeout of 0 s leaves no time for a request".into()));
         }
         Ok(order)
     }
@@ -175,7 +180,10 @@ impl DeleteOrder {
             Some(marks) if by_selector && !self.include_owned && end.is_none() => {
                 Some(Skip::OwnedByTask(identity::describe(marks)))
             }
-            _ => None,
+            Some(marks) if by_selector && !self.include_owned && !marks.acknowledged => {
+                Some(Skip::NotRecorded(identity::describe(marks)))
+            }
+            Some(_) | None => None,
         }
     }
 
@@ -205,6 +213,7 @@ impl std::fmt::Display for Skip {
             Self::NotInState(OnlyIf::Failed) => f.write_str("it has not failed"),
             Self::NotInState(OnlyIf::Any | OnlyIf::Finished) => f.write_str("it has not finished"),
             Self::OwnedByTask(task) => write!(f, "a task owns it and it has not finished: {task}"),
+            Self::NotRecorded(task) => write!(f, "a task owns it and has not recorded its outcome: {task}"),
         }
     }
 }
@@ -259,7 +268,10 @@ mod tests {
         let skip = order(&json!({})).skips(&running);
         assert!(matches!(&skip, Some(Skip::OwnedByTask(task)) if task.contains("etl.train")), "{skip:?}");
         assert_eq!(order(&json!({"include_owned": true})).skips(&running), None);
-        assert_eq!(order(&json!({})).skips(&job(Some("Complete"), true)), None);
+        let mut finished = job(Some("Complete"), true);
+        assert!(matches!(order(&json!({})).skips(&finished), Some(Skip::NotRecorded(_))));
+        finished.marks.as_mut().unwrap().acknowledged = true;
+        assert_eq!(order(&json!({})).skips(&finished), None);
         assert_eq!(order(&by_name).skips(&running), None);
     }
 

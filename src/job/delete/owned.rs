@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use super::{
     order::Propagation,
-    pods::{LivePod, Ownership, PodsWatcher},
+    pods::{FoundBy, LivePod, Ownership, PodsWatcher},
 };
 use crate::{
     cluster::{Cluster, Failure, Resource, Verb, retry},
     error::{Error, Report},
     identity::Owner,
     job::{
-        diagnosis::{explain, findings},
+        diagnosis::{Finding, explain, findings},
         examine::examine,
         ownership::{look, taken_over},
         seen::{JobReference, SeenJob},
@@ -75,7 +75,7 @@ async fn confirm_gone(cluster: &Cluster, job: &JobReference, deadline: Instant) 
     loop {
         let Some(seen) = look(cluster, job).await.map_err(|f| cannot_look(job, f))? else { return Ok(()) };
         if Instant::now() >= deadline {
-            return Err(still_there(cluster, job, &seen).await);
+            return Err(still_there(cluster, job, &seen, true).await);
         }
         let pause = pauses.next().unwrap_or(retry::LONGEST_PAUSE).min(Duration::from_secs(1));
         tokio::time::sleep_until((Instant::now() + pause).min(deadline)).await;
@@ -89,8 +89,11 @@ pub async fn pods_ended(cluster: &Cluster, job: &JobReference, deadline: Instant
 
 async fn all_ended(cluster: &Cluster, job: &JobReference, whose: Ownership, deadline: Instant) -> Result<(), Error> {
     let watcher = PodsWatcher::start(cluster.clone(), job.namespace.clone(), |_| {});
-    let end = watcher.ended(job, whose, deadline).await.map_err(|failure| cannot_see_pods(job, failure))?;
-    if end.live.is_empty() { Ok(()) } else { Err(may_still_run(cluster, job, &end.live).await) }
+    let end = watcher
+        .ended(job, FoundBy::ControllerUid, whose, deadline)
+        .await
+        .map_err(|failure| cannot_see_pods(job, failure))?;
+    if end.live.is_empty() { Ok(()) } else { Err(may_still_run(cluster, job, &end.live, true).await) }
 }
 
 pub(super) fn cannot_look(job: &JobReference, failure: Failure) -> Error {
@@ -102,7 +105,7 @@ pub(super) fn cannot_see_pods(job: &JobReference, failure: Failure) -> Error {
 }
 
 /// The error about a Job that does not go, with the reasons that the cluster shows.
-pub(super) async fn still_there(cluster: &Cluster, job: &JobReference, seen: &SeenJob) -> Error {
+pub(super) async fn still_there(cluster: &Cluster, job: &JobReference, seen: &SeenJob, reasons: bool) -> Error {
     let since =
         seen.deletion_timestamp().map_or_else(|| "never accepted".to_owned(), |time| format!("accepted at {time}"));
     let mut report = Report::new(format!("{job} is still there although its deletion was asked for"))
@@ -118,11 +121,11 @@ pub(super) async fn still_there(cluster: &Cluster, job: &JobReference, seen: &Se
         "`orphan` and `foregroundDeletion` are removed by the garbage collector of kube-controller-manager: check that \
          it works; other finalizers are removed by whoever put them there",
     );
-    Error::DeletionUnconfirmed(Box::new(explained(cluster, job, report).await))
+    Error::DeletionUnconfirmed(Box::new(if reasons { explained(cluster, job, report).await } else { report }))
 }
 
 /// The error about a Job whose work may go on, with the reasons that the cluster shows.
-pub(super) async fn may_still_run(cluster: &Cluster, job: &JobReference, live: &[LivePod]) -> Error {
+pub(super) async fn may_still_run(cluster: &Cluster, job: &JobReference, live: &[LivePod], reasons: bool) -> Error {
     let mut report = Report::new(format!("The Pods of {job} have not ended, although it is being deleted"))
         .fact("name", job.name.clone())
         .fact("namespace", job.namespace.clone())
@@ -134,18 +137,21 @@ pub(super) async fn may_still_run(cluster: &Cluster, job: &JobReference, live: &
     }
     let report = report.hint(
         "a Pod that does not obey SIGTERM is killed after its terminationGracePeriodSeconds (30 by default); if its node \
-         is lost, it ends when the node comes back or is deleted, and replace_lost=True does not wait for it",
+         is lost, it ends when the node comes back or is deleted",
     );
-    Error::DeletionUnconfirmed(Box::new(explained(cluster, job, report).await))
+    Error::DeletionUnconfirmed(Box::new(if reasons { explained(cluster, job, report).await } else { report }))
 }
 
 /// How long the reasons may take: they only explain.
-const EXPLAIN_WITHIN: Duration = Duration::from_secs(3);
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a Job does not go, as far as the cluster tells soon.
+pub(super) async fn reasons(cluster: &Cluster, job: &JobReference) -> Vec<Finding> {
+    let cluster = cluster.until(Instant::now() + EXPLAIN_WITHIN);
+    Box::pin(examine(&cluster, job)).await.map(|facts| findings(&facts)).unwrap_or_default()
+}
 
 async fn explained(cluster: &Cluster, job: &JobReference, report: Report) -> Report {
-    let cluster = cluster.within(EXPLAIN_WITHIN);
-    match tokio::time::timeout(EXPLAIN_WITHIN, Box::pin(examine(&cluster, job))).await {
-        Ok(Ok(facts)) => explain(report, &findings(&facts)),
-        Ok(Err(_)) | Err(_) => report,
-    }
+    let reasons = reasons(cluster, job).await;
+    if reasons.is_empty() { report } else { explain(report, &reasons) }
 }

@@ -109,7 +109,8 @@ impl Standstill {
     }
 }
 
-fn never_released(policy: ReleasePolicy, ours: bool, finalizers: &[String]) -> Option<Stuck> {
+/// Why a Job with these finalizers is not freed, whatever time passes.
+pub(super) fn never_released(policy: ReleasePolicy, ours: bool, finalizers: &[String]) -> Option<Stuck> {
     let foreign = |finalizer: &String| !OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str());
     if finalizers.is_empty() {
         Some(Stuck::NothingHolds)

@@ -1,12 +1,19 @@
 //! A person's order at work: finds the Jobs it means, deletes them side by side, and tells what becomes of each.
 //!
 //! Cost: one GET, or the pages of one list; for each Job a DELETE and a GET; lists of Pods that up to a hundred Jobs
-//! share; one watch of Jobs if any of them does not go at once.
+//! share; one watch of Jobs if any of them does not go at once, and then a look at those every 15 s.
+//! An order by selector finds Pods through their Jobs: given again after its Jobs are gone, it cannot know of Pods that
+//! still run. The error of the first time names them.
 
-use std::{collections::BTreeMap, sync::atomic::AtomicUsize, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::AtomicUsize,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
+use serde_json::json;
 use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore, mpsc},
     task::JoinHandle,
@@ -14,10 +21,10 @@ use tokio::{
 };
 
 use super::{
+    absent::Absent,
     job::{End, Shared},
-    order::{DeleteOrder, Target, WaitFor},
-    owned::{cannot_see_pods, may_still_run},
-    pods::{CONTROLLER_UID, Ownership, PodsWatcher},
+    order::{DeleteOrder, Target},
+    pods::PodsWatcher,
     sightings::Sightings,
 };
 use crate::{
@@ -29,13 +36,11 @@ use crate::{
     },
 };
 
-/// The label with the Job's name that the Job controller puts on Pods.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-/// DELETEs under way at once.
+/// DELETEs, and looks, under way at once.
 const AT_ONCE: usize = 16;
-/// How much longer than its limit an order waits for an answer.
+/// How much longer than its limit an order waits for an answer about Pods.
 const NO_ANSWER: Duration = Duration::from_secs(5);
-/// At most this many Jobs are named in an error; all are told one by one.
+/// At most this many Jobs are told in an error; each is told as it happens.
 const NAMED: usize = 5;
 
 /// What an order tells.
@@ -43,8 +48,13 @@ const NAMED: usize = 5;
 pub enum News {
     /// A sentence for the log.
     Message(Message),
-    /// A Job is gone and its work has stopped, or its deletion was accepted where nobody waits for more.
-    Deleted(JobReference),
+    /// A Job is gone, or its deletion was accepted where nobody waits for more.
+    Deleted {
+        /// Which Job.
+        job: JobReference,
+        /// Its Pods that stay; all others have ended.
+        pods_kept: BTreeSet<String>,
+    },
     /// The end.
     Ended(DeletedJobs),
 }
@@ -58,6 +68,8 @@ pub struct DeletedJobs {
     pub released: Vec<String>,
     /// Names of Pods that nobody else deleted.
     pub pods_deleted: Vec<String>,
+    /// Names of Pods that stay, because they were orphaned on purpose.
+    pub pods_kept: Vec<String>,
     /// Those left alone, and why.
     pub skipped: BTreeMap<String, String>,
 }
@@ -65,7 +77,12 @@ pub struct DeletedJobs {
 /// An order at work. Dropping it stops the watching; what was accepted goes on in the cluster.
 pub struct Deletion {
     task: JoinHandle<()>,
-    inbox: AsyncMutex<mpsc::UnboundedReceiver<Result<News, Error>>>,
+    inbox: AsyncMutex<Inbox>,
+}
+
+struct Inbox {
+    news: mpsc::UnboundedReceiver<Result<News, Error>>,
+    over: bool,
 }
 
 impl Deletion {
@@ -77,16 +94,22 @@ impl Deletion {
             let tell = |piece: News| {
                 let _ = news.send(Ok(piece));
             };
-            let cluster = cluster.within(order.timeout());
             let end = Box::pin(work(&cluster, &order, &tell, &news)).await;
             let _ = news.send(end.map(News::Ended));
         });
-        Self { task, inbox: AsyncMutex::new(inbox) }
+        Self { task, inbox: AsyncMutex::new(Inbox { news: inbox, over: false }) }
     }
 
     /// The next piece of news; `None` after the last one.
     pub async fn next(&self) -> Option<Result<News, Error>> {
-        self.inbox.lock().await.recv().await
+        let mut inbox = self.inbox.lock().await;
+        if inbox.over {
+            return None;
+        }
+        let piece = inbox.news.recv().await;
+        let piece = piece.unwrap_or_else(|| Err(Error::internal("an order to delete broke off without an end")));
+        inbox.over = matches!(piece, Ok(News::Ended(_)) | Err(_));
+        Some(piece)
     }
 
     /// Stops watching.
@@ -102,63 +125,78 @@ impl Drop for Deletion {
 }
 
 async fn work(
-    cluster: &Cluster,
+    beyond: &Cluster,
     order: &DeleteOrder,
     tell: &(dyn Fn(News) + Sync),
     news: &mpsc::UnboundedSender<Result<News, Error>>,
 ) -> Result<DeletedJobs, Error> {
     let deadline = Instant::now() + order.timeout();
+    let cluster = &beyond.until(deadline);
     let namespace = match &order.namespace {
         Some(namespace) => namespace.clone(),
         None => cluster.namespace().await?,
     };
     let say = news.clone();
-    let pods = PodsWatcher::start(cluster.clone(), namespace.clone(), move |message| {
+    // Pods are looked at once more when the deadline has come.
+    let pods = PodsWatcher::start(beyond.until(deadline + NO_ANSWER), namespace.clone(), move |message| {
         let _ = say.send(Ok(News::Message(message)));
     });
     let jobs = find(cluster, order, &namespace).await?;
     if jobs.is_empty() {
-        return nothing_there(cluster, order, &namespace, &pods, deadline, tell).await;
+        return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, tell }.settle().await;
     }
     let sightings = Sightings::new(cluster.clone(), namespace, watched(order, &jobs));
-    let shared =
-        Shared { cluster, order, sightings: &sightings, pods: &pods, deadline, explained: AtomicUsize::new(0), tell };
-    let permits = Semaphore::new(AT_ONCE);
+    let shared = Shared {
+        cluster,
+        beyond,
+        order,
+        sightings: &sightings,
+        pods: &pods,
+        deadline,
+        deletes: Semaphore::new(AT_ONCE),
+        looks: Semaphore::new(AT_ONCE),
+        explained: AtomicUsize::new(0),
+        tell,
+    };
+    let shared = &shared;
     let mut running: FuturesUnordered<_> = jobs
         .into_iter()
-        .map(|job| {
-            let (shared, permits) = (&shared, &permits);
-            async move {
-                let reference = job.reference.clone();
-                let end = tokio::time::timeout_at(deadline + NO_ANSWER, Box::pin(shared.delete(job, permits))).await;
-                let end = end.unwrap_or_else(|_| Err(not_known(&reference, order.timeout())));
-                (reference, end)
-            }
+        .map(|job| async move {
+            let reference = job.reference.clone();
+            (reference, Box::pin(shared.delete(job)).await)
         })
         .collect();
+    // One failure among many is told as it happens; a single one is the error itself.
+    let many = running.len() > 1;
     let (mut done, mut failed) = (DeletedJobs::default(), Vec::new());
     while let Some((job, end)) = running.next().await {
         match end {
-            Ok(End::Gone { released, pods_deleted }) => {
+            Ok(End::Gone { released, pods_deleted, pods_kept }) => {
                 if released {
                     done.released.push(job.name.clone());
                 }
                 done.pods_deleted.extend(pods_deleted);
+                done.pods_kept.extend(pods_kept.iter().cloned());
                 done.deleted.push(job.name.clone());
-                tell(News::Deleted(job));
+                tell(News::Deleted { job, pods_kept });
             }
             Ok(End::Accepted) => {
                 done.deleted.push(job.name.clone());
-                tell(News::Deleted(job));
+                tell(News::Deleted { job, pods_kept: BTreeSet::new() });
             }
             Ok(End::Skipped(why)) => {
                 tell(News::Message(Message::info("job-skipped", format!("{job} is left alone: {why}"))));
                 done.skipped.insert(job.name, why.to_string());
             }
-            Err(error) => failed.push(error),
+            Err(error) => {
+                if many {
+                    tell(News::Message(Message::warning("job-not-deleted", error.to_string())));
+                }
+                failed.push((job.name, error));
+            }
         }
     }
-    if failed.is_empty() { Ok(done) } else { Err(together(failed, done.deleted.len())) }
+    if failed.is_empty() { Ok(done) } else { Err(together(failed, &done)) }
 }
 
 /// The Jobs that the order means, whatever their state.
@@ -173,11 +211,7 @@ async fn find(cluster: &Cluster, order: &DeleteOrder, namespace: &str) -> Result
     };
     match &order.target {
         Target::Name { name, uid } => {
-            let found = cluster.get(Resource::Jobs, namespace, name).await.map_err(|failure| {
-                let what = format!("look at Job `{namespace}/{name}`");
-                failure.into_error(&what, Verb::Get, Resource::Jobs, Some(cluster.timing().retry_for))
-            })?;
-            let mut jobs = read(found.into_iter().collect())?;
+            let mut jobs: Vec<_> = get(cluster, namespace, name).await?.into_iter().collect();
             jobs.retain(|job| uid.as_ref().is_none_or(|uid| *uid == job.reference.uid));
             Ok(jobs)
         }
@@ -190,6 +224,14 @@ async fn find(cluster: &Cluster, order: &DeleteOrder, namespace: &str) -> Result
     }
 }
 
+pub(super) async fn get(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<SeenJob>, Error> {
+    let found = cluster.get(Resource::Jobs, namespace, name).await.map_err(|failure| {
+        let what = format!("look at Job `{namespace}/{name}`");
+        failure.into_error(&what, Verb::Get, Resource::Jobs, Some(cluster.timing().retry_for))
+    })?;
+    found.map(|object| SeenJob::read(&object)).transpose()
+}
+
 /// What one watch has to show for all of them.
 fn watched(order: &DeleteOrder, jobs: &[SeenJob]) -> Selector {
     match (&order.target, jobs) {
@@ -199,92 +241,42 @@ fn watched(order: &DeleteOrder, jobs: &[SeenJob]) -> Selector {
     }
 }
 
-/// There is no such Job. Its Pods may be left, for example where an earlier try of this order was interrupted.
-async fn nothing_there(
-    cluster: &Cluster,
-    order: &DeleteOrder,
-    namespace: &str,
-    pods: &PodsWatcher,
-    deadline: Instant,
-    tell: &(dyn Fn(News) + Sync),
-) -> Result<DeletedJobs, Error> {
-    let (name, uids) = match &order.target {
-        Target::Selector { labels } => {
-            let text = format!("No Job of namespace `{namespace}` has the labels `{labels}`: nothing to delete");
-            tell(News::Message(Message::info("nothing-to-delete", text)));
-            return Ok(DeletedJobs::default());
-        }
-        Target::Uid { uid } | Target::Name { uid: Some(uid), .. } => (uid.clone(), vec![uid.clone()]),
-        Target::Name { name, uid: None } => (name.clone(), uids_of_pods(cluster, namespace, name).await?),
-    };
-    if let Ok(None) = cluster.get(Resource::Namespaces, "", namespace).await {
-        return Err(Error::Configuration(Box::new(
-            Report::new(format!("Cannot delete Job `{namespace}/{name}`: the namespace `{namespace}` does not exist"))
-                .hint("correct the namespace; a Job of a namespace that is gone is gone, too"),
-        )));
-    }
-    let text = format!("Job `{namespace}/{name}` does not exist: nothing to delete");
-    tell(News::Message(Message::info("nothing-to-delete", text)));
-    let mut done = DeletedJobs::default();
-    if order.wait_for == WaitFor::Accepted {
-        return Ok(done);
-    }
-    for uid in uids {
-        let job = JobReference { namespace: namespace.to_owned(), name: name.clone(), uid };
-        let end = pods.ended(&job, Ownership::Collected, deadline).await;
-        let end = end.map_err(|failure| cannot_see_pods(&job, failure))?;
-        if !end.live.is_empty() {
-            return Err(may_still_run(cluster, &job, &end.live).await);
-        }
-        done.pods_deleted.extend(end.deleted);
-    }
-    Ok(done)
-}
-
-/// The uids of Jobs of this name that Pods still speak of.
-async fn uids_of_pods(cluster: &Cluster, namespace: &str, name: &str) -> Result<Vec<String>, Error> {
-    let selector = Selector::labels(format!("{JOB_NAME}={name}"));
-    let listed = cluster.list(Resource::Pods, namespace, &selector).await.map_err(|failure| {
-        failure.into_error(&format!("list the Pods of Job `{namespace}/{name}`"), Verb::List, Resource::Pods, None)
-    })?;
-    let mut uids: Vec<_> = listed
-        .items
-        .iter()
-        .filter_map(|pod| pod["metadata"]["labels"][CONTROLLER_UID].as_str().map(str::to_owned))
-        .collect();
-    uids.sort();
-    uids.dedup();
-    Ok(uids)
-}
-
-/// The error about a Job of which the API server said nothing until the limit.
-fn not_known(job: &JobReference, limit: Duration) -> Error {
-    Error::DeletionUnconfirmed(Box::new(
-        Report::new(format!("Whether {job} is deleted is not known: the API server does not answer"))
-            .seen(format!("{} s without an answer", (limit + NO_ANSWER).as_secs()))
-            .hint("the same order again settles it once the API server answers")
-            .fact("name", job.name.clone())
-            .fact("namespace", job.namespace.clone())
-            .fact("uid", job.uid.clone()),
-    ))
-}
-
-/// One error for many: the first in full, the others by name.
-fn together(mut failed: Vec<Error>, deleted: usize) -> Error {
-    if failed.len() == 1 {
-        return failed.remove(0);
+/// One error for many: the first few in full, all of them by name as the fact `failed`.
+fn together(mut failed: Vec<(String, Error)>, done: &DeletedJobs) -> Error {
+    if failed.len() == 1 && done == &DeletedJobs::default() {
+        return failed.remove(0).1;
     }
     let count = failed.len();
-    let mut report =
-        Report::new(format!("{count} of {} Jobs are not deleted", count + deleted)).fact("not_deleted", count);
-    for error in failed.iter().take(NAMED) {
+    let mut report = Report::new(format!("{count} of {} Jobs are not deleted", count + done.deleted.len()));
+    for (_, error) in failed.iter().take(NAMED) {
         report = report.seen(error.to_string().replace('\n', "\n  "));
     }
     if count > NAMED {
-        report = report.seen(format!("and {} more", count - NAMED));
+        report = report.seen(format!("and {} more, each told above", count - NAMED));
     }
-    if let Some(hint) = failed.iter().find_map(|error| error.report().hint.clone()) {
+    if let Some(hint) = failed.iter().find_map(|(_, error)| error.report().hint.clone()) {
         report = report.hint(hint);
     }
-    Error::DeletionUnconfirmed(Box::new(report))
+    let findings: Vec<_> =
+        failed.iter().filter_map(|(_, error)| error.report().facts.get("findings")?.as_array()).flatten().collect();
+    report = report.fact("findings", json!(findings));
+    report = report
+        .fact(
+            "failed",
+            json!(
+                failed.iter().map(|(name, error)| (name, error.report().message.clone())).collect::<BTreeMap<_, _>>()
+            ),
+        )
+        .fact("deleted", json!(done.deleted))
+        .fact("released", json!(done.released))
+        .fact("pods_deleted", json!(done.pods_deleted))
+        .fact("pods_kept", json!(done.pods_kept))
+        .fact("skipped", json!(done.skipped));
+    // What all of them are, the whole is; of different ones, what is left is that they are not deleted.
+    let class = failed[0].1.class();
+    if failed.iter().all(|(_, error)| error.class() == class) {
+        failed.remove(0).1.with_report(|_| report)
+    } else {
+        Error::DeletionUnconfirmed(Box::new(report))
+    }
 }

@@ -213,7 +213,7 @@ fn webhooks(facts: &Facts, found: &mut Vec<Finding>) {
                 job,
                 format!("{job} cannot be deleted: admission refuses it"),
             )
-            .seen(format!("a DELETE that was only tried (dry run): {message}"))
+            .seen(format!("the answer to a DELETE: {message}"))
             .next(webhook_configurations()),
         );
     }

@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub(in crate::job) use self::probe::by_admission;
 use super::{
     delete::CONTROLLER_UID,
     diagnosis::{Facts, Known, NamespaceState, NodeState, Unknown},

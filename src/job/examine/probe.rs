@@ -85,7 +85,7 @@ fn told(answer: &Result<Value, Failure>, verb: Verb, resource: Resource) -> Know
 }
 
 /// Whether a webhook or a policy said no, or could not be asked, which comes to the same.
-fn by_admission(failure: &Failure) -> bool {
+pub(in crate::job) fn by_admission(failure: &Failure) -> bool {
     let message = failure.message();
     !message.contains("does not support dry run")
         && ["admission webhook", "failed calling webhook", "ValidatingAdmissionPolicy"]

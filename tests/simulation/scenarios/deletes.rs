@@ -38,7 +38,7 @@ async fn carry_out(world: &Arc<World>, order: DeleteOrder) -> (Vec<String>, Resu
     loop {
         match deletion.next().await.expect("an order ends with its end") {
             Ok(News::Message(message)) => said.push(format!("{}: {}", message.code, message.text)),
-            Ok(News::Deleted(_)) => {}
+            Ok(News::Deleted { .. }) => {}
             Ok(News::Ended(jobs)) => return (said, Ok(jobs)),
             Err(error) => return (said, Err(error)),
         }
@@ -234,7 +234,7 @@ async fn job_that_may_not_be_watched_is_looked_at() {
     let world = World::new();
     make_job(&world, "report", false);
     world.update_job("report", |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
-    world.fault("list jobs", Fault::answer(403, "Forbidden", "cannot list jobs"), 1);
+    world.fault("list jobs", Fault::answer(403, "Forbidden", "cannot list jobs"), 1000);
     let helper = Arc::clone(&world);
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -263,13 +263,15 @@ async fn job_is_freed_once_the_owner_of_a_foreign_finalizer_has_taken_it_away() 
 
 #[tokio::test(start_paused = true)]
 async fn api_server_that_does_not_answer_ends_the_order_soon_after_its_limit() {
-    let world = World::new();
-    make_job(&world, "report", false);
-    world.fault("delete jobs", Fault::Delay(Duration::from_secs(3600)), 1000);
-    let begin = tokio::time::Instant::now();
-    let (_, end) = carry_out(&world, order(&json!({"timeout_seconds": 20}))).await;
-    assert!(end.is_err(), "{end:?}");
-    assert!(begin.elapsed() <= Duration::from_secs(26), "{:?}", begin.elapsed());
+    for kind in ["delete jobs", "get jobs", "list pods"] {
+        let world = World::new();
+        make_job(&world, "report", true);
+        world.fault(kind, Fault::Delay(Duration::from_secs(3600)), 1000);
+        let begin = tokio::time::Instant::now();
+        let (_, end) = carry_out(&world, order(&json!({"timeout_seconds": 20}))).await;
+        assert!(end.is_err(), "{kind}: {end:?}");
+        assert!(begin.elapsed() <= Duration::from_secs(32), "{kind}: {:?}", begin.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,4 +288,125 @@ async fn absent_job_is_gone_once_the_pods_it_left_have_ended() {
     let (_, end) = carry_out(&world, order(&json!({}))).await;
     end.unwrap();
     assert!(begin.elapsed() >= Duration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_a_living_job_are_never_taken_for_those_of_an_absent_one() {
+    let world = World::new();
+    let uid = make_job(&world, "report", true);
+    let mistyped = json!({"target": {"name": "repotr", "uid": uid}});
+    let (_, end) = carry_out(&world, order(&mistyped)).await;
+    let error = end.unwrap_err();
+    assert!(matches!(error, Error::Configuration(_)) && error.to_string().contains("report"), "{error}");
+
+    let world = World::new();
+    let helper = Arc::clone(&world);
+    // Between the look for the Job and the list of Pods somebody makes it anew.
+    world.fault("list pods", Fault::Delay(Duration::from_secs(2)), 1);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        make_job(&helper, "report", true);
+    });
+    let (_, end) = carry_out(&world, order(&json!({}))).await;
+    end.unwrap();
+    assert_eq!((world.asked("delete pods"), pods(&world)), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_of_an_absent_job_stay_unless_the_order_is_explicit() {
+    let cases =
+        [(json!({}), false), (json!({"propagation_policy": "Orphan"}), false), (json!({"release_stuck": "gc"}), true)];
+    for (asked, deleted) in cases {
+        let world = World::new();
+        make_job(&world, "report", true);
+        world.vanish("report", false);
+        world.orphan_pods();
+        let helper = Arc::clone(&world);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            helper.end_pod("report-p0", 143);
+        });
+        let (said, end) = carry_out(&world, order(&asked)).await;
+        let done = end.unwrap();
+        assert_eq!(world.asked("delete pods"), usize::from(deleted), "{asked}: {said:?}");
+        assert_eq!(done.pods_kept.is_empty(), deleted, "{asked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_of_a_slow_deletion_is_known_from_one_watch_for_all() {
+    let world = World::new();
+    for number in 0..20 {
+        let name = format!("report-{number}");
+        make_job(&world, &name, false);
+        world.update_job(&name, |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
+    }
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        helper.restart();
+        for number in 0..20 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            helper.update_job(&format!("report-{number}"), |job| job["metadata"]["finalizers"] = json!([]));
+        }
+    });
+    let selector = order(&json!({"target": {"kind": "selector", "name": null, "labels": "app=report"}}));
+    let begin = tokio::time::Instant::now();
+    let (_, end) = carry_out(&world, selector).await;
+    assert_eq!(end.unwrap().deleted.len(), 20);
+    assert!(begin.elapsed() < Duration::from_secs(10), "not by looking from time to time: {:?}", begin.elapsed());
+    assert!(world.asked("watch jobs") <= 3, "{}", world.asked("watch jobs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_whose_label_is_taken_away_is_still_seen_to_go() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.update_job("report", |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        helper.update_job("report", |job| job["metadata"]["labels"] = json!({}));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        helper.update_job("report", |job| job["metadata"]["finalizers"] = json!([]));
+    });
+    let selector = order(&json!({"target": {"kind": "selector", "name": null, "labels": "app=report"}}));
+    let begin = tokio::time::Instant::now();
+    carry_out(&world, selector).await.1.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn outage_longer_than_a_request_is_repeated_does_not_end_the_wait() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.update_job("report", |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
+    let helper = Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        for kind in ["get jobs", "list jobs", "watch jobs", "list pods"] {
+            helper.fault(kind, Fault::LoseRequest, 40);
+        }
+        helper.restart();
+        helper.update_job("report", |job| job["metadata"]["finalizers"] = json!([]));
+    });
+    let (_, end) = carry_out(&world, order(&json!({"timeout_seconds": 600}))).await;
+    assert_eq!(end.unwrap().deleted, ["report"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn order_that_fails_for_one_job_reports_the_others_and_keeps_its_class() {
+    let world = World::new();
+    for name in ["good", "bad", "worse"] {
+        make_job(&world, name, false);
+    }
+    world.fault("delete jobs", Fault::answer(403, "Forbidden", "cannot delete"), 2);
+    let selector = order(&json!({"target": {"kind": "selector", "name": null, "labels": "app=report"}}));
+    let (said, end) = carry_out(&world, selector).await;
+    let error = end.unwrap_err();
+    assert!(matches!(error, Error::ApiRefused(_)), "{error}");
+    let facts = &error.report().facts;
+    assert_eq!(facts["deleted"].as_array().unwrap().len(), 1);
+    assert_eq!(facts["failed"].as_object().unwrap().len(), 2);
+    assert_eq!(said.iter().filter(|text| text.starts_with("job-not-deleted")).count(), 2);
 }
