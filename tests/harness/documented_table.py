@@ -43,11 +43,11 @@ def _write(file: Path, row: str, column: str, seen: str) -> None:
             for line, filling in zip(table, [column, "---", *[""] * len(table)], strict=False):
                 line.append(filling)
         at = table[0].index(column)
-        line = next((line for line in table[2:] if line[0] == row), None)
-        if line is None:
-            line = [row] + [""] * (len(table[0]) - 1)
-            table.append(line)
-        line[at] = seen
+        if all(line[0] != row for line in table[2:]):
+            table.append([row] + [""] * (len(table[0]) - 1))
+        for line in table[2:]:
+            if line[0] == row:
+                line[at] = seen
         text = "\n".join("| " + " | ".join(line) + " |" for line in table)
         page.seek(0)
         page.truncate()

@@ -43,6 +43,8 @@ def test_help_names_every_exit_code() -> None:
     [
         (("run", "--no-such-option"), "--no-such-option"),
         (("run", "--ttl", "soon", "--image", "busybox"), "never"),
+        (("run", "--on-finish", "succeed=delete", "--image", "busybox"), "succeeded=delete"),
+        (("run", "--on-finish", "succeeded=gone", "--image", "busybox"), "--on-finish"),
         (("run", "--env", "NAME", "--image", "busybox"), "--env"),
         (("run", "--manifest", "/absent.yaml"), "/absent.yaml"),
         (("walk",), "walk"),
