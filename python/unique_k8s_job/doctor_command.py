@@ -78,7 +78,7 @@ def doctor(
         text = DoctorText()
         text.show(report, whole=job is not None or fix)
         text.deployment(_deployment())
-        return _fix(cluster, report, speaker, yes=yes) if fix else _verdict(report)
+        return _fix(cluster, place, job, report, speaker, yes=yes) if fix else _verdict(report)
     except UniqueK8sJobError as error:
         speaker.say(str(error), "error")
         if as_json:
@@ -102,8 +102,11 @@ def look(cluster: Any, namespace: str, job: str | None) -> Report:
             f"There is no Job `{namespace}/{job}`, and no Pod that one of this name has left behind",
             hint=f"kubectl -n {namespace} get jobs",
         )
-    stuck = sum(any(f["severity"] == "blocking" for f in diagnosis["findings"]) for diagnosis in seen["diagnoses"])
-    return {"schema_version": SCHEMA_VERSION, "namespace": namespace or None, "stuck": stuck, **seen}
+    return {"schema_version": SCHEMA_VERSION, "namespace": namespace or None, "stuck": _stuck(seen), **seen}
+
+
+def _stuck(seen: dict[str, Any]) -> int:
+    return sum(any(f["severity"] == "blocking" for f in diagnosis["findings"]) for diagnosis in seen["diagnoses"])
 
 
 def _check(*, all_namespaces: bool, namespace: str | None, job: str | None, **flags: bool) -> None:
@@ -137,19 +140,13 @@ def _watch(cluster: Any, place: str, job: str | None) -> int:
             time.sleep(LOOK_EVERY)
 
 
-def _fix(cluster: Any, report: Report, speaker: Speaker, *, yes: bool) -> int:
+def _fix(cluster: Any, place: str, job: str | None, report: Report, speaker: Speaker, *, yes: bool) -> int:
     from unique_k8s_job.native import core
 
     plan = _plan(report)
-    beyond = [
-        finding
-        for diagnosis in report["diagnoses"]
-        for finding in diagnosis["findings"]
-        if finding["severity"] == "blocking" and (finding["remedy"], diagnosis["job"]["uid"]) not in plan
-    ]
     if not plan:
-        speaker.say("Nothing of this can be put right from here" if beyond else "There is nothing to put right")
-        return STUCK if beyond else SUCCESS
+        speaker.say("Nothing of this can be put right from here" if report["stuck"] else "There is nothing to put right")
+        return _verdict(report)
     DoctorText().plan([step["words"] for step in plan.values()])
     if not yes:
         if not sys.stdin.isatty():
@@ -167,9 +164,10 @@ def _fix(cluster: Any, report: Report, speaker: Speaker, *, yes: bool) -> int:
             failed += 1
             speaker.say(str(error), "error")
     speaker.say(f"{len(plan) - failed} of {len(plan)} done", "warning" if failed else "info")
-    if beyond:
-        speaker.say(f"{len(beyond)} other findings are for others to put right", "warning")
-    return STUCK if failed or beyond else SUCCESS
+    left = _stuck(core().examine_job(cluster, place, job) if job else core().survey(cluster, place))
+    if left:
+        speaker.say(f"{left} still stuck: look again, or see the next steps above", "warning")
+    return STUCK if failed or left else SUCCESS
 
 
 def _plan(report: Report) -> dict[tuple[str, str], dict[str, Any]]:

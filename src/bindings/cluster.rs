@@ -30,7 +30,7 @@ impl Cluster {
     /// A handle for a person who waits: what does not answer soon is told instead of tried for a minute.
     pub(super) fn impatient(&self) -> cluster::Cluster {
         let timing =
-            Timing { retry_for: Duration::from_secs(5), one_request: Duration::from_secs(20), ..Timing::default() };
+            Timing { retry_for: Duration::from_millis(300), one_request: Duration::from_secs(15), ..Timing::default() };
         cluster::Cluster::new(self.configuration.clone(), timing, runtime::seed())
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     delete::release,
-    diagnosis::{Remedy, explain, findings},
+    diagnosis::{JOB_TRACKING, Remedy, ended, explain, findings},
     examine::{self, examine},
     ownership::look,
     seen::{JobReference, SeenJob},
@@ -116,14 +116,32 @@ async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -
         delete_pod(cluster, pod).await?;
     }
     let names = names(&pods);
-    while !pods_of(cluster, job).await?.is_empty() {
+    loop {
+        let left = pods_of(cluster, job).await?;
+        if left.is_empty() {
+            return Ok(Carried::out(format!("Pods `{names}` of {job} are gone")));
+        }
+        if left.iter().all(|pod| only_uncounted(pod)) {
+            return Ok(Carried::out(format!(
+                "Pods `{names}` of {job} have ended and are deleted; what is left of them goes once the Job controller of \
+                 kube-controller-manager works and takes their finalizer `{JOB_TRACKING}` away"
+            )));
+        }
         if Instant::now() >= deadline {
             let what = format!("Pods of {job} are still there although their deletion was accepted");
             return Err(not_done(cluster, job, what).await);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok(Carried::out(format!("Pods `{names}` of {job} are gone")))
+}
+
+/// Whether nothing of a Pod that is deleted runs any more, and only the Job controller keeps it.
+fn only_uncounted(pod: &Pod) -> bool {
+    let finalizers = pod.metadata.finalizers.as_deref().unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_some()
+        && ended(pod)
+        && !finalizers.is_empty()
+        && finalizers.iter().all(|finalizer| finalizer == JOB_TRACKING)
 }
 
 async fn delete_pod(cluster: &Cluster, pod: &Pod) -> Result<(), Error> {

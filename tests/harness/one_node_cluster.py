@@ -77,6 +77,11 @@ class OneNodeCluster:
             for component in reversed(components):
                 self._run("resume", component)
 
+    def network_namespace(self) -> Path:
+        """Where the node and its containers are: what is served there on localhost, the container runtime reaches."""
+        record = json.loads((self.kubeconfig().parents[1] / "cluster.json").read_text())
+        return Path("/run/netns") / f"ukj-{record['number']}"
+
     # --- ask it ----------------------------------------------------------------------------------------------------
 
     def kubectl(self, *arguments: str, user: str = "admin", stdin: str | None = None) -> str:
@@ -152,7 +157,7 @@ class OneNodeCluster:
         try:
             yield name
         finally:
-            self.kubectl("delete", "namespace", name, "--wait=false")
+            self.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
     def allow(self, namespace: str, rules: list[Object], user: str = "airflow") -> None:
         """Bind a Role of exactly these rules to a user."""

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 pub use facts::{Facts, Known, NamespaceState, NodeState, Probe, Unknown};
 pub use finding::{Code, Finding, ObjectReference, Remedy, Severity};
+pub use pods::{JOB_TRACKING, ended};
 
 use crate::error::Report;
 

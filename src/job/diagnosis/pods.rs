@@ -23,7 +23,8 @@ const COUNTED_WITHIN: u64 = 30;
 const ENDED_WITHIN: u64 = 60;
 /// What the garbage collector needs for a Pod whose owner is gone.
 const COLLECTED_WITHIN: u64 = 10;
-const JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
+/// The Job controller's finalizer on Pods that it has not counted yet.
+pub const JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     if facts.job.is_none() {
@@ -226,7 +227,8 @@ pub(super) fn held(facts: &Facts, pod: &Pod) -> bool {
 }
 
 /// Whether nothing of the Pod runs any more.
-pub(super) fn ended(pod: &Pod) -> bool {
+#[must_use]
+pub fn ended(pod: &Pod) -> bool {
     let over = |container: &k8s_openapi::api::core::v1::ContainerStatus| {
         container.state.as_ref().is_some_and(|state| state.terminated.is_some())
     };

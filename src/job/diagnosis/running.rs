@@ -10,7 +10,7 @@ use super::{
     deletion::controller_manager,
     facts::{Facts, Known, NodeState, time},
     finding::{Code, Finding, ObjectReference, Severity},
-    pods::{ended, out_of_reach, pod_names},
+    pods::{ended, out_of_reach},
 };
 use crate::job::{
     outcome,
@@ -147,15 +147,15 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
     let limit = spec.backoff_limit.unwrap_or(6);
     let next = last
         .and_then(|last| last.checked_add(SignedDuration::from_secs(i64::try_from(pause).unwrap_or(600))).ok())
-        .map_or_else(String::new, |next| format!(", about {next:.0}"));
+        .map(|next| format!("the next one comes about {next:.0}"));
     let reference = &facts.reference;
     found.push(
         Finding::new(Code::BackoffWaiting, Severity::Info, reference, format!(
-            "{reference} pauses after {failed} failed Pods of the {limit} that backoffLimit forgives: the next one comes \
-             {pause} s after the last{next}"
+            "{reference} pauses after failed Pod {failed} of the {limit} that backoffLimit forgives: the next one comes \
+             {pause} s after the last"
         ))
         .since(last)
-        .seen(format!("failed: {}", pod_names(facts.pods())))
+        .seen_all(next)
         .next(format!("kubectl -n {} describe job {}", reference.namespace, reference.name)),
     );
 }

@@ -373,7 +373,7 @@ fn examples() -> Vec<Example> {
                 "status": {"phase": "Failed", "containerStatuses": [status("base", &json!({"terminated":
                     {"exitCode": 1, "finishedAt": "2026-01-06T10:09:50Z"}}))]}}),
             ),
-            &["2 failed Pods of the 2", "20 s after the last", "10:10:10Z"],
+            &["failed Pod 2 of the 2", "20 s after the last", "10:10:10Z"],
         ),
         row(
             Code::SchedulingGated,

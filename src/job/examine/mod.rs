@@ -10,7 +10,7 @@ mod lean;
 mod probe;
 pub mod survey;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
@@ -35,6 +35,8 @@ use crate::{
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// Events are asked for at most this many Pods.
 const PODS_ASKED: usize = 3;
+/// Between the two looks at Pods whose Job is gone: the garbage collector needs about a second.
+const SECOND_LOOK_AFTER: Duration = Duration::from_secs(2);
 /// So many questions are under way at a time.
 const AT_ONCE: usize = 8;
 
@@ -61,9 +63,17 @@ pub async fn by_name(cluster: &Cluster, namespace: &str, name: &str) -> Result<V
     if let Some(seen) = present {
         facts.push(gather(cluster, &seen.reference.clone(), Some(seen)).await);
     }
-    for uid in uids.filter(|uid| Some(uid) != of_present.as_ref()).collect::<BTreeSet<_>>() {
+    let others: BTreeSet<_> = uids.filter(|uid| Some(uid) != of_present.as_ref()).collect();
+    if !others.is_empty() {
+        // The garbage collector may be at them.
+        tokio::time::sleep(SECOND_LOOK_AFTER).await;
+    }
+    for uid in others {
         let namesake = JobReference { namespace: namespace.to_owned(), name: name.to_owned(), uid };
-        facts.push(gather(cluster, &namesake, None).await);
+        let left = gather(cluster, &namesake, None).await;
+        if left.pods.get().is_none_or(|pods| !pods.is_empty()) {
+            facts.push(left);
+        }
     }
     if facts.is_empty() && matches!(self::namespace(cluster, namespace).await, Known::Seen(NamespaceState::Gone)) {
         return Err(no_namespace(namespace));

@@ -10,7 +10,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use futures::{StreamExt, stream};
@@ -21,7 +20,7 @@ use k8s_openapi::api::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{AT_ONCE, JOB_NAME, known, lean, namespace, no_namespace, pods_of, probe, unknown};
+use super::{AT_ONCE, JOB_NAME, SECOND_LOOK_AFTER, known, lean, namespace, no_namespace, pods_of, probe, unknown};
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Verb},
     error::Error,
@@ -39,8 +38,6 @@ use crate::{
 const PROBED: usize = 20;
 /// From so many namespaces on, Events are listed in all at once.
 const MANY_NAMESPACES: usize = 5;
-/// Between the two looks at Pods whose Job is gone: the garbage collector needs about a second.
-const SECOND_LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// What was found.
 #[derive(Debug)]
@@ -66,10 +63,11 @@ pub struct Diagnosis {
 pub async fn survey(cluster: &Cluster, place: &str) -> Result<Survey, Error> {
     let (pods, mut unknowns) = match pods_under_way(cluster, place).await {
         Ok(pods) => (Known::Seen(pods), BTreeSet::new()),
-        Err(failure) => {
+        Err(failure) if failure.code() == Some(403) => {
             let why = unknown(&failure, Verb::List, Resource::Pods);
             (Known::Not(why.clone()), BTreeSet::from([why]))
         }
+        Err(failure) => return Err(cannot_list(failure, place, Resource::Pods, "Pods")),
     };
     let mut jobs = jobs_under_way(cluster, place, pods).await?;
     jobs.vanished(cluster).await;
@@ -95,6 +93,11 @@ pub async fn survey(cluster: &Cluster, place: &str) -> Result<Survey, Error> {
         (std::cmp::Reverse(first.severity), first.code, diagnosis.job.namespace.clone(), diagnosis.job.name.clone())
     });
     Ok(Survey { jobs: jobs.seen, diagnoses, unknown: unknowns.into_iter().collect() })
+}
+
+fn cannot_list(failure: Failure, place: &str, resource: Resource, what: &str) -> Error {
+    let place = if place.is_empty() { "all namespaces".to_owned() } else { format!("namespace `{place}`") };
+    failure.into_error(&format!("list the {what} of {place}"), Verb::List, resource, None)
 }
 
 type PodsByJob = HashMap<String, Vec<Arc<Pod>>>;
@@ -142,10 +145,7 @@ async fn jobs_under_way(cluster: &Cluster, place: &str, pods: Known<PodsByJob>) 
     let mut pages = cluster.pages::<Job>(Resource::Jobs, place, &nothing);
     let (mut seen, mut suspects, mut uids) = (0, Vec::new(), HashSet::new());
     loop {
-        let page = pages.next().await.map_err(|failure| {
-            let place = if place.is_empty() { "all namespaces".to_owned() } else { format!("namespace `{place}`") };
-            failure.into_error(&format!("list the Jobs of {place}"), Verb::List, Resource::Jobs, None)
-        })?;
+        let page = pages.next().await.map_err(|failure| cannot_list(failure, place, Resource::Jobs, "Jobs"))?;
         let Some(page) = page else { break };
         if page.anew {
             seen = 0;

@@ -1,0 +1,40 @@
+"""Rows of `docs/stuck.md`: each way to be stuck, as the tests have seen it, names and times replaced."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import documented_table
+
+_PAGE = "stuck.md"
+
+
+def saw(way: str, how: str, finding: dict[str, Any], fix: str) -> None:
+    """Compare one row with the page, or write it there.
+
+    :param way: what is stuck, and by what; the row's name
+    :param how: what the test did to the cluster
+    :param finding: as `doctor --json` gave it
+    :param fix: what became of `doctor --fix`
+    """
+    cells = {
+        "how it was provoked": how,
+        "finding": f"`{finding['code']}`",
+        "what it says": replaced(finding["cause"], finding),
+        "what `doctor --fix` did": fix,
+    }
+    for column, seen in cells.items():
+        documented_table.check(_PAGE, way, column, seen.replace("|", "/").replace("\n", " "))
+
+
+def replaced(text: str, finding: dict[str, Any]) -> str:
+    """Replace what differs from run to run: the namespace, the ends of Pod names, uids, times and how long it took."""
+    text = text.replace(finding["object"]["namespace"] or finding["object"]["name"], "etl")
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME", text)
+    text = re.sub(r"\b\d+ s\b", "N s", text)
+    text = re.sub(r"failed Pod \d+", "failed Pod N", text)
+    # The kubelet changes between the two.
+    text = text.replace("ImagePullBackOff", "ErrImagePull")
+    return re.sub(r"\b([a-z][a-z0-9-]*)-[bcdfghjklmnpqrstvwxz2456789]{5}\b", r"\1-x", text)
