@@ -145,7 +145,9 @@ def _fix(cluster: Any, place: str, job: str | None, report: Report, speaker: Spe
 
     plan = _plan(report)
     if not plan:
-        speaker.say("Nothing of this can be put right from here" if report["stuck"] else "There is nothing to put right")
+        speaker.say(
+            "Nothing of this can be put right from here" if report["stuck"] else "There is nothing to put right"
+        )
         return _verdict(report)
     DoctorText().plan([step["words"] for step in plan.values()])
     if not yes:
@@ -204,7 +206,7 @@ def role(rights: dict[str, Any]) -> str:
 
     verbs: dict[tuple[str, str], list[str]] = {}
     for right in rights["rights"]:
-        if right["namespaced"] and (right["need"] == "required" or right["verb"] == "delete"):
+        if right["need"] == "required":
             verbs.setdefault((right["group"], right["resource"]), []).append(right["verb"])
     rules = [{"apiGroups": [group], "resources": [resource], "verbs": v} for (group, resource), v in verbs.items()]
 

@@ -22,7 +22,9 @@ def look(call: CommandLine, *options: str) -> dict[str, Any]:
 
 def findings(report: dict[str, Any], job: str) -> list[Finding]:
     """The findings about the Jobs of this name; about the namespace for an empty one."""
-    return [found for diagnosis in report["diagnoses"] if diagnosis["job"]["name"] == job for found in diagnosis["findings"]]
+    return [
+        found for diagnosis in report["diagnoses"] if diagnosis["job"]["name"] == job for found in diagnosis["findings"]
+    ]
 
 
 def find(report: dict[str, Any], job: str, code: str) -> Finding | None:

@@ -181,7 +181,10 @@ def test_pods_that_are_refused_are_told_with_who_refuses_them(
     cluster: OneNodeCluster, namespace: str, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
-        place = {case: stack.enter_context(cluster.namespace(f"refused-{case}")) for case in ("quota", "psa", "limit", "hook")}
+        place = {
+            case: stack.enter_context(cluster.namespace(f"refused-{case}"))
+            for case in ("quota", "psa", "limit", "hook")
+        }
         place["account"] = namespace
         cluster.kubectl("create", "quota", "no-pods", "--hard=pods=0", "-n", place["quota"])
         cluster.kubectl("label", "namespace", place["psa"], "pod-security.kubernetes.io/enforce=restricted")
@@ -256,7 +259,9 @@ def test_job_whose_pods_cannot_be_changed_or_that_cannot_be_deleted_is_explained
         stack.enter_context(broken_admission(cluster, uncounted, "UPDATE", "pods"))
         stack.enter_context(broken_admission(cluster, namespace, "DELETE", "jobs"))
         create(cluster, uncounted, Way("ends", "", "", "", (), one("true")).object())
-        create(cluster, namespace, Way("stays", "", "", "", (), one("true", job={"ttlSecondsAfterFinished": 1})).object())
+        create(
+            cluster, namespace, Way("stays", "", "", "", (), one("true", job={"ttlSecondsAfterFinished": 1})).object()
+        )
         call = CommandLine(cluster.kubeconfig(), uncounted, tmp_path)
         wanted = {("ends", "pod-job-tracking-stuck"), ("ends", "webhook-breaks-pod-update")}
         found = doctor.wait_for(call, wanted, seconds=90)

@@ -28,7 +28,12 @@ NOTHING = "nothing: it is for others to put right"
 
 def job(name: str, script: str = ENDLESS, **spec: Any) -> Object:
     metadata = {"name": name}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job_spec(container("base", script), **spec)}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": job_spec(container("base", script), **spec),
+    }
 
 
 def create(cluster: OneNodeCluster, namespace: str, *jobs: Object) -> None:
@@ -83,7 +88,9 @@ def test_frozen_controller_manager_is_named_and_the_jobs_it_holds_are_freed(
         assert shown.code == 1 and "finalizer-orphan-stuck" in shown.stdout and "--fix" in shown.stdout, shown
 
         refused = command_line.call("doctor", "--job", "incident", "--fix")
-        assert refused.code == 125 and "--yes" in refused.stderr and "incident" in names(cluster.jobs(namespace)), refused
+        assert refused.code == 125 and "--yes" in refused.stderr and "incident" in names(cluster.jobs(namespace)), (
+            refused
+        )
         before = {pod["metadata"]["uid"] for pod in cluster.find("pods", namespace)}
         for name in ("incident", "foreground"):
             fixed = doctor.fix(command_line, name)
@@ -98,7 +105,11 @@ def test_frozen_controller_manager_is_named_and_the_jobs_it_holds_are_freed(
         assert fixed.code == 0 and "have ended" in fixed.stderr and "job-tracking" in fixed.stderr, fixed
         saw("frozen controller manager: Pods of a Job that was freed", "the Pods of the freed Job", pods,
             "ended the Pods; what is left of them goes once the Job controller works")  # fmt: skip
-    until("a controller manager that works again", lambda: not doctor.findings(doctor.look(command_line), "fresh"), seconds=60)
+    until(
+        "a controller manager that works again",
+        lambda: not doctor.findings(doctor.look(command_line), "fresh"),
+        seconds=60,
+    )
 
 
 def test_controller_manager_that_dies_half_way_is_named_and_what_it_left_goes_when_it_is_back(
@@ -150,7 +161,11 @@ def test_lost_node_is_named_and_no_job_is_freed_whose_pod_may_still_run(
         fixed = doctor.fix(command_line, "deleted")
         assert fixed.code == 1 and "deleted" in names(cluster.jobs(namespace)), fixed
     cluster.wait_until_gone(namespace, "deleted")
-    until("a node that is ready", lambda: cluster.kubectl("get", "nodes", "-o", "json").count('"KubeletReady"'), seconds=60)
+    until(
+        "a node that is ready",
+        lambda: cluster.kubectl("get", "nodes", "-o", "json").count('"KubeletReady"'),
+        seconds=60,
+    )
 
 
 def test_namespace_that_waits_for_an_aggregated_api_is_explained(

@@ -239,7 +239,8 @@ fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
         }
     }
     let unseen = pod.status.as_ref().is_none_or(|status| status.start_time.is_none());
-    if unseen && facts.older(scheduled, SILENT_AFTER) {
+    let lost = matches!(facts.node_of(pod), Some((_, Known::Seen(NodeState::NotReady { .. } | NodeState::Gone))));
+    if unseen && (lost || facts.older(scheduled, SILENT_AFTER)) {
         let known = match facts.node_of(pod) {
             Some((_, Known::Seen(state @ (NodeState::NotReady { .. } | NodeState::Gone)))) => {
                 format!("the node {}", out_of_reach(state))
