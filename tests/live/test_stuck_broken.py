@@ -47,7 +47,8 @@ def delete(cluster: OneNodeCluster, namespace: str, name: str, cascade: str) -> 
 
 def wait_for_running(cluster: OneNodeCluster, namespace: str, count: int) -> None:
     def all_run() -> bool:
-        return sum(pod["status"].get("phase") == "Running" for pod in cluster.find("pods", namespace)) >= count
+        running = [pod for pod in cluster.find("pods", namespace) if pod["status"].get("phase") == "Running"]
+        return len(running) >= count
 
     until(f"{count} running Pods", all_run, seconds=90, seen=lambda: cluster.kubectl("get", "pods", "-n", namespace))
 
