@@ -65,13 +65,16 @@ down: ## End the cluster and the Airflow of a test run that was killed
 	@for p in $(tested)/bin/python; do if [ -x $$p ]; then $$p tests/harness/down.py; fi; done
 
 ##@ Measure it
-.PHONY: bench bench-peer
+.PHONY: bench bench-peer scale
 bench: $(shipped)/.package cluster ## Import cost, requests a Job, submit latency, log lines a second
 	$(shipped)/bin/python tests/benchmarks/bench.py
 
 bench-peer: $(shipped)/.package $(shipped)-peer/.ready ## The import of cncf's Job operator beside ours
 	$(uv) pip install --quiet --python $(shipped)-peer/bin/python apache-airflow-providers-cncf-kubernetes
 	$(shipped)/bin/python tests/benchmarks/bench.py --only import --peer $(shipped)-peer/bin/python
+
+scale: $(shipped)/.package cluster ## A thousand deferred tasks, and twenty that never stop talking; an hour
+	$(shipped)/bin/python -m pytest -s -m scale tests/airflow
 
 ##@ Build it
 .PHONY: wheel cluster lock clean

@@ -44,6 +44,14 @@ def test_mapped_jobs_run_one_job_for_each_entry(airflow: AirflowClient) -> None:
     assert len(jobs) == 3
 
 
+def test_deferred_jobs_show_their_log_and_the_sensor_sees_them_end(airflow: AirflowClient) -> None:
+    run_id = run(airflow, "deferred_jobs")
+    log = airflow.log(TaskInstance("deferred_jobs", run_id, "report"))
+    assert [log.count(f"step {step} of 3") for step in (1, 2, 3)] == [1, 1, 1]
+    found = airflow.xcom(TaskInstance("deferred_jobs", run_id, "reports_are_done"), "return_value")
+    assert {job["state"] for job in found} == {"succeeded"}
+
+
 def test_the_incident_cured_gives_equal_slugs_two_jobs_and_deletes_the_first_at_once(
     airflow: AirflowClient, cluster: OneNodeCluster, examples_namespace: str
 ) -> None:

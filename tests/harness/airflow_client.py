@@ -113,7 +113,13 @@ class AirflowClient:
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Each task instance of a run with its state; mapped ones as `task[index]`."""
-        found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        found: list[dict[str, Any]] = []
+        while True:  # Airflow answers at most a hundred at once
+            page = {"limit": 100, "offset": len(found)}
+            answer = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params=page)
+            found += answer["task_instances"]
+            if len(found) >= answer["total_entries"] or not answer["task_instances"]:
+                break
         return {
             f"{ti['task_id']}[{ti['map_index']}]" if ti["map_index"] >= 0 else ti["task_id"]: str(ti["state"])
             for ti in found

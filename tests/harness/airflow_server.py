@@ -127,6 +127,14 @@ class AirflowServer:
         process.send_signal(signal_number)
         process.wait(30)
 
+    def kill_whole_component(self, name: str) -> None:
+        """SIGKILL for every process of one component at once, as when its machine or container is lost."""
+        process = self._processes.pop(name)
+        for pid in processes_of_session(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(30)
+
     def end_leftovers(self) -> None:
         """Kill every process of the sessions that this home ever started, until none of them lives."""
 
