@@ -65,6 +65,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         self.passed = dict(passed or {})
         self.version = version
         self._ended: dict[str, dict[str, Any]] = {}
+        self._read: set[str] = set()
         self._following: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._found: Found = []
 
@@ -103,7 +104,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         while True:
             self._found = await self._look(cluster)
             judged = verdict(self.until, self._found, by_uid=bool(self.target.get("uid")))
-            if judged is not Verdict.WAIT:
+            if judged is not Verdict.WAIT and not any(self._unread(job) for job in self._found):
                 return judged
             await self._change(cluster)
 
@@ -120,11 +121,17 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         gone = [{"job": end["job"], "outcome": end} for uid, end in self._ended.items() if uid not in there]
         return [*found, *gone]
 
+    def _unread(self, job: Mapping[str, Any]) -> bool:
+        """Whether a Job has ended whose log is wanted and was not written yet."""
+        wanted = self.logs and self.until in ("succeeded", "finished")
+        return wanted and bool(job["outcome"]) and job["job"]["uid"] not in self._read
+
     async def _change(self, cluster: Cluster) -> None:
         """Return once one of the Jobs has ended or gone, or it is time for another look."""
         for job in self._found:
             uid = job["job"]["uid"]
-            if uid not in self._following and (self.until == "gone" or not job["outcome"]):
+            awaited = self.until == "gone" or not job["outcome"] or self._unread(job)
+            if uid not in self._following and awaited:
                 self._following[uid] = asyncio.create_task(self._follow(cluster, job["job"]))
         more_may_come = not self._following or self.target.get("label_selector")
         if not self._following:
@@ -138,6 +145,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         for uid, task in list(self._following.items()):
             if task in done:
                 del self._following[uid]
+                self._read.add(uid)
                 outcome = task.result()
                 if outcome["state"] != "vanished":
                     self._ended[uid] = outcome
