@@ -7,6 +7,7 @@ they saw last. Nothing here starts or stops a process; that is `airflow_server`.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,11 @@ class AirflowClient:
             self._http.headers["Authorization"] = f"Bearer {token}"
             self._signed_in = True
         answer = self._http.request(method, f"/api/v2{path}", **keywords)
+        for pause in (0.5, 1, 2):
+            if method == "POST" or not (answer.status_code == 500 and "Database error" in answer.text):
+                break
+            time.sleep(pause)  # sqlite is locked by a component that writes much
+            answer = self._http.request(method, f"/api/v2{path}", **keywords)
         if answer.is_error:
             raise RuntimeError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json() if answer.content else None
