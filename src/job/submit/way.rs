@@ -37,6 +37,8 @@ pub(super) struct Way<'a> {
     submission: Submission<'a>,
     /// What was said, by uid and kind.
     said: HashSet<(String, &'static str)>,
+    /// The uids of earlier tries' Jobs with which there was nothing to go on.
+    settled: HashSet<String>,
     leaving: Option<Leaving>,
 }
 
@@ -51,7 +53,7 @@ struct Leaving {
 
 impl<'a> Way<'a> {
     pub(super) fn new(submission: Submission<'a>) -> Self {
-        Self { submission, said: HashSet::new(), leaving: None }
+        Self { submission, said: HashSet::new(), settled: HashSet::new(), leaving: None }
     }
 
     /// Returns once no Job has the name any more, or with the one that this try goes on with.
@@ -60,7 +62,9 @@ impl<'a> Way<'a> {
         let mut pauses = retry::backoff(cluster.next_seed(), None);
         loop {
             let mut judged = in_the_way(&order.attempt, order.lookup, &job);
-            if judged == InTheWay::Earlier {
+            if judged == InTheWay::Earlier && !self.settled.insert(job.reference.uid.clone()) {
+                judged = left_behind(&job);
+            } else if judged == InTheWay::Earlier {
                 if let Some(inherited) = self.earlier(&job).await? {
                     return Ok(Some(inherited));
                 }

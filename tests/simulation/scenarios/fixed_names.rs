@@ -300,6 +300,24 @@ async fn retry_after_a_failure_deletes_its_job_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn retry_whose_predecessor_is_stuck_on_its_way_out_says_so_once_and_frees_it() {
+    for at_work in [true, false] {
+        let world = World::new();
+        world.runs_jobs(slow());
+        let age = Duration::from_secs(if at_work { 10 } else { 100 });
+        dies_after(&world, cleared(1), age).await;
+        orphan(&world);
+        let ended = run(&world.cluster(), today(2)).await;
+        assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)), "{at_work}");
+        assert!(said(&ended, "job-released"), "{:?}", ended.messages);
+        for code in ["predecessor-leaving", "name-leaving", "job-released"] {
+            let times = ended.messages.iter().filter(|message| message.starts_with(code)).count();
+            assert!(times <= 1, "{code} {times} times: {:?}", ended.messages);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn cleared_task_starts_afresh_whatever_its_predecessor_left() {
     for age in [10, 100] {
         let world = World::new();
