@@ -65,13 +65,18 @@ down: ## End the cluster and the Airflow of a test run that was killed
 	@for p in $(tested)/bin/python; do if [ -x $$p ]; then $$p tests/harness/down.py; fi; done
 
 ##@ Measure it
-.PHONY: bench bench-peer scale
+.PHONY: bench bench-peer bench-waiting scale
 bench: $(shipped)/.package cluster ## Import cost, requests a Job, submit latency, log lines a second
 	$(shipped)/bin/python tests/benchmarks/bench.py
 
 bench-peer: $(shipped)/.package $(shipped)-peer/.ready ## The import of cncf's Job operator beside ours
 	$(uv) pip install --quiet --python $(shipped)-peer/bin/python apache-airflow-providers-cncf-kubernetes
 	$(shipped)/bin/python tests/benchmarks/bench.py --only import --peer $(shipped)-peer/bin/python
+
+bench-waiting: $(shipped)/.package $(shipped)-peer/.ready cluster ## What a deferred Job costs, 1 to 10,000 of them, beside cncf's; 25 minutes
+	$(uv) pip install --quiet --python $(shipped)-peer/bin/python apache-airflow-providers-cncf-kubernetes
+	$(uv) pip install --quiet --python $(shipped)/bin/python matplotlib
+	$(shipped)/bin/python tests/benchmarks/waiting_cost.py --peer $(shipped)-peer/bin/python --plot .venv/waiting.svg
 
 scale: $(shipped)/.package cluster ## A thousand deferred tasks, and twenty that never stop talking; an hour
 	$(shipped)/bin/python -m pytest -s -m scale tests/airflow

@@ -85,8 +85,8 @@ pub enum WatchEvent<T = Value> {
     Applied(T),
     /// An object left the watch: deleted, or its labels changed. Carries its last state.
     Deleted(T),
-    /// The stream is open again after [`WatchEvent::Interrupted`].
-    Resumed,
+    /// The stream is open, for the first time or again after [`WatchEvent::Interrupted`].
+    Opened,
     /// The stream or its resumption failed; it is tried again until it works. 401 and 403 come so, too.
     Interrupted(Failure),
 }
@@ -130,7 +130,7 @@ pub fn watch_as<T: Send + 'static>(
             Start::Version(version) => Some(version),
         };
         let mut pauses = retry::backoff(cluster.next_seed(), None);
-        let mut interrupted = false;
+        let mut closed = true;
         loop {
             let from = match version.take() {
                 Some(from) => from,
@@ -140,7 +140,7 @@ pub fn watch_as<T: Send + 'static>(
                         from
                     }
                     Err(failure) => {
-                        interrupted = true;
+                        closed = true;
                         yield WatchEvent::Interrupted(failure);
                         pause(&mut pauses).await;
                         continue;
@@ -153,13 +153,13 @@ pub fn watch_as<T: Send + 'static>(
                 // Some servers answer 410 as the HTTP status instead of an event.
                 Err(failure) if failure.code() == Some(410) => version = None,
                 Err(failure) => {
-                    interrupted = true;
+                    closed = true;
                     yield WatchEvent::Interrupted(failure);
                     pause(&mut pauses).await;
                 }
                 Ok(response) => {
-                    if std::mem::take(&mut interrupted) {
-                        yield WatchEvent::Resumed;
+                    if std::mem::take(&mut closed) {
+                        yield WatchEvent::Opened;
                     }
                     let idle = cluster.timing().watch_for + DEAD_AFTER;
                     let mut frames = std::pin::pin!(frames(response.into_body()));
@@ -190,7 +190,7 @@ pub fn watch_as<T: Send + 'static>(
                     };
                     if let Some(failure) = broken {
                         cluster.broke();
-                        interrupted = true;
+                        closed = true;
                         yield WatchEvent::Interrupted(failure);
                     }
                     // Also after a clean end: a server that ends watches at once must not be asked in a loop.

@@ -194,7 +194,7 @@ impl OwnWatches {
                     self.pending.push_back(News::Missing);
                 }
             }
-            WatchEvent::Resumed => self.contact(Resource::Jobs),
+            WatchEvent::Opened => self.contact(Resource::Jobs),
             WatchEvent::Interrupted(failure) => self.interrupted(Resource::Jobs, failure),
         }
     }
@@ -223,7 +223,7 @@ impl OwnWatches {
             WatchEvent::Applied(object) => lean_pod(object).map(|pod| News::Pod(pod, false)),
             WatchEvent::Deleted(object) => lean_pod(object).map(|pod| News::Pod(pod, true)),
             WatchEvent::Relisted(objects) => Some(News::Pods(objects.into_iter().filter_map(lean_pod).collect())),
-            WatchEvent::Resumed => None,
+            WatchEvent::Opened => None,
             WatchEvent::Interrupted(failure) => return self.interrupted(Resource::Pods, failure),
         };
         self.contact(Resource::Pods);

@@ -216,15 +216,15 @@ async fn begin(
         Place::Shared(mut subscription) => match first_seen(&mut subscription, say).await {
             First::Seen(job) => {
                 subscription.rewind();
-                return Ok((job, false, Sources::Shared(Box::new(subscription))));
+                return Ok((job, false, Sources::Shared(subscription)));
             }
             First::Missing => {
                 let Some(job) = existing(cluster, subject).await? else {
                     let job = Arc::new(SeenJob::gone(&subject.job));
-                    return Ok((job, true, Sources::Shared(Box::new(subscription))));
+                    return Ok((job, true, Sources::Shared(subscription)));
                 };
                 subscription.rewind();
-                let mut sources = Sources::Shared(Box::new(subscription));
+                let mut sources = Sources::Shared(subscription);
                 sources.found(&job);
                 return Ok((job, false, sources));
             }

@@ -92,9 +92,7 @@ def follow(kubeconfig: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return outcome
 
 
-@contextmanager
-def raw_api(kubeconfig: Path) -> Iterator[httpx.Client]:
-    """An HTTP client that is signed in like the kubeconfig's user (token only)."""
+def _sign_in(kubeconfig: Path) -> dict[str, Any]:
     config = yaml.safe_load(kubeconfig.read_text())
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     with tempfile.NamedTemporaryFile() as ca:
@@ -102,5 +100,16 @@ def raw_api(kubeconfig: Path) -> Iterator[httpx.Client]:
         ca.flush()
         trust = ssl.create_default_context(cafile=ca.name)
     headers = {"Authorization": f"Bearer {user['token']}"}
-    with httpx.Client(base_url=cluster["server"], verify=trust, headers=headers, trust_env=False, timeout=60) as client:
+    return {"base_url": cluster["server"], "verify": trust, "headers": headers, "trust_env": False, "timeout": 60}
+
+
+@contextmanager
+def raw_api(kubeconfig: Path) -> Iterator[httpx.Client]:
+    """An HTTP client that is signed in like the kubeconfig's user (token only)."""
+    with httpx.Client(**_sign_in(kubeconfig)) as client:
         yield client
+
+
+def asynchronous_api(kubeconfig: Path) -> httpx.AsyncClient:
+    """The same for an event loop."""
+    return httpx.AsyncClient(**_sign_in(kubeconfig))

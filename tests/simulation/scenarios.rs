@@ -5,3 +5,4 @@ mod fixed_names;
 mod follows;
 mod inherits;
 mod submits;
+mod waits;

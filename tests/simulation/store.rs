@@ -83,7 +83,7 @@ impl Store {
     }
 }
 
-/// Whether an object matches a `labelSelector` and a `fieldSelector` of equalities.
+/// Whether an object matches a `labelSelector` of equalities and absences and a `fieldSelector` of equalities.
 pub fn matches(object: &Value, labels: &str, fields: &str) -> bool {
     let terms = |selector: &str| -> Vec<(String, String)> {
         selector
@@ -100,10 +100,14 @@ pub fn matches(object: &Value, labels: &str, fields: &str) -> bool {
         let label = object["metadata"]["labels"][key].as_str();
         return label.is_some_and(|label| values.trim_end_matches(')').split(',').any(|value| value == label));
     }
+    let (absent, labels): (Vec<_>, Vec<_>) = labels.split(',').partition(|term| term.starts_with('!'));
+    if absent.iter().any(|term| !object["metadata"]["labels"][&term[1..]].is_null()) {
+        return false;
+    }
     let label = |(key, value): (String, String)| object["metadata"]["labels"][&key].as_str() == Some(value.as_str());
     let field = |(key, value): (String, String)| {
         let pointer = format!("/{}", key.replace('.', "/"));
         object.pointer(&pointer).and_then(Value::as_str) == Some(value.as_str())
     };
-    terms(labels).into_iter().all(label) && terms(fields).into_iter().all(field)
+    terms(&labels.join(",")).into_iter().all(label) && terms(fields).into_iter().all(field)
 }

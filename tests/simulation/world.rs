@@ -130,6 +130,16 @@ impl World {
         self.inner().requests.iter().filter(|(asked, _)| *asked == kind).count()
     }
 
+    /// How many requests of any kind were sent.
+    pub fn requests(&self) -> usize {
+        self.inner().requests.len()
+    }
+
+    /// Counts from now on.
+    pub fn forget_requests(&self) {
+        self.inner().requests.clear();
+    }
+
     /// Cuts all watches that are open, and forgets the history, as a restart of the API server does.
     pub fn restart(&self) {
         let mut inner = self.inner();
@@ -206,12 +216,16 @@ impl World {
     pub fn start_pod(&self, job: &str) -> String {
         let mut inner = self.inner();
         let key: Key = ("jobs".into(), NAMESPACE.into(), job.into());
-        let uid = inner.store.get(&key).expect("the Job")["metadata"]["uid"].clone();
+        let stored = inner.store.get(&key).expect("the Job");
+        let mut labels = stored["spec"]["template"]["metadata"]["labels"].clone();
+        let uid = stored["metadata"]["uid"].clone();
+        labels["batch.kubernetes.io/controller-uid"] = uid.clone();
+        labels["batch.kubernetes.io/job-name"] = json!(job);
         let name = format!("{job}-p{}", inner.store.list("pods", NAMESPACE).count());
         let status = json!({"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}],
             "containerStatuses": [{"name": "base", "image": "", "imageID": "", "ready": true, "restartCount": 0,
                 "state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}}]});
-        let pod = json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": job},
+        let pod = json!({"metadata": {"labels": labels,
                 "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": uid, "controller": true}]},
             "spec": {"nodeName": "node1", "containers": []}, "status": status});
         inner.store.create(("pods".into(), NAMESPACE.into(), name.clone()), pod);

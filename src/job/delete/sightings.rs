@@ -107,7 +107,7 @@ impl Jobs {
                     self.present(object);
                 }
             }
-            WatchEvent::Resumed => {}
+            WatchEvent::Opened => {}
             WatchEvent::Interrupted(failure) => {
                 // A right that is missing does not come by asking; everything else heals.
                 let refused =

@@ -146,16 +146,19 @@ async fn feed<F: Feed>(cluster: Cluster, namespace: String, selector: Selector, 
                     }
                     continue;
                 }
-                trouble = Trouble { has_worked: true, ..Trouble::default() };
                 let mut index = locked(&index);
-                index.works(F::RESOURCE);
+                // A list may be allowed where the watch is not.
+                if !matches!(event, WatchEvent::Relisted(_)) {
+                    trouble = Trouble { has_worked: true, ..Trouble::default() };
+                    index.works(F::RESOURCE);
+                }
                 match event {
                     WatchEvent::Applied(Some(object)) => F::apply(&mut index, object, false),
                     WatchEvent::Deleted(Some(object)) => F::apply(&mut index, object, true),
                     WatchEvent::Relisted(objects) => F::relist(&mut index, objects.into_iter().flatten().collect()),
                     WatchEvent::Applied(None)
                     | WatchEvent::Deleted(None)
-                    | WatchEvent::Resumed
+                    | WatchEvent::Opened
                     | WatchEvent::Interrupted(_) => {}
                 }
             }

@@ -30,7 +30,7 @@ enum Scope {
 /// How a Job is watched.
 pub(in crate::job) enum Place {
     /// With others.
-    Shared(Subscription),
+    Shared(Box<Subscription>),
     /// By itself; the token is held as long as that is so.
     Alone(Arc<()>),
 }
@@ -52,13 +52,13 @@ impl Hubs {
     pub(in crate::job) fn place(&self, subject: &Subject) -> Place {
         let namespace = &subject.job.namespace;
         if subject.owner.is_some() {
-            return Place::Shared(self.subscribe(subject, Scope::Ours));
+            return Place::Shared(Box::new(self.subscribe(subject, Scope::Ours)));
         }
         let mut alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let token = alone.get(namespace).and_then(Weak::upgrade).unwrap_or_default();
         // One count is ours.
         if Arc::strong_count(&token) > TOGETHER {
-            return Place::Shared(self.subscribe(subject, Scope::Everything));
+            return Place::Shared(Box::new(self.subscribe(subject, Scope::Everything)));
         }
         alone.insert(namespace.clone(), Arc::downgrade(&token));
         Place::Alone(token)

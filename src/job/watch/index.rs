@@ -188,7 +188,9 @@ impl Index {
 
     /// The watch of a resource does not work at present.
     pub fn interrupted(&mut self, resource: Resource, failure: Failure) {
-        self.turn(resource, State::Interrupted(failure));
+        if matches!(self.health[at(resource)].state, State::Working) {
+            self.turn(resource, State::Interrupted(failure));
+        }
     }
 
     /// It was refused for good.

@@ -196,6 +196,7 @@ fn trouble_of_a_watch_is_told_to_all_and_once() {
     assert_eq!(reader.news(&index), ["jobs.batch interrupted"]);
     index.refused(Resource::Pods, failure());
     index.refused(Resource::Pods, failure());
+    index.interrupted(Resource::Pods, failure());
     assert_eq!(reader.news(&index), ["pods refused"]);
     index.works(Resource::Jobs);
     assert_eq!(reader.news(&index), ["jobs.batch work"]);

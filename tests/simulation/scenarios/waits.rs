@@ -1,0 +1,398 @@
+//! Those who wait together: one watch for all, no outcome lost, nobody held up by another.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::{runtime::Handle, task::JoinHandle};
+use unique_k8s_job::{
+    error::Error,
+    job::{
+        logs::Ration,
+        outcome::State,
+        run::{Event, Run},
+        subject::Subject,
+        verdict::Outcome,
+        waiter::{Waiter, WaitingRoom},
+        watch::Hubs,
+    },
+};
+
+use crate::{
+    faults::Fault,
+    world::{Course, NAMESPACE, World, order_with},
+};
+
+fn room(world: &Arc<World>) -> WaitingRoom {
+    WaitingRoom { hubs: Arc::new(Hubs::new(world.cluster())), ration: Arc::new(Ration::default()) }
+}
+
+/// What a waiter handed over until its end.
+#[derive(Default)]
+struct Waited {
+    messages: Vec<String>,
+    log: Vec<String>,
+    end: Option<Result<Outcome, Error>>,
+}
+
+impl Waited {
+    fn state(&self) -> State {
+        match self.end.as_ref().expect("an end") {
+            Ok(outcome) => outcome.state,
+            Err(error) => panic!("an outcome, not {error}"),
+        }
+    }
+
+    fn take(&mut self, event: Result<Event, Error>) {
+        match event {
+            Ok(Event::Message(message)) => self.messages.push(message.code),
+            Ok(Event::Log(record)) if record.mark => self.log.push(record.text),
+            Ok(Event::Log(record)) => {
+                let strip = |line: &str| if record.lines > 1 { line[13..].to_owned() } else { line.to_owned() };
+                self.log.extend(record.text.lines().map(strip));
+            }
+            Ok(Event::Outcome(outcome)) => self.end = Some(Ok(*outcome)),
+            Ok(Event::Submitted { .. }) => panic!("a waiter submits nothing"),
+            Err(error) => self.end = Some(Err(error)),
+        }
+    }
+}
+
+async fn to_the_end(waiter: Arc<Waiter>) -> Waited {
+    let mut all = Waited::default();
+    while all.end.is_none() {
+        poll_fn(|context| waiter.poll_ready(context, &Handle::current())).await;
+        let events = waiter.take();
+        assert!(!events.is_empty(), "a waiter without an end");
+        for event in events {
+            all.take(event);
+        }
+    }
+    all
+}
+
+/// A Job of a task of its own, made and handed over.
+async fn handed_over(world: &Arc<World>, task: u32) -> Subject {
+    let changes = json!({"attempt": {"task_id": format!("train-{task}"), "instance": format!("ti-{task}")}});
+    let run = Run::start(world.cluster(), order_with(1, changes));
+    while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
+    run.hand_over().await.expect("a Job")
+}
+
+struct Waiting {
+    subject: Subject,
+    waiter: Arc<Waiter>,
+    task: JoinHandle<Waited>,
+}
+
+async fn waiting(world: &Arc<World>, room: &WaitingRoom, task: u32) -> Waiting {
+    let subject = handed_over(world, task).await;
+    let waiter = Arc::new(Waiter::new(room.clone(), subject.clone()));
+    let task = tokio::spawn(to_the_end(Arc::clone(&waiter)));
+    Waiting { subject, waiter, task }
+}
+
+/// Waits until everything that is under way has arrived.
+async fn settled() {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn hundred_who_wait_ask_for_two_lists_and_two_watches() {
+    let world = World::new();
+    let mut subjects = Vec::new();
+    for task in 0..100 {
+        subjects.push(handed_over(&world, task).await);
+    }
+    settled().await;
+    world.forget_requests();
+    let room = room(&world);
+    let tasks: Vec<_> = subjects
+        .iter()
+        .map(|subject| tokio::spawn(to_the_end(Arc::new(Waiter::new(room.clone(), suspended(&world, subject))))))
+        .collect();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let asked = ["list jobs", "watch jobs", "list pods", "watch pods"].map(|kind| world.asked(kind));
+    assert_eq!((asked, world.requests()), ([1; 4], 4));
+    for subject in &subjects {
+        world.end_job(&subject.job.name, true);
+    }
+    for task in tasks {
+        assert_eq!(task.await.unwrap().state(), State::Succeeded);
+    }
+}
+
+/// The Job, suspended: it waits without a change.
+fn suspended(world: &World, subject: &Subject) -> Subject {
+    world.update_job(&subject.job.name, |job| job["spec"]["suspend"] = json!(true));
+    subject.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_begins_with_the_first_who_waits_and_ends_with_the_last() {
+    let world = World::new();
+    let room = room(&world);
+    let first = waiting(&world, &room, 1).await;
+    let second = waiting(&world, &room, 2).await;
+    settled().await;
+    world.forget_requests();
+    first.waiter.close();
+    settled().await;
+    world.end_job(&second.subject.job.name, true);
+    assert_eq!(second.task.await.unwrap().state(), State::Succeeded);
+    settled().await;
+    world.forget_requests();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.requests(), 0, "nobody waits");
+    let third = waiting(&world, &room, 3).await;
+    settled().await;
+    assert_eq!(world.asked("list jobs"), 1);
+    third.waiter.close();
+}
+
+#[tokio::test(start_paused = true)]
+async fn gone_history_a_restart_and_refusals_in_mid_life_lose_no_outcome() {
+    type Break = fn(&World);
+    let breaks: [(&str, Break); 4] = [
+        ("restart", |world| world.restart()),
+        ("410", |world| {
+            world.fault("watch jobs", Fault::answer(410, "Expired", "too old resource version"), 1);
+            world.restart();
+        }),
+        ("401", |world| {
+            for kind in ["watch jobs", "list jobs", "watch pods", "list pods"] {
+                world.fault(kind, Fault::answer(401, "Unauthorized", "Unauthorized"), 5);
+            }
+            world.restart();
+        }),
+        ("403 for a minute", |world| {
+            for kind in ["watch jobs", "list jobs", "watch pods", "list pods"] {
+                world.fault(kind, Fault::answer(403, "Forbidden", "forbidden"), 12);
+            }
+            world.restart();
+        }),
+    ];
+    for (name, break_it) in breaks {
+        let world = World::new();
+        let room = room(&world);
+        let mut all = Vec::new();
+        for task in 0..5 {
+            all.push(waiting(&world, &room, task).await);
+        }
+        settled().await;
+        break_it(&world);
+        // Three end while nobody can see it, two afterwards.
+        for (number, one) in all.iter().enumerate() {
+            if number == 3 {
+                tokio::time::sleep(Duration::from_secs(120)).await;
+            }
+            world.end_job(&one.subject.job.name, number % 2 == 0);
+        }
+        for (number, one) in all.into_iter().enumerate() {
+            let expected = if number % 2 == 0 { State::Succeeded } else { State::Failed };
+            assert_eq!(one.task.await.unwrap().state(), expected, "{name}, Job {number}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_trouble_is_nobodys_business_and_a_long_one_is_said_once() {
+    for (times, said) in [(3, 0), (20, 1)] {
+        let world = World::new();
+        let one = waiting(&world, &room(&world), 1).await;
+        settled().await;
+        for kind in ["watch jobs", "list jobs"] {
+            world.fault(kind, Fault::LoseRequest, times);
+        }
+        world.restart();
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        world.end_job(&one.subject.job.name, true);
+        let waited = one.task.await.unwrap();
+        let count = |code: &str| waited.messages.iter().filter(|message| *message == code).count();
+        assert_eq!((count("watch-interrupted"), count("watch-resumed")), (said, said), "{times} requests lost");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_whose_label_was_taken_away_is_followed_on_by_its_name() {
+    let world = World::new();
+    let one = waiting(&world, &room(&world), 1).await;
+    settled().await;
+    let name = one.subject.job.name.clone();
+    world.update_job(&name, |job| job["metadata"]["labels"] = json!({}));
+    settled().await;
+    world.end_job(&name, true);
+    assert_eq!(one.task.await.unwrap().state(), State::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_acknowledged_by_somebody_else_leaves_the_watch_and_keeps_its_outcome() {
+    let world = World::new();
+    let one = waiting(&world, &room(&world), 1).await;
+    settled().await;
+    let name = one.subject.job.name.clone();
+    world.end_job(&name, false);
+    world.update_job(&name, |job| job["metadata"]["labels"]["unique-k8s-job/acknowledged"] = json!("true"));
+    assert_eq!(one.task.await.unwrap().state(), State::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_gone_unseen_is_confirmed_by_a_get_and_vanishes() {
+    let world = World::new();
+    let one = waiting(&world, &room(&world), 1).await;
+    settled().await;
+    world.forget_requests();
+    world.restart();
+    world.vanish(&one.subject.job.name, true);
+    assert_eq!(one.task.await.unwrap().state(), State::Vanished);
+    assert_eq!(world.asked("get jobs"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_gone_before_anybody_waited_vanishes() {
+    let world = World::new();
+    let subject = handed_over(&world, 1).await;
+    settled().await;
+    world.vanish(&subject.job.name, true);
+    let waiter = Arc::new(Waiter::new(room(&world), subject));
+    assert_eq!(to_the_end(waiter).await.state(), State::Vanished);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_wait_for_one_job_both_have_its_outcome() {
+    let world = World::new();
+    let room = room(&world);
+    let first = waiting(&world, &room, 1).await;
+    let second = tokio::spawn(to_the_end(Arc::new(Waiter::new(room, first.subject.clone()))));
+    settled().await;
+    world.end_job(&first.subject.job.name, true);
+    assert_eq!(first.task.await.unwrap().state(), State::Succeeded);
+    assert_eq!(second.await.unwrap().state(), State::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_takes_nothing_holds_up_nobody() {
+    let world = World::new();
+    let room = room(&world);
+    world.runs_jobs(Course { lines: 600, runs: Duration::from_secs(30), ..Course::default() });
+    let subject = handed_over(&world, 1).await;
+    let slow = Arc::new(Waiter::new(room.clone(), subject));
+    // It begins, and takes nothing of what comes.
+    let _ = futures::poll!(std::pin::pin!(poll_fn(|context| slow.poll_ready(context, &Handle::current()))));
+    let quick = waiting(&world, &room, 2).await.task.await.unwrap();
+    assert_eq!((quick.state(), quick.log.len()), (State::Succeeded, 600));
+    let late = to_the_end(slow).await;
+    assert_eq!((late.state(), late.log.len()), (State::Succeeded, 600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_owner_ends_the_waiting_without_a_write() {
+    let world = World::new();
+    let one = waiting(&world, &room(&world), 1).await;
+    settled().await;
+    world.forget_requests();
+    let name = one.subject.job.name.clone();
+    world.update_job(&name, |job| job["metadata"]["annotations"]["unique-k8s-job/owner"] = json!("other/2/x"));
+    let waited = one.task.await.unwrap();
+    assert!(matches!(waited.end, Some(Err(Error::TakenOver(_)))));
+    assert_eq!(world.asked("patch jobs") + world.asked("delete jobs"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_goes_on_at_the_position_that_the_one_before_wrote_and_only_a_death_is_marked() {
+    for killed in [false, true] {
+        let world = World::new();
+        world.runs_jobs(Course { lines: 60, runs: Duration::from_secs(240), ..Course::default() });
+        let subject = handed_over(&world, 1).await;
+        let first = Arc::new(Waiter::new(room(&world), subject.clone()));
+        let mut before = Waited::default();
+        while before.log.len() < 30 {
+            poll_fn(|context| first.poll_ready(context, &Handle::current())).await;
+            for event in first.take() {
+                before.take(event);
+            }
+        }
+        if killed {
+            first.close();
+        } else {
+            first.store_positions().await;
+        }
+        let after = to_the_end(Arc::new(Waiter::new(room(&world), subject))).await;
+        let marked = after.messages.iter().any(|code| code == "log-repeats");
+        assert_eq!(marked, killed);
+        let all: Vec<_> = (1..=60).map(|number| format!("line {number}")).collect();
+        if killed {
+            let first_line = after.log.first().expect("a line");
+            let at = all.iter().position(|line| line == first_line).expect("one of the lines");
+            assert!(at <= before.log.len() && at > 0, "begins at {first_line}, {} were there", before.log.len());
+            assert_eq!(after.log, all[at..]);
+        } else {
+            assert_eq!([before.log, after.log].concat(), all);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn positions_are_written_once_a_minute_and_only_while_lines_come() {
+    let world = World::new();
+    world.runs_jobs(Course { lines: 100, runs: Duration::from_secs(150), ..Course::default() });
+    let subject = handed_over(&world, 1).await;
+    world.forget_requests();
+    let waited = to_the_end(Arc::new(Waiter::new(room(&world), subject))).await;
+    assert_eq!(waited.log.len(), 100);
+    let written = world.asked("patch jobs");
+    assert!((2..=4).contains(&written), "{written} writes in 150 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_of_others_is_followed_and_never_written_to() {
+    let world = World::new();
+    let room = room(&world);
+    let mut subjects = Vec::new();
+    for task in 0..25 {
+        let mut subject = handed_over(&world, task).await;
+        (subject.owner, subject.task, subject.attempt) = (None, None, None);
+        subjects.push(suspended(&world, &subject));
+    }
+    settled().await;
+    world.forget_requests();
+    let tasks: Vec<_> = subjects
+        .iter()
+        .map(|subject| tokio::spawn(to_the_end(Arc::new(Waiter::new(room.clone(), subject.clone())))))
+        .collect();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let watches = world.asked("watch jobs");
+    assert_eq!(watches, 21, "twenty by name, and one for all that came later");
+    for subject in &subjects {
+        world.end_job(&subject.job.name, true);
+    }
+    for task in tasks {
+        assert_eq!(task.await.unwrap().state(), State::Succeeded);
+    }
+    assert_eq!(world.asked("patch jobs"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_right_to_watch_pods_is_said_once_and_the_job_is_followed_alone() {
+    let world = World::new();
+    for kind in ["list pods", "watch pods"] {
+        world.fault(kind, Fault::answer(403, "Forbidden", "no"), 1_000);
+    }
+    let one = waiting(&world, &room(&world), 1).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    world.end_job(&one.subject.job.name, true);
+    let waited = one.task.await.unwrap();
+    assert_eq!(waited.state(), State::Succeeded);
+    assert_eq!(waited.messages.iter().filter(|code| *code == "pods-not-visible").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_right_to_watch_jobs_falls_back_to_asking_for_each() {
+    let world = World::new();
+    world.fault("watch jobs", Fault::answer(403, "Forbidden", "no"), 1_000);
+    let one = waiting(&world, &room(&world), 1).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.end_job(&one.subject.job.name, true);
+    let waited = one.task.await.unwrap();
+    assert_eq!(waited.state(), State::Succeeded);
+    assert_eq!(NAMESPACE, one.subject.job.namespace);
+}
