@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+import documented_table
 import numbered_lines
 from airflow_client import AirflowClient, TaskInstance
 from airflow_server import AirflowServer
@@ -51,7 +52,12 @@ def test_killed_api_server_and_kubelet_and_a_restarted_triggerer_lose_and_double
     ],
 )
 def test_killed_triggerer_loses_no_line_and_what_is_repeated_is_marked(
-    airflow: AirflowClient, airflow_server: AirflowServer, work: Work, kill: Callable[[AirflowServer], None]
+    airflow: AirflowClient,
+    airflow_server: AirflowServer,
+    cluster: OneNodeCluster,
+    namespace: str,
+    work: Work,
+    kill: Callable[[AirflowServer], None],
 ) -> None:
     lines = 6_000
     ti = work(numbered_lines.script(lines, seconds=30), "deferred_job_without_retries")
@@ -65,3 +71,10 @@ def test_killed_triggerer_loses_no_line_and_what_is_repeated_is_marked(
     if len(found) > lines:
         assert "may be repeated here" in log, "lines came twice, and nothing says so"
     print(f"{len(found) - lines} of {lines} lines repeated after SIGKILL")
+    assert len(cluster.jobs(namespace)) == 1
+    documented_table.check(
+        "stops.md",
+        "the triggerer is killed (SIGKILL)",
+        "deferred task",
+        "left at work; the next triggerer follows it in the same try, which succeeds",
+    )

@@ -1,4 +1,7 @@
-"""What becomes of the Job of a deferred task when its task is stopped, or its triggerer ends or hands it over."""
+"""What becomes of the Job of a deferred task when its task is stopped, or its triggerer ends or hands it over.
+
+The table in docs/stops.md is what these tests saw.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 
+import documented_table
 from airflow_client import AirflowClient, TaskInstance
 from airflow_server import AirflowServer
 from one_node_cluster import OneNodeCluster, names
@@ -16,6 +20,10 @@ from waiting import until
 Work = Callable[..., TaskInstance]
 
 LONG = "echo working; trap 'exit 1' TERM; for i in $(seq 300); do sleep 1; done"
+
+
+def documented(what_happens: str, seen: str) -> None:
+    documented_table.check("stops.md", what_happens, "deferred task", seen)
 
 
 def waiting_in_the_triggerer(airflow: AirflowClient, ti: TaskInstance) -> str:
@@ -62,6 +70,9 @@ def test_users_stop_and_execution_timeout_of_a_deferred_task_delete_its_job(
     assert airflow.task(failed)["state"] == "failed"
     assert airflow.task(success)["state"] == "success"
     assert "AirflowTaskTimeout" in airflow.log(timed_out)
+    documented("a user marks the running task failed", "deleted with its Pods; the task stays failed")
+    documented("a user marks the running task success", "deleted with its Pods; the task stays success")
+    documented("`execution_timeout`", "deleted with its Pods; the try fails")
 
     first = jobs["a user clears the running task"]
     second = until(
@@ -70,6 +81,7 @@ def test_users_stop_and_execution_timeout_of_a_deferred_task_delete_its_job(
         seconds=60,
     )
     assert names(cluster.jobs(namespace)) == [second], "the new try has a Job of its own, and only it"
+    documented("a user clears the running task", "deleted with its Pods; try 2 runs the work afresh")
     airflow.mark(cleared, "failed")
     cluster.wait_until_gone(namespace, second)
 
@@ -98,6 +110,11 @@ def test_handing_over_and_the_end_of_the_triggerer_leave_the_job_to_the_next_tri
     assert names(cluster.jobs(namespace)) == [job]
     log = airflow.log(ti)
     assert log.count("the end") == 1, log
+    for what_happens in (
+        "another triggerer takes the task over",
+        "the triggerer ends (SIGTERM)",
+    ):
+        documented(what_happens, "left at work; the next triggerer follows it in the same try, which succeeds")
 
 
 def test_worker_killed_in_its_grace_leaves_the_job_and_the_next_try_defers_with_it(
