@@ -163,15 +163,14 @@ def assemble(request: str) -> str:
 def deployment_digest(key: str, base_url: str, execution_api_url: str) -> str:
     """The default deployment id: a digest of the URLs, keyed by the first fernet key. Pure."""
 
-def survey(cluster: Cluster, namespace: str) -> dict[str, Any]:
-    """Look at all Jobs of a namespace (empty: of all), and return {time, jobs: int, diagnoses, unknown}.
+def survey(cluster: Cluster, namespace: str) -> tuple[str, int]:
+    """Look at all Jobs of a namespace (empty: of all); JSON text as `docs/doctor.md` has it, and how many are stuck.
 
-    `diagnoses` has {job: {namespace, name, uid}, findings} of each Job with findings, most blocking first; `unknown`
-    what could not be read, in words. Changes nothing; `docs/doctor.md` has the keys of a finding.
+    Changes nothing. Text, since thousands of Jobs as Python objects would take more memory than all else.
     """
 
-def examine_job(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
-    """Look at one Job and at what namesakes of it have left; the same keys, without a diagnosis where there is neither."""
+def examine_job(cluster: Cluster, namespace: str, name: str) -> tuple[str, int]:
+    """Look at one Job and at what namesakes of it have left; `diagnoses` is empty where there is neither."""
 
 def remedy(cluster: Cluster, request: str, confirm_for: float) -> dict[str, Any]:
     """Carry out {remedy: str, job: {namespace, name, uid}}, given as JSON, and return {done: bool, text}.

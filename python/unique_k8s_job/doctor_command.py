@@ -21,7 +21,7 @@ from unique_k8s_job.doctor_text import DoctorText
 from unique_k8s_job.exceptions import UniqueK8sJobError
 from unique_k8s_job.exit_codes import OUR_ERROR, STUCK, SUCCESS
 
-#: Of the JSON. Keys may be added under the same number; none is taken away or changed in meaning.
+#: Of the JSON, where it is not the Rust core that writes it.
 SCHEMA_VERSION = 1
 #: Seconds between two looks of `--watch`.
 LOOK_EVERY = 5.0
@@ -71,6 +71,10 @@ def doctor(
             return _rbac(core().rights(cluster, place), as_json=as_json)
         if watch:
             return _watch(cluster, place, job)
+        if as_json and not job:
+            written, stuck = core().survey(cluster, place)
+            click.echo(written)
+            return STUCK if stuck else SUCCESS
         report = look(cluster, place, job)
         if as_json:
             click.echo(json.dumps(report))
@@ -96,17 +100,14 @@ def look(cluster: Any, namespace: str, job: str | None) -> Report:
     """
     from unique_k8s_job.native import core
 
-    seen = core().examine_job(cluster, namespace, job) if job else core().survey(cluster, namespace)
-    if job and not seen["diagnoses"]:
+    written, _ = core().examine_job(cluster, namespace, job) if job else core().survey(cluster, namespace)
+    report: Report = json.loads(written)
+    if job and not report["diagnoses"]:
         raise UniqueK8sJobError(
             f"There is no Job `{namespace}/{job}`, and no Pod that one of this name has left behind",
             hint=f"kubectl -n {namespace} get jobs",
         )
-    return {"schema_version": SCHEMA_VERSION, "namespace": namespace or None, "stuck": _stuck(seen), **seen}
-
-
-def _stuck(seen: dict[str, Any]) -> int:
-    return sum(any(f["severity"] == "blocking" for f in diagnosis["findings"]) for diagnosis in seen["diagnoses"])
+    return report
 
 
 def _check(*, all_namespaces: bool, namespace: str | None, job: str | None, **flags: bool) -> None:
@@ -166,7 +167,7 @@ def _fix(cluster: Any, place: str, job: str | None, report: Report, speaker: Spe
             failed += 1
             speaker.say(str(error), "error")
     speaker.say(f"{len(plan) - failed} of {len(plan)} done", "warning" if failed else "info")
-    left = _stuck(core().examine_job(cluster, place, job) if job else core().survey(cluster, place))
+    _, left = core().examine_job(cluster, place, job) if job else core().survey(cluster, place)
     if left:
         speaker.say(f"{left} still stuck: look again, or see the next steps above", "warning")
     return STUCK if failed or left else SUCCESS

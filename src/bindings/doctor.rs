@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{
     cluster::Cluster,
@@ -12,65 +13,80 @@ use super::{
     runtime,
 };
 use crate::{
+    cluster,
     error::Error,
     job::{
-        diagnosis::{Facts, Remedy, Unknown, findings},
-        examine::{self, survey::survey as survey_of},
+        diagnosis::{Finding, Remedy, Severity},
+        examine::{
+            self,
+            survey::{Diagnosis, Survey, survey as survey_of},
+        },
         remedy::carry_out,
         rights::rights as rights_of,
         seen::JobReference,
     },
 };
 
-/// Every Job with findings, of one namespace or, for an empty name, of all.
-#[pyfunction]
-pub(super) fn survey<'py>(py: Python<'py>, cluster: &Cluster, namespace: String) -> PyResult<Bound<'py, PyAny>> {
-    let cluster = cluster.impatient();
-    let answer = runtime::wait(py, async move {
-        let survey = match survey_of(&cluster, &namespace).await {
-            Ok(survey) => survey,
-            Err(error) => return Err(examine::with_readiness(&cluster, error).await),
-        };
-        Ok(json!({
-            "time": cluster.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "jobs": survey.jobs,
-            "diagnoses": survey.diagnoses,
-            "unknown": words(&survey.unknown),
-        }))
-    })?;
-    python(py, &answer)
+/// What `--json` prints. Keys may be added under the same number; none is taken away or changed in meaning.
+#[derive(Serialize)]
+struct Report {
+    schema_version: u32,
+    time: String,
+    namespace: Option<String>,
+    jobs: usize,
+    stuck: usize,
+    diagnoses: Vec<Diagnosis>,
+    unknown: Vec<String>,
 }
 
-/// One Job by its name, or what a Job of that name has left behind; None where neither exists.
+impl Report {
+    fn new(cluster: &cluster::Cluster, namespace: String, survey: Survey) -> Self {
+        let blocks = |finding: &Finding| finding.severity == Severity::Blocking;
+        Self {
+            schema_version: 1,
+            time: cluster.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            namespace: Some(namespace).filter(|name| !name.is_empty()),
+            jobs: survey.jobs,
+            stuck: survey.diagnoses.iter().filter(|diagnosis| diagnosis.findings.iter().any(blocks)).count(),
+            diagnoses: survey.diagnoses,
+            unknown: survey.unknown.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// As text, since thousands of Jobs as Python objects take more memory than all else; and how many are stuck.
+    fn written(&self) -> Result<(String, usize), Error> {
+        let text = serde_json::to_string(self).map_err(|error| Error::internal(error.to_string()))?;
+        Ok((text, self.stuck))
+    }
+}
+
+/// Every Job with findings, of one namespace or, for an empty name, of all.
 #[pyfunction]
-pub(super) fn examine_job<'py>(
-    py: Python<'py>,
+pub(super) fn survey(py: Python<'_>, cluster: &Cluster, namespace: String) -> PyResult<(String, usize)> {
+    let cluster = cluster.impatient();
+    runtime::wait(py, async move {
+        match survey_of(&cluster, &namespace).await {
+            Ok(survey) => Report::new(&cluster, namespace, survey).written(),
+            Err(error) => Err(examine::with_readiness(&cluster, error).await),
+        }
+    })
+}
+
+/// One Job by its name, and what Jobs of that name have left behind.
+#[pyfunction]
+pub(super) fn examine_job(
+    py: Python<'_>,
     cluster: &Cluster,
     namespace: String,
     name: String,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<(String, usize)> {
     let cluster = cluster.impatient();
-    let answer = runtime::wait(py, async move {
-        let facts = match examine::by_name(&cluster, &namespace, &name).await {
-            Ok(facts) => facts,
-            Err(error) => return Err(examine::with_readiness(&cluster, error).await),
-        };
-        Ok(json!({
-            "time": cluster.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "jobs": facts.iter().filter(|facts| facts.job.is_some()).count(),
-            "diagnoses": facts.iter().map(diagnosis).collect::<Vec<_>>(),
-            "unknown": words(&facts.iter().flat_map(Facts::unknown).collect::<Vec<_>>()),
-        }))
-    })?;
-    python(py, &answer)
-}
-
-fn diagnosis(facts: &Facts) -> Value {
-    json!({"job": facts.reference, "findings": findings(facts)})
-}
-
-fn words(unknown: &[Unknown]) -> Vec<String> {
-    unknown.iter().map(ToString::to_string).collect()
+    runtime::wait(py, async move {
+        match examine::by_name(&cluster, &namespace, &name).await {
+            Ok(facts) => Report::new(&cluster, namespace, Survey::of(&facts)).written(),
+            Err(error) => Err(examine::with_readiness(&cluster, error).await),
+        }
+    })
 }
 
 /// Carries out one remedy for one Job, given as a JSON object with `remedy` and `job`.

@@ -59,6 +59,22 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
 }
 
+impl Survey {
+    /// That of a few Jobs which were looked at one by one: all of them, also those without findings.
+    #[must_use]
+    pub fn of(facts: &[Facts]) -> Self {
+        let unknown: BTreeSet<_> = facts.iter().flat_map(Facts::unknown).collect();
+        Self {
+            jobs: facts.iter().filter(|facts| facts.job.is_some()).count(),
+            diagnoses: facts
+                .iter()
+                .map(|facts| Diagnosis { job: facts.reference.clone(), findings: findings(facts) })
+                .collect(),
+            unknown: unknown.into_iter().collect(),
+        }
+    }
+}
+
 /// Looks at all Jobs of a namespace, or of all for an empty name.
 pub async fn survey(cluster: &Cluster, place: &str) -> Result<Survey, Error> {
     let (pods, mut unknowns) = match pods_under_way(cluster, place).await {
