@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
+import doctor_cost
 import import_cost
 import job_requests
 import log_throughput
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument(
         "--peer", metavar="PYTHON", help="interpreter of an environment with the cncf.kubernetes provider"
     )
-    parser.add_argument("--only", metavar="PART", help="one of: import, requests, submit, log")
+    parser.add_argument("--only", metavar="PART", help="one of: import, requests, submit, log, doctor")
     wanted = parser.parse_args()
 
     def part(name: str) -> bool:
