@@ -37,6 +37,8 @@ class LogWriter:
         self._log = log
         self._lines = _structured_logger(log) if structured else None
         self._last = _now()
+        #: When the last line of a container was written, monotonic; 0 before the first.
+        self.last_line = 0.0
 
     def say(self, text: str, level: str = "info") -> None:
         """Write a sentence of our own."""
@@ -45,15 +47,16 @@ class LogWriter:
 
     def lines(self, event: Mapping[str, Any]) -> None:
         """Write an event of the kind `log`: one line or many, or a mark about the log."""
+        self.last_line = time.monotonic()
         if event["mark"]:
             self.say(event["text"], "warning")
         elif self._lines is None:
             self._log.info("%s", event["text"])
         else:
-            time, fields = self._time(event["timestamp"])
+            moment, fields = self._time(event["timestamp"])
             self._lines.info(
                 event["text"],
-                timestamp=time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                timestamp=moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
                 pod=event["pod"],
                 container=event["container"],
                 **fields,

@@ -21,7 +21,7 @@ from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 from unique_k8s_job.log_writer import LogWriter, write_down
 from unique_k8s_job.request import foreign_job
 from unique_k8s_job.satisfaction import Verdict, verdict
-from unique_k8s_job.triggers import HOLD_EVENT, known, seconds_until
+from unique_k8s_job.triggers import HOLD_EVENT, LOG_SETTLES, known, seconds_until
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
@@ -78,7 +78,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         """Wait; send one event: what was found and what it means, or an error."""
         began = time.monotonic()
         event = await self._event()
-        await asyncio.sleep(began + HOLD_EVENT - time.monotonic())
+        await asyncio.sleep(max(HOLD_EVENT - (time.monotonic() - began), LOG_SETTLES if self.logs else 0.0))
         yield TriggerEvent({**event, "passed": self.passed})  # type: ignore[no-untyped-call]
 
     async def _event(self) -> dict[str, Any]:

@@ -32,6 +32,9 @@ VERSION = 1
 #: Airflow can fail a task that is resumed within some five seconds of its deferral: the executor's late report of the
 #: first process is then taken for the end of the second. Seconds of monotonic time since `run` began.
 HOLD_EVENT = 8.0
+#: Seconds between the last line of the log and the event. The process that writes the log closes it when the trigger has
+#: ended, and what is still on its way by then goes into the triggerer's own log.
+LOG_SETTLES = 2.0
 #: Seconds that a trigger looks in any case: a Job that ended while no triggerer lived has an outcome, not a timeout.
 FIRST_LOOK = 5.0
 #: Seconds to store the place in the log when the trigger is cancelled.
@@ -67,6 +70,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         self._cluster: Cluster | None = None
         self._event_sent = False
         self._parent = 0
+        self._writer: LogWriter | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
@@ -80,7 +84,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
         cancellation.get_ready(self.task_instance)
         try:
             event = await self._event()
-            await asyncio.sleep(began + HOLD_EVENT - time.monotonic())
+            last_line = self._writer.last_line if self._writer else 0.0
+            await asyncio.sleep(max(began + HOLD_EVENT, last_line + LOG_SETTLES) - time.monotonic())
         except asyncio.CancelledError:
             if not airflow_calls_on_kill():  # a user's stop looks like everything else
                 await _to_its_end(self._stop())
@@ -115,7 +120,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
 
         waiter = core().Waiter(await self._connect(), self.job)
         try:
-            return await write_down(waiter, LogWriter(self.log, structured=airflow_version() >= (3, 0)))
+            self._writer = LogWriter(self.log, structured=airflow_version() >= (3, 0))
+            return await write_down(waiter, self._writer)
         except asyncio.CancelledError:
             # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
             if os.getppid() == self._parent:

@@ -25,6 +25,7 @@ LINES = 2_000
 def events_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No Airflow waits here whose scheduler has to be spared."""
     monkeypatch.setattr(triggers, "HOLD_EVENT", 0.0)
+    monkeypatch.setattr(triggers, "LOG_SETTLES", 0.0)
 
 
 def handed_over(kubeconfig: Path, namespace: str, script: str) -> str:

@@ -31,6 +31,7 @@ class Cluster:
         module = SimpleNamespace(look=self._look, Waiter=self._waiter, Cluster=lambda _: object())
         monkeypatch.setattr(native, "core", lambda: module)
         monkeypatch.setattr(sensor_trigger, "HOLD_EVENT", 0.0)
+        monkeypatch.setattr(sensor_trigger, "LOG_SETTLES", 0.0)
 
     def _look(self, _cluster: object, _request: str) -> list[Job]:
         found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]

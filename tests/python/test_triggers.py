@@ -60,6 +60,7 @@ def waiter(monkeypatch: pytest.MonkeyPatch) -> Waiter:
     monkeypatch.setattr(native, "core", lambda: module)
     monkeypatch.setattr(triggers, "HOLD_EVENT", 0.0)
     monkeypatch.setattr(triggers, "FIRST_LOOK", 0.05)
+    monkeypatch.setattr(triggers, "LOG_SETTLES", 0.0)
     return made
 
 
@@ -111,6 +112,22 @@ def test_event_waits_until_the_trigger_is_old_enough(waiter: Waiter, monkeypatch
     monkeypatch.setattr(asyncio, "sleep", sleep)
     asyncio.run(events(trigger()))
     assert 7.0 < pauses[-1] <= 8.0
+
+
+def test_event_waits_until_the_last_line_of_the_log_has_left_the_process(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    line = {"kind": "log", "mark": False, "text": "the end", "timestamp": None, "pod": "p", "container": "c"}
+    waiter.events = [line, OUTCOME]
+    monkeypatch.setattr(triggers, "LOG_SETTLES", 2.0)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(events(trigger()))
+    assert 1.0 < pauses[-1] <= 2.0
 
 
 def test_error_of_the_core_is_the_event(waiter: Waiter) -> None:
