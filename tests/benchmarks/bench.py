@@ -15,7 +15,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
-import doctor_cost
 import import_cost
 import job_requests
 import log_throughput
