@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
+import doctor_cost
 import import_cost
 import job_requests
 import log_throughput
@@ -60,6 +61,8 @@ def main() -> None:
                 rows += submit_latency.measure(audit.cluster)
             if part("log"):
                 rows += log_throughput.measure(audit.cluster)
+            if part("doctor"):
+                rows += doctor_cost.measure(audit.cluster)
 
     table = Table(
         "measured", "value", title=f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
