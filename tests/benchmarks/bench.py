@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
@@ -23,20 +21,7 @@ import submit_latency
 from rich.console import Console
 from rich.table import Table
 
-from audit import Audit, audited
-from one_node_cluster import OneNodeCluster, build
-
-
-@contextmanager
-def audited_cluster() -> Iterator[Audit]:
-    """A cluster of its own whose API server writes each request into a file."""
-    cluster = OneNodeCluster("bench", build())
-    cluster.up()
-    try:
-        with audited(cluster) as audit:
-            yield audit
-    finally:
-        cluster.down()
+from audit import audited_cluster
 
 
 def main() -> None:
@@ -54,7 +39,7 @@ def main() -> None:
     if part("import"):
         rows += import_cost.measure(sys.executable, wanted.peer)
     if wanted.only != "import":
-        with audited_cluster() as audit:
+        with audited_cluster("bench") as audit:
             if part("requests"):
                 rows += job_requests.measure(audit)
             if part("submit"):

@@ -15,8 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +25,8 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from audit import Audit, audited
+from audit import Audit, audited_cluster
 from native_run import asynchronous_api, request
-from one_node_cluster import OneNodeCluster, build
 from roles import SHIPPED
 
 PROCESS = Path(__file__).with_name("waiting_process.py")
@@ -220,18 +217,6 @@ def plot(costs: list[Cost], file: Path) -> None:
     figure.savefig(file)
 
 
-@contextmanager
-def audited_cluster() -> Iterator[Audit]:
-    """A cluster of its own whose API server writes each request into a file."""
-    cluster = OneNodeCluster("bench-waiting", build())
-    cluster.up()
-    try:
-        with audited(cluster) as audit:
-            yield audit
-    finally:
-        cluster.down()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -242,7 +227,7 @@ def main() -> None:
     wanted = parser.parse_args()
     costs: list[Cost] = []
     console = Console(width=180)
-    with audited_cluster() as audit:
+    with audited_cluster("bench-waiting") as audit:
         for count in map(int, wanted.jobs.split(",")):
             kinds = [("ours", sys.executable)]
             if wanted.peer and count <= MOST_OF_PEER:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from one_node_cluster import OneNodeCluster
+from one_node_cluster import OneNodeCluster, build
 
 _POLICY = """
 apiVersion: audit.k8s.io/v1
@@ -63,3 +63,15 @@ def audited(cluster: OneNodeCluster) -> Iterator[Audit]:
     finally:
         cluster.kill("kube-apiserver")
         cluster.start("kube-apiserver")
+
+
+@contextmanager
+def audited_cluster(name: str) -> Iterator[Audit]:
+    """A cluster of its own, gone at the end, whose API server writes its audit log."""
+    cluster = OneNodeCluster(name, build())
+    cluster.up()
+    try:
+        with audited(cluster) as audit:
+            yield audit
+    finally:
+        cluster.down()
