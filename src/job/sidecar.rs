@@ -61,6 +61,10 @@ pub struct Lingering {
 /// The Pod as one that lingers, if it is one. For how long is for the caller to know.
 #[must_use]
 pub fn lingering(spec: &JobSpec, pod: &Pod) -> Option<Lingering> {
+    // Its sidecars are ending, too: a drain, a preemption, a suspension, after which Kubernetes may start the work anew.
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
     let template = spec.template.spec.as_ref()?;
     let base = template.containers.iter().find(|c| c.name == "base").or(template.containers.first())?;
     let end = main_containers(pod).find(|c| c.name == base.name)?.state.as_ref()?.terminated.as_ref()?;
@@ -115,7 +119,7 @@ impl Sidecars {
 
     /// Judges the view.
     pub fn look(&mut self, now: Instant, view: &View) -> Verdict {
-        let undecided = view.end.is_none() && self.choice == OnLingeringSidecar::Finish;
+        let undecided = view.end.is_none() && !view.job.suspended() && self.choice == OnLingeringSidecar::Finish;
         let Some(spec) = view.job.job.spec.as_ref().filter(|_| undecided) else { return Verdict::Wait(None) };
         let living = || view.pods.iter().filter(|(_, seen)| !seen.gone && !ended(&seen.pod));
         let found: BTreeMap<&String, Lingering> =
@@ -223,6 +227,11 @@ mod tests {
         pod
     }
 
+    fn deleted(mut pod: Value) -> Value {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
+        pod
+    }
+
     /// The end that a view which never changes comes to.
     fn end(view: &View) -> Option<End> {
         let begin = Instant::now();
@@ -241,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn end_of_a_job_with_lingering_pods_is_this_table() {
         let two = json!({"completions": 2, "parallelism": 2});
-        let cases: [(&str, Value, Vec<Value>, Option<bool>); 16] = [
+        let cases: [(&str, Value, Vec<Value>, Option<bool>); 18] = [
             ("the work is done well", json!({}), vec![lingers("0", 0)], Some(true)),
             ("the work failed", json!({}), vec![lingers("0", 3)], Some(false)),
             ("the work goes on", json!({}), vec![runs("0")], None),
@@ -277,6 +286,8 @@ mod tests {
                 vec![lingers("0", 0), lingers("1", 0)],
                 Some(true),
             ),
+            ("a Pod that is evicted may be replaced", json!({}), vec![deleted(lingers("0", 143))], None),
+            ("a suspended Job may go on later", json!({"suspend": true}), vec![lingers("0", 143)], None),
             ("a success policy is not guessed", json!({"successPolicy": {"rules": []}}), vec![lingers("0", 0)], None),
         ];
         for (name, spec, pods, expected) in cases {

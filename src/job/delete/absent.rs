@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{
     order::{DeleteOrder, Propagation, Target, WaitFor},
     owned::{cannot_see_pods, may_still_run},
-    pods::{CONTROLLER_UID, FoundBy, Ownership, PodsWatcher, read},
+    pods::{CONTROLLER_UID, FoundBy, JOB_NAME, Ownership, PodsWatcher, read},
     release::ReleasePolicy,
     work::{DeletedJobs, News, get},
 };
@@ -21,9 +21,6 @@ use crate::{
     error::{Error, Report},
     job::{message::Message, seen::JobReference},
 };
-
-/// The label with the Job's name that the Job controller puts on Pods.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 pub(super) struct Absent<'a> {
     pub cluster: &'a Cluster,

@@ -53,7 +53,7 @@ pub async fn delete_owned(cluster: &Cluster, job: &JobReference, owner: &Owner, 
     }
     let deadline = Instant::now() + within;
     confirm_gone(cluster, job, deadline).await?;
-    all_ended(cluster, job, Ownership::Collected, deadline).await
+    all_ended(cluster, job, Ownership::Owned, deadline).await
 }
 
 /// The body of a DELETE: never without a policy and a uid.

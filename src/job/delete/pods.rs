@@ -25,6 +25,8 @@ use crate::{
 
 /// The label that the Job controller puts on Pods; unlike their ownerReference it survives orphaning.
 pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
+/// The label with the Job's name that the Job controller puts on Pods.
+pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// The uids of so many Jobs fit into one selector: 4 KB of a request line.
 const JOBS_A_LIST: usize = 100;
 /// How long the garbage collector has, once the Job is gone, before its Pods are deleted from here.
@@ -50,6 +52,8 @@ pub struct LivePod {
 pub enum Ownership {
     /// The garbage collector deletes them.
     Collected,
+    /// The same, and one that somebody has orphaned is waited for, since the next try must not work beside it.
+    Owned,
     /// They have lost their owner, or may have: nobody but us deletes them.
     Orphaned,
     /// Somebody else sees to them: they are waited for and never deleted from here.
@@ -102,13 +106,16 @@ fn deed(pod: &Pod, uid: &str, ownership: Ownership, gone_for: Duration) -> Deed 
     match (ownership, deleting, ended(pod)) {
         (Ownership::Kept, _, _) => Deed::Keep,
         (Ownership::Orphaned, false, _) => Deed::Delete,
-        (Ownership::Watched | Ownership::Collected, _, true) | (Ownership::Orphaned, true, true) => Deed::Nothing,
-        (Ownership::Watched, _, false) | (Ownership::Orphaned | Ownership::Collected, true, false) => Deed::Wait,
-        (Ownership::Collected, false, false) => match owner {
+        (Ownership::Watched | Ownership::Collected | Ownership::Owned, _, true) | (Ownership::Orphaned, true, true) => {
+            Deed::Nothing
+        }
+        (Ownership::Watched, _, false)
+        | (Ownership::Orphaned | Ownership::Collected | Ownership::Owned, true, false) => Deed::Wait,
+        (Ownership::Collected | Ownership::Owned, false, false) => match owner {
             Owner::TheJob if gone_for >= COLLECTED_WITHIN => Deed::Delete,
-            Owner::TheJob => Deed::Wait,
             // Somebody has orphaned it, or it is a copy: it is told, and not touched.
-            Owner::Nobody | Owner::Another => Deed::Keep,
+            Owner::Nobody | Owner::Another if ownership == Ownership::Collected => Deed::Keep,
+            Owner::TheJob | Owner::Nobody | Owner::Another => Deed::Wait,
         },
     }
 }
@@ -376,7 +383,7 @@ mod tests {
 
     #[test]
     fn pods_of_a_job_that_is_gone_are_judged_by_this_table() {
-        use Ownership::{Collected, Kept, Orphaned, Watched};
+        use Ownership::{Collected, Kept, Orphaned, Owned, Watched};
         let (now, later, ours, none) = (Duration::ZERO, COLLECTED_WITHIN, Some("u"), None);
         let cases = [
             ("the garbage collector is given a moment", Collected, "Running", false, ours, now, Deed::Wait),
@@ -384,6 +391,8 @@ mod tests {
             ("a Pod on its way out is waited for", Collected, "Running", true, ours, later, Deed::Wait),
             ("an ended Pod is the garbage collector's", Collected, "Succeeded", false, ours, later, Deed::Nothing),
             ("what somebody orphaned is told", Collected, "Running", false, none, later, Deed::Keep),
+            ("beside what somebody orphaned no next try works", Owned, "Running", false, none, later, Deed::Wait),
+            ("what is the Job's is deleted", Owned, "Running", false, ours, later, Deed::Delete),
             ("a Pod of another owner is not ours", Collected, "Running", false, Some("x"), later, Deed::Nothing),
             ("an orphan is deleted at once", Orphaned, "Running", false, none, now, Deed::Delete),
             ("also one that does not know it yet", Orphaned, "Running", false, ours, now, Deed::Delete),

@@ -1,6 +1,6 @@
 //! Settles what earlier tries of the task have left: taken over, used, ended, or left alone.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Origin, Submission, Submitted};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     identity::{self, JobName, Marks, Owner, TASK},
     job::{
-        delete,
+        delete::{self, CONTROLLER_UID, JOB_NAME},
         message::Message,
         order::Policy,
         ownership::{self, Written},
@@ -34,7 +34,41 @@ impl Submission<'_> {
         for (job, marks) in jobs {
             inherited = self.earlier(job, &marks, inherited).await?;
         }
+        if inherited.is_none() && self.order.lookup {
+            self.work_without_a_job().await?;
+        }
         Ok(inherited)
+    }
+
+    /// A Job that is gone may have left Pods within their grace period, and nobody who saw them end: its worker may have
+    /// been killed right after the DELETE. Costs one list of Pods.
+    async fn work_without_a_job(&self) -> Result<(), Error> {
+        let selector = Selector::labels(format!("{TASK}={}", self.order.attempt.task.digest()));
+        // Without the right to list Pods the Jobs alone speak.
+        let Ok(listed) = self.cluster.list(Resource::Pods, self.namespace, &selector).await else { return Ok(()) };
+        let mut jobs = BTreeSet::new();
+        for pod in &listed.items {
+            let over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+            let label = |key: &str| pod["metadata"]["labels"][key].as_str().map(str::to_owned);
+            if let (false, Some(name), Some(uid)) = (over, label(JOB_NAME), label(CONTROLLER_UID)) {
+                jobs.insert((name, uid));
+            }
+        }
+        for (name, uid) in jobs {
+            let job = JobReference { namespace: self.namespace.to_owned(), name, uid };
+            // A living one is settled by what it is, not by its Pods.
+            if self.newest(&job).await?.is_none() {
+                self.tell.say(Message::warning(
+                    "predecessor-leaving",
+                    format!(
+                        "{job} of an earlier try is gone: waiting up to {} s for its Pods to end",
+                        self.order.handover_timeout_seconds
+                    ),
+                ));
+                self.handover(&job).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn earlier_jobs(&self) -> Result<Vec<(SeenJob, Marks)>, Error> {
@@ -88,7 +122,10 @@ impl Submission<'_> {
         let mut verdict = settle::earlier(policy, traits);
         if verdict == Earlier::TakeOver && !self.order.running_clear_is_visible {
             tokio::time::sleep(OLD_OWNER_LEAVES_WITHIN).await;
-            let Some(newest) = self.newest(&job.reference).await? else { return Ok(inherited) };
+            let Some(newest) = self.newest(&job.reference).await? else {
+                self.handover(&job.reference).await?;
+                return Ok(inherited);
+            };
             traits.end = Ending::of(&newest);
             traits.terminating = newest.deletion_timestamp().is_some();
             verdict = settle::earlier(policy, traits);
@@ -98,7 +135,10 @@ impl Submission<'_> {
                 let origin = if verdict == Earlier::TakeOver { Origin::TakenOver } else { Origin::OutcomeUsed };
                 match self.become_owner(&job.reference, marks).await? {
                     Owned::Yes(job) => Ok(Some(Submitted { job: *job, origin, made_by_try: marks.try_number })),
-                    Owned::Gone => Ok(inherited),
+                    Owned::Gone => {
+                        self.handover(&job.reference).await?;
+                        Ok(inherited)
+                    }
                     Owned::NotAllowed => {
                         let verdict = settle::earlier(policy, Traits { may_patch: false, ..traits });
                         if verdict == Earlier::Discard {
@@ -116,7 +156,10 @@ impl Submission<'_> {
                 };
                 let owner = match tried {
                     Owned::Yes(_) => self.order.attempt.owner(),
-                    Owned::Gone => return Ok(inherited),
+                    Owned::Gone => {
+                        self.handover(&job.reference).await?;
+                        return Ok(inherited);
+                    }
                     Owned::NotAllowed => marks.owner.clone(),
                 };
                 self.discard(&job.reference, marks, &owner, same_manifest).await?;

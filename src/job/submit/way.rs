@@ -68,7 +68,10 @@ impl<'a> Way<'a> {
                 if let Some(inherited) = self.earlier(&job).await? {
                     return Ok(Some(inherited));
                 }
-                let Some(newer) = self.look(&job).await? else { return Ok(None) };
+                let Some(newer) = self.look(&job).await? else {
+                    self.gone(&job).await?;
+                    return Ok(None);
+                };
                 let same = newer.reference.uid == job.reference.uid;
                 job = newer;
                 if !same {

@@ -221,3 +221,25 @@ async fn deletion_whose_pod_still_runs_names_the_pod_and_its_node() {
     let error = stopped.delete(Duration::from_secs(10)).await.unwrap_err();
     assert!(error.to_string().contains("may still run, on `node1`"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn try_after_one_whose_job_is_gone_waits_for_the_pods_that_it_left() {
+    let world = World::new();
+    try_one_dies_after(&world, Duration::from_secs(1)).await;
+    let name = world.jobs_made()[0].clone();
+    let pod = world.start_pod(&name);
+    // Its old owner deleted it and was killed; the Pod is within its grace period.
+    world.vanish(&name, false);
+    let helper = std::sync::Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        helper.end_pod(&pod, 143);
+    });
+    let begin = tokio::time::Instant::now();
+    let second = Run::start(world.cluster(), order(2));
+    while world.jobs_made().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begin.elapsed() >= Duration::from_secs(20), "two Pods of one task at work: {:?}", begin.elapsed());
+    second.close();
+}
