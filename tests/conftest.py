@@ -6,6 +6,7 @@ Where the cluster cannot be had, every test that needs it fails with the reason;
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +33,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Where processes share the work, they share one cluster: the process that starts them brings it up."""
+    # A shell starts what it puts into the background with SIGINT ignored, and every child inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if getattr(config.option, "numprocesses", None):
         config.stash[_shared] = _Brought(name_for_tests())
 
