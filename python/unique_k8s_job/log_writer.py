@@ -72,22 +72,34 @@ class LogWriter:
 
 
 async def write_down(waiter: Any, log: LogWriter) -> dict[str, Any]:
-    """Write what a Waiter tells into the task log, in this coroutine, whose context Airflow knows; return the outcome."""
+    """Write what a Waiter tells into the task log, in this coroutine, whose context Airflow knows; return the outcome.
+
+    What was taken from the Waiter is written before a cancellation goes on: the place in the log is already behind it.
+    """
     turn = time.monotonic()
     while events := await waiter.next():
-        for event in events:
-            kind = event["kind"]
-            if kind == "log":
-                log.lines(event)
-            elif kind == "message":
-                log.say(event["text"], event["level"])
-            elif kind == "outcome":
+        left = iter(events)
+        for event in left:
+            if event["kind"] == "outcome":
                 outcome: dict[str, Any] = event
                 return outcome
+            _write(event, log)
             if time.monotonic() - turn > TURN:
-                await asyncio.sleep(0)
+                try:
+                    await asyncio.sleep(0)
+                except asyncio.CancelledError:
+                    for taken in left:
+                        _write(taken, log)
+                    raise
                 turn = time.monotonic()
     raise InternalError("The native waiter ended without an outcome")
+
+
+def _write(event: Mapping[str, Any], log: LogWriter) -> None:
+    if event["kind"] == "log":
+        log.lines(event)
+    elif event["kind"] == "message":
+        log.say(event["text"], event["level"])
 
 
 def in_order(written: datetime, last: datetime, now: datetime) -> datetime:
