@@ -21,7 +21,8 @@ from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 from unique_k8s_job.log_writer import LogWriter, write_down
 from unique_k8s_job.request import foreign_job
 from unique_k8s_job.satisfaction import Verdict, verdict
-from unique_k8s_job.triggers import HOLD_EVENT, LOG_SETTLES, known, seconds_until
+from unique_k8s_job.trigger_connection import connect
+from unique_k8s_job.triggers import HOLD_EVENT, LOG_SETTLES, seconds_until
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
@@ -83,24 +84,23 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         left = seconds_until(self.deadline)
+        # A task, and no `wait_for`: since Python 3.11 its TimeoutError is that of a socket, too.
+        waiting = asyncio.create_task(self._wait())
         try:
-            judged = await asyncio.wait_for(self._wait(), None if left is None else max(0.0, left))
-        except asyncio.TimeoutError:
-            judged = Verdict.WAIT
+            await asyncio.wait({waiting}, timeout=None if left is None else max(0.0, left))
+            judged = waiting.result() if waiting.done() else Verdict.WAIT
         except UniqueK8sJobError as error:
             return trigger_event.of_error(error)
         except Exception as error:
             self.log.exception("The trigger failed")
             return trigger_event.of_error(InternalError(f"The trigger failed: {type(error).__name__}: {error}"))
         finally:
-            for task in self._following.values():
+            for task in (waiting, *self._following.values()):
                 task.cancel()
         return trigger_event.of_verdict(judged.value, self._found)
 
     async def _wait(self) -> Verdict:
-        from unique_k8s_job.hook import UniqueK8sJobHook
-
-        cluster = await UniqueK8sJobHook(**known(self.connection)).aget_conn()
+        cluster = await connect(self.connection, self._log_writer())
         while True:
             self._found = await self._look(cluster)
             judged = verdict(self.until, self._found, by_uid=bool(self.target.get("uid")))
@@ -156,6 +156,9 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         until = "gone" if self.until == "gone" else "finished"
         waiter = core().Waiter(cluster, foreign_job(job, until=until, get_logs=self.logs))
         try:
-            return await write_down(waiter, LogWriter(self.log, structured=airflow_version() >= (3, 0)))
+            return await write_down(waiter, self._log_writer())
         finally:
             waiter.close()
+
+    def _log_writer(self) -> LogWriter:
+        return LogWriter(self.log, structured=airflow_version() >= (3, 0))

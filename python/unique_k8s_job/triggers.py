@@ -24,6 +24,7 @@ from unique_k8s_job._compat import airflow_version
 from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 from unique_k8s_job.log_writer import LogWriter, write_down
 from unique_k8s_job.stop import Fate
+from unique_k8s_job.trigger_connection import connect
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster, Waiter
@@ -37,7 +38,7 @@ HOLD_EVENT = 8.0
 LOG_SETTLES = 2.0
 #: Seconds that a trigger looks in any case: a Job that ended while no triggerer lived has an outcome, not a timeout.
 FIRST_LOOK = 5.0
-#: Seconds to store the place in the log when the trigger is cancelled.
+#: Seconds to store the place in the log when the trigger is cancelled, or its time is over.
 STORE_WITHIN = 1.5
 #: Seconds to see a deleted Job gone: Airflow closes the log of a cancelled trigger after thirty.
 CONFIRM_DELETION = 20.0
@@ -101,13 +102,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         try:
-            left = seconds_until(self.deadline)
-            if left is None:
-                return trigger_event.of_outcome(await self._follow())
-            try:
-                return trigger_event.of_outcome(await asyncio.wait_for(self._follow(), max(FIRST_LOOK, left)))
-            except asyncio.TimeoutError:
-                return trigger_event.of_deadline(left)
+            return await self._follow()
         except UniqueK8sJobError as error:
             return trigger_event.of_error(error)
         except Exception as error:
@@ -116,27 +111,41 @@ class UniqueK8sJobTrigger(BaseTrigger):
             return trigger_event.of_error(InternalError(f"The trigger failed: {type(error).__name__}: {error}"))
 
     async def _follow(self) -> dict[str, Any]:
+        """Follow the Job; return the event of its outcome, or of the deadline."""
         from unique_k8s_job.native import core
 
         waiter = core().Waiter(await self._connect(), self.job)
+        self._writer = self._log_writer()
+        # A task, and no `wait_for`: since Python 3.11 its TimeoutError is that of a socket, too.
+        following = asyncio.create_task(write_down(waiter, self._writer))
         try:
-            self._writer = LogWriter(self.log, structured=airflow_version() >= (3, 0))
-            return await write_down(waiter, self._writer)
-        except asyncio.CancelledError:
-            # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
-            if os.getppid() == self._parent:
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
-            raise
+            left = seconds_until(self.deadline)
+            await asyncio.wait({following}, timeout=None if left is None else max(FIRST_LOOK, left))
+            if following.done():
+                return trigger_event.of_outcome(following.result())
+            return trigger_event.of_deadline(left or 0.0)
         finally:
-            waiter.close()
+            try:
+                await self._end(following, waiter)
+            finally:
+                waiter.close()
+
+    async def _end(self, following: asyncio.Task[dict[str, Any]], waiter: Waiter) -> None:
+        """End the following, and store the place in the log where the Job did not end first."""
+        following.cancel()
+        await asyncio.wait({following})
+        # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
+        if following.cancelled() and os.getppid() == self._parent:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
 
     async def _connect(self) -> Cluster:
         if self._cluster is None:
-            from unique_k8s_job.hook import UniqueK8sJobHook
-
-            self._cluster = await UniqueK8sJobHook(**known(self.connection)).aget_conn()
+            self._cluster = await connect(self.connection, self._log_writer())
         return self._cluster
+
+    def _log_writer(self) -> LogWriter:
+        return LogWriter(self.log, structured=airflow_version() >= (3, 0))
 
     # --- stopping ---------------------------------------------------------------------------------------------------
 
@@ -153,9 +162,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
                 deed = await self._delete()
             except Exception as failure:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
                 deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
-        LogWriter(self.log, structured=airflow_version() >= (3, 0)).say(
-            f"The trigger of this task is cancelled ({state}). {deed}", level
-        )
+        self._log_writer().say(f"The trigger of this task is cancelled ({state}). {deed}", level)
 
     async def _delete(self) -> str:
         from unique_k8s_job.native import core
@@ -189,12 +196,6 @@ def airflow_calls_on_kill() -> bool:
 
 async def _stored(waiter: Waiter) -> None:
     await waiter.store_positions()
-
-
-def known(connection: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep the arguments of a connection that this version has."""
-    names = ("kubernetes_conn_id", "in_cluster", "config_file", "cluster_context")
-    return {name: connection[name] for name in names if name in connection}
 
 
 def seconds_until(deadline: str | None) -> float | None:

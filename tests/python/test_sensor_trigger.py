@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import native, sensor_trigger
+from unique_k8s_job import native, sensor_trigger, trigger_connection
+from unique_k8s_job.hook import UniqueK8sJobHook
 from unique_k8s_job.sensor_trigger import UniqueK8sJobSensorTrigger
 
 Job = dict[str, Any]
@@ -101,6 +102,32 @@ def test_time_that_is_over_is_told_with_what_was_found(cluster: Cluster) -> None
     cluster.looks = [[]]
     sent = event(deadline="2026-01-01T00:00:00+00:00")
     assert (sent["verdict"], sent["jobs"]) == ("wait", [])
+
+
+def test_timeout_of_something_else_is_an_error_and_not_the_end_of_the_time(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object) -> list[Job]:
+        raise TimeoutError("ETIMEDOUT")
+
+    monkeypatch.setattr(native.core(), "look", look)
+    sent = event(deadline="2999-01-01T00:00:00+00:00")
+    assert sent["kind"] == "error"
+    assert "ETIMEDOUT" in sent["error"]["message"]
+
+
+def test_failure_to_read_the_connection_is_got_over(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[Exception] = [TimeoutError("ETIMEDOUT"), RuntimeError("the API is away")]
+
+    async def aget_conn(_: UniqueK8sJobHook) -> object:
+        if failures:
+            raise failures.pop(0)
+        return object()
+
+    cluster.looks = [[job("a", "succeeded")]]
+    monkeypatch.setattr(UniqueK8sJobHook, "aget_conn", aget_conn)
+    monkeypatch.setattr(trigger_connection, "PAUSE", 0.0)
+    assert event()["verdict"] == "satisfied"
 
 
 def test_what_is_to_be_passed_back_is_in_every_event(cluster: Cluster) -> None:

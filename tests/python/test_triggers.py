@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import cancellation, native, triggers
+from unique_k8s_job import cancellation, native, trigger_connection, triggers
 from unique_k8s_job.exceptions import JobStartupError
+from unique_k8s_job.hook import UniqueK8sJobHook
 from unique_k8s_job.stop import Answer
 from unique_k8s_job.triggers import UniqueK8sJobTrigger, seconds_until
 
 JOB = json.dumps({"version": 1, "job": {"namespace": "etl", "name": "train", "uid": "our-uid"}, "owner": "o"})
 YESTERDAY = (datetime.now(timezone.utc) - timedelta(days=1)).isoformat()
+TOMORROW = (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()
 OUTCOME = {"kind": "outcome", "state": "succeeded", "summary": "done", "job": {}, "containers": []}
 
 
@@ -164,6 +166,28 @@ def test_deadline_ends_the_wait_and_stores_the_place_in_the_log(waiter: Waiter) 
 def test_job_that_ended_while_no_triggerer_lived_has_its_outcome_and_no_timeout(waiter: Waiter) -> None:
     waiter.events = [OUTCOME]
     (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
+    assert event["kind"] == "outcome"
+
+
+def test_timeout_of_something_else_is_an_error_and_not_the_deadline(waiter: Waiter) -> None:
+    waiter.events = [TimeoutError("ETIMEDOUT")]
+    (event,) = asyncio.run(events(trigger(deadline=TOMORROW)))
+    assert event["kind"] == "error"
+    assert "ETIMEDOUT" in event["error"]["message"]
+
+
+def test_failure_to_read_the_connection_is_got_over(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[Exception] = [TimeoutError("ETIMEDOUT"), RuntimeError("the API is away")]
+
+    async def aget_conn(_: UniqueK8sJobHook) -> object:
+        if failures:
+            raise failures.pop(0)
+        return object()
+
+    waiter.events = [OUTCOME]
+    monkeypatch.setattr(UniqueK8sJobHook, "aget_conn", aget_conn)
+    monkeypatch.setattr(trigger_connection, "PAUSE", 0.0)
+    (event,) = asyncio.run(events(trigger(deadline=TOMORROW)))
     assert event["kind"] == "outcome"
 
 

@@ -1,0 +1,61 @@
+"""The cluster of a trigger: its connection is read anew in the triggerer, and again where that fails.
+
+A failure of a trigger fails its task, and the last try of a task that fails deletes its Job: a healthy Job is not to end
+because Airflow's API or its database was away for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from unique_k8s_job.exceptions import UniqueK8sJobError
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Cluster
+    from unique_k8s_job.log_writer import LogWriter
+
+#: Seconds to go on trying to read the connection.
+READ_WITHIN = 300.0
+#: Seconds before the second attempt; each pause is twice the one before, up to the longest.
+PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+async def connect(connection: Mapping[str, Any], log: LogWriter) -> Cluster:
+    """Read the connection and make its cluster, which connects at its first use.
+
+    :param connection: the arguments of `UniqueK8sJobHook`; unknown ones are passed over
+    :raises Exception: what Airflow raised last, once `READ_WITHIN` is over, or at once what is for good
+    """
+    from unique_k8s_job.hook import UniqueK8sJobHook
+
+    give_up, pause, told = time.monotonic() + READ_WITHIN, PAUSE, False
+    while True:
+        try:
+            cluster: Cluster = await UniqueK8sJobHook(**known(connection)).aget_conn()
+            return cluster
+        except Exception as error:
+            if is_for_good(error) or time.monotonic() + pause > give_up:
+                raise
+            if not told:
+                what = f"{type(error).__name__}: {error}"
+                log.say(
+                    f"The connection cannot be read, which is tried again for {READ_WITHIN:.0f} s: {what}", "warning"
+                )
+                told = True
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def is_for_good(error: Exception) -> bool:
+    """Whether reading the connection again would not help: it is not there, or cannot be used. Pure."""
+    # The class of "not found" moved between Airflow's versions.
+    return isinstance(error, UniqueK8sJobError) or "NotFound" in type(error).__name__
+
+
+def known(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the arguments of a connection that this version has."""
+    names = ("kubernetes_conn_id", "in_cluster", "config_file", "cluster_context")
+    return {name: connection[name] for name in names if name in connection}

@@ -1,0 +1,79 @@
+"""Which failures to read the connection a trigger gets over, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from unique_k8s_job import trigger_connection
+from unique_k8s_job.exceptions import ConfigurationError, InternalError, NativeModuleMissingError
+from unique_k8s_job.hook import UniqueK8sJobHook
+from unique_k8s_job.log_writer import LogWriter
+from unique_k8s_job.trigger_connection import connect, is_for_good
+
+
+class AirflowNotFoundException(Exception):
+    """As Airflow names it, wherever it is."""
+
+
+def connected(monkeypatch: pytest.MonkeyPatch, *failures: Exception) -> tuple[Any, list[float]]:
+    """Connect where reading the connection fails in these ways first; return the cluster and the pauses."""
+    left, pauses, now = list(failures), [], [0.0]
+
+    async def aget_conn(_: UniqueK8sJobHook) -> str:
+        if left:
+            raise left.pop(0)
+        return "cluster"
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(UniqueK8sJobHook, "aget_conn", aget_conn)
+    monkeypatch.setattr(trigger_connection.asyncio, "sleep", sleep)
+    monkeypatch.setattr(trigger_connection.time, "monotonic", lambda: now[0])
+    log = LogWriter(logging.getLogger("task"), structured=False)
+    try:
+        return asyncio.run(connect({"kubernetes_conn_id": "k8s", "of_tomorrow": 1}, log)), pauses
+    except Exception as error:  # noqa: BLE001  # what comes is what is tested
+        return error, pauses
+
+
+def test_connection_is_read_again_with_growing_pauses_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = [RuntimeError("Airflow is away"), TimeoutError("ETIMEDOUT"), OSError("reset")]
+    assert connected(monkeypatch, *away) == ("cluster", [1.0, 2.0, 4.0])
+    (said,) = caplog.messages
+    assert "RuntimeError: Airflow is away" in said
+
+
+def test_last_failure_is_raised_after_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised, pauses = connected(monkeypatch, *[OSError(str(number)) for number in range(100)])
+    assert isinstance(raised, OSError)
+    assert 240 < sum(pauses) <= 300
+    assert max(pauses) == 30.0
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("two of them"), AirflowNotFoundException("no_such")])
+def test_what_is_for_good_is_raised_at_once(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    assert connected(monkeypatch, error) == (error, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ConfigurationError("x"), True),
+        (NativeModuleMissingError("x"), True),
+        (InternalError("x"), True),
+        (AirflowNotFoundException("x"), True),
+        (TimeoutError(), False),
+        (PermissionError("x"), False),
+        (RuntimeError("x"), False),
+    ],
+)
+def test_failure_is_for_good_by_this_table(error: Exception, expected: bool) -> None:
+    assert is_for_good(error) is expected
