@@ -36,8 +36,12 @@ HOLD_EVENT = 8.0
 #: Seconds between the last line of the log and the event. The process that writes the log closes it when the trigger has
 #: ended, and what is still on its way by then goes into the triggerer's own log.
 LOG_SETTLES = 2.0
-#: Seconds that a trigger looks in any case: a Job that ended while no triggerer lived has an outcome, not a timeout.
+#: Seconds that a trigger follows in any case, and seconds for a look at the Job when the time is over: a Job that ended in
+#: time, or while no triggerer lived, has an outcome, not a timeout. Both together are less than `BEFORE_AIRFLOW_2`.
 FIRST_LOOK = 5.0
+LAST_LOOK = 10.0
+#: Seconds for the rest of the log of such a Job: the core gives it ten minutes, and then tells the outcome.
+LAST_LINES = 660.0
 #: Seconds to store the place in the log when the trigger is cancelled, or its time is over.
 STORE_WITHIN = 1.5
 #: Seconds to see a deleted Job gone: Airflow closes the log of a cancelled trigger after thirty.
@@ -114,13 +118,16 @@ class UniqueK8sJobTrigger(BaseTrigger):
         """Follow the Job; return the event of its outcome, or of the deadline."""
         from unique_k8s_job.native import core
 
-        waiter = core().Waiter(await self._connect(), self.job)
+        cluster = await self._connect()
+        waiter = core().Waiter(cluster, self.job)
         self._writer = self._log_writer()
         # A task, and no `wait_for`: since Python 3.11 its TimeoutError is that of a socket, too.
         following = asyncio.create_task(write_down(waiter, self._writer))
         try:
             left = seconds_until(self.deadline)
             await asyncio.wait({following}, timeout=None if left is None else max(FIRST_LOOK, left))
+            if not following.done() and await self._has_finished(cluster):
+                await asyncio.wait({following}, timeout=LAST_LINES)
             if following.done():
                 return trigger_event.of_outcome(following.result())
             return trigger_event.of_deadline(left or 0.0)
@@ -129,6 +136,22 @@ class UniqueK8sJobTrigger(BaseTrigger):
                 await self._end(following, waiter)
             finally:
                 waiter.close()
+
+    async def _has_finished(self, cluster: Cluster) -> bool:
+        """Look once whether this very Job has ended; one that cannot be seen has not."""
+        from unique_k8s_job.native import core
+
+        job = json.loads(self.job).get("job") or {}
+        target = json.dumps({key: job.get(key) for key in ("namespace", "name", "uid")})
+        try:
+            found = await asyncio.wait_for(asyncio.to_thread(core().look, cluster, target), LAST_LOOK)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the time is over
+            what = f"{type(error).__name__}: {error}"
+            self._log_writer().say(
+                f"The time is over, and whether the Job has finished cannot be seen: {what}", "warning"
+            )
+            return False
+        return any(seen["outcome"] for seen in found)
 
     async def _end(self, following: asyncio.Task[dict[str, Any]], waiter: Waiter) -> None:
         """End the following, and store the place in the log where the Job did not end first."""

@@ -27,10 +27,14 @@ OUTCOME = {"kind": "outcome", "state": "succeeded", "summary": "done", "job": {}
 
 
 class Waiter:
-    """Tells `events`, one list a call; an exception among them is raised; behind them it waits for ever."""
+    """Tells `events`, one list a call; an exception among them is raised; behind them it waits for ever.
+
+    A look at the Job finds, or raises, the next of `looks`; else a Job that runs.
+    """
 
     def __init__(self, *events: Any) -> None:
         self.events = list(events)
+        self.looks: list[Any] = []
         self.waits = asyncio.Event()
         self.calls: list[str] = []
 
@@ -42,6 +46,14 @@ class Waiter:
         if isinstance(event, Exception):
             raise event
         return [event]
+
+    def look(self, _: object, target: str) -> list[dict[str, Any]]:
+        self.calls.append(f"look {json.loads(target)['uid']}")
+        found = self.looks.pop(0) if self.looks else [{"outcome": None}]
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, list)
+        return found
 
     async def delete(self, _: float) -> str:
         self.calls.append("delete")
@@ -58,7 +70,9 @@ class Waiter:
 def waiter(monkeypatch: pytest.MonkeyPatch) -> Waiter:
     """The Waiter that the next triggers get."""
     made = Waiter()
-    module = SimpleNamespace(Waiter=lambda _cluster, _job: made, Cluster=lambda _configuration: object())
+    module = SimpleNamespace(
+        Waiter=lambda _cluster, _job: made, Cluster=lambda _configuration: object(), look=made.look
+    )
     monkeypatch.setattr(native, "core", lambda: module)
     monkeypatch.setattr(triggers, "HOLD_EVENT", 0.0)
     monkeypatch.setattr(triggers, "FIRST_LOOK", 0.05)
@@ -160,13 +174,55 @@ def test_connection_that_cannot_be_read_is_the_event(waiter: Waiter) -> None:
 def test_deadline_ends_the_wait_and_stores_the_place_in_the_log(waiter: Waiter) -> None:
     (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
     assert event["kind"] == "deadline"
-    assert waiter.calls == ["store_positions", "close"]
+    assert waiter.calls == ["look our-uid", "store_positions", "close"]
 
 
 def test_job_that_ended_while_no_triggerer_lived_has_its_outcome_and_no_timeout(waiter: Waiter) -> None:
     waiter.events = [OUTCOME]
     (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
     assert event["kind"] == "outcome"
+
+
+def test_job_that_has_finished_when_its_time_is_over_has_the_rest_of_its_log_and_its_outcome(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of it comes only after the time is over, as after an outage of the triggerer."""
+    seen = asyncio.Event()
+
+    async def tell() -> list[dict[str, Any]]:
+        await seen.wait()
+        return [OUTCOME]
+
+    async def main() -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+
+        def look(_: object, target: str) -> list[dict[str, Any]]:
+            loop.call_soon_threadsafe(seen.set)
+            return [{"outcome": OUTCOME}]
+
+        monkeypatch.setattr(native.core(), "look", look)
+        (event,) = await events(trigger(deadline=YESTERDAY))
+        return event
+
+    monkeypatch.setattr(waiter, "next", tell)
+    assert asyncio.run(main())["kind"] == "outcome"
+    assert waiter.calls == ["close"]
+
+
+def test_rest_of_the_log_of_a_finished_job_is_not_waited_for_without_end(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiter.looks = [[{"outcome": OUTCOME}]]
+    monkeypatch.setattr(triggers, "LAST_LINES", 0.01)
+    (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
+    assert event["kind"] == "deadline"
+
+
+@pytest.mark.parametrize("seen", [[], [{"outcome": None}], OSError("the API server is away")])
+def test_job_that_is_not_seen_to_have_finished_when_its_time_is_over_has_a_timeout(waiter: Waiter, seen: Any) -> None:
+    waiter.looks = [seen]
+    (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
+    assert event["kind"] == "deadline"
 
 
 def test_timeout_of_something_else_is_an_error_and_not_the_deadline(waiter: Waiter) -> None:
