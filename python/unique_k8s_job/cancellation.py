@@ -2,40 +2,81 @@
 
 Airflow cancels a trigger in the same way whether a user marked or cleared the task, the triggerer shuts down, or another
 triggerer has taken the trigger over; only Airflow 3.3 calls `on_kill`, and it does so for the last of these, too. What
-tells them apart is what Airflow says of the task now, and whose Job its XCom names.
+tells them apart is what Airflow says of the task now, and whose Job its XCom names; where that does not tell yet, Airflow
+is asked again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 from unique_k8s_job._compat import airflow_version, off_the_loop
 from unique_k8s_job.stop import RUNNING, Answer, Fate, state_of
 
 DEFERRED = "deferred"
+#: A task on its way to a worker: from its trigger's event, or to its next try after a user cleared it.
+_ON_ITS_WAY = frozenset({"scheduled", "queued"})
 #: Seconds for Airflow's answer. The first in a fresh triggerer takes six, and more where the machine is busy.
 ANSWER_WITHIN = 60.0
+#: Seconds between two questions about a task that is on its way.
+PAUSE = 1.0
+#: Seconds to wait for it to arrive: Airflow closes the log of a cancelled trigger after thirty.
+ARRIVES_WITHIN = 20.0
 _asked: set[asyncio.Task[Answer | None]] = set()
 _ready = False
 
 
-def fate(*, event_sent: bool, answer: Answer | None, job_uid: str) -> Fate:
-    """Decide what becomes of the Job.
+class Decision(NamedTuple):
+    """What becomes of the Job, and why."""
+
+    fate: Fate
+    #: What Airflow said last of the task, None without an answer.
+    answer: Answer | None
+    #: Whether that tells the fate; a Job of which it does not is left.
+    told: bool
+
+
+def fate(*, event_sent: bool, answer: Answer | None, job_uid: str) -> Fate | None:
+    """Decide what becomes of the Job; None if that is not to be told yet.
 
     :param event_sent: whether the trigger has told its task the end, which is the task's to judge
     :param answer: what Airflow says of the task, None if it did not answer in time
     :param job_uid: the uid of our Job
     """
-    if event_sent or answer is None:
+    if event_sent:
         return Fate.LEAVE
+    if answer is None:
+        return None
     if answer.state == DEFERRED and answer.job_uid in (job_uid, None):
         # Another trigger waits for it, or will. Without the XCom: a newer try would have deleted our Job itself.
         return Fate.LEAVE
     if answer.state == RUNNING and answer.job_uid == job_uid:
         # Another trigger's event was faster, and the task has gone on: it judges the Job.
         return Fate.LEAVE
+    if answer.state in _ON_ITS_WAY and answer.job_uid == job_uid:
+        # The same, a moment earlier; or the user cleared it. A next try takes our Job out of the XCom when it starts.
+        return None
     return Fate.DELETE
+
+
+async def decide(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
+    """Ask Airflow what has become of the task, again while that does not tell what is to become of its Job.
+
+    :param ti: the `task_instance` of the trigger; None in `dag.test()`
+    """
+    give_up: float | None = None
+    while True:
+        answer = await ask(ti)
+        decided = fate(event_sent=event_sent, answer=answer, job_uid=job_uid)
+        if decided is not None:
+            return Decision(decided, answer, told=True)
+        if give_up is None:
+            give_up = time.monotonic() + ARRIVES_WITHIN
+        if answer is None or time.monotonic() + PAUSE > give_up:
+            return Decision(Fate.LEAVE, answer, told=False)
+        await asyncio.sleep(PAUSE)
 
 
 async def ask(ti: Any) -> Answer | None:

@@ -175,11 +175,14 @@ class UniqueK8sJobTrigger(BaseTrigger):
     async def _stop(self) -> None:
         if self._event_sent:
             return
-        answer = await cancellation.ask(self.task_instance)
         job = json.loads(self.job).get("job") or {}
-        fate = cancellation.fate(event_sent=self._event_sent, answer=answer, job_uid=str(job.get("uid")))
+        fate, answer, told = await cancellation.decide(
+            self.task_instance, event_sent=self._event_sent, job_uid=str(job.get("uid"))
+        )
         state = f"Airflow says that the task is {answer.state}" if answer else "Airflow gave no answer"
         deed, level = f"Its Job is {fate.value}", "info"
+        if not told:
+            deed, level = f"{deed}: whether the task goes on with it could not be told", "warning"
         if fate is Fate.DELETE:
             try:
                 deed = await self._delete()

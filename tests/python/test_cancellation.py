@@ -11,7 +11,7 @@ import pytest
 
 from unique_k8s_job import cancellation
 from unique_k8s_job._compat import off_the_loop
-from unique_k8s_job.cancellation import fate
+from unique_k8s_job.cancellation import Decision, decide, fate
 from unique_k8s_job.stop import Answer, Fate, state_of
 
 
@@ -23,8 +23,10 @@ from unique_k8s_job.stop import Answer, Fate, state_of
         ("skipped", False, Answer("skipped", "our-uid"), Fate.DELETE),
         ("its row was deleted", False, Answer(None, None), Fate.DELETE),
         ("cleared, next try not yet scheduled", False, Answer(None, "our-uid"), Fate.DELETE),
-        ("cleared, next try is scheduled", False, Answer("scheduled", "our-uid"), Fate.DELETE),
-        ("cleared, next try is queued", False, Answer("queued", "our-uid"), Fate.DELETE),
+        ("cleared, or another trigger's event was faster", False, Answer("scheduled", "our-uid"), None),
+        ("cleared, or another trigger's event was faster", False, Answer("queued", "our-uid"), None),
+        ("cleared again, the try that was cleared had a Job", False, Answer("queued", "its-uid"), Fate.DELETE),
+        ("cleared, and somebody deleted the XCom", False, Answer("scheduled", None), Fate.DELETE),
         ("cleared, next try runs and has no Job yet", False, Answer("running", None), Fate.DELETE),
         ("cleared, next try runs its Job", False, Answer("running", "its-uid"), Fate.DELETE),
         ("cleared, next try has deferred already", False, Answer("deferred", "its-uid"), Fate.DELETE),
@@ -34,13 +36,51 @@ from unique_k8s_job.stop import Answer, Fate, state_of
         ("the event of another triggerer was faster", False, Answer("running", "our-uid"), Fate.LEAVE),
         ("the event is sent, and the task may judge", True, Answer("queued", "our-uid"), Fate.LEAVE),
         ("the event is sent, and the user was faster", True, Answer("failed", "our-uid"), Fate.LEAVE),
-        ("no answer", False, None, Fate.LEAVE),
+        ("no answer", False, None, None),
+        ("the event is sent, and there is no answer", True, None, Fate.LEAVE),
     ],
 )
 def test_fate_of_the_job_of_a_cancelled_trigger_is_this_table(
-    circumstance: str, event_sent: bool, answer: Answer | None, expected: Fate
+    circumstance: str, event_sent: bool, answer: Answer | None, expected: Fate | None
 ) -> None:
     assert fate(event_sent=event_sent, answer=answer, job_uid="our-uid") is expected, circumstance
+
+
+def decided(monkeypatch: pytest.MonkeyPatch, *answers: Answer | None) -> tuple[Decision, float]:
+    """Decide where Airflow gives these answers, the last one for ever; return the decision and the seconds it took."""
+    left, now = list(answers), [0.0]
+
+    async def ask(_: Any) -> Answer | None:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(cancellation, "ask", ask)
+    monkeypatch.setattr(cancellation.asyncio, "sleep", sleep)
+    monkeypatch.setattr(cancellation.time, "monotonic", lambda: now[0])
+    return asyncio.run(decide(object(), event_sent=False, job_uid="our-uid")), now[0]
+
+
+@pytest.mark.parametrize(
+    ("circumstance", "then", "expected"),
+    [
+        ("another trigger's event was faster", Answer("running", "our-uid"), Fate.LEAVE),
+        ("cleared, the next try has no Job yet", Answer("running", None), Fate.DELETE),
+        ("cleared, the next try has its Job", Answer("running", "its-uid"), Fate.DELETE),
+        ("cleared, and marked failed", Answer("failed", "our-uid"), Fate.DELETE),
+    ],
+)
+def test_task_on_its_way_is_asked_about_until_it_has_arrived(
+    monkeypatch: pytest.MonkeyPatch, circumstance: str, then: Answer, expected: Fate
+) -> None:
+    on_its_way = [Answer("scheduled", "our-uid"), Answer("queued", "our-uid"), Answer("queued", "our-uid")]
+    assert decided(monkeypatch, *on_its_way, then) == (Decision(expected, then, told=True), 3.0), circumstance
+
+
+def test_job_of_a_task_that_does_not_arrive_is_left_and_that_is_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    queued = Answer("queued", "our-uid")
+    assert decided(monkeypatch, queued) == (Decision(Fate.LEAVE, queued, told=False), 20.0)
 
 
 def test_trigger_without_a_task_instance_has_no_answer() -> None:

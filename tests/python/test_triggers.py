@@ -289,6 +289,21 @@ def test_reassignment_and_shutdown_leave_the_job_and_store_the_place(
     assert waiter.calls == ["store_positions", "close"]
 
 
+@pytest.mark.parametrize("answer", [Answer("queued", "our-uid"), None])
+def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch, answer: Answer | None
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(triggers.LogWriter, "say", lambda _, text, level: said.append(f"{level}: {text}"))
+    monkeypatch.setattr(cancellation, "PAUSE", 0.0)
+    monkeypatch.setattr(cancellation, "ARRIVES_WITHIN", 0.0)
+    answered(monkeypatch, answer)
+    cancelled(trigger(), waiter, user_action=True)
+    assert waiter.calls == ["store_positions", "close"]
+    assert said[0].startswith("warning: ")
+    assert "could not be told" in said[0]
+
+
 def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
 
