@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from unique_k8s_job._compat import airflow_version, off_the_loop
 from unique_k8s_job.stop import RUNNING, Answer, Fate, state_of
@@ -18,12 +19,20 @@ from unique_k8s_job.stop import RUNNING, Answer, Fate, state_of
 DEFERRED = "deferred"
 #: A task on its way to a worker: from its trigger's event, or to its next try after a user cleared it.
 _ON_ITS_WAY = frozenset({"scheduled", "queued"})
-#: Seconds for Airflow's answer. The first in a fresh triggerer takes six, and more where the machine is busy.
-ANSWER_WITHIN = 60.0
-#: Seconds between two questions about a task that is on its way.
+#: Questions under way at once: a thousand triggers may be cancelled in one moment, and share one way to Airflow.
+AT_ONCE = 4
+#: Seconds for Airflow's answer, once it is asked. The first in a fresh triggerer takes six, or more on a busy machine.
+ANSWER_WITHIN = 20.0
+#: Questions without an answer after which there is none.
+QUESTIONS = 3
+#: Seconds in which a first question has its turn, and after which none is asked again. The work goes on after Airflow's
+#: limit for `on_kill`, but a triggerer that ends, without a word from Airflow, is not to hang for hours.
+ASK_FOR = 600.0
+#: Seconds between two questions.
 PAUSE = 1.0
-#: Seconds to wait for it to arrive: Airflow closes the log of a cancelled trigger after thirty.
+#: Seconds for a task on its way to arrive: Airflow closes the log of a cancelled trigger after thirty.
 ARRIVES_WITHIN = 20.0
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _asked: set[asyncio.Task[Answer | None]] = set()
 _ready = False
 
@@ -66,15 +75,20 @@ async def decide(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
 
     :param ti: the `task_instance` of the trigger; None in `dag.test()`
     """
-    give_up: float | None = None
+    began, arrives_until, silent = time.monotonic(), None, 0
     while True:
         answer = await ask(ti)
         decided = fate(event_sent=event_sent, answer=answer, job_uid=job_uid)
         if decided is not None:
             return Decision(decided, answer, told=True)
-        if give_up is None:
-            give_up = time.monotonic() + ARRIVES_WITHIN
-        if answer is None or time.monotonic() + PAUSE > give_up:
+        again = time.monotonic() + PAUSE
+        if answer is None:
+            silent += 1
+            over = ti is None or silent == QUESTIONS or again > began + ASK_FOR
+        else:
+            arrives_until = arrives_until or time.monotonic() + ARRIVES_WITHIN
+            over = again > arrives_until
+        if over:
             return Decision(Fate.LEAVE, answer, told=False)
         await asyncio.sleep(PAUSE)
 
@@ -82,12 +96,19 @@ async def decide(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
 async def ask(ti: Any) -> Answer | None:
     """Ask Airflow for the state and the Job of a trigger's task instance; None if it does not answer in time.
 
+    The time begins when it is this question's turn.
+
     :param ti: the `task_instance` of the trigger; None in `dag.test()`
     """
     if ti is None:
         return None
     try:
-        return await asyncio.wait_for(off_the_loop(_answer, ti), ANSWER_WITHIN)
+        turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
+        await asyncio.wait_for(turn.acquire(), ASK_FOR)
+        try:
+            return await asyncio.wait_for(off_the_loop(_answer, ti), ANSWER_WITHIN)
+        finally:
+            turn.release()
     except Exception:  # noqa: BLE001  # no answer is an answer here, whatever the reason
         return None
 

@@ -83,6 +83,56 @@ def test_job_of_a_task_that_does_not_arrive_is_left_and_that_is_no_decision(monk
     assert decided(monkeypatch, queued) == (Decision(Fate.LEAVE, queued, told=False), 20.0)
 
 
+def test_airflow_that_does_not_answer_is_asked_again_and_then_the_job_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Answer("failed", "our-uid")
+    assert decided(monkeypatch, None, None, failed) == (Decision(Fate.DELETE, failed, told=True), 2.0)
+    assert decided(monkeypatch, None) == (Decision(Fate.LEAVE, None, told=False), 2.0)
+
+
+def test_mass_of_questions_is_asked_few_at_once_and_the_time_of_each_begins_with_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All together they take several times as long as one may."""
+    under_way, most = 0, 0
+
+    async def slow(*_: Any) -> Answer:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+        return Answer("failed", "our-uid")
+
+    async def all_of_them() -> list[Answer | None]:
+        return await asyncio.gather(*[cancellation.ask(object()) for _ in range(100)])
+
+    monkeypatch.setattr(cancellation, "off_the_loop", slow)
+    monkeypatch.setattr(cancellation, "ANSWER_WITHIN", 0.1)
+    assert asyncio.run(all_of_them()) == [Answer("failed", "our-uid")] * 100
+    assert most == 4
+
+
+def test_question_that_has_no_turn_in_time_has_no_answer_and_takes_nobodys_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def silent(*_: Any) -> Answer:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def all_of_them() -> list[Answer | None]:
+        answers = await asyncio.gather(*[cancellation.ask(object()) for _ in range(20)])
+        monkeypatch.setattr(cancellation, "off_the_loop", at_once)
+        return [*answers, await cancellation.ask(object())]
+
+    async def at_once(*_: Any) -> Answer:
+        return Answer("failed", None)
+
+    monkeypatch.setattr(cancellation, "off_the_loop", silent)
+    monkeypatch.setattr(cancellation, "ANSWER_WITHIN", 0.05)
+    monkeypatch.setattr(cancellation, "ASK_FOR", 0.02)
+    assert asyncio.run(all_of_them()) == [*[None] * 20, Answer("failed", None)]
+
+
 def test_trigger_without_a_task_instance_has_no_answer() -> None:
     assert asyncio.run(cancellation.ask(None)) is None
 
