@@ -315,6 +315,42 @@ def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatc
     assert waiter.calls == ["store_positions", "close"]
 
 
+def test_cancellation_keeps_the_word_by_which_airflow_knows_a_users_stop(waiter: Waiter) -> None:
+    """What is done on the way out must not replace it: without the word, `on_kill` is not called."""
+    words: list[tuple[Any, ...]] = []
+
+    async def followed() -> None:
+        try:
+            await events(trigger(deadline=TOMORROW))
+        except asyncio.CancelledError as cancelled:
+            words.append(cancelled.args)
+
+    async def main() -> None:
+        waiter.waits = asyncio.Event()
+        task = asyncio.create_task(followed())
+        await waiter.waits.wait()
+        task.cancel("by the user")
+        await task
+
+    asyncio.run(main())
+    assert words == [("by the user",)]
+
+
+def test_end_of_the_loop_which_cancels_every_task_at_once_stores_the_place_in_the_log(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
+
+    async def main() -> asyncio.Task[Any]:
+        waiter.waits = asyncio.Event()
+        task = asyncio.create_task(events(trigger()))
+        await waiter.waits.wait()
+        return task
+
+    assert asyncio.run(main()).cancelled()
+    assert waiter.calls == ["store_positions", "close"]
+
+
 def test_place_in_the_log_is_not_stored_where_the_process_that_writes_the_log_was_killed(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
