@@ -50,9 +50,11 @@ async def connect(connection: Mapping[str, Any], log: LogWriter) -> Cluster:
 
 
 def is_for_good(error: Exception) -> bool:
-    """Whether reading the connection again would not help: it is not there, or cannot be used. Pure."""
-    # The class of "not found" moved between Airflow's versions.
-    return isinstance(error, UniqueK8sJobError) or "NotFound" in type(error).__name__
+    """Whether reading the connection again would not help, because it cannot be used. Pure.
+
+    "Not found" is no such answer: Airflow 3 says it, too, while its own API is away, and the worker has just read it.
+    """
+    return isinstance(error, UniqueK8sJobError)
 
 
 def known(connection: Mapping[str, Any]) -> dict[str, Any]:
