@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    delete::release,
+    delete::{of_another, release},
     diagnosis::{JOB_TRACKING, Remedy, ended, explain, findings},
     examine::{self, examine},
     ownership::look,
@@ -165,10 +165,16 @@ async fn see(cluster: &Cluster, job: &JobReference) -> Result<Option<SeenJob>, E
     look(cluster, job).await.map_err(cannot)
 }
 
+/// Without Pods that another object has adopted: a label alone proves nothing.
+fn left_behind(mut pods: Vec<std::sync::Arc<Pod>>, uid: &str) -> Vec<std::sync::Arc<Pod>> {
+    pods.retain(|pod| !of_another(pod, uid));
+    pods
+}
+
 async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<std::sync::Arc<Pod>>, Error> {
     let cannot =
         |failure: Failure| failure.into_error(&format!("list the Pods of {job}"), Verb::List, Resource::Pods, None);
-    examine::pods_of(cluster, job).await.map_err(cannot)
+    Ok(left_behind(examine::pods_of(cluster, job).await.map_err(cannot)?, &job.uid))
 }
 
 fn names(pods: &[std::sync::Arc<Pod>]) -> String {
@@ -182,4 +188,23 @@ async fn not_done(cluster: &Cluster, job: &JobReference, what: String) -> Error 
         .fact("uid", job.uid.clone());
     let found = examine(cluster, job).await.map(|facts| findings(&facts)).unwrap_or_default();
     Error::DeletionUnconfirmed(Box::new(explain(report, &found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pods_without_another_owner_are_ever_deleted() {
+        let pod = |name: &str, owners: &[&str]| {
+            let owners: Vec<_> = owners
+                .iter()
+                .map(|uid| json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": uid}))
+                .collect();
+            let object = json!({"metadata": {"name": name, "ownerReferences": owners}});
+            std::sync::Arc::new(serde_json::from_value::<Pod>(object).unwrap())
+        };
+        let pods = vec![pod("orphan", &[]), pod("ours", &["u-1"]), pod("adopted", &["u-2"])];
+        assert_eq!(names(&left_behind(pods, "u-1")), "orphan`, `ours");
+    }
 }

@@ -97,6 +97,12 @@ fn owner(pod: &Pod, uid: &str) -> Owner {
     }
 }
 
+/// Whether a Pod that carries the label of a Job belongs to another object all the same.
+#[must_use]
+pub fn of_another(pod: &Pod, uid: &str) -> bool {
+    owner(pod, uid) == Owner::Another
+}
+
 fn deed(pod: &Pod, uid: &str, ownership: Ownership, gone_for: Duration) -> Deed {
     let owner = owner(pod, uid);
     if owner == Owner::Another {

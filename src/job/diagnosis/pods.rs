@@ -11,6 +11,7 @@ use super::{
     finding::{Code, Finding, ObjectReference, Remedy, Severity},
 };
 use crate::job::{
+    delete::of_another,
     outcome::{self, End},
     view::{all_containers, main_containers},
 };
@@ -176,6 +177,9 @@ fn decided(facts: &Facts, found: &mut Vec<Finding>) {
 
 fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
     let left = |pod: &&Pod| {
+        if of_another(pod, &facts.reference.uid) {
+            return false;
+        }
         let made = time(pod.metadata.creation_timestamp.as_ref());
         pod.metadata.deletion_timestamp.is_none() && facts.older(made, COLLECTED_WITHIN)
     };

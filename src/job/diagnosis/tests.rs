@@ -524,6 +524,22 @@ fn release_is_offered_only_where_no_work_can_be_running_unseen_and_nobody_else_h
     assert!(ended.iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers)), "{ended:#?}");
 }
 
+/// The Pods of a Job that does not exist any more.
+fn vanished(pods: &[Value]) -> Facts {
+    let mut facts = facts();
+    facts.pods = Known::Seen(Vec::new());
+    pods.iter().fold(facts, with_pod)
+}
+
+#[test]
+fn pod_that_another_object_owns_is_not_left_behind_whatever_its_label_says() {
+    let adopted = json!({"metadata": {"name": "adopted", "ownerReferences": [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": "other", "uid": "u-2", "controller": true}]}});
+    assert_eq!(findings(&vanished(std::slice::from_ref(&adopted))), []);
+    let [finding] = findings(&vanished(&[adopted, json!({"metadata": {"ownerReferences": []}})])).try_into().unwrap();
+    assert!(finding.cause.contains("`train-x`") && !finding.to_string().contains("`adopted`"), "{finding}");
+}
+
 #[test]
 fn error_is_explained_by_all_findings_and_hints_at_the_first() {
     let found = findings(&deleted(&["orphan", "example.com/backup"]));
