@@ -182,10 +182,15 @@ def _plan(report: Report) -> dict[tuple[str, str], dict[str, Any]]:
     plan: dict[tuple[str, str], dict[str, Any]] = {}
     for diagnosis in report["diagnoses"]:
         job = diagnosis["job"]
-        for remedy in (finding["remedy"] for finding in diagnosis["findings"] if finding["remedy"]):
+        for finding in diagnosis["findings"]:
+            remedy = finding["remedy"]
+            if not remedy:
+                continue
             name = f"Job {job['namespace']}/{job['name']}"
-            step = {"remedy": remedy, "job": job, "words": words[remedy].format(job=name, uid=job["uid"])}
-            plan.setdefault((remedy, job["uid"]), step)
+            told = words[remedy].format(job=name, uid=job["uid"])
+            if running := finding["running"]:
+                told += f"; these Pods of it go on without an owner, or are ended: {', '.join(running)}"
+            plan.setdefault((remedy, job["uid"]), {"remedy": remedy, "job": job, "words": told})
     return plan
 
 

@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    delete::{of_another, release},
-    diagnosis::{JOB_TRACKING, Remedy, ended, explain, findings},
+    delete::{Fingerprint, fingerprint, of_another, release},
+    diagnosis::{Facts, JOB_TRACKING, Remedy, ended, explain, findings},
     examine::{self, examine},
     ownership::look,
     seen::{JobReference, SeenJob},
@@ -65,21 +65,11 @@ pub async fn carry_out(
 
 async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
     let gone = || Carried::out(format!("{job} (uid {}) is gone by now, without our doing", job.uid));
-    let Some(first) = see(cluster, job).await? else { return Ok(gone()) };
+    let Some((_, before)) = watch(cluster, job).await? else { return Ok(gone()) };
     tokio::time::sleep(TWO_LOOKS).await;
-    let Some(second) = see(cluster, job).await? else { return Ok(gone()) };
-    let of_garbage_collector = |finalizer: &String| OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str());
-    if second.deletion_timestamp().is_none() {
-        return Ok(Carried::not(format!("{job} is not being deleted: it was left alone")));
-    }
-    if !second.finalizers().iter().all(of_garbage_collector) {
-        let held = second.finalizers().join("`, `");
-        return Ok(Carried::not(format!("{job} has finalizers of others (`{held}`): it was left alone")));
-    }
-    if first.resource_version != second.resource_version {
-        return Ok(Carried::not(format!(
-            "{job} changed while it was looked at: something works on it, so it was left alone"
-        )));
+    let Some((facts, after)) = watch(cluster, job).await? else { return Ok(gone()) };
+    if let Some(why) = no_longer_safe(&facts, before == after) {
+        return Ok(Carried::not(format!("{job} {why}: it was left alone")));
     }
     release(cluster, job)
         .await
@@ -102,6 +92,37 @@ async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Resul
         Err(failure) => format!("; whether Pods of it are left is not known: {}", failure.message()),
     };
     Ok(Carried::out(format!("{job} (uid {}) is gone{left}", job.uid)))
+}
+
+/// The Job as it is now, with the versions of everything of it.
+async fn watch(cluster: &Cluster, job: &JobReference) -> Result<Option<(Facts, Fingerprint)>, Error> {
+    let facts = examine(cluster, job).await?;
+    let Some(seen) = facts.job.clone() else { return Ok(None) };
+    let cannot =
+        |failure: Failure| failure.into_error(&format!("list the Pods of {job}"), Verb::List, Resource::Pods, None);
+    let versions = fingerprint(cluster, &seen).await.map_err(cannot)?;
+    Ok(Some((facts, versions)))
+}
+
+/// Why a Job is not to be freed now, although that was offered before.
+fn no_longer_safe(facts: &Facts, still: bool) -> Option<String> {
+    let seen = facts.job.as_ref()?;
+    if seen.deletion_timestamp().is_none() {
+        return Some("is not being deleted".into());
+    }
+    if !seen.finalizers().iter().all(|finalizer| OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str())) {
+        return Some(format!("has finalizers of others (`{}`)", seen.finalizers().join("`, `")));
+    }
+    if !still {
+        return Some("or a Pod of it changed while it was looked at, so that something works on it".into());
+    }
+    let found = findings(facts);
+    if found.iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers)) {
+        return None;
+    }
+    let evidence = found.iter().find_map(|finding| finding.seen.last());
+    let evidence = evidence.map_or_else(String::new, |evidence| format!(" ({evidence})"));
+    Some(format!("can no longer be freed safely{evidence}"))
 }
 
 async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
@@ -193,6 +214,35 @@ async fn not_done(cluster: &Cluster, job: &JobReference, what: String) -> Error 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::diagnosis::Known;
+
+    /// A Job without Pods that `orphan` has held for an hour, its metadata changed as given.
+    fn held(change: &serde_json::Value) -> Facts {
+        let mut job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u-1",
+            "deletionTimestamp": "2026-01-06T10:00:00Z", "finalizers": ["orphan"]}, "spec": {"template": {}}});
+        if let (Some(metadata), Some(change)) = (job["metadata"].as_object_mut(), change.as_object()) {
+            metadata.extend(change.clone());
+        }
+        let seen = SeenJob::read(&job).unwrap();
+        let reference = seen.reference.clone();
+        let now = "2026-01-06T11:00:00Z".parse().unwrap();
+        let mut facts = Facts::new(now, reference, Some(std::sync::Arc::new(seen)));
+        facts.pods = Known::Seen(Vec::new());
+        facts
+    }
+
+    #[test]
+    fn job_is_freed_only_if_that_is_still_offered_and_nothing_moved() {
+        assert_eq!(no_longer_safe(&held(&json!({})), true), None);
+        let says = |facts: &Facts, still: bool| no_longer_safe(facts, still).unwrap_or_default();
+        assert!(says(&held(&json!({})), false).contains("changed while it was looked at"));
+        assert!(says(&held(&json!({"deletionTimestamp": null})), true).contains("not being deleted"));
+        let foreign = held(&json!({"finalizers": ["orphan", "example.com/backup"]}));
+        assert!(says(&foreign, true).contains("example.com/backup"));
+        let mut blind = held(&json!({}));
+        blind.pods = Known::default();
+        assert!(says(&blind, true).contains("not safe by itself"), "{}", says(&blind, true));
+    }
 
     #[test]
     fn only_pods_without_another_owner_are_ever_deleted() {

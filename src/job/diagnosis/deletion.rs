@@ -8,9 +8,9 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
-    facts::{Facts, Known, Probe},
+    facts::{Facts, Known, NodeState, Probe, Unknown},
     finding::{Code, Finding, Remedy, Severity},
-    pods::{ended, held, pod_names},
+    pods::{ended, held, out_of_reach, pod_names},
 };
 use crate::job::outcome;
 
@@ -107,23 +107,52 @@ fn held_by_pods(facts: &Facts, held: &[&Pod]) -> Finding {
     let finding = Finding::new(Code::ForegroundHeldByPods, Severity::Blocking, job, cause)
         .since(facts.deleted_at())
         .seen(accepted(facts, "Foreground"));
-    if held.iter().all(|pod| ended(pod)) {
-        released(finding.seen("the containers of these Pods have ended: no work runs any more"), facts)
+    let going: Vec<&Pod> = facts.pods().filter(|pod| !ended(pod)).collect();
+    if going.is_empty() {
+        released(finding.seen("the containers of its Pods have ended: no work runs any more"), facts)
     } else {
         finding
-            .seen("these Pods may still run, so that freeing the name is not safe by itself")
-            .next(format!("{}  # see to these Pods first", pods_of(facts)))
+            .seen(format!(
+                "Pods of it may still run, so that freeing the name is not safe by itself: {}",
+                pod_names(going.iter().copied())
+            ))
+            .next(see_to_pods(facts))
     }
 }
 
 /// Not beside a foreign finalizer: its Pods would go before that finalizer's owner had its say, and the Job would stay.
+/// Nor where something may run that nobody can see: then the name is all that keeps the work from being done twice.
 fn released(finding: Finding, facts: &Facts) -> Finding {
     let of_garbage_collector = |finalizer: &String| matches!(finalizer.as_str(), ORPHAN | FOREGROUND);
-    if facts.finalizers().iter().all(of_garbage_collector) {
-        finding.next(release(facts)).remedy(Remedy::ReleaseGcFinalizers)
-    } else {
-        finding.next(controller_manager())
+    if !facts.finalizers().iter().all(of_garbage_collector) {
+        return finding.next(controller_manager());
     }
+    match unseen(facts) {
+        Some(why) => finding.seen(why).next(see_to_pods(facts)),
+        None => finding
+            .next(release(facts))
+            .remedy(Remedy::ReleaseGcFinalizers)
+            .running(facts.pods().filter(|pod| !ended(pod))),
+    }
+}
+
+/// Why it is not known what of the Job still runs. A right to read nodes that is missing says nothing about them.
+fn unseen(facts: &Facts) -> Option<String> {
+    if let Known::Not(why) = &facts.pods {
+        return Some(format!("its Pods are {why}, so that freeing the name is not safe by itself"));
+    }
+    facts.pods().filter(|pod| !ended(pod)).find_map(|pod| {
+        let (node, state) = facts.node_of(pod)?;
+        let why = match state {
+            Known::Seen(state @ (NodeState::NotReady { .. } | NodeState::Gone)) => out_of_reach(state),
+            Known::Not(why @ Unknown::NoAnswer { .. }) => format!("is {why}"),
+            Known::Seen(NodeState::Ready) | Known::Not(Unknown::NoRight { .. } | Unknown::NotAsked) => return None,
+        };
+        let name = pod.metadata.name.as_deref().unwrap_or("?");
+        Some(format!(
+            "Pod `{name}` may still run on node `{node}`, which {why}, so that freeing the name is not safe by itself"
+        ))
+    })
 }
 
 fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
@@ -262,6 +291,10 @@ fn left_behind(facts: &Facts) -> Option<String> {
 fn blocks(pod: &Pod, uid: &str) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     owners.any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+}
+
+fn see_to_pods(facts: &Facts) -> String {
+    format!("{}  # see to these Pods first", pods_of(facts))
 }
 
 fn pods_of(facts: &Facts) -> String {

@@ -219,6 +219,8 @@ pub struct Finding {
     pub next_step: String,
     /// What this package can do about it.
     pub remedy: Option<Remedy>,
+    /// The Pods that have not ended and that the remedy leaves without an owner.
+    pub running: Vec<String>,
 }
 
 impl Finding {
@@ -238,6 +240,7 @@ impl Finding {
             cause: cause.into(),
             next_step: String::new(),
             remedy: None,
+            running: Vec::new(),
         }
     }
 
@@ -259,6 +262,11 @@ impl Finding {
 
     pub(super) fn next(mut self, command: impl Into<String>) -> Self {
         self.next_step = command.into();
+        self
+    }
+
+    pub(super) fn running<'a>(mut self, pods: impl IntoIterator<Item = &'a Pod>) -> Self {
+        self.running = pods.into_iter().filter_map(|pod| pod.metadata.name.clone()).collect();
         self
     }
 

@@ -524,6 +524,48 @@ fn release_is_offered_only_where_no_work_can_be_running_unseen_and_nobody_else_h
     assert!(ended.iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers)), "{ended:#?}");
 }
 
+fn offers_release(facts: &Facts) -> bool {
+    findings(facts).iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers))
+}
+
+#[test]
+fn release_is_not_offered_where_a_pod_may_run_that_nobody_sees() {
+    let held = || deleted(&["orphan"]);
+    let mut blind = held();
+    blind.pods = Known::Not(Unknown::NoRight { verb: "list", resource: "pods" });
+    assert!(!offers_release(&blind), "its Pods are not known");
+
+    let on = |state: Known<NodeState>| {
+        let mut facts = with_pod(held(), &json!({}));
+        facts.nodes.insert("w2".into(), state);
+        facts
+    };
+    assert!(offers_release(&on(Known::Seen(NodeState::Ready))));
+    assert!(offers_release(&on(Known::Not(Unknown::NoRight { verb: "get", resource: "nodes" }))));
+    assert!(!offers_release(&on(Known::Not(Unknown::NoAnswer { resource: "nodes", why: "timeout".into() }))));
+    assert!(!offers_release(&on(Known::Seen(NodeState::Gone))));
+    assert!(!offers_release(&lost(with_pod(held(), &json!({})))));
+    assert!(offers_release(&lost(with_pod(held(), &json!({"status": {"phase": "Failed"}})))), "it has ended");
+}
+
+#[test]
+fn release_of_a_job_held_by_ended_pods_waits_for_its_other_pods_too() {
+    let dead = json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:30Z", "finalizers": ["example.com/hold"]},
+        "status": {"phase": "Failed"}});
+    let held = with_pod(deleted(&["foregroundDeletion"]), &dead);
+    assert!(offers_release(&held));
+    let beside = with_pod(held, &json!({"metadata": {"name": "train-y", "uid": "p-2"}}));
+    assert!(!offers_release(&beside));
+    let found = findings(&beside);
+    assert!(found.iter().any(|finding| finding.seen.iter().any(|seen| seen.contains("`train-y`"))), "{found:#?}");
+}
+
+#[test]
+fn release_names_the_pods_that_go_on() {
+    let found = findings(&with_pod(deleted(&["orphan"]), &json!({})));
+    assert_eq!(found[0].running, ["train-x"]);
+}
+
 /// The Pods of a Job that does not exist any more.
 fn vanished(pods: &[Value]) -> Facts {
     let mut facts = facts();

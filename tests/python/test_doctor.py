@@ -1,0 +1,36 @@
+"""What `unique-k8s-job doctor` shows and answers, without a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unique_k8s_job import doctor_command
+
+JOB = {"namespace": "etl", "name": "train", "uid": "u-1"}
+
+
+def finding(**changes: Any) -> dict[str, Any]:
+    return {
+        "code": "finalizer-orphan-stuck",
+        "severity": "blocking",
+        "cause": "Job `etl/train` is held",
+        "seen": [],
+        "since": None,
+        "next_step": "kubectl get jobs",
+        "remedy": "release-gc-finalizers",
+        "running": [],
+        **changes,
+    }
+
+
+def report(*findings: dict[str, Any], stuck: int = 1) -> dict[str, Any]:
+    diagnoses = [{"job": JOB, "findings": list(findings)}]
+    return {"namespace": "etl", "jobs": 1, "stuck": stuck, "unknown": [], "time": "2026-01-06T10:10:00Z",
+            "diagnoses": diagnoses}  # fmt: skip
+
+
+def test_plan_names_the_pods_that_lose_their_owner() -> None:
+    (step,) = doctor_command._plan(report(finding(running=["train-x", "train-y"]))).values()
+    assert "go on without an owner, or are ended: train-x, train-y" in step["words"]
+    (step,) = doctor_command._plan(report(finding())).values()
+    assert "owner" not in step["words"]
