@@ -116,6 +116,9 @@ fn uncounted(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
     if !tracked || !ended(pod) || !facts.older(since, COUNTED_WITHIN) || managed_elsewhere(facts) {
         return;
     }
+    if phase(pod) == "Failed" && waits_for_replacement(facts) {
+        return;
+    }
     let why = match &facts.pod_update {
         Known::Seen(Probe::Refused(_)) => "it cannot, since no change of the Pod passes admission",
         Known::Seen(Probe::Accepted) => "changes of the Pod pass admission, so it is down, frozen or overloaded",
@@ -131,6 +134,14 @@ fn uncounted(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
         .seen(format!("phase {}, finalizers `{}`", phase(pod), finalizers(pod).join("`, `")))
         .next(controller_manager()),
     );
+}
+
+/// With `backoffLimitPerIndex` the last failed Pod of an index keeps `job-tracking` until its replacement is made, which
+/// may take as long as a pause: up to 10 min.
+/// Source: k/k `pkg/controller/job/job_controller.go`, `trackJobStatusAndRemoveFinalizers`.
+fn waits_for_replacement(facts: &Facts) -> bool {
+    let by_index = facts.spec().is_some_and(|spec| spec.backoff_limit_per_index.is_some());
+    by_index && facts.deleted_at().is_none() && facts.job().is_some_and(|job| outcome::decided(job).is_none())
 }
 
 fn decided(facts: &Facts, found: &mut Vec<Finding>) {

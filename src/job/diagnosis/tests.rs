@@ -524,6 +524,27 @@ fn release_is_offered_only_where_no_work_can_be_running_unseen_and_nobody_else_h
     assert!(ended.iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers)), "{ended:#?}");
 }
 
+#[test]
+fn failed_pod_of_an_index_waits_uncounted_for_its_replacement() {
+    let ended = |phase: &str| {
+        json!({"status": {"phase": phase, "containerStatuses": [status("base",
+            &json!({"terminated": {"exitCode": 1, "finishedAt": "2026-01-06T10:05:00Z"}}))]}})
+    };
+    let stuck = |job: &Value, phase: &str| {
+        let found = findings(&with_pod(of_job(job), &ended(phase)));
+        found.iter().any(|finding| finding.code == Code::PodJobTrackingStuck)
+    };
+    let by_index = json!({"spec": {"backoffLimitPerIndex": 3, "completionMode": "Indexed"}});
+    assert!(!stuck(&by_index, "Failed"));
+    assert!(stuck(&by_index, "Succeeded"));
+    assert!(stuck(&json!({}), "Failed"));
+    let going = json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:00Z"}});
+    assert!(stuck(&over(by_index.clone(), &going), "Failed"));
+    let decided = json!({"status": {"conditions": [{"type": "FailureTarget", "status": "True", "reason": "FailedIndexes",
+        "lastTransitionTime": "2026-01-06T10:05:00Z"}]}});
+    assert!(stuck(&over(by_index, &decided), "Failed"));
+}
+
 fn offers_release(facts: &Facts) -> bool {
     findings(facts).iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers))
 }
