@@ -149,7 +149,7 @@ def test_job_that_waits_or_fails_again_and_again_is_told_with_the_reason(
     on_failure = {"restartPolicy": "OnFailure"}
     ways = [
         Way("cpu", "Pod that no node takes", "a request of 1000 CPUs", "unschedulable", ("Insufficient cpu",),
-            one(resources={"requests": {"cpu": "1000"}})),
+            one(resources={"requests": {"cpu": "1000"}}), "warning"),
         Way("gated", "Pod with a scheduling gate", "a gate in the template", "scheduling-gated", ("schedulingGates",),
             one(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "info"),
         Way("suspended", "suspended Job", "spec.suspend", "suspended", ('\\"suspend\\":false',),

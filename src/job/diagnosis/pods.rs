@@ -152,9 +152,12 @@ fn decided(facts: &Facts, found: &mut Vec<Finding>) {
         .into_iter()
         .filter(|c| c.status == "True" && matches!(c.type_.as_str(), "FailureTarget" | "SuccessCriteriaMet"))
         .find_map(|c| time(c.last_transition_time.as_ref()));
-    let remaining: Vec<&Pod> = facts.pods().filter(|pod| !ended(pod)).collect();
+    let all: Vec<&Pod> = facts.pods().filter(|pod| !ended(pod)).collect();
+    // A Pod within its grace period, however long, ends as it was told to.
+    let in_grace = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() && !held(facts, pod);
+    let remaining: Vec<&Pod> = all.iter().copied().filter(|pod| !in_grace(pod)).collect();
     let late = remaining.iter().any(|pod| held(facts, pod));
-    if !late && !facts.older(since, ENDED_WITHIN) {
+    if (!late && !facts.older(since, ENDED_WITHIN)) || (remaining.is_empty() && !all.is_empty()) {
         return;
     }
     let (end, why) = match end {

@@ -21,6 +21,8 @@ use crate::job::{
 
 /// A controller that works has done something about a new object after this.
 const SILENT_AFTER: u64 = 30;
+/// What other Pods may need to end, and an autoscaler to bring a node.
+const ROOM_WITHIN: u64 = 300;
 
 pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     let Some(job) = facts.job() else { return };
@@ -163,7 +165,7 @@ fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
             );
         }
         Some(no) if no.status == "False" => found.push(
-            Finding::new(Code::Unschedulable, Severity::Blocking, pod, format!("{object} cannot be scheduled: no node takes it"))
+            Finding::new(Code::Unschedulable, no_room(facts, no), pod, format!("{object} cannot be scheduled: no node takes it"))
                 .since(time(no.last_transition_time.as_ref()))
                 .seen(format!(
                     "{}: {}",
@@ -189,6 +191,12 @@ fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
         ),
         _ => on_its_node(facts, pod, found),
     }
+}
+
+/// A Pod without a node may get one by itself, for a while.
+fn no_room(facts: &Facts, scheduled: &PodCondition) -> Severity {
+    let long = facts.older(time(scheduled.last_transition_time.as_ref()), ROOM_WITHIN);
+    if long { Severity::Blocking } else { Severity::Warning }
 }
 
 fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {

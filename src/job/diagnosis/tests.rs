@@ -525,6 +525,31 @@ fn release_is_offered_only_where_no_work_can_be_running_unseen_and_nobody_else_h
 }
 
 #[test]
+fn pod_that_no_node_takes_is_a_warning_for_five_minutes() {
+    let since = |time: &str| {
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "lastTransitionTime": time});
+        let facts = pending(&json!({"spec": {"nodeName": null}, "status": {"conditions": [condition]}}));
+        let [finding] = findings(&facts).try_into().unwrap();
+        (finding.code, finding.severity)
+    };
+    assert_eq!(since("2026-01-06T10:05:01Z"), (Code::Unschedulable, Severity::Warning));
+    assert_eq!(since("2026-01-06T10:05:00Z"), (Code::Unschedulable, Severity::Blocking));
+}
+
+#[test]
+fn pod_within_its_grace_period_does_not_hold_a_decided_job() {
+    let decided = of_job(&json!({"status": {"conditions": [{"type": "FailureTarget", "status": "True",
+        "reason": "DeadlineExceeded", "message": "too long", "lastTransitionTime": "2026-01-06T10:02:00Z"}]}}));
+    let until = |time: &str, name: &str| json!({"metadata": {"deletionTimestamp": time, "name": name}});
+    let patient = with_pod(decided, &until("2026-01-06T11:00:00Z", "patient"));
+    assert_eq!(findings(&patient), []);
+    let found = findings(&with_pod(patient, &until("2026-01-06T10:08:00Z", "late")));
+    let held = found.iter().find(|finding| finding.code == Code::DecidedButHeldByPods).unwrap();
+    assert!(held.cause.contains("`late`") && !held.cause.contains("`patient`"), "{held}");
+}
+
+#[test]
 fn failed_pod_of_an_index_waits_uncounted_for_its_replacement() {
     let ended = |phase: &str| {
         json!({"status": {"phase": phase, "containerStatuses": [status("base",
