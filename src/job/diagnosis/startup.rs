@@ -23,6 +23,11 @@ use crate::job::{
 const SILENT_AFTER: u64 = 30;
 /// What other Pods may need to end, and an autoscaler to bring a node.
 const ROOM_WITHIN: u64 = 300;
+/// A kubelet that fails tries again within two minutes, and says so.
+const REPEATED_WITHIN: u64 = 180;
+/// But after 25 Events about one Pod it says no more than one in five minutes.
+/// Source: client-go `tools/record/events_cache.go`, `defaultSpamQPS`.
+const REPEATED_AT_LEAST_WITHIN: u64 = 360;
 
 pub(super) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     let Some(job) = facts.job() else { return };
@@ -205,7 +210,14 @@ fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
     let about_it = facts.events().iter().filter(|event| event.involved_object.uid == pod.metadata.uid);
     let newest = about_it.max_by_key(|event| last_time(event));
     let scheduled = condition(pod, "PodScheduled").and_then(|yes| time(yes.last_transition_time.as_ref()));
-    if let Some(event) = newest.filter(|event| event.type_.as_deref() == Some("Warning")) {
+    let sandbox = condition(pod, "PodReadyToStartContainers").map(|ready| ready.status.as_str());
+    let recent = if sandbox == Some("False") { REPEATED_AT_LEAST_WITHIN } else { REPEATED_WITHIN };
+    let holds = |event: &&Event| {
+        event.type_.as_deref() == Some("Warning")
+            && sandbox != Some("True")
+            && last_time(event).is_some_and(|last| facts.age(last) < recent)
+    };
+    if let Some(event) = newest.filter(holds) {
         let message = event.message.as_deref().unwrap_or_default();
         let describe = format!("kubectl -n {} describe pod {}", object.namespace, object.name);
         let finding = match event.reason.as_deref() {

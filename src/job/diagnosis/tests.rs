@@ -525,6 +525,25 @@ fn release_is_offered_only_where_no_work_can_be_running_unseen_and_nobody_else_h
 }
 
 #[test]
+fn event_of_a_failure_that_is_over_makes_nobody_stuck() {
+    let found = |reason: &str, last: &str, ready: Option<&str>| {
+        let conditions: Vec<_> =
+            ready.iter().map(|status| json!({"type": "PodReadyToStartContainers", "status": status})).collect();
+        let mut facts = with_event(pending(&json!({"status": {"conditions": conditions}})), "p-1", reason, "failed");
+        let Known::Seen(events) = &mut facts.events else { panic!("no list of Events") };
+        events[0].last_timestamp = Some(serde_json::from_value(json!(last)).unwrap());
+        findings(&facts).len()
+    };
+    for reason in ["FailedMount", "FailedCreatePodSandBox"] {
+        assert_eq!(found(reason, "2026-01-06T10:07:01Z", None), 1, "{reason} was said just now");
+        assert_eq!(found(reason, "2026-01-06T10:07:00Z", None), 0, "{reason} is not said any more");
+        assert_eq!(found(reason, "2026-01-06T10:05:00Z", Some("False")), 1, "{reason} is said seldom by now");
+        assert_eq!(found(reason, "2026-01-06T10:04:00Z", Some("False")), 0, "{reason} is not said any more");
+        assert_eq!(found(reason, "2026-01-06T10:09:59Z", Some("True")), 0, "{reason} is over: the sandbox is there");
+    }
+}
+
+#[test]
 fn pod_that_no_node_takes_is_a_warning_for_five_minutes() {
     let since = |time: &str| {
         let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
