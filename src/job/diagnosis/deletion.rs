@@ -166,6 +166,12 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     .next(remove_finalizer("job", &job.namespace, &job.name, &job.uid, facts.finalizers(), finalizer))
 }
 
+/// Whether a text is one word for every shell.
+pub(super) fn is_word(text: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(plain)
+}
+
 /// Who a finalizer belongs to: what stands before its slash.
 pub(super) fn domain(finalizer: &str) -> &str {
     finalizer.split_once('/').map_or(finalizer, |(domain, _)| domain)
@@ -180,14 +186,15 @@ pub(super) fn remove_finalizer(
     finalizers: &[String],
     finalizer: &str,
 ) -> String {
+    // Strangers choose names of finalizers: what a shell could take for more than a word does not go into a comment.
+    let owner = Some(domain(finalizer)).filter(|domain| is_word(domain)).unwrap_or("its controller");
     let index = finalizers.iter().position(|one| one == finalizer).unwrap_or(0);
     format!(
         "kubectl -n {namespace} patch {kind} {name} --type=json -p \
          '[{{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"{uid}\"}},\
          {{\"op\":\"test\",\"path\":\"/metadata/finalizers/{index}\",\"value\":\"{finalizer}\"}},\
          {{\"op\":\"remove\",\"path\":\"/metadata/finalizers/{index}\"}}]'  \
-         # only once whoever runs `{}` says that it will never do so itself",
-        domain(finalizer)
+         # only once whoever runs {owner} says that it will never do so itself"
     )
 }
 
@@ -314,7 +321,7 @@ fn release(facts: &Facts) -> String {
 /// How to see whether the controllers work, also where their Pods are not visible.
 pub(super) fn controller_manager() -> String {
     "kubectl -n kube-system get lease kube-controller-manager -o yaml  # a renewTime older than a minute: no controller \
-     manager works; without such a lease look at its process"
+     manager works. Without such a lease look at its process"
         .into()
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::{
+    deletion::is_word,
     facts::{Facts, time},
     finding::{Code, Finding, ObjectReference, Severity},
 };
@@ -122,7 +123,7 @@ impl Case<'_> {
                 "{what} cannot start (ErrImageNeverPull): node `{node}` does not have the image `{image}`, and \
                  imagePullPolicy Never forbids to fetch it"
             ),
-            format!("ctr -n k8s.io images import IMAGE.tar  # on {node}; or set image_pull_policy=\"IfNotPresent\""),
+            format!("ctr -n k8s.io images import IMAGE.tar  # on {node}, or set image_pull_policy to IfNotPresent"),
         )
     }
 
@@ -132,7 +133,7 @@ impl Case<'_> {
             Code::ImageNameInvalid,
             format!("{what} cannot start (InvalidImageName): `{image}` is not the name of an image"),
             format!(
-                "{}  # correct the image: lower case, REGISTRY/NAME:TAG; a Job's image cannot be changed, so make it anew",
+                "{}  # correct the image: lower case, REGISTRY/NAME:TAG. That of a Job cannot be changed, so make it anew",
                 self.describe()
             ),
         )
@@ -151,7 +152,7 @@ impl Case<'_> {
             Code::RegistryUnreachable => self.finding(
                 code,
                 format!("{begin}: the registry of `{image}` cannot be reached from the node"),
-                format!("{}  # check the registry's name, and DNS and network of the node", self.describe()),
+                format!("{}  # check the name of the registry, and DNS and network of the node", self.describe()),
             ),
             Code::RegistryThrottles => self.finding(
                 code,
@@ -176,7 +177,7 @@ impl Case<'_> {
                     format!("{begin}: the registry refuses `{image}` without other credentials{unsure} ({with})"),
                     format!(
                         "kubectl -n {namespace} create secret docker-registry NAME --docker-server=… \
-                         --docker-username=… --docker-password=…  # then image_pull_secrets=[\"NAME\"]"
+                         --docker-username=… --docker-password=…  # then name it in image_pull_secrets"
                     ),
                 )
             }
@@ -199,13 +200,13 @@ impl Case<'_> {
         let missing = missing(&self.said);
         let next = match &missing {
             Some(Missing { kind: "ConfigMap", name, key: None }) => {
-                format!("kubectl -n {namespace} create configmap {name} --from-literal=KEY=VALUE")
+                format!("kubectl -n {namespace} create configmap {name} --from-env-file=FILE")
             }
             Some(Missing { kind: "Secret", name, key: None }) => {
-                format!("kubectl -n {namespace} create secret generic {name} --from-literal=KEY=VALUE")
+                format!("kubectl -n {namespace} create secret generic {name} --from-env-file=FILE")
             }
             Some(Missing { kind, name, key: Some(key) }) => {
-                format!("kubectl -n {namespace} edit {} {name}  # add the key `{key}`", kind.to_lowercase())
+                format!("kubectl -n {namespace} edit {} {name}  # add the key {key}", kind.to_lowercase())
             }
             _ => self.describe(),
         };
@@ -240,12 +241,14 @@ pub(super) struct Missing {
     pub key: Option<String>,
 }
 
+/// What goes into a command has to be a word, whoever wrote the message.
 /// Reads `configmap "x" not found`, `secret "x" not found` and `couldn't find key k in ConfigMap ns/x`.
 pub(super) fn missing(message: &str) -> Option<Missing> {
     for (word, kind) in [("configmap \"", "ConfigMap"), ("secret \"", "Secret")] {
         if let Some((_, rest)) = message.split_once(word)
             && let Some((name, after)) = rest.split_once('"')
             && after.trim_start().starts_with("not found")
+            && is_word(name)
         {
             return Some(Missing { kind, name: name.to_owned(), key: None });
         }
@@ -255,5 +258,5 @@ pub(super) fn missing(message: &str) -> Option<Missing> {
     let (kind, path) = place.trim().split_once(' ')?;
     let kind = if kind.eq_ignore_ascii_case("secret") { "Secret" } else { "ConfigMap" };
     let name = path.rsplit('/').next()?.trim_end_matches(|letter: char| !letter.is_alphanumeric());
-    Some(Missing { kind, name: name.to_owned(), key: Some(key.to_owned()) })
+    (is_word(name) && is_word(key)).then(|| Missing { kind, name: name.to_owned(), key: Some(key.to_owned()) })
 }

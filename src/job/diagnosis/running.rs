@@ -72,7 +72,14 @@ fn suspended(facts: &Facts, job: &Job) -> Finding {
         .seen(format!("spec.suspend is true, label {KUEUE_QUEUE}={queue}"))
         .next(format!("kubectl -n {namespace} get workloads,localqueues  # why it waits, and behind whom"));
     }
-    let by = job.spec.as_ref().filter(|spec| managed_by_another(spec)).map_or("", |_| " by its manager");
+    let managed = job.spec.as_ref().is_some_and(managed_by_another);
+    let by = if managed { " by its manager" } else { "" };
+    // Whoever suspended it there resumes it: nobody else may.
+    let next = if managed {
+        format!("kubectl -n {namespace} get job {name} -o yaml")
+    } else {
+        format!("kubectl -n {namespace} patch job {name} --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}'")
+    };
     Finding::new(
         Code::Suspended,
         Severity::Info,
@@ -81,7 +88,7 @@ fn suspended(facts: &Facts, job: &Job) -> Finding {
     )
     .since(since)
     .seen("spec.suspend is true")
-    .next(format!("kubectl -n {namespace} patch job {name} --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}'"))
+    .next(next)
 }
 
 fn managed(facts: &Facts, spec: &JobSpec) -> Finding {
@@ -250,6 +257,16 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
     };
     let object = ObjectReference::from(pod);
     let others = sidecars.join("`, `");
+    let avoided = "make the sidecar an init container with restartPolicy Always, or set on_lingering_sidecar to finish";
+    // What may be meant is not to be deleted on a suspicion.
+    let next = if severity == Severity::Blocking {
+        format!(
+            "kubectl -n {} delete job {} --cascade=background  # once the log is read. To avoid it, {avoided}",
+            facts.reference.namespace, facts.reference.name
+        )
+    } else {
+        format!("kubectl -n {} describe pod {}  # to avoid it, {avoided}", object.namespace, object.name)
+    };
     found.push(
         Finding::new(Code::SidecarKeepsPodAlive, severity, pod, format!(
             "Container `{base}` of {object} has ended, but the Pod and its Job go on because of container `{others}`, \
@@ -257,11 +274,7 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
         ))
         .since(over)
         .seen(format!("`{base}` ended with exit code {exit_code}"))
-        .next(format!(
-            "kubectl -n {} delete job {} --cascade=background  # once the log is read; to avoid it, make the sidecar an \
-             init container with restartPolicy Always, or set on_lingering_sidecar=\"finish\"",
-            facts.reference.namespace, facts.reference.name
-        )),
+        .next(next),
     );
 }
 

@@ -191,7 +191,7 @@ fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
             .seen(format!("no condition PodScheduled{}", at(made)))
             .next(
                 "kubectl -n kube-system get lease kube-scheduler -o yaml  # a renewTime older than a minute: no scheduler \
-                 works; without such a lease look at its process",
+                 works. Without such a lease look at its process",
             ),
         ),
         _ => on_its_node(facts, pod, found),
@@ -229,7 +229,7 @@ fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                         object.namespace
                     ),
                     format!(
-                        "kubectl -n {} create {} {name} --from-literal=KEY=VALUE",
+                        "kubectl -n {} create {} {name} --from-env-file=FILE",
                         object.namespace,
                         if kind == "Secret" { "secret generic" } else { "configmap" }
                     ),

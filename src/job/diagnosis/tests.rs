@@ -418,6 +418,61 @@ fn each_code_is_found_in_its_example_with_the_words_that_matter() {
 }
 
 #[test]
+fn comment_of_a_next_step_is_nothing_to_a_shell_that_does_not_know_comments() {
+    let hostile = deleted(&["$(touch${IFS}x)/y", "`reboot`/z"]);
+    let injected = waiting("CreateContainerConfigError", "configmap \"x$(reboot)\" not found");
+    let key = waiting("CreateContainerConfigError", "couldn't find key `reboot` in Secret etl/vault");
+    let all = examples().into_iter().map(|example| example.facts).chain([hostile, injected, key]);
+    for finding in all.flat_map(|facts| findings(&facts)) {
+        let step = &finding.next_step;
+        let (command, comment) = step.split_once('#').unwrap_or((step, ""));
+        let special = |letter: char| "`;'\"()[]{}<>$&|\\!#".contains(letter) || letter.is_control();
+        assert!(!comment.contains(special), "{}: {comment}", finding.code);
+        let mut quoted = false;
+        let bare = command.chars().filter(|letter| {
+            quoted ^= *letter == '\'';
+            !quoted
+        });
+        assert!(!bare.collect::<String>().contains(['`', '$', ';', '"', '&', '|']), "{}: {command}", finding.code);
+    }
+}
+
+#[test]
+fn job_that_its_manager_suspended_is_not_resumed_by_hand() {
+    let spec = json!({"spec": {"suspend": true, "managedBy": "example.com/robot"}});
+    let [finding] = findings(&of_job(&spec)).try_into().unwrap();
+    assert_eq!(finding.next_step, "kubectl -n etl get job train -o yaml");
+}
+
+#[test]
+fn job_is_to_be_deleted_only_for_a_sidecar_that_was_certainly_not_meant() {
+    let step = |others: &str, template: &Value| {
+        let facts = with_pod(
+            of_job(&json!({"spec": {"template": {"spec": {"containers": template}}}})),
+            &json!({"status": {"containerStatuses": [
+                status("base", &json!({"terminated": {"exitCode": 0, "finishedAt": "2026-01-06T10:05:00Z"}})),
+                status(others, &json!({"running": {"startedAt": "2026-01-06T10:00:03Z"}}))]}}),
+        );
+        let [finding] = findings(&facts).try_into().unwrap();
+        (finding.severity, finding.next_step.contains("delete"))
+    };
+    assert_eq!(step("istio-proxy", &json!([{"name": "base"}])), (Severity::Blocking, true));
+    assert_eq!(step("proxy", &json!([{"name": "base"}, {"name": "proxy"}])), (Severity::Warning, false));
+}
+
+#[test]
+fn missing_configuration_is_not_to_be_made_up() {
+    for facts in [
+        waiting("CreateContainerConfigError", "configmap \"settings\" not found"),
+        waiting("CreateContainerConfigError", "secret \"vault\" not found"),
+        with_event(pending(&json!({})), "p-1", "FailedMount", "MountVolume.SetUp failed: secret \"vault\" not found"),
+    ] {
+        let [finding] = findings(&facts).try_into().unwrap();
+        assert!(finding.next_step.ends_with(" --from-env-file=FILE"), "{finding}");
+    }
+}
+
+#[test]
 fn every_code_has_an_example_and_a_name_of_its_own() {
     let shown: BTreeSet<_> = examples().iter().map(|example| example.code).collect();
     assert_eq!(shown, Code::ALL.iter().copied().collect());
