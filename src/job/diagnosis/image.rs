@@ -65,7 +65,7 @@ fn waiting(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
         pod,
         image: &container.image,
         reason,
-        said: said(facts, pod, message),
+        said: said(facts, pod, message, &container.image),
         since: time(pod.status.as_ref().and_then(|status| status.start_time.as_ref())),
     };
     match reason {
@@ -83,18 +83,25 @@ fn waiting(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
 }
 
 /// The message of the status, and what an Event says more: a backing-off kubelet repeats only the image's name.
-fn said(facts: &Facts, pod: &Pod, message: &str) -> String {
+fn said(facts: &Facts, pod: &Pod, message: &str, image: &str) -> String {
     let about_it = facts.events().iter().filter(|event| event.involved_object.uid == pod.metadata.uid);
     let failed = about_it.filter(|event| event.reason.as_deref() == Some("Failed"));
     let told = failed.filter_map(|event| event.message.as_deref()).find(|text| text.contains("Failed to pull"));
     match told {
-        Some(told) if pull_failure(message).is_none() => format!("{message}; {told}"),
+        Some(told) if pull_failure(message, image).is_none() => format!("{message}; {told}"),
         _ => message.to_owned(),
     }
 }
 
-fn pull_failure(said: &str) -> Option<Code> {
-    PULLS.iter().find(|(_, words)| words.iter().any(|word| said.contains(word))).map(|(code, _)| *code)
+/// Of the words, those of the image are left out: its name, tag and digest may be anything, also `404`.
+fn pull_failure(said: &str, image: &str) -> Option<Code> {
+    let reference =
+        image.rsplit_once('@').or_else(|| image.rsplit_once(':')).map_or("latest", |(_, reference)| reference);
+    let said = if image.is_empty() { said.to_owned() } else { said.replace(image, "IMAGE") };
+    let said = said.replace(&format!("/manifests/{reference}"), "/manifests/IMAGE");
+    let numbers: Vec<_> = said.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
+    let says = |word: &&str| if word.parse::<u16>().is_ok() { numbers.contains(word) } else { said.contains(word) };
+    PULLS.iter().find(|(_, words)| words.iter().any(says)).map(|(code, _)| *code)
 }
 
 struct Case<'a> {
@@ -141,7 +148,7 @@ impl Case<'_> {
 
     fn pull(&self, facts: &Facts) -> Finding {
         let Self { what, image, reason, said, .. } = self;
-        let code = pull_failure(said).unwrap_or(Code::ImagePullFailing);
+        let code = pull_failure(said, image).unwrap_or(Code::ImagePullFailing);
         let begin = format!("{what} cannot start ({reason})");
         let secrets = facts
             .spec()

@@ -560,6 +560,25 @@ fn what_was_not_asked_or_may_not_be_read_is_no_finding() {
 }
 
 #[test]
+fn tag_and_digest_of_an_image_are_not_the_answer_of_its_registry() {
+    let code = |image: &str, said: &str| {
+        let mut container = status("base", &json!({"waiting": {"reason": "ErrImagePull", "message": said}}));
+        container["image"] = json!(image);
+        let pod = json!({"status": {"phase": "Pending", "containerStatuses": [container]}});
+        let [finding] = findings(&with_pod(of_job(&json!({})), &pod)).try_into().unwrap();
+        finding.code
+    };
+    let failed = |image: &str, why: &str| format!("Failed to pull image \"{image}\": rpc error: code = Unknown: {why}");
+    for image in ["r/train:429", "r/train@sha256:0401fa", "r/denied/404:1.403", "not found/x"] {
+        assert_eq!(code(image, &failed(image, "unexpected EOF")), Code::ImagePullFailing, "{image}");
+    }
+    let head = "unexpected status from HEAD request to http://r/v2/train/manifests/429";
+    assert_eq!(code("r/train:429", &failed("r/train:429", &format!("{head}: 401"))), Code::ImageNoCredentials);
+    assert_eq!(code("r/train:429", &failed("r/train:429", &format!("{head}: 404 Not Found"))), Code::ImageNotFound);
+    assert_eq!(code("r/train:1", "layer sha256:a404b: unexpected EOF"), Code::ImagePullFailing);
+}
+
+#[test]
 fn key_that_a_secret_lacks_is_named() {
     let facts = waiting("CreateContainerConfigError", "couldn't find key token in Secret etl/vault");
     let [finding] = findings(&facts).try_into().unwrap();
