@@ -31,17 +31,22 @@ class DoctorText:
 
     def show(self, report: dict[str, Any], *, whole: bool) -> None:
         """Print a report: as a table, or `whole`, a paragraph for each finding."""
-        self.console.print(self.page(report, whole=whole))
+        for part in self._parts(report, whole=whole):
+            # A command that is cut into lines cannot be pasted.
+            self.console.print(part, soft_wrap=isinstance(part, _NextStep))
 
     def page(self, report: dict[str, Any], *, whole: bool) -> RenderableType:
-        """Return a report as one renderable."""
+        """Return a report as one renderable, which fits into the terminal."""
+        return Group(*self._parts(report, whole=whole))
+
+    def _parts(self, report: dict[str, Any], *, whole: bool) -> list[RenderableType]:
         parts: list[RenderableType] = []
         found = any(diagnosis["findings"] for diagnosis in report["diagnoses"])
         if found:
-            parts.append(_paragraphs(report) if whole else _table(report))
+            parts += _paragraphs(report) if whole else [_table(report)]
         parts += [Text(f"{visible(why)}", style="dim") for why in report["unknown"]]
         parts.append(_summary(report))
-        return Group(*parts)
+        return parts
 
     def trouble(self, text: str) -> RenderableType:
         """Return an error as a renderable."""
@@ -105,7 +110,11 @@ def _table(report: dict[str, Any]) -> RenderableType:
     return Group(table, Text(f"and {more} more that wait as is meant", style="dim")) if more > 0 else table
 
 
-def _paragraphs(report: dict[str, Any]) -> RenderableType:
+class _NextStep(Text):
+    """A line with a command to be pasted."""
+
+
+def _paragraphs(report: dict[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for job, finding in _rows(report):
         since = f", since {finding['since']}" if finding["since"] else ""
@@ -114,8 +123,8 @@ def _paragraphs(report: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"{finding['code']} ({finding['severity']}{since})  {visible(name)}", style=style))
         parts.append(Text(f"  {visible(finding['cause'])}"))
         parts += [Text(f"  seen: {visible(evidence)}") for evidence in finding["seen"]]
-        parts += [Text(f"  next: {visible(finding['next_step'])}"), Text("")]
-    return Group(*parts)
+        parts += [_NextStep(f"  next: {visible(finding['next_step'])}"), Text("")]
+    return parts
 
 
 def _summary(report: dict[str, Any]) -> RenderableType:

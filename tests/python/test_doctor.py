@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from unique_k8s_job import doctor_command
+from unique_k8s_job.doctor_text import DoctorText
 
 JOB = {"namespace": "etl", "name": "train", "uid": "u-1"}
 
@@ -34,3 +37,9 @@ def test_plan_names_the_pods_that_lose_their_owner() -> None:
     assert "go on without an owner, or are ended: train-x, train-y" in step["words"]
     (step,) = doctor_command._plan(report(finding())).values()
     assert "owner" not in step["words"]
+
+
+def test_next_step_is_printed_in_one_line_so_that_it_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    command = "kubectl -n etl patch job train --type=json -p '" + "x" * 200 + " " + "y" * 200 + "'"
+    DoctorText().show(report(finding(next_step=command)), whole=True)
+    assert f"  next: {command}\n" in capsys.readouterr().out
