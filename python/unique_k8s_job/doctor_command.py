@@ -156,7 +156,7 @@ def _fix(cluster: Any, place: str, job: str | None, report: Report, speaker: Spe
             raise click.UsageError("--fix asks before it does anything, and nobody is there to answer: add --yes")
         if not click.confirm("Do this?", default=False, err=True):
             speaker.say("Nothing was changed")
-            return STUCK
+            return _verdict(report)
     failed = 0
     for step in plan.values():
         try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 
 from unique_k8s_job import doctor_command
+from unique_k8s_job.console import Speaker
 from unique_k8s_job.doctor_text import DoctorText
+from unique_k8s_job.exit_codes import STUCK, SUCCESS
 
 JOB = {"namespace": "etl", "name": "train", "uid": "u-1"}
 
@@ -43,3 +46,11 @@ def test_next_step_is_printed_in_one_line_so_that_it_can_be_pasted(capsys: pytes
     command = "kubectl -n etl patch job train --type=json -p '" + "x" * 200 + " " + "y" * 200 + "'"
     DoctorText().show(report(finding(next_step=command)), whole=True)
     assert f"  next: {command}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("stuck", "code"), [(0, SUCCESS), (1, STUCK)])
+def test_no_to_the_fix_leaves_the_verdict_as_it_was(stuck: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    seen = report(finding(severity="warning"), stuck=stuck)
+    assert doctor_command._fix(None, "etl", "train", seen, Speaker(), yes=False) == code
