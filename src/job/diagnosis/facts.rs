@@ -152,6 +152,15 @@ pub enum Probe {
     Refused(String),
 }
 
+/// Ends of failed Pods, of which nothing else is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// How many.
+    pub count: usize,
+    /// The newest.
+    pub newest: Option<Timestamp>,
+}
+
 /// All that is known of one Job.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -163,6 +172,8 @@ pub struct Facts {
     pub job: Option<Arc<SeenJob>>,
     /// Its Pods by controller-uid, whoever owns them now.
     pub pods: Known<Vec<Arc<Pod>>>,
+    /// When each of its failed Pods ended that are not among these.
+    pub failures: Failures,
     /// Events about it and about Pods of it that have not started.
     pub events: Known<Vec<Event>>,
     /// The nodes of its Pods.
@@ -186,6 +197,7 @@ impl Facts {
             reference,
             job,
             pods: Known::default(),
+            failures: Failures::default(),
             events: Known::default(),
             nodes: BTreeMap::new(),
             namespace: Known::default(),

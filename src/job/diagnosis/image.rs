@@ -248,8 +248,8 @@ pub(super) struct Missing {
     pub key: Option<String>,
 }
 
-/// What goes into a command has to be a word, whoever wrote the message.
-/// Reads `configmap "x" not found`, `secret "x" not found` and `couldn't find key k in ConfigMap ns/x`.
+/// Reads `configmap "x" not found`, `secret "x" not found` and `couldn't find key k in ConfigMap ns/x`. The names go into
+/// commands, so they have to be words, whoever wrote the message.
 pub(super) fn missing(message: &str) -> Option<Missing> {
     for (word, kind) in [("configmap \"", "ConfigMap"), ("secret \"", "Secret")] {
         if let Some((_, rest)) = message.split_once(word)

@@ -19,9 +19,9 @@ mod tests;
 
 use serde_json::Value;
 
-pub use facts::{Facts, Known, NamespaceState, NodeState, Probe, Unknown};
+pub use facts::{Facts, Failures, Known, NamespaceState, NodeState, Probe, Unknown};
 pub use finding::{Code, Finding, ObjectReference, Remedy, Severity};
-pub use pods::{JOB_TRACKING, ended};
+pub use pods::{JOB_TRACKING, ended, ended_at};
 
 use crate::error::Report;
 

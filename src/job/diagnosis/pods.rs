@@ -256,13 +256,15 @@ pub fn ended(pod: &Pod) -> bool {
             && all_containers(pod).all(over))
 }
 
-fn ended_at(pod: &Pod) -> Option<Timestamp> {
+/// When the last of its containers ended.
+#[must_use]
+pub fn ended_at(pod: &Pod) -> Option<Timestamp> {
     let finished = all_containers(pod)
         .filter_map(|container| time(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()));
     finished.max()
 }
 
-fn phase(pod: &Pod) -> &str {
+pub(super) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
 }
 

@@ -10,7 +10,8 @@ use super::{
     deletion::controller_manager,
     facts::{Facts, Known, NodeState, time},
     finding::{Code, Finding, ObjectReference, Severity},
-    pods::{ended, out_of_reach},
+    pods::{ended, ended_at, out_of_reach, phase},
+    startup::last_time,
 };
 use crate::job::{
     outcome,
@@ -23,6 +24,8 @@ use crate::job::{
 const SIDECAR_AFTER: u64 = 60;
 /// What the Job controller needs to fail a Job at its deadline.
 const ENFORCED_WITHIN: u64 = 30;
+/// What the Job controller needs to make a Pod once its pause is over.
+const RESUMED_WITHIN: u64 = 60;
 /// The last tenth of a deadline is near, but never more than this.
 const NEAR: u64 = 600;
 const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
@@ -148,14 +151,39 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
     if failed == 0 || runs || facts.pods.get().is_none() {
         return;
     }
-    let last = facts.pods().flat_map(all_containers).filter_map(finished_at).max();
+    let last = facts.pods().flat_map(all_containers).filter_map(finished_at).chain(facts.failures.newest).max();
     let doublings = u32::try_from(failed - 1).unwrap_or(0).min(6);
     let pause = (10_u64 << doublings).min(600);
     let limit = spec.backoff_limit.unwrap_or(6);
-    let next = last
-        .and_then(|last| last.checked_add(SignedDuration::from_secs(i64::try_from(pause).unwrap_or(600))).ok())
-        .map(|next| format!("the next one comes about {next:.0}"));
+    let next =
+        last.and_then(|last| last.checked_add(SignedDuration::from_secs(i64::try_from(pause).unwrap_or(600))).ok());
     let reference = &facts.reference;
+    // A Job that was resumed has begun anew.
+    let due = next.max(next.and(time(status.start_time.as_ref())));
+    // A failed Pod that somebody has deleted may have ended later than those that are left.
+    let failures = facts.pods().filter(|pod| phase(pod) == "Failed" && ended_at(pod).is_some());
+    let known = failures.count() + facts.failures.count;
+    let sure = usize::try_from(failed).is_ok_and(|failed| known >= failed);
+    if sure && facts.older(due, RESUMED_WITHIN) && owes_a_pod(facts, job, spec, due) {
+        found.push(
+            Finding::new(
+                Code::JobControllerSilent,
+                Severity::Blocking,
+                reference,
+                format!(
+                    "{reference} was to get a Pod after its pause, and did not: the Job controller of \
+                 kube-controller-manager is down, frozen, not the leader or overloaded"
+                ),
+            )
+            .since(due)
+            .seen_all(
+                last.map(|last| format!("failed Pod {failed} ended at {last:.0}, and the pause after it is {pause} s")),
+            )
+            .next(controller_manager()),
+        );
+        return;
+    }
+    let next = next.map(|next| format!("the next one comes about {next:.0}"));
     found.push(
         Finding::new(Code::BackoffWaiting, Severity::Info, reference, format!(
             "{reference} pauses after failed Pod {failed} of the {limit} that backoffLimit forgives: the next one comes \
@@ -165,6 +193,17 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
         .seen_all(next)
         .next(format!("kubectl -n {} describe job {}", reference.namespace, reference.name)),
     );
+}
+
+/// Whether the Job controller has nothing to wait for, and has not been refused a Pod since then.
+fn owes_a_pod(facts: &Facts, job: &Job, spec: &JobSpec, due: Option<Timestamp>) -> bool {
+    let mut conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let resuming = conditions.any(|condition| condition.type_ == "Suspended" && condition.status == "True");
+    let answered = facts
+        .events()
+        .iter()
+        .any(|event| event.involved_object.uid.as_deref() == Some(&facts.reference.uid) && last_time(event) >= due);
+    spec.parallelism != Some(0) && !managed_by_another(spec) && !resuming && !answered
 }
 
 fn lost_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {

@@ -293,7 +293,7 @@ fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
 }
 
 /// When an Event happened last: it is kept once and counted.
-fn last_time(event: &Event) -> Option<Timestamp> {
+pub(super) fn last_time(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
     series.or_else(|| time(event.last_timestamp.as_ref())).or_else(|| event_time(event))
 }

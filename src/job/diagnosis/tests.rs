@@ -643,6 +643,29 @@ fn pod_within_its_grace_period_does_not_hold_a_decided_job() {
 }
 
 #[test]
+fn pause_that_is_over_and_brings_no_pod_is_the_silence_of_the_controller() {
+    let paused = |change: &Value| of_job(&over(json!({"status": {"active": 0, "failed": 2}}), change));
+    let code = |mut facts: Facts, last: &str| {
+        facts.failures = Failures { count: 2, newest: Some(at(last)) };
+        let [finding] = findings(&facts).try_into().unwrap();
+        (finding.code, finding.severity)
+    };
+    let silent = (Code::JobControllerSilent, Severity::Blocking);
+    let meant = (Code::BackoffWaiting, Severity::Info);
+    assert_eq!(code(paused(&json!({})), "2026-01-06T10:08:40Z"), silent, "its pause was over 60 s ago");
+    assert_eq!(code(paused(&json!({})), "2026-01-06T10:08:41Z"), meant);
+    let long_ago = "2026-01-06T10:01:00Z";
+    assert_eq!(code(paused(&json!({"spec": {"parallelism": 0}})), long_ago), meant, "it wants no Pod");
+    let resumed = json!({"status": {"startTime": "2026-01-06T10:09:59Z"}});
+    assert_eq!(code(paused(&resumed), long_ago), meant, "it was resumed just now");
+    let third_was_deleted = paused(&json!({"status": {"failed": 3}}));
+    assert_eq!(code(third_was_deleted, long_ago), meant, "the pause may have begun later");
+    let mut refused = with_event(paused(&json!({})), "u-1", "FailedCreate", "exceeded quota: small");
+    refused.failures = Failures { count: 2, newest: Some(at(long_ago)) };
+    assert!(findings(&refused).iter().all(|finding| finding.code != Code::JobControllerSilent), "it was heard");
+}
+
+#[test]
 fn failed_pod_of_an_index_waits_uncounted_for_its_replacement() {
     let ended = |phase: &str| {
         json!({"status": {"phase": phase, "containerStatuses": [status("base",

@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     job::{
         delete::CONTROLLER_UID,
-        diagnosis::{Facts, Finding, Known, NamespaceState, NodeState, Unknown, findings},
+        diagnosis::{Facts, Failures, Finding, Known, NamespaceState, NodeState, Unknown, ended_at, findings},
         outcome,
         ownership::look,
         seen::{JobReference, SeenJob},
@@ -118,21 +118,41 @@ fn cannot_list(failure: Failure, place: &str, resource: Resource, what: &str) ->
 
 type PodsByJob = HashMap<String, Vec<Arc<Pod>>>;
 
-/// The Pods that have not ended, and those that have and are held, by the uid of their Job.
-async fn pods_under_way(cluster: &Cluster, place: &str) -> Result<PodsByJob, Failure> {
+/// What is kept of all Pods.
+#[derive(Default)]
+struct Pods {
+    /// Those that have not ended, and those that have and are held, by the uid of their Job.
+    by_job: PodsByJob,
+    /// Those of the others that have failed: the pause of the Job begins with the end of the newest.
+    failures: HashMap<String, Failures>,
+}
+
+impl Pods {
+    fn take(&mut self, mut pod: Pod) {
+        let labels = pod.metadata.labels.as_ref();
+        let Some(uid) = labels.and_then(|labels| labels.get(CONTROLLER_UID)).cloned() else { return };
+        if matters(&pod) {
+            lean::pod(&mut pod);
+            self.by_job.entry(uid).or_default().push(Arc::new(pod));
+        } else if phase(&pod) == Some("Failed")
+            && let Some(end) = ended_at(&pod)
+        {
+            let failures = self.failures.entry(uid).or_default();
+            failures.count += 1;
+            failures.newest = failures.newest.max(Some(end));
+        }
+    }
+}
+
+async fn pods_under_way(cluster: &Cluster, place: &str) -> Result<Pods, Failure> {
     let of_jobs = Selector::labels(CONTROLLER_UID);
     let mut pages = cluster.pages::<Pod>(Resource::Pods, place, &of_jobs);
-    let mut found = PodsByJob::new();
+    let mut found = Pods::default();
     while let Some(page) = pages.next().await? {
         if page.anew {
-            found.clear();
+            found = Pods::default();
         }
-        for mut pod in page.items.into_iter().filter(matters) {
-            let labels = pod.metadata.labels.as_mut();
-            let Some(uid) = labels.and_then(|labels| labels.get(CONTROLLER_UID)).cloned() else { continue };
-            lean::pod(&mut pod);
-            found.entry(uid).or_default().push(Arc::new(pod));
-        }
+        page.items.into_iter().for_each(|pod| found.take(pod));
     }
     Ok(found)
 }
@@ -156,7 +176,7 @@ struct Jobs {
     unclaimed: PodsByJob,
 }
 
-async fn jobs_under_way(cluster: &Cluster, place: &str, pods: Known<PodsByJob>) -> Result<Jobs, Error> {
+async fn jobs_under_way(cluster: &Cluster, place: &str, pods: Known<Pods>) -> Result<Jobs, Error> {
     let nothing = Selector::default();
     let mut pages = cluster.pages::<Job>(Resource::Jobs, place, &nothing);
     let (mut seen, mut suspects, mut uids) = (0, Vec::new(), HashSet::new());
@@ -172,9 +192,10 @@ async fn jobs_under_way(cluster: &Cluster, place: &str, pods: Known<PodsByJob>) 
             seen += 1;
             let uid = job.metadata.uid.clone().unwrap_or_default();
             let its_pods = match &pods {
-                Known::Seen(by_job) => Known::Seen(by_job.get(&uid).cloned().unwrap_or_default()),
+                Known::Seen(pods) => Known::Seen(pods.by_job.get(&uid).cloned().unwrap_or_default()),
                 Known::Not(why) => Known::Not(why.clone()),
             };
+            let failures = pods.get().and_then(|pods| pods.failures.get(&uid).copied()).unwrap_or_default();
             uids.insert(uid);
             if is_over(&job, cluster.now()) && its_pods.get().is_none_or(Vec::is_empty) {
                 continue;
@@ -183,11 +204,12 @@ async fn jobs_under_way(cluster: &Cluster, place: &str, pods: Known<PodsByJob>) 
             let seen = seen_job(job);
             let mut facts = Facts::new(cluster.now(), seen.reference.clone(), Some(Arc::new(seen)));
             facts.pods = its_pods;
+            facts.failures = failures;
             suspects.push(facts);
         }
     }
     let mut unclaimed = match pods {
-        Known::Seen(pods) => pods,
+        Known::Seen(pods) => pods.by_job,
         Known::Not(_) => PodsByJob::new(),
     };
     unclaimed.retain(|uid, _| !uids.contains(uid));
@@ -373,4 +395,32 @@ async fn all<T: DeserializeOwned, K>(
         kept.extend(page.items.into_iter().filter_map(&mut keep));
     }
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_ended_pods_that_nothing_holds_only_the_failures_are_counted() {
+        let pod = |phase: &str, end: &str| {
+            let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "u-1"});
+            let ended = json!({"name": "base", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 1, "finishedAt": end}}});
+            serde_json::from_value::<Pod>(json!({
+                "metadata": {"labels": {CONTROLLER_UID: "u-1"}, "ownerReferences": [owner]},
+                "status": {"phase": phase, "containerStatuses": [ended]},
+            }))
+            .unwrap()
+        };
+        let mut pods = Pods::default();
+        pods.take(pod("Failed", "2026-01-06T10:02:00Z"));
+        pods.take(pod("Failed", "2026-01-06T10:01:00Z"));
+        pods.take(pod("Succeeded", "2026-01-06T10:03:00Z"));
+        assert!(pods.by_job.is_empty());
+        let newest = Some("2026-01-06T10:02:00Z".parse().unwrap());
+        assert_eq!(pods.failures["u-1"], Failures { count: 2, newest });
+    }
 }
