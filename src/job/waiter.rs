@@ -223,9 +223,12 @@ async fn begin(
                     let job = Arc::new(SeenJob::gone(&subject.job));
                     return Ok((job, true, Sources::Shared(subscription)));
                 };
-                subscription.rewind();
                 let mut sources = Sources::Shared(subscription);
                 sources.found(&job);
+                // Only now: what it has seen tells whether the watch was quicker than the GET.
+                if let Sources::Shared(subscription) = &mut sources {
+                    subscription.rewind();
+                }
                 return Ok((job, false, sources));
             }
             First::Unwatchable => None,

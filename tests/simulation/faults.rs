@@ -13,6 +13,8 @@ pub enum Fault {
     Answer { code: u16, reason: &'static str, message: String, retry_after: Option<u64> },
     /// The server takes this long.
     Delay(Duration),
+    /// The server answers at once, and the answer is this long under way.
+    DelayReply(Duration),
     /// The body of the answer breaks after so many bytes.
     CutBodyAfter(usize),
     /// The body of the answer ends cleanly after so many bytes, as after a restart of the kubelet.

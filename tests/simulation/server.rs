@@ -52,6 +52,10 @@ pub async fn serve(world: Arc<World>, request: Request<Body>) -> Result<Served, 
     let mut response = answer(&world, &asked);
     response.headers_mut().insert(http::header::DATE, world.date().parse().expect("a date"));
     match fault {
+        Some(Fault::DelayReply(time)) => {
+            tokio::time::sleep(time).await;
+            Ok(response)
+        }
         Some(Fault::LoseReply) => Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset")),
         Some(Fault::CutBodyAfter(bytes)) => Ok(cut(response, bytes, true)),
         Some(Fault::EndBodyAfter(bytes)) => Ok(cut(response, bytes, false)),

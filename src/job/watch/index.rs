@@ -105,6 +105,18 @@ impl Index {
         entry.notify();
     }
 
+    /// A GET has found a Job; whoever sent it had seen all up to a version. What the watch has told since may be newer
+    /// than the answer, and would not be told again.
+    pub fn found(&mut self, job: Arc<SeenJob>, seen: Version) {
+        let newer = self.entries.get(&job.reference.uid).is_some_and(|entry| {
+            let told = entry.job.as_ref().map(|(version, _)| *version).into_iter().chain(entry.missing);
+            told.max() > Some(seen)
+        });
+        if !newer {
+            self.apply_job(job);
+        }
+    }
+
     /// A Job left the watch, with this last state.
     pub fn remove_job(&mut self, job: Arc<SeenJob>) {
         self.version += 1;

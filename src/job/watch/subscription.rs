@@ -50,11 +50,11 @@ impl Subscription {
         &self.job
     }
 
-    /// The Job as a GET has shown it, where the watch does not: true where the watch will show it from now on.
+    /// The Job as a GET has shown it that was sent after the last news: true where the watch will show it from now on.
     pub fn found(&self, seen: &Arc<SeenJob>) -> bool {
         let watched = self.hub.watches(seen);
         if watched {
-            self.hub.index().apply_job(Arc::clone(seen));
+            self.hub.index().found(Arc::clone(seen), self.seen);
         }
         watched
     }

@@ -258,6 +258,35 @@ async fn job_gone_before_anybody_waited_vanishes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn outcome_that_the_watch_brings_while_a_get_is_under_way_is_not_lost() {
+    for (gone, state) in [(false, State::Succeeded), (true, State::Vanished)] {
+        let world = World::new();
+        let room = room(&world);
+        let first = waiting(&world, &room, 1).await;
+        settled().await;
+        // The next list is late: a Job made in the meantime is missing at first.
+        world.fault("list jobs", Fault::Delay(Duration::from_secs(10)), 1);
+        world.restart();
+        settled().await;
+        let subject = handed_over(&world, 2).await;
+        let name = subject.job.name.clone();
+        world.fault("get jobs", Fault::DelayReply(Duration::from_secs(20)), 1);
+        world.forget_requests();
+        let second = tokio::spawn(to_the_end(Arc::new(Waiter::new(room, subject))));
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(world.asked("get jobs"), 1, "it was missing");
+        if gone {
+            world.vanish(&name, true);
+        } else {
+            world.end_job(&name, true);
+        }
+        let second = tokio::time::timeout(Duration::from_secs(300), second).await.expect("an end");
+        assert_eq!(second.unwrap().state(), state);
+        first.waiter.close();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_who_wait_for_one_job_both_have_its_outcome() {
     let world = World::new();
     let room = room(&world);

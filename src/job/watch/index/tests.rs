@@ -85,6 +85,27 @@ fn nothing_is_missing_before_the_first_list() {
 }
 
 #[test]
+fn answer_of_a_get_never_takes_the_place_of_what_the_watch_told_since() {
+    for deleted in [false, true] {
+        let mut index = Index::new(Keep::All);
+        index.relist_jobs(Vec::new());
+        let mut reader = reader(&mut index, "u");
+        assert_eq!(reader.news(&index), ["missing"]);
+        let asked = reader.seen;
+        if deleted {
+            index.apply_job(job("u", 2));
+            index.remove_job(job("u", 2));
+        } else {
+            index.apply_job(job("u", 2));
+        }
+        index.found(job("u", 1), asked);
+        assert_eq!(reader.news(&index), if deleted { vec!["job 2", "missing"] } else { vec!["job 2"] });
+        index.found(job("u", 3), reader.seen);
+        assert_eq!(reader.news(&index), ["job 3"], "nothing newer was told since");
+    }
+}
+
+#[test]
 fn job_that_leaves_is_told_with_its_last_state() {
     let mut index = Index::new(Keep::All);
     index.relist_jobs(vec![job("u", 1)]);
