@@ -24,6 +24,7 @@ pub mod message;
 pub mod order;
 pub mod outcome;
 pub mod ownership;
+mod patience;
 pub mod progress;
 pub mod remedy;
 pub mod resumed;

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::{
     delete::CONTROLLER_UID,
+    patience::Patience,
     seen::{JobReference, SeenJob},
     subject::Subject,
     view::lean_pod,
@@ -20,8 +21,6 @@ use crate::{
     identity::TASK,
 };
 
-/// So many refusals in a row end a watch: a right that is missing does not come by asking.
-const REFUSALS: u32 = 3;
 /// How often a Job is asked for where it cannot be watched.
 pub(super) const ASK_EVERY: Duration = Duration::from_secs(5);
 
@@ -178,14 +177,18 @@ impl OwnWatches {
 
     fn of_jobs(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Applied(object) => _ = self.read(&object),
+            WatchEvent::Applied(object) => {
+                self.contact(Resource::Jobs, Works::Wholly);
+                self.read(&object);
+            }
             WatchEvent::Deleted(object) => {
+                self.contact(Resource::Jobs, Works::Wholly);
                 if self.read(&object) {
                     self.pending.push_back(News::Missing);
                 }
             }
             WatchEvent::Relisted(objects) => {
-                self.contact(Resource::Jobs);
+                self.contact(Resource::Jobs, Works::Partly);
                 let mut found = false;
                 for object in &objects {
                     found |= self.read(object);
@@ -194,7 +197,7 @@ impl OwnWatches {
                     self.pending.push_back(News::Missing);
                 }
             }
-            WatchEvent::Opened => self.contact(Resource::Jobs),
+            WatchEvent::Opened => self.contact(Resource::Jobs, Works::Wholly),
             WatchEvent::Interrupted(failure) => self.interrupted(Resource::Jobs, failure),
         }
     }
@@ -203,7 +206,6 @@ impl OwnWatches {
     fn read(&mut self, object: &serde_json::Value) -> bool {
         match SeenJob::read(object) {
             Ok(seen) if seen.reference.uid == self.job.uid => {
-                self.contact(Resource::Jobs);
                 self.pending.push_back(News::Job(Arc::new(seen)));
                 true
             }
@@ -219,6 +221,8 @@ impl OwnWatches {
     }
 
     fn of_pods(&mut self, event: WatchEvent) {
+        // A list may be allowed where the watch is not.
+        let works = if matches!(event, WatchEvent::Relisted(_)) { Works::Partly } else { Works::Wholly };
         let news = match event {
             WatchEvent::Applied(object) => lean_pod(object).map(|pod| News::Pod(pod, false)),
             WatchEvent::Deleted(object) => lean_pod(object).map(|pod| News::Pod(pod, true)),
@@ -226,13 +230,17 @@ impl OwnWatches {
             WatchEvent::Opened => None,
             WatchEvent::Interrupted(failure) => return self.interrupted(Resource::Pods, failure),
         };
-        self.contact(Resource::Pods);
+        self.contact(Resource::Pods, works);
         self.pending.extend(news);
     }
 
-    fn contact(&mut self, resource: Resource) {
-        let before = std::mem::take(&mut self.health[usize::from(resource == Resource::Pods)]);
-        if before.interrupted {
+    fn contact(&mut self, resource: Resource, works: Works) {
+        let health = &mut self.health[usize::from(resource == Resource::Pods)];
+        match works {
+            Works::Wholly => health.patience.works(),
+            Works::Partly => health.patience.begins_anew(),
+        }
+        if std::mem::take(&mut health.interrupted) {
             self.pending.push_back(News::Contact(resource));
         }
     }
@@ -240,8 +248,7 @@ impl OwnWatches {
     fn interrupted(&mut self, resource: Resource, failure: Failure) {
         let health = &mut self.health[usize::from(resource == Resource::Pods)];
         health.interrupted = true;
-        health.refusals += u32::from(refuses(&failure));
-        let for_good = matches!(failure, Failure::Unusable(_)) || health.refusals >= REFUSALS;
+        let for_good = health.patience.ends_with(&failure);
         self.pending.push_back(if for_good {
             News::Refused(resource, failure)
         } else {
@@ -254,12 +261,15 @@ impl OwnWatches {
 #[derive(Debug, Default)]
 struct Health {
     interrupted: bool,
-    refusals: u32,
+    patience: Patience,
 }
 
-/// Whether the answer is a no rather than a fault.
-fn refuses(failure: &Failure) -> bool {
-    matches!(failure.code(), Some(401 | 403 | 404))
+/// What a watch has shown to work.
+#[derive(Debug, Clone, Copy)]
+enum Works {
+    Wholly,
+    /// Its list.
+    Partly,
 }
 
 fn by_name(job: &JobReference) -> Selector {
@@ -268,15 +278,17 @@ fn by_name(job: &JobReference) -> Selector {
 
 /// Where watching is forbidden: the Job, asked for again and again, as a watch would tell it.
 fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEvent> + Send {
-    futures::stream::unfold((), move |()| {
+    let answers = futures::stream::unfold((), move |()| {
         let (cluster, job) = (cluster.clone(), job.clone());
         async move {
             tokio::time::sleep(ASK_EVERY).await;
-            let event = match cluster.get(Resource::Jobs, &job.namespace, &job.name).await {
-                Ok(found) => WatchEvent::Relisted(found.into_iter().collect()),
-                Err(failure) => WatchEvent::Interrupted(failure),
+            let events = match cluster.get(Resource::Jobs, &job.namespace, &job.name).await {
+                // Nothing else has to work.
+                Ok(found) => vec![WatchEvent::Relisted(found.into_iter().collect()), WatchEvent::Opened],
+                Err(failure) => vec![WatchEvent::Interrupted(failure)],
             };
-            Some((event, ()))
+            Some((events, ()))
         }
-    })
+    });
+    answers.flat_map(futures::stream::iter)
 }

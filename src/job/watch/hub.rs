@@ -18,15 +18,11 @@ use super::index::{Index, Keep};
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Start, WatchEvent, watch_as},
     identity::{ACKNOWLEDGED, MANAGED_BY},
-    job::{seen::SeenJob, view::lean_pod},
+    job::{patience::Patience, seen::SeenJob, view::lean_pod},
 };
 
 /// A watch that fails for less than this is nobody's business: an API server restarts in some seconds.
 const SAY_AFTER: Duration = Duration::from_secs(10);
-/// A watch that has worked before is refused for good only after this: somebody may be changing roles.
-const REFUSED_FOR: Duration = Duration::from_secs(600);
-/// One that has never worked, after so many refusals in a row.
-const REFUSALS: u32 = 3;
 /// A watch that was refused for good is tried again this often.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 /// The value of the label on all our Jobs and Pods.
@@ -149,7 +145,7 @@ async fn feed<F: Feed>(cluster: Cluster, namespace: String, selector: Selector, 
                 let mut index = locked(&index);
                 // A list may be allowed where the watch is not.
                 if !matches!(event, WatchEvent::Relisted(_)) {
-                    trouble = Trouble { has_worked: true, ..Trouble::default() };
+                    trouble = Trouble::over();
                     index.works(F::RESOURCE);
                 }
                 match event {
@@ -174,22 +170,23 @@ async fn feed<F: Feed>(cluster: Cluster, namespace: String, selector: Selector, 
 /// What fails at present.
 #[derive(Default)]
 struct Trouble {
-    has_worked: bool,
+    patience: Patience,
     since: Option<Instant>,
     failure: Option<Failure>,
-    refusals: u32,
     said: bool,
 }
 
 impl Trouble {
+    /// The watch works.
+    fn over() -> Self {
+        Self { patience: Patience::of_one_that_worked(), ..Self::default() }
+    }
+
     /// True where the failure is final.
     fn takes(&mut self, failure: &Failure) -> bool {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let refuses = matches!(failure.code(), Some(401 | 403 | 404));
-        self.refusals = if refuses { self.refusals + 1 } else { 0 };
+        self.since.get_or_insert_with(Instant::now);
         self.failure = Some(failure.clone());
-        let for_good = if self.has_worked { since.elapsed() >= REFUSED_FOR } else { self.refusals >= REFUSALS };
-        matches!(failure, Failure::Unusable(_)) || (refuses && for_good)
+        self.patience.ends_with(failure)
     }
 
     /// When to say so.
@@ -200,5 +197,23 @@ impl Trouble {
     fn say(&mut self) -> Option<Failure> {
         self.said = true;
         self.failure.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_used_for_a_moment_is_not_final_where_the_watch_has_worked() {
+        let half_written = Failure::Unusable(Error::internal("half a kubeconfig"));
+        assert!(Trouble::default().takes(&half_written));
+        let mut trouble = Trouble::over();
+        assert!(!trouble.takes(&half_written));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!trouble.takes(&half_written));
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert!(trouble.takes(&half_written));
     }
 }

@@ -71,6 +71,34 @@ async fn watch_that_is_answered_410_lists_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refusals_that_last_a_minute_in_mid_run_lose_neither_the_outcome_nor_the_pods() {
+    for (code, reason) in [(401, "Unauthorized"), (403, "Forbidden"), (404, "NotFound")] {
+        let world = World::new();
+        let (attempt, name) = begun(&world).await;
+        for kind in ["watch jobs", "list jobs", "watch pods", "list pods"] {
+            world.fault(kind, Fault::answer(code, reason, "no"), 6);
+        }
+        world.restart();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // The first change after a restart: streams are cut until then.
+        world.update_job(&name, |job| job["metadata"]["annotations"]["changed"] = json!("yes"));
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        let pod = world.start_pod(&name);
+        world.print(&pod, "afterwards");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.end_pod(&pod, 0);
+        world.end_job(&name, true);
+        let ended = attempt.await.unwrap();
+        assert_eq!(
+            (ended.outcome().state, &ended.log[..]),
+            (State::Succeeded, &["afterwards".to_owned()][..]),
+            "{code}"
+        );
+        assert!(!ended.messages.iter().any(|said| said.contains("not-visible") || said.contains("not-watchable")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn job_deleted_in_mid_run_vanishes_and_fails_with_what_its_pods_said() {
     let world = World::new();
     let (attempt, name) = begun(&world).await;
