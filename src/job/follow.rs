@@ -26,6 +26,7 @@ use super::{
     message::{Message, Say},
     outcome,
     ownership::{self, Written, look},
+    patience::Patience,
     progress::Progress,
     seen::SeenJob,
     sidecar::{self, Lingering, Sidecars},
@@ -36,7 +37,7 @@ use super::{
     view::{View, all_containers, has_started, lean_pod},
 };
 use crate::{
-    cluster::{Cluster, Failure, Resource, Selector, Verb},
+    cluster::{Cluster, Failure, Resource, Selector, Verb, retry},
     error::Error,
 };
 
@@ -256,8 +257,11 @@ impl<'a> Follower<'a> {
     /// Missing from its source: only a GET tells whether it is gone. True where it is there.
     async fn confirm_gone(&mut self) -> Result<bool, Error> {
         let job = self.view.job.reference.clone();
+        // The watch that told of it has worked.
+        let mut patience = Patience::of_one_that_worked();
+        let mut pauses = retry::backoff(self.cluster.next_seed(), None);
         loop {
-            match look(self.cluster, &job).await {
+            let failure = match look(self.cluster, &job).await {
                 Ok(Some(seen)) => {
                     self.newer(seen)?;
                     return Ok(true);
@@ -266,11 +270,13 @@ impl<'a> Follower<'a> {
                     self.gone = true;
                     return Ok(false);
                 }
-                Err(failure) if failure.code() == Some(403) => {
-                    return Err(failure.into_error(&format!("look at {job}"), Verb::Get, Resource::Jobs, None));
-                }
-                Err(failure) => self.lost_contact(Resource::Jobs, &failure),
+                Err(failure) => failure,
+            };
+            if failure.code() == Some(403) || patience.ends_with(&failure) {
+                return Err(failure.into_error(&format!("look at {job}"), Verb::Get, Resource::Jobs, None));
             }
+            self.lost_contact(Resource::Jobs, &failure);
+            tokio::time::sleep(pauses.next().unwrap_or(retry::LONGEST_PAUSE)).await;
         }
     }
 

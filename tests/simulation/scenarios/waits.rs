@@ -287,6 +287,28 @@ async fn outcome_that_the_watch_brings_while_a_get_is_under_way_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn missing_job_that_cannot_be_looked_at_is_asked_for_with_pauses_and_not_for_ever() {
+    for refused in [10, usize::MAX] {
+        let world = World::new();
+        let one = waiting(&world, &room(&world), 1).await;
+        settled().await;
+        world.forget_requests();
+        let name = one.subject.job.name.clone();
+        world.fault("get jobs", Fault::answer(401, "Unauthorized", "Unauthorized"), refused);
+        world.update_job(&name, |job| job["metadata"]["labels"] = json!({}));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!((5..=30).contains(&world.asked("get jobs")), "{} in a minute", world.asked("get jobs"));
+        world.end_job(&name, true);
+        let waited = tokio::time::timeout(Duration::from_secs(700), one.task).await.expect("an end").unwrap();
+        assert_eq!(waited.messages.iter().filter(|code| *code == "watch-interrupted").count(), 1);
+        match waited.end.expect("an end") {
+            Ok(outcome) => assert_eq!((outcome.state, refused), (State::Succeeded, 10)),
+            Err(error) => assert_eq!(refused, usize::MAX, "{error}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_who_wait_for_one_job_both_have_its_outcome() {
     let world = World::new();
     let room = room(&world);
