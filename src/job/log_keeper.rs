@@ -14,7 +14,7 @@ use super::{
     seen::SeenJob,
     subject::Subject,
 };
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, identity::Owner};
 
 /// Between two writes.
 const EVERY: Duration = Duration::from_secs(60);
@@ -31,19 +31,25 @@ pub(super) struct LogKeeper {
 
 #[derive(Default)]
 struct Stored {
+    /// As it stands there, whoever wrote it: a write must know what it replaces.
     text: Option<String>,
+    /// What it says of this owner's log.
     delivered: Option<Delivered>,
     /// No write can succeed any more.
     over: bool,
 }
 
+impl Stored {
+    fn read(&mut self, job: &SeenJob, owner: &Owner) {
+        self.text = job.log_positions.as_deref().map(str::to_owned);
+        self.delivered = job.delivered_to(owner);
+    }
+}
+
 impl LogKeeper {
     /// Takes what stands on the Job.
-    pub async fn saw(&self, job: &SeenJob) {
-        if let Some((text, delivered)) = job.delivered() {
-            let mut stored = self.stored.lock().await;
-            (stored.text, stored.delivered) = (Some(text.to_owned()), Some(delivered));
-        }
+    pub async fn saw(&self, job: &SeenJob, owner: &Owner) {
+        self.stored.lock().await.read(job, owner);
     }
 
     /// Writes from time to time while lines are handed over; `moved` returns when some were. Returns a warning where no
@@ -79,8 +85,8 @@ impl LogKeeper {
         }
         // A second time where somebody else wrote in between.
         for _ in 0..2 {
-            let delivered = Delivered::now(positions.clone(), stored.delivered.as_ref(), exact);
-            let handed_over = || Delivered::now(subject.positions.clone(), None, exact);
+            let delivered = Delivered::now(owner, positions.clone(), stored.delivered.as_ref(), exact);
+            let handed_over = || Delivered::now(owner, subject.positions.clone(), None, exact);
             if stored.delivered.as_ref().map_or_else(|| handed_over() == delivered, |stored| *stored == delivered) {
                 return;
             }
@@ -108,8 +114,7 @@ impl LogKeeper {
                 }
                 Written::Failed(failure) if failure.code() == Some(422) => {
                     let Ok(Some(seen)) = look(cluster, job).await else { return };
-                    let now = seen.delivered().map(|(text, delivered)| (text.to_owned(), delivered));
-                    (stored.text, stored.delivered) = now.unzip();
+                    stored.read(&seen, owner);
                 }
                 Written::Failed(_) => return,
             }

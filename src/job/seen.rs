@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::logs::Delivered;
 use crate::{
     error::{Error, Report},
-    identity::{LOG_POSITIONS, Marks},
+    identity::{LOG_POSITIONS, Marks, Owner},
 };
 
 /// One Job and no namesake: after creation everything speaks of a Job by this.
@@ -104,11 +104,11 @@ impl SeenJob {
         self.job.metadata.finalizers.as_deref().unwrap_or_default()
     }
 
-    /// How far its log was delivered, as it was written: the text, and what it says.
+    /// How far its log was delivered to this owner; what an earlier one has had is not told.
     #[must_use]
-    pub fn delivered(&self) -> Option<(&str, Delivered)> {
-        let text = self.log_positions.as_deref()?;
-        Some((text, Delivered::read(text)?))
+    pub fn delivered_to(&self, owner: &Owner) -> Option<Delivered> {
+        let delivered = Delivered::read(self.log_positions.as_deref()?)?;
+        (delivered.owner.as_ref() == Some(owner)).then_some(delivered)
     }
 
     /// Whether an attempt has reached its verdict over this Job.

@@ -283,17 +283,18 @@ async fn existing(cluster: &Cluster, subject: &Subject) -> Result<Option<Arc<See
 
 /// Where the log goes on: as it was handed over, or as it was written on the Job since.
 async fn go_on_from(subject: &Subject, job: &SeenJob, keeper: &LogKeeper, say: &Arc<dyn Say>) -> Vec<SourcePosition> {
-    let Some((_, delivered)) = job.delivered().filter(|_| subject.owner.is_some() && subject.get_logs) else {
+    let Some(owner) = subject.owner.as_ref().filter(|_| subject.get_logs) else {
         return subject.positions.clone();
     };
-    keeper.saw(job).await;
+    keeper.saw(job, owner).await;
+    let Some(delivered) = job.delivered_to(owner) else { return subject.positions.clone() };
     if !delivered.exact {
         say.say(Message::warning(
             "log-repeats",
             "--- who followed this log before ended without a word: some of the lines above may be repeated here ---",
         ));
     }
-    Delivered::now(subject.positions.clone(), Some(&delivered), true).positions
+    Delivered::now(owner, subject.positions.clone(), Some(&delivered), true).positions
 }
 
 /// Hands over the log: a line after silence at once, what follows gathered.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Position, Record};
+use crate::identity::Owner;
 
 /// How far the log of one container of one Pod was delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct SourcePosition {
 /// What is written on a Job about the delivery of its logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
+    /// To whom: the next owner's log begins at its beginning.
+    #[serde(default)]
+    pub owner: Option<Owner>,
     /// Whether exactly this was delivered: who wrote it has ended since. Else more may have been.
     #[serde(default)]
     pub exact: bool,
@@ -39,15 +43,18 @@ impl Delivered {
         serde_json::from_str(text).ok()
     }
 
-    /// Of these positions, and those that were written before.
+    /// To this owner, of these positions, and those that were written before.
     #[must_use]
-    pub fn now(positions: Vec<SourcePosition>, before: Option<&Self>, exact: bool) -> Self {
-        let before = before.into_iter().flat_map(|before| before.positions.iter().cloned());
+    pub fn now(owner: &Owner, positions: Vec<SourcePosition>, before: Option<&Self>, exact: bool) -> Self {
+        let before = before
+            .filter(|before| before.owner.as_ref() == Some(owner))
+            .into_iter()
+            .flat_map(|before| before.positions.iter().cloned());
         let mut positions = positions.into_iter().chain(before).collect::<Positions>().list();
         positions.sort_by(|a, b| (&a.pod, &a.container).cmp(&(&b.pod, &b.container)));
         let exact = exact && positions.len() <= REMEMBERED;
         positions.truncate(REMEMBERED);
-        Self { exact, positions }
+        Self { owner: Some(owner.clone()), exact, positions }
     }
 
     /// As JSON text.
@@ -99,6 +106,10 @@ impl FromIterator<SourcePosition> for Positions {
 mod tests {
     use super::*;
 
+    fn owner(try_number: u32) -> Owner {
+        serde_json::from_value(serde_json::json!(format!("task/{try_number}/instance"))).unwrap()
+    }
+
     fn at(pod: &str, restart_count: i32, delivered: u64) -> SourcePosition {
         let since = Some("2026-01-01T00:00:00Z".into());
         let position = Position { restart_count, since, delivered: Some(delivered), last: delivered, partial: 0 };
@@ -107,14 +118,21 @@ mod tests {
 
     #[test]
     fn what_was_written_before_is_never_taken_back() {
-        let before = Delivered { exact: true, positions: vec![at("a", 0, 9), at("b", 0, 1)] };
-        let now = Delivered::now(vec![at("a", 0, 5), at("b", 1, 0), at("c", 0, 2)], Some(&before), false);
-        assert_eq!(now, Delivered { exact: false, positions: vec![at("a", 0, 9), at("b", 1, 0), at("c", 0, 2)] });
+        let before = Delivered { owner: Some(owner(1)), exact: true, positions: vec![at("a", 0, 9), at("b", 0, 1)] };
+        let handed_over = || vec![at("a", 0, 5), at("b", 1, 0), at("c", 0, 2)];
+        let now = Delivered::now(&owner(1), handed_over(), Some(&before), false);
+        assert_eq!((now.exact, now.positions), (false, vec![at("a", 0, 9), at("b", 1, 0), at("c", 0, 2)]));
+        for other in [Some(owner(1)), None] {
+            let before = Delivered { owner: other, ..before.clone() };
+            let now = Delivered::now(&owner(2), handed_over(), Some(&before), false);
+            let expected = Delivered { owner: Some(owner(2)), exact: false, positions: handed_over() };
+            assert_eq!(now, expected, "but another owner has had its own log");
+        }
     }
 
     #[test]
     fn what_is_written_is_read_back_and_nothing_is_believed_of_other_text() {
-        let delivered = Delivered { exact: true, positions: vec![at("a", 2, 7)] };
+        let delivered = Delivered { owner: Some(owner(1)), exact: true, positions: vec![at("a", 2, 7)] };
         assert_eq!(Delivered::read(&delivered.write()), Some(delivered));
         assert_eq!(Delivered::read("yes"), None);
         assert_eq!(Delivered::read("{}"), Some(Delivered::default()));
@@ -123,7 +141,7 @@ mod tests {
     #[test]
     fn positions_of_too_many_containers_are_not_exact() {
         let many: Vec<_> = (0..=REMEMBERED).map(|number| at(&format!("{number:04}"), 0, 1)).collect();
-        let now = Delivered::now(many, None, true);
+        let now = Delivered::now(&owner(1), many, None, true);
         assert_eq!((now.exact, now.positions.len()), (false, REMEMBERED));
         assert!(now.write().len() < 128 << 10, "{}", now.write().len());
     }

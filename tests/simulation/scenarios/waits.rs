@@ -11,6 +11,7 @@ use unique_k8s_job::{
         outcome::State,
         run::{Event, Run},
         subject::Subject,
+        submit::Origin,
         verdict::Outcome,
         waiter::{Waiter, WaitingRoom},
         watch::Hubs,
@@ -68,6 +69,18 @@ async fn to_the_end(waiter: Arc<Waiter>) -> Waited {
         }
     }
     all
+}
+
+/// What a waiter handed over until so many lines were there.
+async fn taken(waiter: &Waiter, lines: usize) -> Waited {
+    let mut taken = Waited::default();
+    while taken.log.len() < lines && taken.end.is_none() {
+        poll_fn(|context| waiter.poll_ready(context, &Handle::current())).await;
+        for event in waiter.take() {
+            taken.take(event);
+        }
+    }
+    taken
 }
 
 /// A Job of a task of its own, made and handed over.
@@ -355,13 +368,7 @@ async fn log_goes_on_at_the_position_that_the_one_before_wrote_and_only_a_death_
         world.runs_jobs(Course { lines: 60, runs: Duration::from_secs(240), ..Course::default() });
         let subject = handed_over(&world, 1).await;
         let first = Arc::new(Waiter::new(room(&world), subject.clone()));
-        let mut before = Waited::default();
-        while before.log.len() < 30 {
-            poll_fn(|context| first.poll_ready(context, &Handle::current())).await;
-            for event in first.take() {
-                before.take(event);
-            }
-        }
+        let before = taken(&first, 30).await;
         if killed {
             first.close();
         } else {
@@ -380,6 +387,27 @@ async fn log_goes_on_at_the_position_that_the_one_before_wrote_and_only_a_death_
             assert_eq!([before.log, after.log].concat(), all);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn try_that_takes_over_a_job_has_its_log_from_the_beginning_and_keeps_its_own_position() {
+    let world = World::new();
+    world.runs_jobs(Course { lines: 60, runs: Duration::from_secs(240), ..Course::default() });
+    let first = Arc::new(Waiter::new(room(&world), handed_over(&world, 1).await));
+    taken(&first, 30).await;
+    first.store_positions().await;
+    let changes = json!({"attempt": {"task_id": "train-1", "instance": "ti-1b"}});
+    let run = Run::start(world.cluster(), order_with(2, changes));
+    while !matches!(run.next().await, Some(Ok(Event::Submitted { origin: Origin::TakenOver, .. }))) {}
+    let subject = run.hand_over().await.expect("a Job");
+    assert!(subject.positions.is_empty(), "nothing of its log was handed over");
+    let second = Arc::new(Waiter::new(room(&world), subject.clone()));
+    let before = taken(&second, 40).await;
+    second.store_positions().await;
+    let after = to_the_end(Arc::new(Waiter::new(room(&world), subject))).await;
+    assert_eq!(before.messages.iter().chain(&after.messages).filter(|code| *code == "log-repeats").count(), 0);
+    let all: Vec<_> = (1..=60).map(|number| format!("line {number}")).collect();
+    assert_eq!([before.log, after.log].concat(), all);
 }
 
 #[tokio::test(start_paused = true)]
