@@ -77,6 +77,6 @@ impl Hubs {
             running.insert(key, Arc::downgrade(&hub));
             hub
         });
-        Subscription::new(hub, &self.cluster, &subject.job, subject.task.as_ref())
+        Subscription::new(hub, &self.cluster, subject)
     }
 }

@@ -253,6 +253,27 @@ impl Index {
         entry.waiters.push(Arc::clone(told));
     }
 
+    /// Who waits for this Job hears of those of the same task that are known already. Goes through all of them.
+    pub fn recall_siblings(&mut self, uid: &str, task: &TaskDigest) {
+        let of_task = |job: &SeenJob| {
+            job.reference.uid != uid && job.marks.as_ref().is_some_and(|marks| marks.task_digest == *task)
+        };
+        let present = self.entries.values().filter(|entry| entry.missing.is_none());
+        let jobs = present.filter_map(|entry| entry.job.as_ref()).map(|(_, job)| job);
+        let siblings: Vec<_> = jobs.filter(|job| of_task(job)).cloned().collect();
+        if siblings.is_empty() {
+            return;
+        }
+        self.version += 1;
+        let version = self.version;
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        for job in siblings {
+            entry.others.retain(|(_, other)| other.reference.uid != job.reference.uid);
+            entry.others.push((version, job));
+        }
+        entry.notify();
+    }
+
     /// It waits no longer.
     pub fn unsubscribe(&mut self, uid: &str, task: Option<&TaskDigest>, told: &Arc<Notify>) {
         if let Some(task) = task

@@ -7,10 +7,11 @@ use tokio::sync::Notify;
 use super::{hub::Hub, index::Version};
 use crate::{
     cluster::Cluster,
-    identity::TaskDigest,
+    identity::{Owner, TaskDigest},
     job::{
         seen::{JobReference, SeenJob},
         sources::News,
+        subject::Subject,
     },
 };
 
@@ -26,14 +27,22 @@ pub(in crate::job) struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(hub: Arc<Hub>, cluster: &Cluster, job: &JobReference, task: Option<&TaskDigest>) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, cluster: &Cluster, subject: &Subject) -> Self {
+        let Subject { job, owner, task, .. } = subject;
         let told = Arc::new(Notify::new());
-        hub.index().subscribe(&job.uid, task, &told);
+        let mut index = hub.index();
+        index.subscribe(&job.uid, task.as_ref(), &told);
+        // A first try has no predecessor.
+        let retries = owner.as_ref().and_then(Owner::try_number).is_some_and(|number| number > 1);
+        if let Some(task) = task.as_ref().filter(|_| retries) {
+            index.recall_siblings(&job.uid, task);
+        }
+        drop(index);
         Self {
             hub,
             cluster: cluster.clone(),
             job: job.clone(),
-            task: task.cloned(),
+            task: task.clone(),
             told,
             seen: 0,
             pending: VecDeque::new(),

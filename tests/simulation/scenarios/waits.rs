@@ -411,6 +411,32 @@ async fn try_that_takes_over_a_job_has_its_log_from_the_beginning_and_keeps_its_
 }
 
 #[tokio::test(start_paused = true)]
+async fn late_predecessor_that_the_watch_knew_first_is_deleted() {
+    let world = World::new();
+    let room = room(&world);
+    // Somebody keeps the watch of the namespace.
+    let other = waiting(&world, &room, 1).await;
+    let run = Run::start(world.cluster(), order_with(2, json!({})));
+    while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
+    let subject = run.hand_over().await.expect("a Job");
+    let late = order_with(1, json!({}));
+    let draft = serde_json::from_slice(&late.draft(0, NAMESPACE, None).unwrap().body).unwrap();
+    world.inner().store.create(("jobs".into(), NAMESPACE.into(), late.name(0).as_str().into()), draft);
+    world.changed();
+    settled().await;
+    assert_eq!(world.jobs().len(), 3);
+    let name = subject.job.name.clone();
+    let waited = tokio::spawn(to_the_end(Arc::new(Waiter::new(room, subject))));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.jobs().len(), 2);
+    world.end_job(&name, true);
+    let waited = waited.await.unwrap();
+    assert_eq!(waited.state(), State::Succeeded);
+    assert!(waited.messages.iter().any(|code| code == "late-predecessor"), "{:?}", waited.messages);
+    other.waiter.close();
+}
+
+#[tokio::test(start_paused = true)]
 async fn positions_are_written_once_a_minute_and_only_while_lines_come() {
     let world = World::new();
     world.runs_jobs(Course { lines: 100, runs: Duration::from_secs(150), ..Course::default() });

@@ -177,6 +177,18 @@ fn late_job_of_the_same_task_is_told_to_those_who_wait_for_another() {
 }
 
 #[test]
+fn late_job_that_is_known_before_anybody_waits_is_told_to_who_asks_for_it() {
+    let mut index = Index::new(Keep::All);
+    index.relist_jobs(vec![job("u", 1), job("late", 1)]);
+    let task = job("u", 1).marks.as_ref().unwrap().task_digest.clone();
+    let told = Arc::new(Notify::new());
+    index.subscribe("u", Some(&task), &told);
+    index.recall_siblings("u", &task);
+    let mut reader = Reader { uid: "u", seen: 0, told };
+    assert_eq!(reader.news(&index), ["other late", "job 1"]);
+}
+
+#[test]
 fn what_nobody_waits_for_is_forgotten_when_it_goes() {
     let mut index = Index::new(Keep::All);
     index.relist_jobs(vec![job("u", 1)]);
