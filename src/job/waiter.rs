@@ -227,6 +227,7 @@ async fn begin(
                 sources.found(&job);
                 // Only now: what it has seen tells whether the watch was quicker than the GET.
                 if let Sources::Shared(subscription) = &mut sources {
+                    subscription.list_pods().await;
                     subscription.rewind();
                 }
                 return Ok((job, false, sources));

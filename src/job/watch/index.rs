@@ -37,6 +37,7 @@ pub struct Index {
     /// The uids of Jobs that are waited for, by their task.
     waited: HashMap<TaskDigest, Vec<String>>,
     jobs_listed: bool,
+    pods_listed: Version,
     health: [Health; 2],
 }
 
@@ -81,6 +82,7 @@ impl Index {
             entries: HashMap::new(),
             waited: HashMap::new(),
             jobs_listed: false,
+            pods_listed: 0,
             health: <[Health; 2]>::default(),
         }
     }
@@ -181,6 +183,7 @@ impl Index {
         let present: HashSet<String> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
         self.version += 1;
         let version = self.version;
+        self.pods_listed = version;
         for entry in self.entries.values_mut() {
             let waited = !entry.waiters.is_empty();
             entry.pods.retain(|uid, _| waited || present.contains(uid));
@@ -195,6 +198,20 @@ impl Index {
         }
         for pod in pods {
             self.apply_pod(pod, false);
+        }
+    }
+
+    /// The Pods of a Job as a list has shown them; whoever asked for it had seen all up to a version. What the watch has
+    /// told of a Pod is newer, and so is a list of its own.
+    pub fn found_pods(&mut self, job: &str, pods: Vec<Arc<Pod>>, seen: Version) {
+        if self.pods_listed > seen {
+            return;
+        }
+        for pod in pods {
+            let known = |entry: &Entry| pod.metadata.uid.as_ref().is_some_and(|uid| entry.pods.contains_key(uid));
+            if !self.entries.get(job).is_some_and(known) {
+                self.apply_pod(pod, false);
+            }
         }
     }
 

@@ -6,12 +6,14 @@ use tokio::sync::Notify;
 
 use super::{hub::Hub, index::Version};
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Resource, Selector},
     identity::{Owner, TaskDigest},
     job::{
+        delete::CONTROLLER_UID,
         seen::{JobReference, SeenJob},
         sources::News,
         subject::Subject,
+        view::lean_pod,
     },
 };
 
@@ -66,6 +68,16 @@ impl Subscription {
             self.hub.index().found(Arc::clone(seen), self.seen);
         }
         watched
+    }
+
+    /// Lists the Pods once: the watch keeps none that came before their Job. Where this fails they are seen as they
+    /// change, and at the end.
+    pub async fn list_pods(&self) {
+        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", self.job.uid));
+        if let Ok(listed) = self.cluster.list(Resource::Pods, &self.job.namespace, &by_uid).await {
+            let pods = listed.items.into_iter().filter_map(lean_pod).collect();
+            self.hub.index().found_pods(&self.job.uid, pods, self.seen);
+        }
     }
 
     /// Tells everything anew.

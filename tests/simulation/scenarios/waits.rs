@@ -477,6 +477,28 @@ async fn job_of_others_is_followed_and_never_written_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_came_before_their_job_was_waited_for_are_seen_beside_jobs_of_others() {
+    let world = World::new();
+    let room = room(&world);
+    let mut waiters = Vec::new();
+    for task in 0..22 {
+        let mut subject = handed_over(&world, task).await;
+        (subject.owner, subject.task, subject.attempt) = (None, None, None);
+        let pod = world.start_pod(&subject.job.name);
+        world.print(&pod, "early");
+        settled().await;
+        let waiter = Arc::new(Waiter::new(room.clone(), subject));
+        waiters.push((Arc::clone(&waiter), tokio::spawn(to_the_end(waiter))));
+        settled().await;
+    }
+    assert_eq!(world.asked("log"), waiters.len());
+    for (waiter, task) in waiters {
+        waiter.close();
+        task.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn missing_right_to_watch_pods_is_said_once_and_the_job_is_followed_alone() {
     let world = World::new();
     for kind in ["list pods", "watch pods"] {

@@ -217,6 +217,21 @@ fn index_without_a_selector_remembers_only_what_is_waited_for() {
 }
 
 #[test]
+fn pods_that_a_list_has_found_never_take_the_place_of_what_the_watch_told() {
+    let mut index = Index::new(Keep::Waited);
+    index.relist_pods(vec![pod("p", "u", "Running"), pod("q", "u", "Running")]);
+    let mut waiting = reader(&mut index, "u");
+    assert!(waiting.news(&index).is_empty(), "nobody waited");
+    let asked = waiting.seen;
+    index.apply_pod(pod("q", "u", "Failed"), true);
+    index.found_pods("u", vec![pod("p", "u", "Running"), pod("q", "u", "Running")], asked);
+    assert_eq!(waiting.news(&index), ["pod Running", "pod Failed gone"]);
+    index.relist_pods(Vec::new());
+    index.found_pods("u", vec![pod("r", "u", "Running")], asked);
+    assert_eq!(waiting.news(&index), ["pod Running gone"], "a later list knows better");
+}
+
+#[test]
 fn trouble_of_a_watch_is_told_to_all_and_once() {
     let mut index = Index::new(Keep::All);
     index.relist_jobs(vec![job("u", 1)]);
