@@ -28,7 +28,7 @@ demo-down: ## End what `make demo` started
 ##@ Test it
 .PHONY: test lint test-rust test-python test-cluster test-live test-airflow down
 suites := lint test-rust test-python test-cluster test-live test-airflow
-test: ## Everything below, on a real cluster and a real Airflow; from cold about 25 minutes
+test: ## Everything below, on a real cluster and a real Airflow; from cold about 45 minutes
 	@.ci/prepare python rust lint cluster
 	@.ci/suites $(suites)
 
