@@ -4,10 +4,15 @@
 //! order -> submit (settle, ownership) -> follow (view, progress, startup, logs) -> outcome, verdict -> acknowledge
 //! ```
 //!
-//! Deciding is apart from doing: [`settle`], [`outcome`], [`progress`], [`startup`], [`view`] and [`verdict`] are
-//! functions of values; [`submit`], [`follow`], [`look`], [`delete`], [`ownership`] and [`logs`] talk to the cluster.
-//! Beside the stages, [`diagnosis`] tells why a Job does not move or go, from the facts that [`examine`] gathers.
-//! Start at [`run`].
+//! Start at [`run`], an attempt in a worker, or at [`waiter`], a deferred Job in a triggerer. Both follow a [`subject`],
+//! through `sources` of news that are watches of their own or the one [`watch`] that all waiters share; [`resumed`] ends
+//! what a waiter began, and `log_keeper` stores how far its log was delivered.
+//!
+//! For a person's orders: [`delete`] any Job, [`look`] at it, [`examine`] it into facts from which [`diagnosis`] tells why
+//! it does not move or go, [`remedy`] what can be done about that from here, and [`rights`] what the identity may do.
+//!
+//! Deciding is apart from doing: [`settle`], [`fixed_name`], [`outcome`], [`sidecar`], [`progress`], [`startup`], [`view`],
+//! [`verdict`] and [`diagnosis`] are functions of values.
 
 pub mod acknowledge;
 pub mod delete;
