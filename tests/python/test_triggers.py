@@ -165,7 +165,8 @@ def test_fault_of_the_trigger_is_an_event_too_so_that_the_task_sees_to_its_job(w
     assert "nobody expected this" in event["error"]["message"]
 
 
-def test_connection_that_cannot_be_read_is_the_event(waiter: Waiter) -> None:
+def test_connection_that_cannot_be_read_is_the_event(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trigger_connection, "READ_WITHIN", 0.0)
     (event,) = asyncio.run(events(UniqueK8sJobTrigger(job=JOB, connection={"kubernetes_conn_id": "no_such"})))
     assert event["kind"] == "error"
     assert "no_such" in event["error"]["message"]
