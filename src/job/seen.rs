@@ -3,14 +3,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    batch::v1::Job,
-    core::v1::{Container, PodSpec, PodTemplateSpec},
-};
+use k8s_openapi::api::batch::v1::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::logs::Delivered;
+use super::{lean, logs::Delivered};
 use crate::{
     error::{Error, Report},
     identity::{LOG_POSITIONS, Marks, Owner},
@@ -57,7 +54,7 @@ impl SeenJob {
     /// Reads an object of the API server of which there may be thousands: only what a follower needs stays.
     pub fn read_lean(object: Value) -> Result<Self, Error> {
         let mut seen = Self::take(object)?;
-        make_lean(&mut seen.job);
+        lean::job(&mut seen.job);
         Ok(seen)
     }
 
@@ -122,22 +119,4 @@ impl SeenJob {
     pub fn suspended(&self) -> bool {
         self.job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false)
     }
-}
-
-/// Leaves out what only the Job controller and people read: annotations, and the template but what tells how its
-/// containers are to be judged.
-fn make_lean(job: &mut Job) {
-    job.metadata.annotations = None;
-    let Some(spec) = &mut job.spec else { return };
-    let named = |container: Container| Container { name: container.name, ..Container::default() };
-    let all = |containers: Vec<Container>| containers.into_iter().map(named).collect();
-    let pod = std::mem::take(&mut spec.template).spec.map(|pod| PodSpec {
-        containers: all(pod.containers),
-        init_containers: pod.init_containers.map(all),
-        restart_policy: pod.restart_policy,
-        service_account_name: pod.service_account_name,
-        image_pull_secrets: pod.image_pull_secrets,
-        ..PodSpec::default()
-    });
-    spec.template = PodTemplateSpec { spec: pod, ..PodTemplateSpec::default() };
 }

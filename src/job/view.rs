@@ -6,11 +6,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
+    lean,
     outcome::{self, End},
     seen::SeenJob,
 };
@@ -141,9 +142,7 @@ impl View {
 #[must_use]
 pub fn lean_pod(object: Value) -> Option<Arc<Pod>> {
     let mut pod: Pod = serde_json::from_value(object).ok()?;
-    pod.metadata.managed_fields = None;
-    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
-    pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
+    lean::pod(&mut pod);
     Some(Arc::new(pod))
 }
 

@@ -14,8 +14,8 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     order::{DeleteOrder, Propagation, Skip, WaitFor},
     owned::{CONFLICTS, cannot_look, cannot_see_pods, delete_options, may_still_run, reasons, still_there},
-    pods::{self, FoundBy, Ownership, PodsEnd, PodsWatcher},
-    release::{ReleasePolicy, Standstill, Verdict, never_released, orphans, release},
+    pods::{FoundBy, Ownership, PodsEnd, PodsWatcher},
+    release::{ReleasePolicy, Standstill, Verdict, fingerprint, never_released, orphans, release},
     sightings::{LOOK_EVERY, Sighting, Sightings},
     work::News,
 };
@@ -241,16 +241,13 @@ impl Shared<'_> {
         if never_released(policy, ours, job.finalizers()).is_some() {
             return Ok(None);
         }
-        let mut fingerprint = match pods::versions(self.cluster, reference).await {
-            Ok(versions) => versions,
-            // Without the right to list Pods the Job alone speaks.
-            Err(failure) if failure.code() == Some(403) => Vec::new(),
+        let fingerprint = match fingerprint(self.cluster, job).await {
+            Ok(fingerprint) => fingerprint,
             Err(failure) if retry::may_repeat(RequestVerb::List, &failure) => {
                 return Ok(Some(Instant::now() + LOOK_EVERY));
             }
             Err(failure) => return Err(cannot_see_pods(reference, failure)),
         };
-        fingerprint.push((reference.uid.clone(), job.resource_version.clone()));
         let after = self.order.release_after();
         match standstill.look(Instant::now(), fingerprint, after, policy, ours, job.finalizers()) {
             Verdict::LookAgain(pause) => Ok(Some(Instant::now() + pause)),

@@ -6,7 +6,6 @@
 //! three Pods that have not started, GET namespace, GET of each node, and at most three dry runs where a deletion is
 //! stuck.
 
-mod lean;
 mod probe;
 pub mod survey;
 
@@ -19,7 +18,7 @@ use serde_json::Value;
 
 pub(in crate::job) use self::probe::by_admission;
 use super::{
-    delete::CONTROLLER_UID,
+    delete::{CONTROLLER_UID, JOB_NAME},
     diagnosis::{Facts, Known, NamespaceState, NodeState, Unknown},
     events::list_events,
     ownership::look,
@@ -31,8 +30,6 @@ use crate::{
     error::{Error, Report},
 };
 
-/// The label that the Job controller puts on Pods beside that of the uid.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// Events are asked for at most this many Pods.
 const PODS_ASKED: usize = 3;
 /// Between the two looks at Pods whose Job is gone: the garbage collector needs about a second.

@@ -20,14 +20,14 @@ use k8s_openapi::api::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{AT_ONCE, JOB_NAME, SECOND_LOOK_AFTER, known, lean, namespace, no_namespace, pods_of, probe, unknown};
+use super::{AT_ONCE, SECOND_LOOK_AFTER, known, namespace, no_namespace, pods_of, probe, unknown};
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Verb},
     error::Error,
     job::{
-        delete::CONTROLLER_UID,
+        delete::{CONTROLLER_UID, JOB_NAME},
         diagnosis::{Facts, Failures, Finding, Known, NamespaceState, NodeState, Unknown, ended_at, findings},
-        outcome,
+        lean, outcome,
         ownership::look,
         seen::{JobReference, SeenJob},
         view::{all_containers, has_started},
@@ -133,6 +133,7 @@ impl Pods {
         let Some(uid) = labels.and_then(|labels| labels.get(CONTROLLER_UID)).cloned() else { return };
         if matters(&pod) {
             lean::pod(&mut pod);
+            pod.metadata.annotations = None;
             self.by_job.entry(uid).or_default().push(Arc::new(pod));
         } else if phase(&pod) == Some("Failed")
             && let Some(end) = ended_at(&pod)
