@@ -192,6 +192,15 @@ def _texts(name: str, value: Any) -> dict[str, str]:
     return {str(key): _word(f"{name}[{key!r}]", word) for key, word in value.items()}
 
 
+#: The arguments that choose the cluster: the same for the hook and for all operators and sensors.
+CONNECTION = ("kubernetes_conn_id", "in_cluster", "config_file", "cluster_context")
+
+
+def connection(source: Any) -> dict[str, Any]:
+    """Collect the arguments of the hook from the attributes of an operator or sensor."""
+    return {name: getattr(source, name) for name in CONNECTION}
+
+
 #: The operator's arguments that shape the Job, and the shape of each.
 SHAPES: Mapping[str, Callable[[str, Any], Any]] = {
     "image": text,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job import trigger_event
 from unique_k8s_job._compat import Context, airflow_version, moved_exception
+from unique_k8s_job.arguments import connection
 
 if TYPE_CHECKING:
     from unique_k8s_job.triggers import UniqueK8sJobTrigger
@@ -43,12 +44,7 @@ def trigger(operator: Any, context: Context, job: str) -> UniqueK8sJobTrigger:
     ti: Any = context["ti"]
     return UniqueK8sJobTrigger(
         job=job,
-        connection={
-            "kubernetes_conn_id": operator.kubernetes_conn_id,
-            "in_cluster": operator.in_cluster,
-            "config_file": operator.config_file,
-            "cluster_context": operator.cluster_context,
-        },
+        connection=connection(operator),
         deadline=deadline(getattr(ti, "start_date", None), operator.execution_timeout, airflow=airflow_version()),
     )
 

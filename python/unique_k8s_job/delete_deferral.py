@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from unique_k8s_job import trigger_event
 from unique_k8s_job._compat import Context, airflow_version
+from unique_k8s_job.arguments import connection
 from unique_k8s_job.deferral import deadline
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def defer(operator: K8sJobDeleteOperator, context: Context, job: Mapping[str, An
     trigger = UniqueK8sJobSensorTrigger(
         target=dict(job),
         until="gone",
-        connection=operator.connection(),
+        connection=connection(operator),
         deadline=min(limit for limit in limits if limit),
         passed={"asked": asked, "job": dict(job)},
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job._compat import BaseOperator, Context, airflow_version
+from unique_k8s_job.arguments import connection
 from unique_k8s_job.delete_request import (
     OnlyIf,
     PropagationPolicy,
@@ -150,15 +151,6 @@ class K8sJobDeleteOperator(BaseOperator):
             done["deleted"] = [*done["deleted"], job["name"]]
         return done
 
-    def connection(self) -> dict[str, Any]:
-        """Return the arguments of the hook."""
-        return {
-            "kubernetes_conn_id": self.kubernetes_conn_id,
-            "in_cluster": self.in_cluster,
-            "config_file": self.config_file,
-            "cluster_context": self.cluster_context,
-        }
-
     def on_kill(self) -> None:
         """Wake `execute`; what was deleted stays deleted."""
         self._killed = True
@@ -195,7 +187,7 @@ class K8sJobDeleteOperator(BaseOperator):
         if self._killed:
             raise StoppedError("The task was stopped before anything was deleted")
         log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
-        cluster = UniqueK8sJobHook(**self.connection()).get_conn()
+        cluster = UniqueK8sJobHook(**connection(self)).get_conn()
         may_defer = context is not None and self.deferrable and self.wait_for == "gone" and not self.label_selector
         asked = may_defer and not self._deleting(cluster)
         work = self._work = core().delete_jobs(cluster, request)

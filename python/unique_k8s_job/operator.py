@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from unique_k8s_job import conclusion, stop
 from unique_k8s_job._compat import BaseOperator, Context, airflow_version
-from unique_k8s_job.arguments import FINISHES, NAME_POLICIES, NOT_GIVEN, NotGiven, fixed_name, one_of, per_outcome
+from unique_k8s_job.arguments import (
+    FINISHES,
+    NAME_POLICIES,
+    NOT_GIVEN,
+    NotGiven,
+    connection,
+    fixed_name,
+    one_of,
+    per_outcome,
+)
 from unique_k8s_job.exceptions import StoppedError, UniqueK8sJobError
 from unique_k8s_job.settings import default_deferrable
 
@@ -283,12 +292,7 @@ class UniqueK8sJobOperator(BaseOperator):
     def _hook(self) -> UniqueK8sJobHook:
         from unique_k8s_job.hook import UniqueK8sJobHook
 
-        return UniqueK8sJobHook(
-            self.kubernetes_conn_id,
-            in_cluster=self.in_cluster,
-            config_file=self.config_file,
-            cluster_context=self.cluster_context,
-        )
+        return UniqueK8sJobHook(**connection(self))
 
     def _judged(
         self, run: Run, context: Context, options: Settings, log: LogWriter, wait: Callable[[], dict[str, Any]]

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from unique_k8s_job import conclusion
 from unique_k8s_job._compat import BaseSensorOperator, Context, moved_exception
-from unique_k8s_job.arguments import one_of
+from unique_k8s_job.arguments import connection, one_of
 from unique_k8s_job.exceptions import ConfigurationError, JobVanishedError, UniqueK8sJobError
 from unique_k8s_job.satisfaction import UNTIL, Verdict, failed, verdict
 from unique_k8s_job.settings import default_deferrable
@@ -142,19 +142,10 @@ class UniqueK8sJobSensor(BaseSensorOperator):
             "label_selector": self.label_selector or None,
         }
 
-    def connection(self) -> dict[str, Any]:
-        """Return the arguments of the hook."""
-        return {
-            "kubernetes_conn_id": self.kubernetes_conn_id,
-            "in_cluster": self.in_cluster,
-            "config_file": self.config_file,
-            "cluster_context": self.cluster_context,
-        }
-
     def _cluster(self) -> Any:
         from unique_k8s_job.hook import UniqueK8sJobHook
 
-        return UniqueK8sJobHook(**self.connection()).get_conn()
+        return UniqueK8sJobHook(**connection(self)).get_conn()
 
     def _concluded(self, judged: Verdict, found: Sequence[Mapping[str, Any]]) -> Any:
         from unique_k8s_job._compat import PokeReturnValue

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from unique_k8s_job import trigger_event
 from unique_k8s_job._compat import Context, airflow_version
+from unique_k8s_job.arguments import connection
 from unique_k8s_job.deferral import deadline
 from unique_k8s_job.satisfaction import Verdict
 
@@ -28,7 +29,7 @@ def defer(sensor: UniqueK8sJobSensor, context: Context) -> NoReturn:
         until=sensor.until,
         logs=sensor.logs,
         poke_interval=sensor.poke_interval,
-        connection=sensor.connection(),
+        connection=connection(sensor),
         deadline=deadline(getattr(ti, "start_date", None), limit, airflow=airflow_version()),
     )
     sensor.defer(trigger=trigger, method_name="execute_complete")

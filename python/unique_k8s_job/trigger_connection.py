@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from unique_k8s_job.arguments import CONNECTION
 from unique_k8s_job.exceptions import UniqueK8sJobError
 
 if TYPE_CHECKING:
@@ -59,5 +60,4 @@ def is_for_good(error: Exception) -> bool:
 
 def known(connection: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the arguments of a connection that this version has."""
-    names = ("kubernetes_conn_id", "in_cluster", "config_file", "cluster_context")
-    return {name: connection[name] for name in names if name in connection}
+    return {name: connection[name] for name in CONNECTION if name in connection}
