@@ -41,14 +41,13 @@ impl Patience {
 
     /// True where the failure is final.
     pub fn ends_with(&mut self, failure: &Failure) -> bool {
-        let unusable = matches!(failure, Failure::Unusable(_));
-        if !unusable && !matches!(failure.code(), Some(401 | 403 | 404)) {
+        if !matches!(failure, Failure::Unusable(_)) && !matches!(failure.code(), Some(401 | 403 | 404)) {
             self.begins_anew();
             return false;
         }
         self.refusals += 1;
         let since = *self.since.get_or_insert_with(Instant::now);
-        if self.has_worked { since.elapsed() >= REFUSED_FOR } else { unusable || self.refusals >= REFUSALS }
+        if self.has_worked { since.elapsed() >= REFUSED_FOR } else { self.refusals >= REFUSALS }
     }
 }
 
@@ -67,9 +66,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_has_never_worked_is_given_up_soon() {
-        assert!(Patience::default().ends_with(&unusable()));
-        let mut patience = Patience::default();
-        assert_eq!([(); 3].map(|()| patience.ends_with(&refused())), [false, false, true]);
+        for failure in [unusable(), refused()] {
+            let mut patience = Patience::default();
+            assert_eq!([(); 3].map(|()| patience.ends_with(&failure)), [false, false, true]);
+        }
         let mut patience = Patience::default();
         for _ in 0..10 {
             assert!(!patience.ends_with(&refused()));

@@ -20,15 +20,16 @@ use super::{
     logs::{self, Delivered, Positions, SourcePosition},
     message::{Message, Say},
     ownership::look,
+    patience::Patience,
     run::NO_ANSWER,
     seen::SeenJob,
     shared::Event,
-    sources::{News, Sources},
+    sources::{ASK_EVERY, News, Sources},
     subject::Subject,
     watch::{Hubs, Place, Subscription},
 };
 use crate::{
-    cluster::{Cluster, Resource, Verb, retry},
+    cluster::{Cluster, Failure, Resource, Verb},
     error::{Error, Report},
 };
 
@@ -219,7 +220,8 @@ async fn begin(
                 return Ok((job, false, Sources::Shared(subscription)));
             }
             First::Missing => {
-                let Some(job) = existing(cluster, subject).await? else {
+                let patience = Patience::of_one_that_worked();
+                let Some(job) = existing(cluster, subject, say, patience).await? else {
                     let job = Arc::new(SeenJob::gone(&subject.job));
                     return Ok((job, true, Sources::Shared(subscription)));
                 };
@@ -235,7 +237,7 @@ async fn begin(
             First::Unwatchable => None,
         },
     };
-    let job = existing(cluster, subject).await?;
+    let job = existing(cluster, subject, say, Patience::default()).await?;
     let gone = job.is_none();
     let job = job.unwrap_or_else(|| Arc::new(SeenJob::gone(&subject.job)));
     let sources = Sources::own(cluster, subject, &job, alone);
@@ -256,8 +258,7 @@ async fn first_seen(subscription: &mut Subscription, say: &Arc<dyn Say>) -> Firs
             News::Missing => return First::Missing,
             News::Refused(Resource::Jobs, _) => return First::Unwatchable,
             News::Interrupted(Resource::Jobs, failure) => {
-                let text = format!("The API server is not reached: {}; waiting goes on", failure.message());
-                say.say(Message::warning("watch-interrupted", text));
+                say.say(unreached(&failure));
             }
             News::Other(_)
             | News::Pod(..)
@@ -269,16 +270,35 @@ async fn first_seen(subscription: &mut Subscription, say: &Arc<dyn Say>) -> Firs
     }
 }
 
-/// The Job's first state as a GET shows it; none where it is gone.
-async fn existing(cluster: &Cluster, subject: &Subject) -> Result<Option<Arc<SeenJob>>, Error> {
+fn unreached(failure: &Failure) -> Message {
+    let text = format!("The API server is not reached: {}; waiting goes on", failure.message());
+    Message::warning("watch-interrupted", text)
+}
+
+/// The Job's first state as a GET shows it; none where it is gone. Refusals end it as `patience` says, which is that of
+/// the requests before this one.
+async fn existing(
+    cluster: &Cluster,
+    subject: &Subject,
+    say: &Arc<dyn Say>,
+    mut patience: Patience,
+) -> Result<Option<Arc<SeenJob>>, Error> {
+    // Who may list Jobs has not shown that they may get one.
+    let mut right = Patience::default();
+    let mut said = false;
     loop {
-        match look(cluster, &subject.job).await {
+        let failure = match look(cluster, &subject.job).await {
             Ok(seen) => return Ok(seen.map(Arc::new)),
-            Err(failure) if retry::may_repeat(Verb::Get, &failure) => {}
-            Err(failure) => {
-                return Err(failure.into_error(&format!("look at {}", subject.job), Verb::Get, Resource::Jobs, None));
-            }
+            Err(failure) => failure,
+        };
+        let judge = if failure.code() == Some(403) { &mut right } else { &mut patience };
+        if judge.ends_with(&failure) {
+            return Err(failure.into_error(&format!("look at {}", subject.job), Verb::Get, Resource::Jobs, None));
         }
+        if !std::mem::replace(&mut said, true) {
+            say.say(unreached(&failure));
+        }
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 

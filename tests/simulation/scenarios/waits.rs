@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 use unique_k8s_job::{
     error::Error,
     job::{
@@ -318,6 +318,35 @@ async fn missing_job_that_cannot_be_looked_at_is_asked_for_with_pauses_and_not_f
             Ok(outcome) => assert_eq!((outcome.state, refused), (State::Succeeded, 10)),
             Err(error) => assert_eq!(refused, usize::MAX, "{error}"),
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_look_that_is_refused_is_repeated_until_it_is_answered_or_there_is_no_hope() {
+    let cases = [
+        ("a token that is being renewed", 401, 20, Ok(State::Succeeded), 100),
+        ("a token that is not renewed", 401, usize::MAX, Err("refused by the API server"), 600),
+        ("roles that are being written", 403, 2, Ok(State::Succeeded), 10),
+        ("no right to get Jobs", 403, usize::MAX, Err("refused by the API server"), 10),
+    ];
+    for (name, code, times, expected, seconds) in cases {
+        let world = World::new();
+        let subject = handed_over(&world, 1).await;
+        // The watch that all share does not show it.
+        world.update_job(&subject.job.name, |job| job["metadata"]["labels"] = json!({}));
+        world.end_job(&subject.job.name, true);
+        settled().await;
+        world.fault("get jobs", Fault::answer(code, "Refused", "no"), times);
+        let begin = Instant::now();
+        let waited = to_the_end(Arc::new(Waiter::new(room(&world), subject))).await;
+        assert_eq!(waited.messages.iter().filter(|code| *code == "watch-interrupted").count(), 1, "{name}");
+        match (waited.end.expect("an end"), expected) {
+            (Ok(outcome), Ok(state)) => assert_eq!(outcome.state, state, "{name}"),
+            (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{name}: {error}"),
+            (end, expected) => panic!("{name}: {expected:?}, not {end:?}"),
+        }
+        let took = begin.elapsed().as_secs();
+        assert!((seconds..seconds + 10).contains(&took), "{name}: after {took} s of the simulated clock");
     }
 }
 
