@@ -1,313 +1,241 @@
-//! Hands lines from the readers of all containers to the one who writes them down.
+//! Hands lines from the readers of all containers of a Job to the one who writes them down.
 //!
-//! Promise: at most so many bytes wait (a reader with more waits, too), the lines of a container stay in order, and
+//! Promise: at most so many bytes wait, over all sources (a reader with more waits for room); the lines of a source stay
+//! in order, its marks among them; sources that have something take turns, a record each, so that none starves; and
 //! what waits together goes out together: one record of many lines costs Airflow a hundredth of many records.
+//! What does not wait costs nothing: an idle channel is some 150 bytes, however many sources it has.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 
-use super::{LogSource, Position, SourcePosition};
+use super::{
+    LogSource, Record,
+    record::{LogLine, Style},
+};
 
 /// More lines in one record bring no further gain in Airflow.
 const LINES_A_RECORD: usize = 100;
-/// The same in bytes.
+/// The same in bytes. A longer line is a record of its own.
 const BYTES_A_RECORD: usize = 32 << 10;
 
 /// What the log of one container brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
     /// Something it wrote.
-    /// `whole` where it is not a piece of a longer line; `position` is how far the log is delivered with it.
-    Text { stamp: String, text: String, whole: bool, position: Position },
+    Text(LogLine),
     /// Our own words at this place of its log.
     Mark(String),
 }
 
-/// One entry for the task log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The Pod's name.
-    pub pod: String,
-    /// The container's name.
-    pub container: String,
-    /// One line, or several with their times before them. Where a Job has several sources, each begins with its own.
-    pub text: String,
-    /// How many lines of the container are in it.
-    pub lines: usize,
-    /// The time of its only line, as the kubelet wrote it.
-    pub timestamp: Option<String>,
-    /// Whether this is not the container's text but a mark about its log.
-    pub mark: bool,
-    /// How far its log is delivered once this record is; none for a mark.
-    pub position: Option<SourcePosition>,
-}
-
-struct Item {
-    source: Arc<LogSource>,
-    line: Line,
-    _room: OwnedSemaphorePermit,
-}
-
-/// What waits to be taken.
-#[derive(Default)]
-struct Load {
-    lines: AtomicUsize,
-    bytes: AtomicUsize,
-    enough: Notify,
-}
-
 /// Where readers put lines.
 #[derive(Clone)]
-pub struct Sink {
-    items: mpsc::UnboundedSender<Item>,
-    room: Arc<Semaphore>,
-    bytes: usize,
-    many: Arc<AtomicBool>,
-    load: Arc<Load>,
+pub struct Sink(Arc<Readers>);
+
+/// All clones of a sink. Its end is the end of the channel.
+struct Readers {
+    channel: Arc<Channel>,
 }
 
 /// Where records come out.
 pub struct Receiver {
-    items: mpsc::UnboundedReceiver<Item>,
-    /// Taken, but of another source than the record it was to join.
-    held: Option<Item>,
-    many: Arc<AtomicBool>,
-    load: Arc<Load>,
+    channel: Arc<Channel>,
     times: bool,
 }
 
-/// A channel that holds at most `bytes` of text; `times` puts the time before each line of a record with several.
+struct Channel {
+    waiting: Mutex<Waiting>,
+    /// In bytes; closed once nobody takes any more.
+    room: Semaphore,
+    bytes: usize,
+    /// Told when there is something, when there is enough, and at the end.
+    news: Notify,
+}
+
+/// What waits to be taken.
+#[derive(Default)]
+struct Waiting {
+    /// The sources that have something; the first one's turn is next.
+    turns: VecDeque<Queue>,
+    /// Whether lines name their source.
+    named: bool,
+    /// All readers are gone.
+    over: bool,
+}
+
+/// Lines of one source, at least one.
+struct Queue {
+    source: Arc<LogSource>,
+    lines: VecDeque<Line>,
+    bytes: usize,
+}
+
+/// A channel that holds at most `bytes` of lines; `times` puts the time before each line of a record with several.
 #[must_use]
 pub fn channel(bytes: usize, times: bool) -> (Sink, Receiver) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let many = Arc::new(AtomicBool::new(false));
-    let load = Arc::<Load>::default();
-    let room = Arc::new(Semaphore::new(bytes));
-    let sink = Sink { items: sender, room, bytes, many: Arc::clone(&many), load: Arc::clone(&load) };
-    (sink, Receiver { items: receiver, held: None, many, load, times })
+    let channel =
+        Arc::new(Channel { waiting: Mutex::default(), room: Semaphore::new(bytes), bytes, news: Notify::new() });
+    (Sink(Arc::new(Readers { channel: Arc::clone(&channel) })), Receiver { channel, times })
 }
 
 impl Sink {
     /// Whether lines from now on name their source.
     pub fn name_sources(&self, many: bool) {
-        self.many.fetch_or(many, Ordering::Relaxed);
+        self.0.channel.waiting().named |= many;
     }
 
-    /// Waits for room; false once nobody takes any more.
+    /// Waits for room; false once nobody takes any more. A source is known by its `Arc`.
     pub(super) async fn put(&self, source: &Arc<LogSource>, line: Line) -> bool {
-        let size = line.size();
-        let cost = u32::try_from((size + size_of::<Item>()).min(self.bytes)).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(cost).await else { return false };
-        let lines = self.load.lines.fetch_add(1, Ordering::Relaxed) + 1;
-        let bytes = self.load.bytes.fetch_add(size, Ordering::Relaxed) + size;
-        if lines >= LINES_A_RECORD || bytes >= BYTES_A_RECORD {
-            self.load.enough.notify_one();
+        let channel = &*self.0.channel;
+        let cost = u32::try_from(channel.cost(&line)).unwrap_or(u32::MAX);
+        let Ok(room) = channel.room.acquire_many(cost).await else { return false };
+        let worth_telling = {
+            let mut waiting = channel.waiting();
+            if channel.room.is_closed() {
+                return false;
+            }
+            room.forget();
+            let first = waiting.turns.is_empty();
+            let full = waiting.put(source, line).full();
+            first || full || channel.half_used()
+        };
+        if worth_telling {
+            channel.news.notify_one();
         }
-        self.items.send(Item { source: Arc::clone(source), line, _room: room }).is_ok()
+        true
     }
 }
 
-impl Line {
-    fn size(&self) -> usize {
-        match self {
-            Self::Text { stamp, text, .. } => stamp.len() + text.len(),
-            Self::Mark(text) => text.len(),
-        }
-    }
-}
-
-impl Load {
-    fn full(&self) -> bool {
-        let (lines, bytes) = (self.lines.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
-        lines >= LINES_A_RECORD || bytes >= BYTES_A_RECORD
-    }
-
-    fn taken(&self, line: &Line) {
-        self.lines.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(line.size(), Ordering::Relaxed);
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.channel.waiting().over = true;
+        self.channel.news.notify_one();
     }
 }
 
 impl Receiver {
     /// Waits for a line; false once all readers are gone.
     pub async fn wait(&mut self) -> bool {
-        if self.held.is_none() {
-            self.held = self.items.recv().await;
-        }
-        self.held.is_some()
+        self.channel.until(|waiting| !waiting.turns.is_empty() || waiting.over).await;
+        !self.channel.waiting().turns.is_empty()
     }
 
-    /// Waits until as much is there as one record takes.
+    /// Waits until a source has a whole record, or all of them half the room, or nothing more comes.
     pub async fn enough(&self) {
-        while !self.load.full() {
-            self.load.enough.notified().await;
-        }
+        let channel = &self.channel;
+        channel.until(|waiting| waiting.over || channel.half_used() || waiting.turns.iter().any(Queue::full)).await;
     }
 
     /// The next record; `None` once all readers are gone. Nothing is lost where this is cancelled.
     pub async fn next(&mut self) -> Option<Record> {
-        let first = match self.held.take() {
-            Some(item) => item,
-            None => self.items.recv().await?,
-        };
-        Some(self.record(first))
+        if self.wait().await { self.take() } else { None }
     }
 
-    fn record(&mut self, first: Item) -> Record {
-        let prefix = if self.many.load(Ordering::Relaxed) { prefix(&first.source) } else { String::new() };
-        let source = Arc::clone(&first.source);
-        self.load.taken(&first.line);
-        let record = |text, lines, timestamp, mark, position: Option<Position>| Record {
-            pod: source.pod.clone(),
-            container: source.container.clone(),
-            text,
-            lines,
-            timestamp,
-            mark,
-            position: position.map(|position| SourcePosition {
-                pod: source.pod_uid.clone(),
-                container: source.container.clone(),
-                position,
-            }),
+    fn take(&mut self) -> Option<Record> {
+        let channel = &self.channel;
+        let (source, taken, style) = {
+            let mut waiting = channel.waiting();
+            let (source, taken) = waiting.take()?;
+            (source, taken, Style { named: waiting.named, times: self.times })
         };
-        let (stamp, text, whole, mut until) = match first.line {
-            Line::Mark(text) => return record(format!("{prefix}{text}"), 0, None, true, None),
-            Line::Text { stamp, text, whole, position } => (stamp, text, whole, position),
-        };
-        let mut lines = vec![(stamp, text)];
-        let mut bytes = lines[0].1.len();
-        while lines.len() < LINES_A_RECORD && bytes < BYTES_A_RECORD {
-            match self.items.try_recv() {
-                Ok(Item { source: same, line: line @ Line::Text { .. }, _room }) if same == source => {
-                    self.load.taken(&line);
-                    let Line::Text { stamp, text, position, .. } = line else { unreachable!("matched above") };
-                    bytes += text.len();
-                    until = position;
-                    lines.push((stamp, text));
-                }
-                Ok(other) => {
-                    self.held = Some(other);
-                    break;
-                }
-                Err(_) => break,
+        channel.room.add_permits(taken.iter().map(|line| channel.cost(line)).sum());
+        let mut lines = Vec::with_capacity(taken.len());
+        for line in taken {
+            match line {
+                Line::Text(text) => lines.push(text),
+                Line::Mark(text) => return Some(Record::mark(&source, &text, style)),
             }
         }
-        if let [(stamp, text)] = lines.as_mut_slice() {
-            // Pieces of a long line may be equal, and Airflow shows one of records with equal time and text.
-            let timestamp = whole.then(|| std::mem::take(stamp));
-            return record(format!("{prefix}{text}"), 1, timestamp, false, Some(until));
-        }
-        let count = lines.len();
-        let mut together = String::with_capacity(bytes + count * (prefix.len() + 16));
-        for (number, (stamp, text)) in lines.iter().enumerate() {
-            if number > 0 {
-                together.push('\n');
-            }
-            together.push_str(&prefix);
-            if self.times {
-                together.push_str(time_of_day(stamp));
-                together.push(' ');
-            }
-            together.push_str(text);
-        }
-        record(together, count, None, false, Some(until))
+        Some(Record::lines(&source, lines, style))
     }
 }
 
-/// `[x2x9q/base] `: the end of the Pod's name that the Job controller made up, and the container.
-fn prefix(source: &LogSource) -> String {
-    let suffix = source.pod.rsplit('-').next().unwrap_or(&source.pod);
-    format!("[{suffix}/{}] ", source.container)
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.channel.room.close();
+        self.channel.waiting().turns.clear();
+    }
 }
 
-/// `06:00:00.123` of `2026-01-01T06:00:00.123456789Z`.
-fn time_of_day(stamp: &str) -> &str {
-    stamp.get(11..23).unwrap_or(stamp)
+impl Channel {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn until(&self, holds: impl Fn(&Waiting) -> bool) {
+        while !holds(&self.waiting()) {
+            self.news.notified().await;
+        }
+    }
+
+    /// What a line takes of the room; one that is longer than all of it has it alone.
+    fn cost(&self, line: &Line) -> usize {
+        (line.bytes() + size_of::<Line>()).min(self.bytes)
+    }
+
+    fn half_used(&self) -> bool {
+        self.room.available_permits() <= self.bytes / 2
+    }
+}
+
+impl Waiting {
+    /// The queue of the source, with the line.
+    fn put(&mut self, source: &Arc<LogSource>, line: Line) -> &Queue {
+        let known = self.turns.iter().position(|queue| Arc::ptr_eq(&queue.source, source));
+        let at = known.unwrap_or_else(|| {
+            self.turns.push_back(Queue { source: Arc::clone(source), lines: VecDeque::new(), bytes: 0 });
+            self.turns.len() - 1
+        });
+        let queue = &mut self.turns[at];
+        queue.bytes += line.bytes();
+        queue.lines.push_back(line);
+        queue
+    }
+
+    /// The lines of the next record: a mark, or text. What its source has beyond that waits for its next turn.
+    fn take(&mut self) -> Option<(Arc<LogSource>, Vec<Line>)> {
+        let mut queue = self.turns.pop_front()?;
+        let lines = queue.lines.drain(..queue.of_one_record()).collect::<Vec<_>>();
+        queue.bytes -= lines.iter().map(Line::bytes).sum::<usize>();
+        let source = Arc::clone(&queue.source);
+        if !queue.lines.is_empty() {
+            self.turns.push_back(queue);
+        } else if self.turns.is_empty() {
+            // Nor is the memory of many sources kept.
+            self.turns = VecDeque::new();
+        }
+        Some((source, lines))
+    }
+}
+
+impl Queue {
+    /// Whether it has a whole record.
+    fn full(&self) -> bool {
+        self.lines.len() >= LINES_A_RECORD || self.bytes >= BYTES_A_RECORD
+    }
+
+    /// How many of its first lines are one record.
+    fn of_one_record(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |line: &&Line| {
+            bytes += line.bytes();
+            matches!(line, Line::Text(_)) && bytes <= BYTES_A_RECORD
+        };
+        self.lines.iter().take(LINES_A_RECORD).take_while(fits).count().max(1)
+    }
+}
+
+impl Line {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(LogLine { stamp, text, .. }) => stamp.len() + text.len(),
+            Self::Mark(text) => text.len(),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(pod: &str) -> Arc<LogSource> {
-        let text = str::to_owned;
-        Arc::new(LogSource { namespace: text("etl"), pod: text(pod), pod_uid: text(pod), container: text("base") })
-    }
-
-    fn line(number: u32) -> Line {
-        Line::Text {
-            stamp: format!("2026-01-01T06:00:00.{number:03}456789Z"),
-            text: format!("line {number}"),
-            whole: true,
-            position: Position { delivered: Some(number.into()), ..Position::default() },
-        }
-    }
-
-    #[tokio::test]
-    async fn single_line_keeps_its_timestamp_and_lines_that_wait_together_share_a_record() {
-        let (sink, mut receiver) = channel(1 << 20, true);
-        let pod = source("train-abc");
-        sink.put(&pod, line(1)).await;
-        let record = receiver.next().await.unwrap();
-        assert_eq!(
-            (record.text.as_str(), record.timestamp.as_deref()),
-            ("line 1", Some("2026-01-01T06:00:00.001456789Z"))
-        );
-        for number in 2..4 {
-            sink.put(&pod, line(number)).await;
-        }
-        let record = receiver.next().await.unwrap();
-        assert_eq!((record.lines, record.timestamp), (2, None));
-        assert_eq!(record.position.unwrap().position.delivered, Some(3));
-        assert_eq!(record.text, "06:00:00.002 line 2\n06:00:00.003 line 3");
-    }
-
-    #[tokio::test]
-    async fn several_sources_are_named_and_never_mixed_in_one_record() {
-        let (sink, mut receiver) = channel(1 << 20, false);
-        sink.name_sources(true);
-        sink.put(&source("train-abc"), line(1)).await;
-        sink.put(&source("train-xyz"), line(2)).await;
-        drop(sink);
-        assert_eq!(receiver.next().await.unwrap().text, "[abc/base] line 1");
-        assert_eq!(receiver.next().await.unwrap().text, "[xyz/base] line 2");
-        assert_eq!(receiver.next().await, None);
-    }
-
-    #[tokio::test]
-    async fn reader_waits_while_there_is_no_room() {
-        let line_cost = size_of::<Item>() + "2026-01-01T06:00:00.001456789Z".len() + "line 1".len();
-        let (sink, mut receiver) = channel(3 * line_cost, false);
-        let pod = source("train-abc");
-        for number in 0..3 {
-            assert!(sink.put(&pod, line(number)).await);
-        }
-        let full = sink.put(&pod, line(3));
-        let mut full = std::pin::pin!(full);
-        assert!(futures::poll!(&mut full).is_pending());
-        assert_eq!(receiver.next().await.unwrap().lines, 3);
-        assert!(full.await);
-    }
-
-    #[tokio::test]
-    async fn piece_of_a_long_line_has_no_timestamp_by_which_equal_ones_would_be_dropped() {
-        let (sink, mut receiver) = channel(1 << 20, true);
-        let Line::Text { stamp, text, position, .. } = line(1) else { unreachable!() };
-        sink.put(&source("train-abc"), Line::Text { stamp, text, whole: false, position }).await;
-        assert_eq!(receiver.next().await.unwrap().timestamp, None);
-    }
-
-    #[tokio::test]
-    async fn record_has_at_most_a_hundred_lines() {
-        let (sink, mut receiver) = channel(1 << 20, true);
-        for number in 0..150 {
-            sink.put(&source("train-abc"), line(number)).await;
-        }
-        assert_eq!(receiver.next().await.unwrap().lines, 100);
-        assert_eq!(receiver.next().await.unwrap().lines, 50);
-    }
-}
+mod tests;

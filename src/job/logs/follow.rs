@@ -16,6 +16,7 @@ use super::{
     container::{ContainerNow, RunState},
     lines::Piece,
     reader::{Output, Place, Reader},
+    record::LogLine,
     source::{LogApi, LogRequest, Which},
 };
 use crate::cluster::{Failure, retry};
@@ -272,7 +273,7 @@ impl<A: LogApi> Follower<A> {
         let text =
             String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let whole = piece.last && piece.offset == 0;
-        self.sink.put(&self.source, Line::Text { stamp: piece.stamp, text, whole, position }).await
+        self.sink.put(&self.source, Line::Text(LogLine { stamp: piece.stamp, text, whole, position })).await
     }
 
     pub(super) async fn mark(&self, text: &str) {

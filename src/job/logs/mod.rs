@@ -3,7 +3,7 @@
 //! Promise: whatever cuts a stream (API server, kubelet, a half-open link), reading resumes at a whole second and
 //! skips exactly the lines already delivered; what can no longer be read is a marked line at that place. Memory is
 //! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
-//! [`lines`], [`position`], [`reader`] and [`container`] are pure; [`follow`] and [`earlier`] read, through
+//! [`lines`], [`position`], [`reader`], [`record`] and [`container`] are pure; [`follow`] and [`earlier`] read, through
 //! [`source`]; [`channel`] hands over, and [`ration`] shares a process among many Jobs.
 
 mod channel;
@@ -15,13 +15,15 @@ mod position;
 mod positions;
 mod ration;
 mod reader;
+mod record;
 mod source;
 
-pub use channel::{Receiver, Record, Sink, channel};
+pub use channel::{Receiver, Sink, channel};
 pub use follow::{Timing, follow};
 pub use position::Position;
 pub use positions::{Delivered, Positions, SourcePosition};
 pub use ration::Ration;
+pub use record::Record;
 
 /// Bytes of log text that may wait to be taken, over all containers of a Job.
 pub const BUFFER: usize = 4 << 20;
