@@ -16,7 +16,7 @@ use super::{
     owned::{CONFLICTS, cannot_look, cannot_see_pods, delete_options, may_still_run, reasons, still_there},
     pods::{FoundBy, Ownership, PodsEnd, PodsWatcher},
     release::{ReleasePolicy, Standstill, Verdict, fingerprint, never_released, orphans, release},
-    sightings::{LOOK_EVERY, Sighting, Sightings},
+    sightings::{Sighting, Sightings},
     work::News,
 };
 use crate::{
@@ -36,8 +36,8 @@ use crate::{
 const EXPLAIN_AFTER: Duration = Duration::from_secs(12);
 /// Of so many Jobs of one order, in the log and again in errors: each costs some five requests.
 const EXPLAINED: usize = 5;
-/// A watch may be silent for reasons of its own: a Job is looked at this often all the same.
-const LOOK_SELDOM: Duration = Duration::from_secs(15);
+/// Pause before a look at its Pods that was not answered is tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What the Jobs of one order share.
 pub(super) struct Shared<'a> {
@@ -190,7 +190,7 @@ impl Shared<'_> {
                     Err(failure) if retry::may_repeat(RequestVerb::Get, &failure) && !last => {}
                     Err(failure) => return Err(cannot_look(reference, failure)),
                 }
-                next_look = Instant::now() + pause(&sight.borrow());
+                next_look = Instant::now() + self.sightings.pause(&sight.borrow(), begin.elapsed());
             }
             if last {
                 return Err(still_there(self.beyond, reference, &job, self.may_explain()).await);
@@ -216,7 +216,10 @@ impl Shared<'_> {
                     }
                     (Ok(()), Sighting::Unseen) => {}
                     (Ok(()), Sighting::Missing) => next_look = Instant::now(),
-                    (Ok(()), Sighting::Blind) | (Err(_), _) => next_look = Instant::now() + LOOK_EVERY,
+                    (Ok(()), blind @ Sighting::Blind) => {
+                        next_look = next_look.min(Instant::now() + self.sightings.pause(&blind, begin.elapsed()));
+                    }
+                    (Err(_), _) => unreachable!("sightings outlive those who wait for them"),
                 },
                 () = tokio::time::sleep_until(timer) => {}
             }
@@ -244,7 +247,7 @@ impl Shared<'_> {
         let fingerprint = match fingerprint(self.cluster, job).await {
             Ok(fingerprint) => fingerprint,
             Err(failure) if retry::may_repeat(RequestVerb::List, &failure) => {
-                return Ok(Some(Instant::now() + LOOK_EVERY));
+                return Ok(Some(Instant::now() + LOOK_AGAIN));
             }
             Err(failure) => return Err(cannot_see_pods(reference, failure)),
         };
@@ -325,15 +328,6 @@ impl Shared<'_> {
 
 /// How long one look is tried before others have their turn.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
-
-/// Until the next look that nothing asks for.
-fn pause(sighting: &Sighting) -> Duration {
-    match sighting {
-        // It is there, but its labels have changed, or nobody may watch.
-        Sighting::Missing | Sighting::Blind => LOOK_EVERY,
-        Sighting::Unseen | Sighting::Present(_) => LOOK_SELDOM,
-    }
-}
 
 /// What kept it from being freed may be gone.
 fn rearm(next_release: &mut Option<Instant>, released: bool) {

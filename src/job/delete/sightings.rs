@@ -1,7 +1,9 @@
 //! One watch of Jobs for all Jobs of one order that do not go at once.
 //!
 //! Opened by the first that needs it. What leaves the watch, or is missing after a gap, may be gone: whoever waits for
-//! it looks by name, for absence is never an answer. Where watching is forbidden everybody looks from time to time.
+//! it looks by name, for absence is never an answer. Where watching is forbidden everybody looks from time to time, which
+//! is said, and the watch is tried again once a minute.
+//! Cost of the looks, whatever the watch does: [`LOOKS_A_SECOND`] for all Jobs together.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,11 +19,22 @@ use tokio::{
 
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Start, WatchEvent, watch},
-    job::seen::{JobReference, SeenJob},
+    job::{
+        message::Message,
+        patience::Patience,
+        seen::{JobReference, SeenJob},
+    },
 };
 
-/// Pause between two looks where there is no watch.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The shortest pause between two looks at a Job that the watch does not show.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A watch may be silent for reasons of its own: a Job is looked at this often all the same. The longest pause where
+/// nothing is watched.
+const LOOK_SELDOM: Duration = Duration::from_secs(15);
+/// At most so many looks in a second, however many Jobs are waited for.
+const LOOKS_A_SECOND: u32 = 8;
+/// A watch that was refused for good is tried again this often.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the watch says of one Job. Newest value wins.
 #[derive(Debug, Clone)]
@@ -42,7 +55,11 @@ pub(super) struct Sightings {
     namespace: String,
     selector: Selector,
     jobs: Arc<Mutex<Jobs>>,
+    say: Say,
 }
+
+/// Takes sentences for the log.
+type Say = Arc<dyn Fn(Message) + Send + Sync>;
 
 #[derive(Default)]
 struct Jobs {
@@ -52,8 +69,25 @@ struct Jobs {
 }
 
 impl Sightings {
-    pub fn new(cluster: Cluster, namespace: String, selector: Selector) -> Self {
-        Self { cluster, namespace, selector, jobs: Arc::default() }
+    pub fn new(
+        cluster: Cluster,
+        namespace: String,
+        selector: Selector,
+        say: impl Fn(Message) + Send + Sync + 'static,
+    ) -> Self {
+        Self { cluster, namespace, selector, jobs: Arc::default(), say: Arc::new(say) }
+    }
+
+    /// Until the next look that nothing asks for, at a Job that has been waited for so long.
+    pub fn pause(&self, sighting: &Sighting, waited: Duration) -> Duration {
+        let alone = match sighting {
+            // It is there, but its labels have changed, or nobody may watch.
+            Sighting::Missing | Sighting::Blind => (waited / 10).clamp(LOOK_EVERY, LOOK_SELDOM),
+            Sighting::Unseen | Sighting::Present(_) => LOOK_SELDOM,
+        };
+        let waiting = lock(&self.jobs).by_uid.values().filter(|sender| !sender.is_closed()).count();
+        let together = Duration::from_secs(1) * u32::try_from(waiting).unwrap_or(u32::MAX) / LOOKS_A_SECOND;
+        alone.max(together)
     }
 
     /// What is seen of this Job from now on.
@@ -64,7 +98,8 @@ impl Sightings {
         jobs.by_uid.insert(job.uid.clone(), sender);
         if jobs.task.is_none() {
             let (cluster, namespace, selector) = (self.cluster.clone(), self.namespace.clone(), self.selector.clone());
-            jobs.task = Some(tokio::spawn(run(cluster, namespace, selector, Arc::clone(&self.jobs))));
+            let (jobs_seen, say) = (Arc::clone(&self.jobs), Arc::clone(&self.say));
+            jobs.task = Some(tokio::spawn(run(cluster, namespace, selector, jobs_seen, say)));
         }
         receiver
     }
@@ -78,50 +113,84 @@ impl Drop for Sightings {
     }
 }
 
-async fn run(cluster: Cluster, namespace: String, selector: Selector, jobs: Arc<Mutex<Jobs>>) {
-    let mut events = watch(cluster, Resource::Jobs, namespace, selector, Start::List).boxed();
+async fn run(cluster: Cluster, namespace: String, selector: Selector, jobs: Arc<Mutex<Jobs>>, say: Say) {
+    let mut events = watch(cluster, Resource::Jobs, namespace.clone(), selector, Start::List).boxed();
+    let mut patience = Patience::default();
     while let Some(event) = events.next().await {
-        if !lock(&jobs).apply(event) {
-            return;
+        match event {
+            WatchEvent::Interrupted(failure) => {
+                if patience.ends_with(&failure) {
+                    if lock(&jobs).goes_blind() {
+                        say(not_watchable(&namespace, &failure));
+                    }
+                    tokio::time::sleep(REFUSED_AGAIN).await;
+                }
+            }
+            // A list may be allowed where the watch is not.
+            WatchEvent::Relisted(objects) => lock(&jobs).relist(&objects),
+            event @ (WatchEvent::Opened | WatchEvent::Applied(_) | WatchEvent::Deleted(_)) => {
+                patience.works();
+                if lock(&jobs).sees_again() {
+                    say(Message::info("watch-resumed", format!("The watch of {} works again", Resource::Jobs.rbac())));
+                }
+                lock(&jobs).apply(event);
+            }
         }
     }
 }
 
+fn not_watchable(namespace: &str, failure: &Failure) -> Message {
+    let text = format!(
+        "The Jobs of namespace `{namespace}` cannot be watched ({}): those that are being deleted are looked at every {} to \
+         {} s, and the watch is tried again every {} s",
+        failure.message(),
+        LOOK_EVERY.as_secs(),
+        LOOK_SELDOM.as_secs(),
+        REFUSED_AGAIN.as_secs()
+    );
+    Message::warning("jobs-not-watchable", text)
+}
+
 impl Jobs {
-    /// Whether the watch goes on.
-    fn apply(&mut self, event: WatchEvent) -> bool {
+    fn apply(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Applied(object) => self.present(&object),
             WatchEvent::Deleted(object) => {
                 let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
                 self.tell(uid, Sighting::Missing);
             }
-            WatchEvent::Relisted(objects) => {
-                let uids: HashSet<_> = objects.iter().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
-                for (uid, sender) in &self.by_uid {
-                    if !uids.contains(&uid.as_str()) {
-                        sender.send_replace(Sighting::Missing);
-                    }
-                }
-                for object in &objects {
-                    self.present(object);
-                }
-            }
-            WatchEvent::Opened => {}
-            WatchEvent::Interrupted(failure) => {
-                // A right that is missing does not come by asking; everything else heals.
-                let refused =
-                    matches!(failure, Failure::Unusable(_)) || matches!(failure.code(), Some(401 | 403 | 404));
-                if refused {
-                    self.blind = true;
-                    for sender in self.by_uid.values() {
-                        sender.send_replace(Sighting::Blind);
-                    }
-                    return false;
-                }
+            WatchEvent::Relisted(_) | WatchEvent::Opened | WatchEvent::Interrupted(_) => {}
+        }
+    }
+
+    fn relist(&mut self, objects: &[serde_json::Value]) {
+        let uids: HashSet<_> = objects.iter().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
+        for (uid, sender) in &self.by_uid {
+            if !uids.contains(&uid.as_str()) {
+                sender.send_replace(Sighting::Missing);
             }
         }
-        true
+        for object in objects {
+            self.present(object);
+        }
+    }
+
+    /// True where it was not.
+    fn goes_blind(&mut self) -> bool {
+        for sender in self.by_uid.values() {
+            sender.send_replace(Sighting::Blind);
+        }
+        !std::mem::replace(&mut self.blind, true)
+    }
+
+    /// True where it was blind. What it missed comes next.
+    fn sees_again(&mut self) -> bool {
+        if self.blind {
+            for sender in self.by_uid.values() {
+                sender.send_replace(Sighting::Unseen);
+            }
+        }
+        std::mem::take(&mut self.blind)
     }
 
     fn present(&mut self, object: &serde_json::Value) {

@@ -229,19 +229,69 @@ async fn state_that_changes_between_look_and_delete_is_judged_again() {
     assert_eq!(world.jobs().len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn job_that_may_not_be_watched_is_looked_at() {
-    let world = World::new();
-    make_job(&world, "report", false);
-    world.update_job("report", |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
-    world.fault("list jobs", Fault::answer(403, "Forbidden", "cannot list jobs"), 1000);
-    let helper = Arc::clone(&world);
+/// An order for this many Jobs that others hold for so many seconds, while their watch meets a fault; what was said.
+async fn held_up(world: &Arc<World>, jobs: usize, seconds: u64, kind: &'static str, times: usize) -> Vec<String> {
+    for number in 0..jobs {
+        let name = format!("report-{number}");
+        make_job(world, &name, false);
+        world.update_job(&name, |job| job["metadata"]["finalizers"] = json!(["example.com/backup"]));
+    }
+    world.fault(kind, Fault::answer(403, "Forbidden", "cannot do so"), times);
+    let helper = Arc::clone(world);
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        helper.update_job("report", |job| job["metadata"]["finalizers"] = json!([]));
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        for number in 0..jobs {
+            helper.update_job(&format!("report-{number}"), |job| job["metadata"]["finalizers"] = json!([]));
+        }
     });
-    let (_, end) = carry_out(&world, order(&json!({}))).await;
-    assert_eq!(end.unwrap().deleted, ["report"]);
+    let target = match jobs {
+        1 => json!({"target": {"name": "report-0"}, "timeout_seconds": 600}),
+        _ => json!({"target": {"kind": "selector", "name": null, "labels": "app=report"}, "timeout_seconds": 600}),
+    };
+    let (said, end) = carry_out(world, order(&target)).await;
+    assert_eq!(end.unwrap().deleted.len(), jobs);
+    said
+}
+
+fn codes<'a>(said: &'a [String], codes: &[&str]) -> Vec<&'a str> {
+    said.iter().filter_map(|text| text.split(':').next()).filter(|code| codes.contains(code)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_that_is_refused_once_or_twice_is_tried_again_and_nothing_is_said() {
+    for kind in ["list jobs", "watch jobs"] {
+        let world = World::new();
+        let begin = tokio::time::Instant::now();
+        let said = held_up(&world, 1, 100, kind, 2).await;
+        assert!(begin.elapsed() < Duration::from_millis(100_500), "{kind}: seen by the watch, {:?}", begin.elapsed());
+        assert!(world.asked("get jobs") <= 12, "{kind}: {} looks in 100 s", world.asked("get jobs"));
+        assert!(codes(&said, &["jobs-not-watchable"]).is_empty(), "{kind}: {said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_that_stays_forbidden_is_said_once_and_the_looks_instead_of_it_are_few() {
+    // Jobs, for how long, at most so many looks, and so many seconds late.
+    for (jobs, seconds, looks, late) in [(1, 20, 15, 3), (1, 300, 50, 16), (200, 300, 3_000, 26)] {
+        let world = World::new();
+        let begin = tokio::time::Instant::now();
+        let said = held_up(&world, jobs, seconds, "watch jobs", usize::MAX).await;
+        let elapsed = begin.elapsed();
+        assert!(elapsed <= Duration::from_secs(seconds + late), "{jobs} Jobs, {seconds} s: {elapsed:?}");
+        assert!(world.asked("get jobs") <= looks, "{jobs} Jobs, {seconds} s: {} looks", world.asked("get jobs"));
+        assert_eq!(codes(&said, &["jobs-not-watchable", "watch-resumed"]), ["jobs-not-watchable"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_that_is_allowed_in_the_meantime_is_used_from_then_on() {
+    for kind in ["list jobs", "watch jobs"] {
+        let world = World::new();
+        let begin = tokio::time::Instant::now();
+        let said = held_up(&world, 1, 150, kind, 4).await;
+        assert_eq!(codes(&said, &["jobs-not-watchable", "watch-resumed"]), ["jobs-not-watchable", "watch-resumed"]);
+        assert!(begin.elapsed() < Duration::from_millis(150_500), "{kind}: seen by the watch, {:?}", begin.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]
