@@ -18,10 +18,11 @@ use tokio::{
 };
 
 use super::{
-    delete::{CONTROLLER_UID, delete_owned},
+    delete::delete_owned,
     diagnosis,
     events::{EventLists, Pace, list_events},
     explained::Explained,
+    last_pods::{self, Sight, last_pods},
     logs,
     message::{Message, Say},
     outcome,
@@ -34,16 +35,16 @@ use super::{
     startup::Startup,
     subject::{Subject, Until},
     verdict::Outcome,
-    view::{View, all_containers, has_started, lean_pod},
+    view::{View, all_containers, has_started},
 };
 use crate::{
-    cluster::{Cluster, Failure, Resource, Selector, Verb, retry},
+    cluster::{Cluster, Failure, Resource, Verb, retry},
     error::Error,
 };
 
 /// After an outcome was decided, how long to wait for the terminal condition: a Pod on a lost node holds it for ever.
 const END_AFTER_DECISION: Duration = Duration::from_secs(60);
-/// After the end, how long the logs may take.
+/// After the end, how long the last Pods and the logs may take.
 const DRAIN_LOGS: Duration = Duration::from_secs(600);
 /// The same where Pods may be out of reach.
 const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
@@ -97,6 +98,8 @@ struct Follower<'a> {
     troubled: HashSet<Resource>,
     /// Whether the Job is watched rather than asked for.
     watched: bool,
+    /// Whether Pods are seen.
+    sight: Sight,
     gone: bool,
 }
 
@@ -127,6 +130,7 @@ impl<'a> Follower<'a> {
             decided: None,
             troubled: HashSet::new(),
             watched: true,
+            sight: Sight::default(),
             gone: false,
         }
     }
@@ -217,12 +221,19 @@ impl<'a> Follower<'a> {
                 }
             }
             News::Other(seen) => self.other_job(&seen),
-            News::Pod(pod, gone) => self.view.see_pod(pod, gone),
-            News::Pods(pods) => self.view.relist_pods(pods),
+            News::Pod(pod, gone) => {
+                self.sight = Sight::Seen;
+                self.view.see_pod(pod, gone);
+            }
+            News::Pods(pods) => {
+                self.sight = Sight::Seen;
+                self.view.relist_pods(pods);
+            }
             News::Contact(resource) => self.contact(resource),
             News::Interrupted(resource, failure) => self.lost_contact(resource, &failure),
             News::Refused(Resource::Pods, failure) => {
                 sources.without_pods();
+                self.sight = Sight::Refused;
                 let why = failure.message();
                 let text = format!("No right to list and watch Pods ({why}): following the Job alone, without logs");
                 self.say.say(Message::warning("pods-not-visible", text));
@@ -380,11 +391,13 @@ impl<'a> Follower<'a> {
                 ),
             ));
         }
-        self.complete_pods().await;
+        let limit = if unreachable { DRAIN_UNREACHABLE } else { DRAIN_LOGS };
+        let deadline = Instant::now() + limit;
+        self.complete_pods(deadline).await;
         self.look_around();
         self.stop_reading_sidecars();
-        let limit = if unreachable { DRAIN_UNREACHABLE } else { DRAIN_LOGS };
-        let drained = tokio::time::timeout(limit, async { while self.readers.join_next().await.is_some() {} }).await;
+        let drained =
+            tokio::time::timeout_at(deadline, async { while self.readers.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             self.readers.abort_all();
             self.say.say(Message::warning(
@@ -408,8 +421,8 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// The watch of Pods may be a little behind that of the Job: lists once what it has not shown yet.
-    async fn complete_pods(&mut self) {
+    /// The watch of Pods may be a little behind that of the Job: lists what it has not shown yet.
+    async fn complete_pods(&mut self, deadline: Instant) {
         let ended = |seen: &super::view::SeenPod| {
             let phase = seen.pod.status.as_ref().and_then(|status| status.phase.as_deref());
             seen.gone || matches!(phase, Some("Succeeded" | "Failed"))
@@ -417,10 +430,11 @@ impl<'a> Follower<'a> {
         if !self.view.pods.is_empty() && self.view.pods.values().all(ended) && self.all_pods_seen() {
             return;
         }
-        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", self.view.job.reference.uid));
-        match self.cluster.list(Resource::Pods, &self.view.job.reference.namespace, &by_uid).await {
-            Ok(listed) => self.view.relist_pods(listed.items.into_iter().filter_map(lean_pod)),
-            Err(failure) => self.lost_contact(Resource::Pods, &failure),
+        let job = &self.view.job.reference;
+        match last_pods(self.cluster, job, self.sight, deadline).await {
+            Ok(pods) => self.view.relist_pods(pods),
+            Err(_) if self.sight == Sight::Refused => {}
+            Err(failure) => self.say.say(last_pods::missing(job, &failure)),
         }
     }
 

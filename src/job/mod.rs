@@ -22,6 +22,7 @@ pub mod examine;
 mod explained;
 pub mod fixed_name;
 mod follow;
+mod last_pods;
 mod lean;
 mod log_keeper;
 pub mod logs;

@@ -239,6 +239,38 @@ async fn without_the_right_to_see_pods_the_job_alone_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_only_a_list_at_the_end_can_show_are_asked_for_until_they_come_or_it_is_said_that_they_may_be_missing()
+ {
+    let cases = [
+        ("a token that is being renewed", Fault::answer(401, "Unauthorized", "no"), 20, true),
+        ("a token that is not renewed", Fault::answer(401, "Unauthorized", "no"), usize::MAX, false),
+        ("an outage", Fault::LoseRequest, 40, true),
+        ("an outage without end", Fault::LoseRequest, usize::MAX, false),
+    ];
+    for (name, fault, times, whole) in cases {
+        let world = World::new();
+        let (attempt, job) = begun(&world).await;
+        world.fault("watch pods", fault.clone(), usize::MAX);
+        world.restart();
+        world.update_job(&job, |job| job["metadata"]["annotations"]["changed"] = json!("yes"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.fault("list pods", fault, times);
+        let pod = world.start_pod(&job);
+        world.print(&pod, "at last");
+        world.end_pod(&pod, 0);
+        world.end_job(&job, true);
+        let begin = tokio::time::Instant::now();
+        let ended = attempt.await.unwrap();
+        assert_eq!(ended.outcome().state, State::Succeeded, "{name}");
+        assert_eq!(ended.log == ["at last"], whole, "{name}: {:?}", ended.log);
+        let said = ended.messages.iter().any(|said| said.starts_with("pods-incomplete"));
+        assert_eq!(said, !whole, "{name}: {:?}", ended.messages);
+        assert!(begin.elapsed() < Duration::from_secs(620), "{name}: {:?}", begin.elapsed());
+        assert!(world.asked("list pods") < 200, "{name}: {} lists", world.asked("list pods"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn right_to_logs_that_is_missing_is_said_once_and_fails_nothing() {
     let world = World::new();
     world.runs_jobs(Course::default());
