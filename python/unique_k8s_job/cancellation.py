@@ -3,12 +3,14 @@
 Airflow cancels a trigger in the same way whether a user marked or cleared the task, the triggerer shuts down, or another
 triggerer has taken the trigger over; only Airflow 3.3 calls `on_kill`, and it does so for the last of these, too. What
 tells them apart is what Airflow says of the task now, and whose Job its XCom names; where that does not tell yet, Airflow
-is asked again.
+is asked again, also after it has given the trigger up: however many are stopped at once and however slow Airflow is, a Job
+is left without an answer only where the process ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -23,18 +25,20 @@ _ON_ITS_WAY = frozenset({"scheduled", "queued"})
 AT_ONCE = 4
 #: Seconds for Airflow's answer, once it is asked. The first in a fresh triggerer takes six, or more on a busy machine.
 ANSWER_WITHIN = 20.0
-#: Questions without an answer after which there is none.
-QUESTIONS = 3
-#: Seconds in which a first question has its turn, and after which none is asked again. The work goes on after Airflow's
-#: limit for `on_kill`, but a triggerer that ends, without a word from Airflow, is not to hang for hours.
+#: Each time that it does not answer, it has twice as long for the next, up to this: a slow answer must not come too late
+#: for ever.
+LONGEST_ANSWER = 300.0
+#: Seconds after which a question without an answer is not asked again before Airflow 3.3: there a triggerer that ends
+#: waits for it, and is not to hang for hours.
 ASK_FOR = 600.0
-#: Seconds between two questions.
-PAUSE = 1.0
+#: Seconds between two questions; twice as long after each without an answer, up to the longest.
+PAUSE, LONGEST_PAUSE = 1.0, 30.0
 #: Seconds for a task on its way to arrive: Airflow closes the log of a cancelled trigger after thirty.
 ARRIVES_WITHIN = 20.0
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _asked: set[asyncio.Task[Answer | None]] = set()
 _ready = False
+_log = logging.getLogger(__name__)
 
 
 class Decision(NamedTuple):
@@ -75,42 +79,56 @@ async def decide(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
 
     :param ti: the `task_instance` of the trigger; None in `dag.test()`
     """
-    began, arrives_until, silent = time.monotonic(), None, 0
+    try:
+        return await _decided(ti, event_sent=event_sent, job_uid=job_uid)
+    except asyncio.CancelledError:
+        _log.warning(
+            "The Job with the uid %s is left as it is, and may still run: the triggerer ends, and Airflow has not said "
+            "what has become of its task",
+            job_uid,
+        )
+        raise
+
+
+async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
+    began, arrives_until = time.monotonic(), None
+    within, pause = ANSWER_WITHIN, PAUSE
     while True:
-        answer = await ask(ti)
+        answer = await ask(ti, within)
         decided = fate(event_sent=event_sent, answer=answer, job_uid=job_uid)
         if decided is not None:
             return Decision(decided, answer, told=True)
-        again = time.monotonic() + PAUSE
+        now = time.monotonic()
         if answer is None:
-            silent += 1
-            over = ti is None or silent == QUESTIONS or again > began + ASK_FOR
+            over = ti is None or (not airflow_calls_on_kill() and now + pause > began + ASK_FOR)
         else:
-            arrives_until = arrives_until or time.monotonic() + ARRIVES_WITHIN
-            over = again > arrives_until
+            pause, arrives_until = PAUSE, arrives_until or now + ARRIVES_WITHIN
+            over = now + pause > arrives_until
         if over:
             return Decision(Fate.LEAVE, answer, told=False)
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(pause)
+        if answer is None:
+            within, pause = min(2 * within, LONGEST_ANSWER), min(2 * pause, LONGEST_PAUSE)
 
 
-async def ask(ti: Any) -> Answer | None:
+def airflow_calls_on_kill() -> bool:
+    """Whether this Airflow tells a trigger of a user's stop; where it does not, each end may be one."""
+    return airflow_version() >= (3, 3)
+
+
+async def ask(ti: Any, within: float = ANSWER_WITHIN) -> Answer | None:
     """Ask Airflow for the state and the Job of a trigger's task instance; None if it does not answer in time.
 
-    The time begins when it is this question's turn.
-
     :param ti: the `task_instance` of the trigger; None in `dag.test()`
+    :param within: seconds for the answer, from this question's turn on
     """
     if ti is None:
         return None
-    try:
-        turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
-        await asyncio.wait_for(turn.acquire(), ASK_FOR)
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)):
         try:
-            return await asyncio.wait_for(off_the_loop(_answer, ti), ANSWER_WITHIN)
-        finally:
-            turn.release()
-    except Exception:  # noqa: BLE001  # no answer is an answer here, whatever the reason
-        return None
+            return await asyncio.wait_for(off_the_loop(_answer, ti), within)
+        except Exception:  # noqa: BLE001  # no answer is an answer here, whatever the reason
+            return None
 
 
 def get_ready(ti: Any) -> None:

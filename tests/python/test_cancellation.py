@@ -50,8 +50,10 @@ def decided(monkeypatch: pytest.MonkeyPatch, *answers: Answer | None) -> tuple[D
     """Decide where Airflow gives these answers, the last one for ever; return the decision and the seconds it took."""
     left, now = list(answers), [0.0]
 
-    async def ask(_: Any) -> Answer | None:
-        return left.pop(0) if len(left) > 1 else left[0]
+    async def ask(_: Any, within: float) -> Answer | None:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        now[0] += within if answer is None else 0.0
+        return answer
 
     async def sleep(seconds: float) -> None:
         now[0] += seconds
@@ -83,10 +85,40 @@ def test_job_of_a_task_that_does_not_arrive_is_left_and_that_is_no_decision(monk
     assert decided(monkeypatch, queued) == (Decision(Fate.LEAVE, queued, told=False), 20.0)
 
 
-def test_airflow_that_does_not_answer_is_asked_again_and_then_the_job_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_airflow_that_does_not_answer_is_asked_again_however_long_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Answer("failed", "our-uid")
-    assert decided(monkeypatch, None, None, failed) == (Decision(Fate.DELETE, failed, told=True), 2.0)
-    assert decided(monkeypatch, None) == (Decision(Fate.LEAVE, None, told=False), 2.0)
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
+    decision, seconds = decided(monkeypatch, *[None] * 100, failed)
+    assert decision == Decision(Fate.DELETE, failed, told=True)
+    assert 90 * 300 < seconds < 100 * (300 + 30)
+
+
+def test_end_of_a_triggerer_that_waits_for_the_answer_waits_minutes_and_then_leaves_the_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: False)
+    decision, seconds = decided(monkeypatch, None)
+    assert decision == Decision(Fate.LEAVE, None, told=False)
+    assert 600 <= seconds < 600 + 300
+
+
+def test_end_of_the_process_says_which_job_is_left_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask(*_: Any) -> None:
+        return None
+
+    async def process() -> None:
+        deciding = asyncio.create_task(decide(object(), event_sent=False, job_uid="our-uid"))
+        await asyncio.sleep(0)
+        deciding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await deciding
+
+    monkeypatch.setattr(cancellation, "ask", ask)
+    asyncio.run(process())
+    (said,) = caplog.messages
+    assert "our-uid" in said and "may still run" in said
 
 
 def test_mass_of_questions_is_asked_few_at_once_and_the_time_of_each_begins_with_its_turn(
@@ -104,32 +136,29 @@ def test_mass_of_questions_is_asked_few_at_once_and_the_time_of_each_begins_with
         return Answer("failed", "our-uid")
 
     async def all_of_them() -> list[Answer | None]:
-        return await asyncio.gather(*[cancellation.ask(object()) for _ in range(100)])
+        return await asyncio.gather(*[cancellation.ask(object(), 0.1) for _ in range(100)])
 
     monkeypatch.setattr(cancellation, "off_the_loop", slow)
-    monkeypatch.setattr(cancellation, "ANSWER_WITHIN", 0.1)
     assert asyncio.run(all_of_them()) == [Answer("failed", "our-uid")] * 100
     assert most == 4
 
 
-def test_question_that_has_no_turn_in_time_has_no_answer_and_takes_nobodys_turn(
+def test_mass_of_questions_that_find_no_answer_leaves_the_turns_to_those_after_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def silent(*_: Any) -> Answer:
         await asyncio.sleep(60)
         raise AssertionError
 
-    async def all_of_them() -> list[Answer | None]:
-        answers = await asyncio.gather(*[cancellation.ask(object()) for _ in range(20)])
-        monkeypatch.setattr(cancellation, "off_the_loop", at_once)
-        return [*answers, await cancellation.ask(object())]
-
     async def at_once(*_: Any) -> Answer:
         return Answer("failed", None)
 
+    async def all_of_them() -> list[Answer | None]:
+        answers = await asyncio.gather(*[cancellation.ask(object(), 0.02) for _ in range(20)])
+        monkeypatch.setattr(cancellation, "off_the_loop", at_once)
+        return [*answers, await cancellation.ask(object())]
+
     monkeypatch.setattr(cancellation, "off_the_loop", silent)
-    monkeypatch.setattr(cancellation, "ANSWER_WITHIN", 0.05)
-    monkeypatch.setattr(cancellation, "ASK_FOR", 0.02)
     assert asyncio.run(all_of_them()) == [*[None] * 20, Answer("failed", None)]
 
 
@@ -149,11 +178,10 @@ def test_answer_that_fails_or_takes_too_long_is_none(monkeypatch: pytest.MonkeyP
         raise RuntimeError("the database is away")
 
     async def ask() -> Answer | None:
-        answer = await cancellation.ask(ti)
+        answer = await cancellation.ask(ti, 0.05)
         release.set()
         return answer
 
-    monkeypatch.setattr(cancellation, "ANSWER_WITHIN", 0.05)
     monkeypatch.setattr(cancellation, "_answer", broken)
     assert asyncio.run(ask()) is None
     release.clear()

@@ -89,7 +89,7 @@ async def events(of: UniqueK8sJobTrigger) -> list[dict[str, Any]]:
 
 
 def answered(monkeypatch: pytest.MonkeyPatch, answer: Answer | None) -> None:
-    async def ask(_: Any) -> Answer | None:
+    async def ask(*_: Any) -> Answer | None:
         return answer
 
     monkeypatch.setattr(cancellation, "ask", ask)
@@ -308,7 +308,7 @@ def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
 def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
 
-    async def ask(_: Any) -> None:
+    async def ask(*_: Any) -> None:
         raise AssertionError("nobody answers any more")
 
     monkeypatch.setattr(cancellation, "ask", ask)
@@ -385,7 +385,7 @@ def test_older_airflow_cancels_again_each_second_and_the_delete_goes_on(
     async def main() -> None:
         asked = asyncio.Event()
 
-        async def ask(_: Any) -> Answer:
+        async def ask(*_: Any) -> Answer:
             asked.set()
             await answer.wait()
             return Answer("failed", "our-uid")
