@@ -2,6 +2,7 @@
 
     UniqueK8sJobError
       ConfigurationError        the connection, kubeconfig or an option cannot be used
+      AirflowUnreachableError   Airflow itself did not answer
       InvalidManifestError      the Job that was asked for cannot be made
       ApiRefusedError           the API server answered no, for good
       ApiUnreachableError       the API server could not be reached, or kept failing
@@ -27,6 +28,7 @@ from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
+    "AirflowUnreachableError",
     "ApiRefusedError",
     "ApiUnreachableError",
     "ConfigurationError",
@@ -83,6 +85,10 @@ def _rebuilt(
 
 class ConfigurationError(UniqueK8sJobError):
     """The connection, the kubeconfig or an option cannot be used."""
+
+
+class AirflowUnreachableError(UniqueK8sJobError):
+    """Airflow itself, its database or one of its secrets backends did not answer; asking again may help."""
 
 
 class InvalidManifestError(UniqueK8sJobError):

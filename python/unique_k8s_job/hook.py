@@ -14,6 +14,7 @@ from typing import Any
 
 from unique_k8s_job._compat import BaseHook, mask_secret, off_the_loop
 from unique_k8s_job.exceptions import ConfigurationError
+from unique_k8s_job.missing_connection import look_again
 
 DEFAULT_CONNECTION = "kubernetes_default"
 _PREFIX = "extra__kubernetes__"
@@ -53,6 +54,7 @@ class UniqueK8sJobHook(BaseHook):
         """Return the configuration for the Rust core, as JSON.
 
         :raises ConfigurationError: if more than one place of a configuration is named, or one cannot be read
+        :raises AirflowUnreachableError: if Airflow cannot say whether the default connection exists
         """
         return self._combined(self._extras())
 
@@ -76,8 +78,8 @@ class UniqueK8sJobHook(BaseHook):
         except Exception as error:
             if not self._is_missing_default(error):
                 raise
-            return await off_the_loop(self._combined, {})
-        return await off_the_loop(self._combined, connection.extra_dejson)
+            connection = await off_the_loop(look_again, self.kubernetes_conn_id)
+        return await off_the_loop(self._combined, connection.extra_dejson if connection else {})
 
     def test_connection(self) -> tuple[bool, str]:
         """Airflow's button: whether the configuration leads to a cluster."""
@@ -92,10 +94,10 @@ class UniqueK8sJobHook(BaseHook):
         try:
             connection = self.get_connection(self.kubernetes_conn_id)
         except Exception as error:
-            if self._is_missing_default(error):
-                return {}
-            raise
-        extras: Mapping[str, Any] = connection.extra_dejson
+            if not self._is_missing_default(error):
+                raise
+            connection = look_again(self.kubernetes_conn_id)
+        extras: Mapping[str, Any] = connection.extra_dejson if connection else {}
         return extras
 
     def _is_missing_default(self, error: Exception) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job.arguments import CONNECTION
-from unique_k8s_job.exceptions import UniqueK8sJobError
+from unique_k8s_job.exceptions import AirflowUnreachableError, UniqueK8sJobError
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
@@ -55,7 +55,7 @@ def is_for_good(error: Exception) -> bool:
 
     "Not found" is no such answer: Airflow 3 says it, too, while its own API is away, and the worker has just read it.
     """
-    return isinstance(error, UniqueK8sJobError)
+    return isinstance(error, UniqueK8sJobError) and not isinstance(error, AirflowUnreachableError)
 
 
 def known(connection: Mapping[str, Any]) -> dict[str, Any]:
