@@ -13,11 +13,13 @@ import asyncio
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from unique_k8s_job.exceptions import InternalError
+from unique_k8s_job.log_channel import room
 
 #: Seconds of logging after which the other coroutines of the loop get their turn.
 TURN = 0.02
@@ -78,20 +80,22 @@ async def write_down(waiter: Any, log: LogWriter) -> dict[str, Any]:
     """
     turn = time.monotonic()
     while events := await waiter.next():
-        left = iter(events)
-        for event in left:
-            if event["kind"] == "outcome":
-                outcome: dict[str, Any] = event
-                return outcome
-            _write(event, log)
-            if time.monotonic() - turn > TURN:
-                try:
+        left = deque(events)
+        try:
+            while left:
+                if left[0]["kind"] == "outcome":
+                    outcome: dict[str, Any] = left[0]
+                    return outcome
+                if left[0]["kind"] == "log":
+                    await room()
+                _write(left.popleft(), log)
+                if time.monotonic() - turn > TURN:
                     await asyncio.sleep(0)
-                except asyncio.CancelledError:
-                    for taken in left:
-                        _write(taken, log)
-                    raise
-                turn = time.monotonic()
+                    turn = time.monotonic()
+        except asyncio.CancelledError:
+            for taken in left:
+                _write(taken, log)
+            raise
     raise InternalError("The native waiter ended without an outcome")
 
 
