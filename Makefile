@@ -65,7 +65,7 @@ down: ## End the cluster and the Airflow of a test run that was killed
 	@for p in $(tested)/bin/python; do if [ -x $$p ]; then $$p tests/harness/down.py; fi; done
 
 ##@ Measure it
-.PHONY: bench bench-peer bench-waiting scale
+.PHONY: bench bench-peer bench-waiting bench-triggerer scale
 bench: $(shipped)/.package cluster ## Import cost, requests a Job, submit latency, log lines a second
 	$(shipped)/bin/python tests/benchmarks/bench.py
 
@@ -77,6 +77,9 @@ bench-waiting: $(shipped)/.package $(shipped)-peer/.ready cluster ## What a defe
 	$(uv) pip install --quiet --python $(shipped)-peer/bin/python apache-airflow-providers-cncf-kubernetes
 	$(uv) pip install --quiet --python $(shipped)/bin/python matplotlib
 	$(shipped)/bin/python tests/benchmarks/waiting_cost.py --peer $(shipped)-peer/bin/python --plot .venv/waiting.svg
+
+bench-triggerer: $(shipped)/.package cluster ## What 500 deferred tasks cost in a real triggerer of Airflow; 15 minutes
+	$(shipped)/bin/python tests/benchmarks/triggerer_cost.py
 
 scale: $(shipped)/.package cluster ## A thousand deferred tasks, and twenty that never stop talking; an hour
 	$(shipped)/bin/python -m pytest -s -m scale tests/airflow

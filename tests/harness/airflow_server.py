@@ -121,6 +121,10 @@ class AirflowServer:
         self._sessions_file.write_text(json.dumps(sessions))
         return process.pid
 
+    def component(self, name: str) -> int:
+        """The process id of the leading process of one component, which is also that of its session."""
+        return self._processes[name].pid
+
     def kill_component(self, name: str, signal_number: int = signal.SIGKILL) -> None:
         """Send a signal to the leading process of one component and wait for its end."""
         process = self._processes.pop(name)

@@ -12,17 +12,17 @@ from itertools import pairwise
 _LINE = re.compile(r"\bline-(\d{5})\b")
 
 
-def script(count: int, *, seconds: float) -> str:
+def script(count: int, *, seconds: float, bursts_a_second: int = 10) -> str:
     """A shell script that prints `count` numbered lines evenly over about `seconds` seconds, and then ends well.
 
-    The lines come in bursts, ten a second: busybox cannot sleep 20,000 times in 20 s.
+    The lines come in bursts: busybox cannot sleep 20,000 times in 20 s.
     """
-    size = max(1, round(count / max(1, seconds * 10)))
+    size = max(1, round(count / max(1, seconds * bursts_a_second)))
     return (
         f"awk -v count={count} -v size={size} '"
         "BEGIN { for (i = 1; i <= count; i++) {"
         ' printf "line-%05d of a log that has to arrive whole\\n", i;'
-        ' if (i % size == 0) { fflush(); system("sleep 0.1") } } }'
+        f' if (i % size == 0) {{ fflush(); system("sleep {1 / bursts_a_second:g}") }} }} }}'
         "'"
     )
 
