@@ -23,7 +23,7 @@ mod explained;
 pub mod fixed_name;
 mod follow;
 mod last_pods;
-mod lean;
+pub mod lean;
 mod log_keeper;
 pub mod logs;
 pub mod look;

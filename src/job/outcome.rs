@@ -8,11 +8,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    batch::v1::{Job, JobSpec},
-    core::v1::{ContainerState, ContainerStatus, Pod},
-};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use serde::{Deserialize, Serialize};
+
+use super::lean::{Job, JobSpec};
 
 /// The label and annotation of a Pod of an Indexed Job that holds its index.
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";

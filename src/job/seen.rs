@@ -1,13 +1,15 @@
 //! What was seen of a Job at one moment: its reference, our marks on it, and the typed object.
 
-use std::fmt;
+use std::{fmt, mem::take};
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{lean, logs::Delivered};
+use super::{
+    lean::{Job, JobMetadata},
+    logs::Delivered,
+};
 use crate::{
     error::{Error, Report},
     identity::{LOG_POSITIONS, Marks, Owner},
@@ -48,33 +50,26 @@ pub struct SeenJob {
 impl SeenJob {
     /// Reads an object of the API server.
     pub fn read(object: &Value) -> Result<Self, Error> {
-        Self::take(object.clone())
-    }
-
-    /// Reads an object of the API server of which there may be thousands: only what a follower needs stays.
-    pub fn read_lean(object: Value) -> Result<Self, Error> {
-        let mut seen = Self::take(object)?;
-        lean::job(&mut seen.job);
-        Ok(seen)
-    }
-
-    fn take(mut object: Value) -> Result<Self, Error> {
-        let marks = Marks::read(&object);
-        let metadata = &object["metadata"];
-        let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
-        let reference = JobReference { namespace: text("namespace"), name: text("name"), uid: text("uid") };
-        let resource_version = text("resourceVersion");
-        let log_positions = metadata["annotations"][LOG_POSITIONS].as_str().map(Box::from);
-        if let Some(metadata) = object["metadata"].as_object_mut() {
-            metadata.remove("managedFields");
-        }
-        let job = serde_json::from_value(object).map_err(|error| {
+        let job = Job::deserialize(object).map_err(|error| {
+            let metadata = &object["metadata"];
+            let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
+            let reference = JobReference { namespace: text("namespace"), name: text("name"), uid: text("uid") };
             Error::ApiUnreachable(Box::new(
                 Report::new(format!("The API server's answer about {reference} cannot be read"))
                     .seen(error.to_string()),
             ))
         })?;
-        Ok(Self { reference, resource_version, marks, log_positions, job })
+        let log_positions = object["metadata"]["annotations"][LOG_POSITIONS].as_str().map(Box::from);
+        Ok(Self { marks: Marks::read(object), log_positions, ..Self::of(job) })
+    }
+
+    /// A Job of which only what Kubernetes says matters: without our marks.
+    #[must_use]
+    pub fn of(mut job: Job) -> Self {
+        job.fit();
+        let JobMetadata { namespace, name, uid, resource_version, .. } = &mut job.metadata;
+        let reference = JobReference { namespace: take(namespace), name: take(name), uid: take(uid) };
+        Self { reference, resource_version: take(resource_version), marks: None, log_positions: None, job }
     }
 
     /// What is left of a Job that nobody has seen: its reference.

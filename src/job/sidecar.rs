@@ -18,14 +18,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{
-    batch::v1::JobSpec,
-    core::v1::{ContainerStatus, Pod},
-};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
+    lean::JobSpec,
     message::Message,
     outcome::{End, proven_by_pods},
     view::{View, has_started, main_containers},

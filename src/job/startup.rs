@@ -6,10 +6,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{batch::v1::JobSpec, core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::{
+    lean::JobSpec,
     seen::JobReference,
     view::{View, all_containers, has_started, main_containers},
 };

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{
-        batch::v1::{Job, JobSpec},
-        core::v1::{Event, Namespace, Node, Pod},
-    },
+    api::core::v1::{Event, Namespace, Node, Pod},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::job::seen::{JobReference, SeenJob};
+use crate::job::{
+    lean::{Job, JobSpec},
+    seen::{JobReference, SeenJob},
+};
 
 /// Something that was asked of the cluster, or the reason why there is no answer.
 #[derive(Debug, Clone)]

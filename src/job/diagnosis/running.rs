@@ -1,10 +1,7 @@
 //! A Job that has begun and gets no further, and waiting that is meant.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{
-    batch::v1::{Job, JobSpec},
-    core::v1::{ContainerStatus, Pod},
-};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::{
     deletion::controller_manager,
@@ -14,6 +11,7 @@ use super::{
     startup::last_time,
 };
 use crate::job::{
+    lean::{Job, JobSpec},
     outcome,
     sidecar::{Lingering, lingering},
     startup::managed_by_another,
@@ -64,7 +62,7 @@ fn suspended(facts: &Facts, job: &Job) -> Finding {
         .and_then(|condition| time(condition.last_transition_time.as_ref()))
         .or_else(|| time(job.metadata.creation_timestamp.as_ref()));
     let (namespace, name) = (&reference.namespace, &reference.name);
-    if let Some(queue) = job.metadata.labels.as_ref().and_then(|labels| labels.get(KUEUE_QUEUE)) {
+    if let Some(queue) = &job.metadata.labels.queue_name {
         return Finding::new(
             Code::KueueNotAdmitted,
             Severity::Info,

@@ -14,10 +14,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    batch::v1::Job,
-    core::v1::{Event, Namespace, Node, Pod},
-};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{AT_ONCE, SECOND_LOOK_AFTER, known, namespace, no_namespace, pods_of, probe, unknown};
@@ -27,7 +24,8 @@ use crate::{
     job::{
         delete::{CONTROLLER_UID, JOB_NAME},
         diagnosis::{Facts, Failures, Finding, Known, NamespaceState, NodeState, Unknown, ended_at, findings},
-        lean, outcome,
+        lean::{self, Job},
+        outcome,
         ownership::look,
         seen::{JobReference, SeenJob},
         view::{all_containers, has_started},
@@ -189,9 +187,9 @@ async fn jobs_under_way(cluster: &Cluster, place: &str, pods: Known<Pods>) -> Re
             suspects.clear();
             uids.clear();
         }
-        for mut job in page.items {
+        for job in page.items {
             seen += 1;
-            let uid = job.metadata.uid.clone().unwrap_or_default();
+            let uid = job.metadata.uid.clone();
             let its_pods = match &pods {
                 Known::Seen(pods) => Known::Seen(pods.by_job.get(&uid).cloned().unwrap_or_default()),
                 Known::Not(why) => Known::Not(why.clone()),
@@ -201,8 +199,7 @@ async fn jobs_under_way(cluster: &Cluster, place: &str, pods: Known<Pods>) -> Re
             if is_over(&job, cluster.now()) && its_pods.get().is_none_or(Vec::is_empty) {
                 continue;
             }
-            lean::job(&mut job);
-            let seen = seen_job(job);
+            let seen = SeenJob::of(job);
             let mut facts = Facts::new(cluster.now(), seen.reference.clone(), Some(Arc::new(seen)));
             facts.pods = its_pods;
             facts.failures = failures;
@@ -225,14 +222,6 @@ fn is_over(job: &Job, now: Timestamp) -> bool {
         _ => false,
     };
     outcome::finished(job).is_some() && job.metadata.deletion_timestamp.is_none() && !overdue
-}
-
-fn seen_job(job: Job) -> SeenJob {
-    let metadata = &job.metadata;
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (namespace, name, uid) = (text(&metadata.namespace), text(&metadata.name), text(&metadata.uid));
-    let reference = JobReference { namespace, name, uid };
-    SeenJob { reference, resource_version: text(&metadata.resource_version), marks: None, log_positions: None, job }
 }
 
 impl Jobs {

@@ -53,9 +53,8 @@ impl Hub {
 
     /// Whether a Job is one of those that are watched.
     pub fn watches(&self, job: &SeenJob) -> bool {
-        let labels = job.job.metadata.labels.as_ref();
-        let ours = labels.and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == OURS);
-        self.keep == Keep::Waited || (ours && !labels.is_some_and(|labels| labels.contains_key(ACKNOWLEDGED)))
+        let ours = job.job.metadata.labels.managed_by.as_deref() == Some(OURS);
+        self.keep == Keep::Waited || (ours && !job.acknowledged())
     }
 
     pub fn index(&self) -> MutexGuard<'_, Index> {
@@ -92,7 +91,7 @@ impl Feed for Jobs {
     const RESOURCE: Resource = Resource::Jobs;
 
     fn read(object: Value) -> Option<Self::Object> {
-        SeenJob::read_lean(object).ok().map(Arc::new)
+        SeenJob::read(&object).ok().map(Arc::new)
     }
 
     fn apply(index: &mut Index, job: Self::Object, gone: bool) {

@@ -10,7 +10,7 @@ fn job(uid: &str, version: u64) -> Arc<SeenJob> {
         json!({"unique-k8s-job/try-number": "1", "unique-k8s-job/attempt": "a", "unique-k8s-job/owner": "t/1/i"});
     let object = json!({"metadata": {"namespace": "etl", "name": uid, "uid": uid, "resourceVersion": version.to_string(),
         "labels": {TASK: "t"}, "annotations": marks}, "spec": {"template": {}}});
-    Arc::new(SeenJob::read_lean(object).unwrap())
+    Arc::new(SeenJob::read(&object).unwrap())
 }
 
 fn pod(uid: &str, of: &str, phase: &str) -> Arc<Pod> {
