@@ -12,7 +12,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
 use kube::{client::Body, core::Status};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use tokio_util::{
     codec::{FramedRead, LinesCodec},
     io::StreamReader,
@@ -209,12 +209,17 @@ async fn list<T>(
     read: &impl Fn(Value) -> T,
 ) -> Result<(Vec<T>, String), Failure> {
     let (mut objects, mut version) = (Vec::new(), String::new());
-    let mut pages = cluster.pages::<Value>(resource, namespace, selector);
+    // As text an object takes a seventh of what it takes taken apart, and a page has five hundred.
+    let mut pages = cluster.pages::<Box<RawValue>>(resource, namespace, selector);
     while let Some(page) = pages.next().await? {
         if page.anew {
             objects.clear();
         }
-        objects.extend(page.items.into_iter().map(read));
+        for item in page.items {
+            let object = serde_json::from_str(item.get());
+            let unreadable = |error| Failure::transport(format!("an object that is not understood: {error}"));
+            objects.push(read(object.map_err(unreadable)?));
+        }
         version = page.resource_version;
     }
     Ok((objects, version))

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Event;
 use serde_json::Value;
-use tokio::{sync::mpsc, time::Instant};
+use futures::channel::mpsc;
+use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Failure, Resource, Selector};
 
@@ -46,7 +47,7 @@ pub(super) struct EventLists {
 
 impl EventLists {
     pub fn new(pace: Pace) -> Self {
-        let (outbox, inbox) = mpsc::unbounded_channel();
+        let (outbox, inbox) = mpsc::unbounded();
         Self { pace, due: None, asked: 0, outbox, inbox }
     }
 
@@ -74,7 +75,7 @@ impl EventLists {
                     Err(_) => return,
                 }
             }
-            let _ = outbox.send(events);
+            let _ = outbox.unbounded_send(events);
         });
     }
 }

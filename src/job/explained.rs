@@ -11,7 +11,8 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
-use tokio::{sync::mpsc, time::Instant};
+use futures::channel::mpsc;
+use tokio::time::Instant;
 
 use super::{
     diagnosis::{Code, Facts, Finding, Known, NodeState, Severity, findings},
@@ -41,7 +42,7 @@ pub(super) struct Explained {
 
 impl Explained {
     pub fn new() -> Self {
-        let (outbox, inbox) = mpsc::unbounded_channel();
+        let (outbox, inbox) = mpsc::unbounded();
         let now = Instant::now();
         Self { due: Some(now), told: BTreeSet::new(), not_before: now, nodes: BTreeMap::new(), outbox, inbox }
     }
@@ -99,7 +100,7 @@ impl Explained {
             let (cluster, outbox) = (cluster.clone(), self.outbox.clone());
             tokio::spawn(async move {
                 let state = examine::node(&cluster, &name).await;
-                let _ = outbox.send((name, state));
+                let _ = outbox.unbounded_send((name, state));
             });
         }
     }

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt;
 use tokio::{
     task::{AbortHandle, JoinSet},
     time::Instant,
@@ -57,6 +58,8 @@ const PODS_ASKED: usize = 3;
 pub(super) struct Following<'a> {
     pub cluster: &'a Cluster,
     pub subject: &'a Subject,
+    /// How far its log was delivered.
+    pub positions: Vec<logs::SourcePosition>,
     pub say: &'a Arc<dyn Say>,
     pub sources: Sources,
     pub sink: logs::Sink,
@@ -67,16 +70,22 @@ pub(super) struct Following<'a> {
 }
 
 /// Follows the Job, beginning with this state of it, to its outcome.
-pub(super) async fn follow(following: Following<'_>, job: impl Into<Arc<SeenJob>>) -> Result<Outcome, Error> {
-    let Following { cluster, subject, say, sources, sink, ration, gone } = following;
+///
+/// A thousand of these wait at once: what a Job does seldom is boxed as it happens, and not part of the future.
+pub(super) fn follow(
+    following: Following<'_>,
+    job: impl Into<Arc<SeenJob>>,
+) -> impl Future<Output = Result<Outcome, Error>> {
+    let Following { cluster, subject, positions, say, sources, sink, ration, gone } = following;
     let follower = Follower::new(cluster, subject, say, job.into(), sink);
     let events = EventLists::new(if ration.is_some() { Pace::Beside } else { Pace::Steady });
-    Follower { ration, events, gone, ..follower }.run(sources).await
+    Box::new(Follower { positions, ration, events, gone, ..follower }).run(sources)
 }
 
 struct Follower<'a> {
     cluster: &'a Cluster,
     subject: &'a Subject,
+    positions: Vec<logs::SourcePosition>,
     say: &'a Arc<dyn Say>,
     view: View,
     progress: Progress,
@@ -114,6 +123,7 @@ impl<'a> Follower<'a> {
         Self {
             cluster,
             subject,
+            positions: Vec::new(),
             say,
             startup: Startup::new(subject.startup_timeout().unwrap_or(FOR_EVER)),
             sidecars: Sidecars::new(subject.on_lingering_sidecar),
@@ -135,7 +145,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn run(mut self, mut sources: Sources) -> Result<Outcome, Error> {
+    async fn run(mut self: Box<Self>, mut sources: Sources) -> Result<Outcome, Error> {
         loop {
             self.look_around();
             let next_lingering = self.look_at_sidecars();
@@ -148,11 +158,11 @@ impl<'a> Follower<'a> {
             let timer = timer.into_iter().flatten().min();
             tokio::select! {
                 news = sources.next() => self.take(news, &mut sources).await?,
-                Some(events) = self.events.inbox.recv() => self.view.events = events,
+                Some(events) = self.events.inbox.next() => self.view.events = events,
                 () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => self.on_time(),
             }
         }
-        self.conclude().await
+        Box::pin(self.conclude()).await
     }
 
     /// Says what is new, reads new containers, plans the next list of Events.
@@ -216,7 +226,7 @@ impl<'a> Follower<'a> {
         match news {
             News::Job(seen) => self.newer(seen)?,
             News::Missing => {
-                if self.confirm_gone().await? {
+                if Box::pin(self.confirm_gone()).await? {
                     sources.found(&self.view.job);
                 }
             }
@@ -357,7 +367,7 @@ impl<'a> Follower<'a> {
                 if self.reading.contains_key(&key) {
                     continue;
                 }
-                let mut stored = self.subject.positions.iter();
+                let mut stored = self.positions.iter();
                 let start =
                     stored.find(|at| at.pod == *uid && at.container == container.name).map(|at| at.position.clone());
                 let source = logs::LogSource {
@@ -380,7 +390,7 @@ impl<'a> Follower<'a> {
     }
 
     /// The Job is over: completes Pods and logs, then concludes.
-    async fn conclude(mut self) -> Result<Outcome, Error> {
+    async fn conclude(mut self: Box<Self>) -> Result<Outcome, Error> {
         let unreachable = outcome::finished(&self.view.job.job).is_none() && !self.gone && self.lingering.is_empty();
         if unreachable {
             self.say.say(Message::warning(

@@ -64,7 +64,8 @@ impl LogKeeper {
         loop {
             moved().await;
             let began = Instant::now();
-            self.write(cluster, subject, positions(), false).await;
+            // Seldom, and large: not part of the future of each who waits.
+            Box::pin(self.write(cluster, subject, positions(), false)).await;
             if let Some(refused) = self.refused.lock().ok().and_then(|mut refused| refused.take()) {
                 return Some(refused);
             }

@@ -209,6 +209,7 @@ async fn attempt(shared: Arc<Shared>, sink: logs::Sink) {
             let following = Following {
                 cluster: &shared.cluster,
                 subject: &subject,
+                positions: Vec::new(),
                 say: &say,
                 sources,
                 sink,

@@ -97,7 +97,7 @@ impl Sources {
 
     fn alone(&mut self) -> &mut OwnWatches {
         if let Self::Shared(subscription) = self {
-            *self = Self::Own(Box::new(OwnWatches::by_name(subscription.cluster(), subscription.job())));
+            *self = Self::Own(Box::new(OwnWatches::by_name(subscription.cluster(), &subscription.subject().job)));
         }
         match self {
             Self::Own(watches) => watches,

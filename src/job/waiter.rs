@@ -188,7 +188,7 @@ async fn wait(room: WaitingRoom, subject: Arc<Subject>, outbox: Arc<Outbox>, kee
 
 async fn follow_by_reference(
     room: &WaitingRoom,
-    subject: &Subject,
+    subject: &Arc<Subject>,
     say: &Arc<dyn Say>,
     keeper: &LogKeeper,
     outbox: &Outbox,
@@ -196,12 +196,11 @@ async fn follow_by_reference(
 ) -> Result<Event, Error> {
     let cluster = room.hubs.cluster();
     let place = room.hubs.place(subject);
-    let (job, gone, sources) = begin(cluster, subject, say, place).await?;
-    let mut subject = subject.clone();
-    subject.positions = go_on_from(&subject, &job, keeper, say).await;
-    outbox.state().positions = subject.positions.iter().cloned().collect();
+    let (job, gone, sources) = Box::pin(begin(cluster, subject, say, place)).await?;
+    let positions = go_on_from(subject, &job, keeper, say).await;
+    outbox.state().positions = positions.iter().cloned().collect();
     let ration = Some(Arc::clone(&room.ration));
-    let following = Following { cluster, subject: &subject, say, sources, sink, ration, gone };
+    let following = Following { cluster, subject, positions, say, sources, sink, ration, gone };
     Box::pin(follow::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
 }
 
@@ -390,7 +389,8 @@ impl Outbox {
         // An error ends the list, so that nothing before it is lost with it.
         let errs = state.events.iter().take(count).position(Result::is_err);
         let count = errs.map_or(count, |at| at.max(1));
-        let taken: Vec<_> = state.events.drain(..count).collect();
+        let rest = state.events.split_off(count);
+        let taken = Vec::from(std::mem::replace(&mut state.events, rest));
         let mut moved = false;
         for event in taken.iter().flatten() {
             if let Event::Log(record) = event {

@@ -49,7 +49,7 @@ impl Hubs {
     }
 
     /// A place to wait for this Job. Must run inside a tokio runtime.
-    pub(in crate::job) fn place(&self, subject: &Subject) -> Place {
+    pub(in crate::job) fn place(&self, subject: &Arc<Subject>) -> Place {
         let namespace = &subject.job.namespace;
         if subject.owner.is_some() {
             return Place::Shared(Box::new(self.subscribe(subject, Scope::Ours)));
@@ -64,7 +64,7 @@ impl Hubs {
         Place::Alone(token)
     }
 
-    fn subscribe(&self, subject: &Subject, scope: Scope) -> Subscription {
+    fn subscribe(&self, subject: &Arc<Subject>, scope: Scope) -> Subscription {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, hub| hub.strong_count() > 0);
         let key = (subject.job.namespace.clone(), scope);

@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 use super::{hub::Hub, index::Version};
 use crate::{
     cluster::{Cluster, Resource, Selector},
-    identity::{Owner, TaskDigest},
+    identity::Owner,
     job::{
         delete::CONTROLLER_UID,
-        seen::{JobReference, SeenJob},
+        seen::SeenJob,
         sources::News,
         subject::Subject,
         view::lean_pod,
@@ -21,16 +21,15 @@ use crate::{
 pub(in crate::job) struct Subscription {
     hub: Arc<Hub>,
     cluster: Cluster,
-    job: JobReference,
-    task: Option<TaskDigest>,
+    subject: Arc<Subject>,
     told: Arc<Notify>,
     seen: Version,
     pending: VecDeque<News>,
 }
 
 impl Subscription {
-    pub(super) fn new(hub: Arc<Hub>, cluster: &Cluster, subject: &Subject) -> Self {
-        let Subject { job, owner, task, .. } = subject;
+    pub(super) fn new(hub: Arc<Hub>, cluster: &Cluster, subject: &Arc<Subject>) -> Self {
+        let Subject { job, owner, task, .. } = &**subject;
         let told = Arc::new(Notify::new());
         let mut index = hub.index();
         index.subscribe(&job.uid, task.as_ref(), &told);
@@ -43,8 +42,7 @@ impl Subscription {
         Self {
             hub,
             cluster: cluster.clone(),
-            job: job.clone(),
-            task: task.clone(),
+            subject: Arc::clone(subject),
             told,
             seen: 0,
             pending: VecDeque::new(),
@@ -56,9 +54,9 @@ impl Subscription {
         &self.cluster
     }
 
-    /// Which Job.
-    pub fn job(&self) -> &JobReference {
-        &self.job
+    /// Which Job, for whom.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
     }
 
     /// The Job as a GET has shown it that was sent after the last news: true where the watch will show it from now on.
@@ -73,10 +71,10 @@ impl Subscription {
     /// Lists the Pods once: the watch keeps none that came before their Job. Where this fails they are seen as they
     /// change, and at the end.
     pub async fn list_pods(&self) {
-        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", self.job.uid));
-        if let Ok(listed) = self.cluster.list(Resource::Pods, &self.job.namespace, &by_uid).await {
+        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", self.subject.job.uid));
+        if let Ok(listed) = self.cluster.list(Resource::Pods, &self.subject.job.namespace, &by_uid).await {
             let pods = listed.items.into_iter().filter_map(lean_pod).collect();
-            self.hub.index().found_pods(&self.job.uid, pods, self.seen);
+            self.hub.index().found_pods(&self.subject.job.uid, pods, self.seen);
         }
     }
 
@@ -92,7 +90,7 @@ impl Subscription {
             if let Some(news) = self.pending.pop_front() {
                 return news;
             }
-            self.seen = self.hub.index().news_since(&self.job.uid, self.seen, &mut self.pending);
+            self.seen = self.hub.index().news_since(&self.subject.job.uid, self.seen, &mut self.pending);
             if self.pending.is_empty() {
                 self.told.notified().await;
             }
@@ -102,6 +100,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.index().unsubscribe(&self.job.uid, self.task.as_ref(), &self.told);
+        self.hub.index().unsubscribe(&self.subject.job.uid, self.subject.task.as_ref(), &self.told);
     }
 }
