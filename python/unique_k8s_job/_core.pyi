@@ -106,8 +106,10 @@ class Waiter:
     """
 
     def __new__(cls, cluster: Cluster, request: str) -> Waiter: ...
-    def next(self) -> Awaitable[list[dict[str, Any]]]:
-        """Events as of `Run.next`, at least one; `[]` after the last one and once the waiter is closed.
+    def next(self, timeout: float | None = None) -> Awaitable[list[dict[str, Any]]]:
+        """Events as of `Run.next`, at least one; `[]` after the timeout, after the last one and once the waiter is closed.
+
+        :param timeout: seconds; None waits for ever, and costs nothing
 
         Cancelling loses no event: the next call has them. Await it where it is called.
         """

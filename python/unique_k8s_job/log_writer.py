@@ -10,13 +10,14 @@ Lines that come fast come many in one record, made by the native module: a recor
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, overload
 
 from unique_k8s_job.exceptions import InternalError
 from unique_k8s_job.log_channel import room
@@ -73,30 +74,49 @@ class LogWriter:
         return time, {}
 
 
-async def write_down(waiter: Any, log: LogWriter) -> dict[str, Any]:
+@overload
+async def write_down(waiter: Any, log: LogWriter) -> dict[str, Any]: ...
+@overload
+async def write_down(waiter: Any, log: LogWriter, timeout: float | None) -> dict[str, Any] | None: ...
+async def write_down(waiter: Any, log: LogWriter, timeout: float | None = None) -> dict[str, Any] | None:
     """Write what a Waiter tells into the task log, in this coroutine, whose context Airflow knows; return the outcome.
+
+    :param timeout: seconds after which None is returned instead; None waits for ever
+    :raises InternalError: if the waiter ends without an outcome
 
     What was taken from the Waiter is written before a cancellation goes on: the place in the log is already behind it.
     """
+    over = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if over is None else over - time.monotonic()
+        if left is not None and left <= 0:
+            return None
+        events = deque(await waiter.next(left))
+        if not events and (over is None or time.monotonic() < over):
+            raise InternalError("The native waiter ended without an outcome")
+        if outcome := await _write_all(events, log):
+            return outcome
+        del events  # a thousand triggers wait above
+
+
+async def _write_all(events: deque[dict[str, Any]], log: LogWriter) -> dict[str, Any] | None:
+    """Write what came at once; return the outcome if it is among it."""
     turn = time.monotonic()
-    while events := await waiter.next():
-        left = deque(events)
-        try:
-            while left:
-                if left[0]["kind"] == "outcome":
-                    outcome: dict[str, Any] = left[0]
-                    return outcome
-                if left[0]["kind"] == "log":
-                    await room()
-                _write(left.popleft(), log)
-                if time.monotonic() - turn > TURN:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic()
-        except asyncio.CancelledError:
-            for taken in left:
-                _write(taken, log)
-            raise
-    raise InternalError("The native waiter ended without an outcome")
+    try:
+        while events:
+            if events[0]["kind"] == "outcome":
+                return events[0]
+            if events[0]["kind"] == "log":
+                await room()
+            _write(events.popleft(), log)
+            if time.monotonic() - turn > TURN:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+    except asyncio.CancelledError:
+        for taken in events:
+            _write(taken, log)
+        raise
+    return None
 
 
 def _write(event: Mapping[str, Any], log: LogWriter) -> None:
@@ -128,6 +148,11 @@ def _now() -> datetime:
 
 
 def _structured_logger(log: Any) -> Any:
+    return _logger(log.name)
+
+
+@functools.cache
+def _logger(name: str) -> Any:
     import structlog
 
-    return structlog.get_logger(log.name)
+    return structlog.get_logger(name)

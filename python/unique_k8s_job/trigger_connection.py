@@ -7,9 +7,11 @@ because Airflow's API or its database was away for a moment.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from unique_k8s_job.arguments import CONNECTION
 from unique_k8s_job.exceptions import AirflowUnreachableError, UniqueK8sJobError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
     from unique_k8s_job.log_writer import LogWriter
 
+_reads: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[Cluster]]] = WeakKeyDictionary()
 #: Seconds to go on trying to read the connection.
 READ_WITHIN = 300.0
 #: Seconds before the second attempt; each pause is twice the one before, up to the longest.
@@ -30,13 +33,10 @@ async def connect(connection: Mapping[str, Any], log: LogWriter) -> Cluster:
     :param connection: the arguments of `UniqueK8sJobHook`; unknown ones are passed over
     :raises Exception: what Airflow raised last, once `READ_WITHIN` is over, or at once what is for good
     """
-    from unique_k8s_job.hook import UniqueK8sJobHook
-
     give_up, pause, told = time.monotonic() + READ_WITHIN, PAUSE, False
     while True:
         try:
-            cluster: Cluster = await UniqueK8sJobHook(**known(connection)).aget_conn()
-            return cluster
+            return await _read_together(known(connection))
         except Exception as error:
             if is_for_good(error) or time.monotonic() + pause > give_up:
                 raise
@@ -48,6 +48,30 @@ async def connect(connection: Mapping[str, Any], log: LogWriter) -> Cluster:
                 told = True
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _read_together(connection: dict[str, Any]) -> Cluster:
+    """Read the connection, once for all triggers of the loop that ask for the same at the same time."""
+    reads = _reads.setdefault(asyncio.get_running_loop(), {})
+    key = json.dumps(connection, sort_keys=True)
+    read = reads.get(key)
+    if read is None:
+
+        def over(read: asyncio.Task[Cluster]) -> None:
+            del reads[key]
+            if not read.cancelled():
+                read.exception()  # those who asked may be gone
+
+        read = reads[key] = asyncio.create_task(_read(connection))
+        read.add_done_callback(over)
+    return await asyncio.shield(read)
+
+
+async def _read(connection: dict[str, Any]) -> Cluster:
+    from unique_k8s_job.hook import UniqueK8sJobHook
+
+    cluster: Cluster = await UniqueK8sJobHook(**connection).aget_conn()
+    return cluster
 
 
 def is_for_good(error: Exception) -> bool:

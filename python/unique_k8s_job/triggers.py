@@ -120,22 +120,21 @@ class UniqueK8sJobTrigger(BaseTrigger):
 
         cluster = await self._connect()
         waiter = core().Waiter(cluster, self.job)
-        self._writer = self._log_writer()
-        # A task, and no `wait_for`: since Python 3.11 its TimeoutError is that of a socket, too.
-        following = asyncio.create_task(write_down(waiter, self._writer))
+        self._writer = writer = self._log_writer()
+        left = seconds_until(self.deadline)
         try:
-            left = seconds_until(self.deadline)
-            await asyncio.wait({following}, timeout=None if left is None else max(FIRST_LOOK, left))
-            if not following.done() and await self._has_finished(cluster):
-                await asyncio.wait({following}, timeout=LAST_LINES)
-            if following.done():
-                return trigger_event.of_outcome(following.result())
+            outcome = await write_down(waiter, writer, None if left is None else max(FIRST_LOOK, left))
+            if outcome is None and await self._has_finished(cluster):
+                outcome = await write_down(waiter, writer, LAST_LINES)
+            if outcome is not None:
+                return trigger_event.of_outcome(outcome)
+            await self._store_place(waiter)
             return trigger_event.of_deadline(left or 0.0)
+        except asyncio.CancelledError:
+            await self._store_place(waiter)
+            raise
         finally:
-            try:
-                await self._end(following, waiter)
-            finally:
-                waiter.close()
+            waiter.close()
 
     async def _has_finished(self, cluster: Cluster) -> bool:
         """Look once whether this very Job has ended; one that cannot be seen has not."""
@@ -153,12 +152,10 @@ class UniqueK8sJobTrigger(BaseTrigger):
             return False
         return any(seen["outcome"] for seen in found)
 
-    async def _end(self, following: asyncio.Task[dict[str, Any]], waiter: Waiter) -> None:
-        """End the following, and store the place in the log where the Job did not end first."""
-        following.cancel()
-        await asyncio.wait({following})
+    async def _store_place(self, waiter: Waiter) -> None:
+        """Store the place in the log of a Job that has not ended; whoever follows it next goes on there."""
         # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
-        if following.cancelled() and os.getppid() == self._parent:
+        if os.getppid() == self._parent:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
 

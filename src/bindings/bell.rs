@@ -17,10 +17,10 @@ use tokio::sync::Notify;
 
 use super::runtime;
 
-/// How long wake-ups are gathered after the last one.
-const GATHER: Duration = Duration::from_millis(20);
-/// At most this many coroutines are woken at once.
-const AT_ONCE: usize = 64;
+/// How long wake-ups are gathered after the last one: a wake-up of the loop takes some 0.1 ms, so at most 2 % of a core.
+const GATHER: Duration = Duration::from_millis(5);
+/// At most this many coroutines are woken at once; each goes on for some 0.1 ms.
+const AT_ONCE: usize = 32;
 
 /// Who is to be woken, in order.
 #[derive(Default)]

@@ -12,6 +12,8 @@ use pyo3::{
     types::{PyDict, PyList},
 };
 
+use tokio::task::JoinHandle;
+
 use super::{asyncio::awaitable, bell::Call, cluster::Cluster, errors::raised, run::as_dict, runtime};
 use crate::{
     error::Error,
@@ -35,9 +37,11 @@ impl Waiter {
         Ok(Self { waiter: Arc::new(waiter), pid: std::process::id() })
     }
 
-    fn next(&self, py: Python<'_>) -> PyResult<Next> {
+    #[pyo3(signature = (timeout=None))]
+    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Next> {
         self.same_process(py)?;
-        Ok(Next { waiter: Arc::clone(&self.waiter), step: Mutex::default() })
+        let timeout = timeout.map(|timeout| Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX));
+        Ok(Next { waiter: Arc::clone(&self.waiter), timeout, step: Mutex::default() })
     }
 
     #[pyo3(signature = (confirm_for=60.0))]
@@ -88,6 +92,7 @@ impl Drop for Waiter {
 #[pyclass(frozen, module = "unique_k8s_job._core")]
 struct Next {
     waiter: Arc<waiter::Waiter>,
+    timeout: Option<Duration>,
     step: Mutex<Step>,
 }
 
@@ -98,7 +103,16 @@ enum Step {
     /// There are events; others had their turn.
     Yielded,
     /// The iterator of an `asyncio.Future` that the bell sets.
-    Waiting(Py<PyAny>),
+    Waiting(Py<PyAny>, Option<Alarm>),
+}
+
+/// Wakes at the end of a timeout, unless it is dropped before.
+struct Alarm(JoinHandle<()>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[pymethods]
@@ -116,9 +130,9 @@ impl Next {
         match step {
             Step::First => self.wait(py),
             Step::Yielded => Err(self.taken(py)),
-            Step::Waiting(future) => match future.call_method0(py, "__next__") {
+            Step::Waiting(future, alarm) => match future.call_method0(py, "__next__") {
                 Ok(again) => {
-                    *self.step() = Step::Waiting(future);
+                    *self.step() = Step::Waiting(future, alarm);
                     Ok(again.into_bound(py))
                 }
                 Err(end) if end.is_instance_of::<PyStopIteration>(py) => Err(self.taken(py)),
@@ -149,7 +163,13 @@ impl Next {
             Poll::Pending => {
                 let steps = future.call_method0("__await__")?;
                 let first = steps.call_method0("__next__")?;
-                *self.step() = Step::Waiting(steps.unbind());
+                let alarm = self.timeout.map(|timeout| {
+                    Alarm(runtime.spawn(async move {
+                        tokio::time::sleep(timeout).await;
+                        waker.wake();
+                    }))
+                });
+                *self.step() = Step::Waiting(steps.unbind(), alarm);
                 Ok(first)
             }
         }

@@ -33,7 +33,7 @@ use super::{
     seen::SeenJob,
     sidecar::{self, Lingering, Sidecars},
     sources::{ASK_EVERY, News, Sources},
-    startup::Startup,
+    startup::{Startup, managed_by_another},
     subject::{Subject, Until},
     verdict::Outcome,
     view::{View, all_containers, has_started},
@@ -437,7 +437,7 @@ impl<'a> Follower<'a> {
             let phase = seen.pod.status.as_ref().and_then(|status| status.phase.as_deref());
             seen.gone || matches!(phase, Some("Succeeded" | "Failed"))
         };
-        if !self.view.pods.is_empty() && self.view.pods.values().all(ended) && self.all_pods_seen() {
+        if self.view.pods.values().all(ended) && self.all_pods_seen() {
             return;
         }
         let job = &self.view.job.reference;
@@ -448,10 +448,16 @@ impl<'a> Follower<'a> {
         }
     }
 
+    /// Whether the Job counts no more Pods than were seen. That it counts none proves that there was none only once it has
+    /// finished, for then all its Pods have ended and are counted:
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>.
     fn all_pods_seen(&self) -> bool {
-        let status = self.view.job.job.status.clone().unwrap_or_default();
-        let counted = status.succeeded.unwrap_or(0) + status.failed.unwrap_or(0);
-        usize::try_from(counted).is_ok_and(|counted| counted <= self.view.pods.len())
+        let job = &self.view.job.job;
+        let (succeeded, failed) = job.status.as_ref().map_or((None, None), |status| (status.succeeded, status.failed));
+        let counted = succeeded.unwrap_or(0) + failed.unwrap_or(0);
+        let proven = || outcome::finished(job).is_some() && !job.spec.as_ref().is_some_and(managed_by_another);
+        let seen = self.view.pods.len();
+        usize::try_from(counted).is_ok_and(|counted| counted <= seen) && (seen > 0 || proven())
     }
 
     /// For the timeline: when the first image was there, if that went by between two lists.

@@ -110,6 +110,16 @@ async def serve(kind: str, jobs: list[dict[str, str]], kubeconfig: str) -> None:
         print(json.dumps(answer), flush=True)
 
 
+def silence() -> None:
+    """Let no record reach the standard output, which nobody reads in the meantime. Airflow has configured it by now."""
+    import structlog
+
+    def drop(*_: Any) -> Any:
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[drop], cache_logger_on_first_use=False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=["ours", "cncf"])
@@ -117,12 +127,10 @@ def main() -> None:
     parser.add_argument("kubeconfig")
     wanted = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    import structlog
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     jobs = json.loads(wanted.jobs.read_text())
     # What one trigger imports is no matter of how many there are.
     trigger(wanted.kind, jobs[0], wanted.kubeconfig)
+    silence()
     asyncio.run(serve(wanted.kind, jobs, wanted.kubeconfig))
 
 

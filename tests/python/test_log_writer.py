@@ -59,7 +59,7 @@ def test_lines_that_were_taken_are_written_before_a_cancellation_goes_on(
     message = {"kind": "message", "level": "warning", "text": "by the way"}
     batch: list[Any] = [{**line, "text": "one"}, {**line, "text": "two"}, message, {**line, "text": "three"}]
 
-    async def tell() -> list[Any]:
+    async def tell(_: float | None) -> list[Any]:
         return [*batch, {"kind": "outcome"}]
 
     async def main() -> None:

@@ -42,7 +42,7 @@ class Cluster:
     def _waiter(self, _cluster: object, request: str) -> Any:
         uid = json.loads(request)["job"]["uid"]
 
-        async def tell() -> list[Job]:
+        async def tell(_: float | None) -> list[Job]:
             self.followed.append(uid)
             outcome: Job = job(uid, self.ends[uid])["outcome"]
             return [outcome]

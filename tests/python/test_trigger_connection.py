@@ -63,6 +63,25 @@ def test_what_is_for_good_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert connected(monkeypatch, error) == (error, [])
 
 
+def test_connection_that_many_ask_for_at_once_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str | None] = []
+
+    async def aget_conn(hook: UniqueK8sJobHook) -> str:
+        read.append(hook.kubernetes_conn_id)
+        await asyncio.sleep(0)
+        return f"cluster of {hook.kubernetes_conn_id}"
+
+    async def main() -> list[Any]:
+        log = LogWriter(logging.getLogger("task"), structured=False)
+        asked = [connect({"kubernetes_conn_id": name}, log) for name in ["a", "b", "a", "a"]]
+        return [*await asyncio.gather(*asked), await connect({"kubernetes_conn_id": "a"}, log)]
+
+    monkeypatch.setattr(UniqueK8sJobHook, "aget_conn", aget_conn)
+    found = asyncio.run(main())
+    assert [cluster[-1] for cluster in found] == ["a", "b", "a", "a", "a"]
+    assert read == ["a", "b", "a"], "what is asked for later is read anew"
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

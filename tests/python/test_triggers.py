@@ -6,6 +6,7 @@ What a real Waiter does with a real Job is for the tests on a real cluster.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
@@ -27,7 +28,7 @@ OUTCOME = {"kind": "outcome", "state": "succeeded", "summary": "done", "job": {}
 
 
 class Waiter:
-    """Tells `events`, one list a call; an exception among them is raised; behind them it waits for ever.
+    """Tells `events`, one list a call; an exception among them is raised; behind them it waits, without a timeout for ever.
 
     A look at the Job finds, or raises, the next of `looks`; else a Job that runs.
     """
@@ -38,10 +39,11 @@ class Waiter:
         self.waits = asyncio.Event()
         self.calls: list[str] = []
 
-    async def next(self) -> list[dict[str, Any]]:
+    async def next(self, timeout: float | None) -> list[dict[str, Any]]:
         if not self.events:
             self.waits.set()
-            await asyncio.Event().wait()
+            await asyncio.sleep(3600 if timeout is None else timeout)
+            return []
         event = self.events.pop(0)
         if isinstance(event, Exception):
             raise event
@@ -190,9 +192,10 @@ def test_job_that_has_finished_when_its_time_is_over_has_the_rest_of_its_log_and
     """The log of it comes only after the time is over, as after an outage of the triggerer."""
     seen = asyncio.Event()
 
-    async def tell() -> list[dict[str, Any]]:
-        await seen.wait()
-        return [OUTCOME]
+    async def tell(timeout: float) -> list[dict[str, Any]]:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(seen.wait(), timeout)
+        return [OUTCOME] if seen.is_set() else []
 
     async def main() -> dict[str, Any]:
         loop = asyncio.get_running_loop()
