@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::Event;
 use serde_json::Value;
-use futures::channel::mpsc;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Failure, Resource, Selector};

@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
+use futures::channel::mpsc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
-use futures::channel::mpsc;
 use tokio::time::Instant;
 
 use super::{

@@ -8,13 +8,7 @@ use super::{hub::Hub, index::Version};
 use crate::{
     cluster::{Cluster, Resource, Selector},
     identity::Owner,
-    job::{
-        delete::CONTROLLER_UID,
-        seen::SeenJob,
-        sources::News,
-        subject::Subject,
-        view::lean_pod,
-    },
+    job::{delete::CONTROLLER_UID, seen::SeenJob, sources::News, subject::Subject, view::lean_pod},
 };
 
 /// News of one Job, as long as it is held.
@@ -39,14 +33,7 @@ impl Subscription {
             index.recall_siblings(&job.uid, task);
         }
         drop(index);
-        Self {
-            hub,
-            cluster: cluster.clone(),
-            subject: Arc::clone(subject),
-            told,
-            seen: 0,
-            pending: VecDeque::new(),
-        }
+        Self { hub, cluster: cluster.clone(), subject: Arc::clone(subject), told, seen: 0, pending: VecDeque::new() }
     }
 
     /// Where the Job is.
