@@ -206,7 +206,7 @@ impl Order {
             job: job.clone(),
             owner: Some(self.attempt.owner()),
             task: Some(self.attempt.task.digest()),
-            attempt: Some(self.attempt.digest()),
+            attempt: (self.policy != Policy::Ignore).then(|| self.attempt.digest()),
             until: Until::Finished,
             get_logs: self.get_logs,
             line_times: self.line_times,

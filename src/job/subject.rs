@@ -41,7 +41,7 @@ pub struct Subject {
     /// The task of that attempt.
     #[serde(default)]
     pub task: Option<TaskDigest>,
-    /// What tells that attempt's Jobs from those of other tries.
+    /// What tells that attempt's Jobs from late ones of lower tries, which it ends; none where it does not look for them.
     #[serde(default)]
     pub attempt: Option<AttemptDigest>,
     /// What ends the following.

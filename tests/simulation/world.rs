@@ -190,13 +190,25 @@ impl World {
         self.changed();
     }
 
-    /// The Job's condition, as its controller writes it: first the interim one, then the terminal one.
+    /// The Job's condition, as its controller writes it: first the interim one, then the terminal one, once all Pods are
+    /// counted.
     pub fn end_job(&self, name: &str, success: bool) {
+        let [succeeded, failed] = ["Succeeded", "Failed"].map(|phase| self.count_pods(name, phase));
+        self.update_job(name, |job| {
+            (job["status"]["succeeded"], job["status"]["failed"]) = (json!(succeeded), json!(failed));
+        });
         let types = if success { ["SuccessCriteriaMet", "Complete"] } else { ["FailureTarget", "Failed"] };
         let reason = if success { "CompletionsReached" } else { "BackoffLimitExceeded" };
         for kind in types {
             self.condition(name, kind, reason);
         }
+    }
+
+    fn count_pods(&self, job: &str, phase: &str) -> usize {
+        let inner = self.inner();
+        let pods = inner.store.list("pods", NAMESPACE);
+        let of_job = |pod: &&Value| pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] == job;
+        pods.filter(of_job).filter(|pod| pod["status"]["phase"] == phase).count()
     }
 
     pub fn condition(&self, name: &str, kind: &str, reason: &str) {
@@ -205,7 +217,7 @@ impl World {
                 "lastTransitionTime": "2026-01-01T00:00:09Z"});
             match job["status"]["conditions"].as_array_mut() {
                 Some(conditions) => conditions.push(condition),
-                None => job["status"] = json!({"conditions": [condition]}),
+                None => job["status"]["conditions"] = json!([condition]),
             }
         });
     }
