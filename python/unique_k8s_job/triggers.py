@@ -92,7 +92,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
             last_line = self._writer.last_line if self._writer else 0.0
             await asyncio.sleep(max(began + HOLD_EVENT, last_line + LOG_SETTLES) - time.monotonic())
         except asyncio.CancelledError:
-            if not airflow_calls_on_kill():  # a user's stop looks like everything else
+            if not cancellation.airflow_calls_on_kill():  # a user's stop looks like everything else
                 await _to_its_end(self._stop())
             raise
         self._event_sent = True
@@ -210,11 +210,6 @@ def without_positions(job: str) -> str:
     """Return what was handed over as far as the resumed task needs it: the log is complete by then."""
     handed_over: dict[str, Any] = json.loads(job)
     return json.dumps({key: value for key, value in handed_over.items() if key != "positions"})
-
-
-def airflow_calls_on_kill() -> bool:
-    """Whether this Airflow tells a trigger of a user's stop."""
-    return airflow_version() >= (3, 3)
 
 
 async def _stored(waiter: Waiter) -> None:

@@ -4,7 +4,7 @@
 //! in between. It costs no request, except a GET of a node on which a Pod has stopped to answer or to end.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -33,7 +33,7 @@ const NODE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 pub(super) struct Explained {
     /// When to look next, if nothing happens before; none where time alone brings no finding.
     pub due: Option<Instant>,
-    told: BTreeSet<(Code, String)>,
+    told: HashSet<(Code, String)>,
     not_before: Instant,
     nodes: BTreeMap<String, (Instant, Known<NodeState>)>,
     outbox: mpsc::UnboundedSender<(String, Known<NodeState>)>,
@@ -44,7 +44,7 @@ impl Explained {
     pub fn new() -> Self {
         let (outbox, inbox) = mpsc::unbounded();
         let now = Instant::now();
-        Self { due: Some(now), told: BTreeSet::new(), not_before: now, nodes: BTreeMap::new(), outbox, inbox }
+        Self { due: Some(now), told: HashSet::new(), not_before: now, nodes: BTreeMap::new(), outbox, inbox }
     }
 
     /// What is new. Between two judgements of the same second nothing is.

@@ -6,6 +6,8 @@
 //! gap is marked. A new owner ends the following at once.
 //! Cost while waiting: that of its [`Sources`]; Events are listed only while no Pod runs.
 
+mod conclude;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -19,21 +21,21 @@ use tokio::{
 };
 
 use super::{
-    delete::delete_owned,
     diagnosis,
-    events::{EventLists, Pace, list_events},
+    events::{EventLists, Pace},
     explained::Explained,
-    last_pods::{self, Sight, last_pods},
+    last_pods::Sight,
+    late_predecessors::LatePredecessors,
     logs,
     message::{Message, Say},
     outcome,
-    ownership::{self, Written, look},
+    ownership::{self, look},
     patience::Patience,
     progress::Progress,
     seen::SeenJob,
     sidecar::{self, Lingering, Sidecars},
     sources::{ASK_EVERY, News, Sources},
-    startup::{Startup, managed_by_another},
+    startup::Startup,
     subject::{Subject, Until},
     verdict::Outcome,
     view::{View, all_containers, has_started},
@@ -45,10 +47,6 @@ use crate::{
 
 /// After an outcome was decided, how long to wait for the terminal condition: a Pod on a lost node holds it for ever.
 const END_AFTER_DECISION: Duration = Duration::from_secs(60);
-/// After the end, how long the last Pods and the logs may take.
-const DRAIN_LOGS: Duration = Duration::from_secs(600);
-/// The same where Pods may be out of reach.
-const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
 /// As good as no limit in time.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Events are asked for at most this many Pods at a time.
@@ -99,8 +97,7 @@ struct Follower<'a> {
     readers: JoinSet<()>,
     /// Pod uid and container of each log that has its reader.
     reading: HashMap<(String, String), AbortHandle>,
-    /// The uids of late predecessors that are being deleted.
-    displaced: HashSet<String>,
+    late_predecessors: LatePredecessors,
     events: EventLists,
     /// When the outcome was decided.
     decided: Option<Instant>,
@@ -136,7 +133,7 @@ impl<'a> Follower<'a> {
             ration: None,
             readers: JoinSet::new(),
             reading: HashMap::new(),
-            displaced: HashSet::new(),
+            late_predecessors: LatePredecessors::default(),
             decided: None,
             troubled: HashSet::new(),
             watched: true,
@@ -230,7 +227,7 @@ impl<'a> Follower<'a> {
                     sources.found(&self.view.job);
                 }
             }
-            News::Other(seen) => self.other_job(&seen),
+            News::Other(seen) => self.late_predecessors.meet(&seen, self.cluster, self.subject, self.say),
             News::Pod(pod, gone) => {
                 self.sight = Sight::Seen;
                 self.view.see_pod(pod, gone);
@@ -301,43 +298,6 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Another Job of the same task: one of a lower try, whose POST arrived after we had looked, is ours to end.
-    fn other_job(&mut self, seen: &SeenJob) {
-        let Subject { owner: Some(owner), attempt: Some(attempt), .. } = self.subject else { return };
-        let (Some(marks), Some(try_number)) = (seen.marks.clone(), owner.try_number()) else { return };
-        let late = marks.try_number < try_number
-            && marks.attempt_digest != *attempt
-            && !marks.acknowledged
-            && seen.deletion_timestamp().is_none()
-            && outcome::decided(&seen.job).is_none()
-            && marks.owner.try_number().is_none_or(|owner| owner < try_number)
-            && self.displaced.insert(seen.reference.uid.clone());
-        if !late {
-            return;
-        }
-        let (cluster, say, within) = (self.cluster.clone(), Arc::clone(self.say), self.subject.handover_timeout());
-        let (job, owner) = (seen.reference.clone(), owner.clone());
-        tokio::spawn(async move {
-            say.say(Message::warning(
-                "late-predecessor",
-                format!("{job} of try {} appeared only now; it is deleted, this try has its own", marks.try_number),
-            ));
-            let deleted = match ownership::take_over(&cluster, &job, &marks.owner, &owner).await {
-                Written::Done(_) => delete_owned(&cluster, &job, &owner, within).await,
-                Written::Failed(failure) if failure.code() == Some(403) => {
-                    delete_owned(&cluster, &job, &marks.owner, within).await
-                }
-                Written::Gone | Written::OwnedBy(_) => Ok(()),
-                Written::Failed(failure) => {
-                    Err(failure.into_error(&format!("take over {job}"), Verb::Patch, Resource::Jobs, None))
-                }
-            };
-            if let Err(error) = deleted {
-                say.say(Message::warning("late-predecessor", error.to_string()));
-            }
-        });
-    }
-
     fn contact(&mut self, resource: Resource) {
         if self.troubled.remove(&resource) {
             self.say.say(Message::info("watch-resumed", format!("The watch of {} works again", resource.rbac())));
@@ -386,90 +346,6 @@ impl<'a> Follower<'a> {
                 };
                 self.reading.insert(key, reader);
             }
-        }
-    }
-
-    /// The Job is over: completes Pods and logs, then concludes.
-    async fn conclude(mut self: Box<Self>) -> Result<Outcome, Error> {
-        let unreachable = outcome::finished(&self.view.job.job).is_none() && !self.gone && self.lingering.is_empty();
-        if unreachable {
-            self.say.say(Message::warning(
-                "end-not-confirmed",
-                format!(
-                    "{}'s outcome is decided, but some of its Pods do not end: they may still run",
-                    self.view.job.reference
-                ),
-            ));
-        }
-        let limit = if unreachable { DRAIN_UNREACHABLE } else { DRAIN_LOGS };
-        let deadline = Instant::now() + limit;
-        self.complete_pods(deadline).await;
-        self.look_around();
-        self.stop_reading_sidecars();
-        let drained =
-            tokio::time::timeout_at(deadline, async { while self.readers.join_next().await.is_some() {} }).await;
-        if drained.is_err() {
-            self.readers.abort_all();
-            self.say.say(Message::warning(
-                "log-incomplete",
-                format!("The log was not complete {} s after the end: what follows is missing", limit.as_secs()),
-            ));
-        }
-        self.complete_events().await;
-        let mut outcome = Outcome::conclude(&self.view, self.gone);
-        outcome.lingering = self.lingering.into_iter().flat_map(|lingering| lingering.sidecars).collect();
-        Ok(outcome)
-    }
-
-    /// The logs of what lingers never end.
-    fn stop_reading_sidecars(&self) {
-        for ((uid, container), reader) in &self.reading {
-            let pod = self.view.pods.get(uid).and_then(|seen| seen.pod.metadata.name.as_ref());
-            if self.lingering.iter().any(|l| Some(&l.pod) == pod && l.sidecars.contains(container)) {
-                reader.abort();
-            }
-        }
-    }
-
-    /// The watch of Pods may be a little behind that of the Job: lists what it has not shown yet.
-    async fn complete_pods(&mut self, deadline: Instant) {
-        let ended = |seen: &super::view::SeenPod| {
-            let phase = seen.pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            seen.gone || matches!(phase, Some("Succeeded" | "Failed"))
-        };
-        if self.view.pods.values().all(ended) && self.all_pods_seen() {
-            return;
-        }
-        let job = &self.view.job.reference;
-        match last_pods(self.cluster, job, self.sight, deadline).await {
-            Ok(pods) => self.view.relist_pods(pods),
-            Err(_) if self.sight == Sight::Refused => {}
-            Err(failure) => self.say.say(last_pods::missing(job, &failure)),
-        }
-    }
-
-    /// Whether the Job counts no more Pods than were seen. That it counts none proves that there was none only once it has
-    /// finished, for then all its Pods have ended and are counted:
-    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>.
-    fn all_pods_seen(&self) -> bool {
-        let job = &self.view.job.job;
-        let (succeeded, failed) = job.status.as_ref().map_or((None, None), |status| (status.succeeded, status.failed));
-        let counted = succeeded.unwrap_or(0) + failed.unwrap_or(0);
-        let proven = || outcome::finished(job).is_some() && !job.spec.as_ref().is_some_and(managed_by_another);
-        let seen = self.view.pods.len();
-        usize::try_from(counted).is_ok_and(|counted| counted <= seen) && (seen > 0 || proven())
-    }
-
-    /// For the timeline: when the first image was there, if that went by between two lists.
-    async fn complete_events(&mut self) {
-        let known = self.view.times();
-        let Some(uid) = self.view.pods().first().and_then(|pod| pod.metadata.uid.clone()) else { return };
-        if known.image_ready.is_some() || known.started.is_none() {
-            return;
-        }
-        let listed = list_events(self.cluster, &self.view.job.reference.namespace, &uid);
-        if let Ok(Ok(events)) = tokio::time::timeout(Duration::from_secs(5), listed).await {
-            self.view.events.extend(events);
         }
     }
 }

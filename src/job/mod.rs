@@ -23,6 +23,7 @@ mod explained;
 pub mod fixed_name;
 mod follow;
 mod last_pods;
+mod late_predecessors;
 pub mod lean;
 mod log_keeper;
 pub mod logs;

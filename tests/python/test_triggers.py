@@ -266,7 +266,7 @@ def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        if user_action and triggers.airflow_calls_on_kill():
+        if user_action and cancellation.airflow_calls_on_kill():
             await of.on_kill()
         await of.cleanup()
 
@@ -277,7 +277,7 @@ def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> 
 def test_user_stop_deletes_the_job_on_every_airflow(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
 ) -> None:
-    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: calls_on_kill)
     answered(monkeypatch, Answer("failed", "our-uid"))
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close", "delete", "close"]
@@ -287,7 +287,7 @@ def test_user_stop_deletes_the_job_on_every_airflow(
 def test_reassignment_and_shutdown_leave_the_job_and_store_the_place(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
 ) -> None:
-    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: calls_on_kill)
     answered(monkeypatch, Answer("deferred", "our-uid"))
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close"]
@@ -309,7 +309,7 @@ def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
 
 
 def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
 
     async def ask(*_: Any) -> None:
         raise AssertionError("nobody answers any more")
@@ -343,7 +343,7 @@ def test_cancellation_keeps_the_word_by_which_airflow_knows_a_users_stop(waiter:
 def test_end_of_the_loop_which_cancels_every_task_at_once_stores_the_place_in_the_log(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
 
     async def main() -> asyncio.Task[Any]:
         waiter.waits = asyncio.Event()
@@ -360,7 +360,7 @@ def test_place_in_the_log_is_not_stored_where_the_process_that_writes_the_log_wa
 ) -> None:
     parents = iter([4711])
     monkeypatch.setattr(triggers.os, "getppid", lambda: next(parents, 1))
-    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
     cancelled(trigger(), waiter, user_action=False)
     assert waiter.calls == ["close"]
 
@@ -382,7 +382,7 @@ def test_kill_after_the_event_touches_nothing(waiter: Waiter, monkeypatch: pytes
 def test_older_airflow_cancels_again_each_second_and_the_delete_goes_on(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triggers, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: False)
     answer = asyncio.Event()
 
     async def main() -> None:
