@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    delete::{Fingerprint, fingerprint, of_another, release},
+    delete::{Fingerprint, Freed, OF_GARBAGE_COLLECTOR, fingerprint, of_another, release},
     diagnosis::{Facts, JOB_TRACKING, Remedy, ended, explain, findings},
     examine::{self, examine},
     ownership::look,
@@ -27,8 +27,8 @@ use crate::{
 const TWO_LOOKS: Duration = Duration::from_secs(1);
 /// Between two looks for the end.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// The garbage collector's own finalizers.
-const OF_GARBAGE_COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
+/// Why what moves is left alone.
+const MOVES: &str = "or a Pod of it changed while it was looked at, so that something works on it";
 
 /// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,9 +71,13 @@ async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Resul
     if let Some(why) = no_longer_safe(&facts, before == after) {
         return Ok(Carried::not(format!("{job} {why}: it was left alone")));
     }
-    release(cluster, job)
+    let Some(seen) = &facts.job else { return Ok(gone()) };
+    let freed = release(cluster, seen)
         .await
         .map_err(|failure| failure.into_error(&format!("release {job}"), Verb::Delete, Resource::Jobs, None))?;
+    if freed == Freed::Changed {
+        return Ok(Carried::not(format!("{job} {MOVES}: it was left alone")));
+    }
     while see(cluster, job).await?.is_some() {
         if Instant::now() >= deadline {
             return Err(not_done(cluster, job, format!("{job} is still there although its release was accepted")).await);
@@ -114,7 +118,7 @@ fn no_longer_safe(facts: &Facts, still: bool) -> Option<String> {
         return Some(format!("has finalizers of others (`{}`)", seen.finalizers().join("`, `")));
     }
     if !still {
-        return Some("or a Pod of it changed while it was looked at, so that something works on it".into());
+        return Some(MOVES.into());
     }
     let found = findings(facts);
     if found.iter().any(|finding| finding.remedy == Some(Remedy::ReleaseGcFinalizers)) {

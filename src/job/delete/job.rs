@@ -15,7 +15,9 @@ use super::{
     order::{DeleteOrder, Propagation, Skip, WaitFor},
     owned::{CONFLICTS, cannot_look, cannot_see_pods, delete_options, may_still_run, reasons, still_there},
     pods::{FoundBy, Ownership, PodsEnd, PodsWatcher},
-    release::{ReleasePolicy, Standstill, Verdict, fingerprint, never_released, orphans, release},
+    release::{
+        Freed, ReleasePolicy, Standstill, Verdict, fingerprint, never_released, orphans, release, release_message,
+    },
     sightings::{Sighting, Sightings},
     work::News,
 };
@@ -173,7 +175,8 @@ impl Shared<'_> {
         let (mut released, mut explained) = (false, false);
         let begin = Instant::now();
         let mut standstill = Standstill::new(begin, self.under_way(&job));
-        let (mut next_look, mut next_release) = (begin, Some(begin));
+        let (mut next_look, mut next_release) =
+            (begin, Some(begin + standstill.pause(begin, self.order.release_after())));
         let explain = begin + EXPLAIN_AFTER;
         loop {
             let last = Instant::now() >= self.deadline;
@@ -196,10 +199,16 @@ impl Shared<'_> {
                 return Err(still_there(self.beyond, reference, &job, self.may_explain()).await);
             }
             if next_release.is_some_and(|at| at <= Instant::now()) {
-                next_release = self.release_if_stuck(&job, by_us, &mut standstill, &mut released).await?;
-                if next_release.is_none() && released {
-                    next_look = Instant::now();
-                    continue;
+                match self.release_if_stuck(&job, by_us, &mut standstill).await? {
+                    Release::Judge(next) => next_release = next,
+                    Release::Changed => {
+                        (next_look, next_release) = (Instant::now(), Some(Instant::now() + LOOK_AGAIN));
+                        continue;
+                    }
+                    Release::Done => {
+                        (released, next_look, next_release) = (true, Instant::now(), None);
+                        continue;
+                    }
                 }
             }
             if !explained && explain <= Instant::now() {
@@ -226,14 +235,13 @@ impl Shared<'_> {
         }
     }
 
-    /// Frees the Job where that is due; when to judge it again.
+    /// Frees the Job where that is due.
     async fn release_if_stuck(
         &self,
         job: &SeenJob,
         by_us: bool,
         standstill: &mut Standstill,
-        released: &mut bool,
-    ) -> Result<Option<Instant>, Error> {
+    ) -> Result<Release, Error> {
         let reference = &job.reference;
         // To free a Job whose Pods are to stay would have them collected.
         let policy = match self.order.propagation_policy {
@@ -242,32 +250,28 @@ impl Shared<'_> {
         };
         let ours = by_us || job.marks.is_some();
         if never_released(policy, ours, job.finalizers()).is_some() {
-            return Ok(None);
+            return Ok(Release::Judge(None));
         }
         let fingerprint = match fingerprint(self.cluster, job).await {
             Ok(fingerprint) => fingerprint,
             Err(failure) if retry::may_repeat(RequestVerb::List, &failure) => {
-                return Ok(Some(Instant::now() + LOOK_AGAIN));
+                return Ok(Release::Judge(Some(Instant::now() + LOOK_AGAIN)));
             }
             Err(failure) => return Err(cannot_see_pods(reference, failure)),
         };
         let after = self.order.release_after();
         match standstill.look(Instant::now(), fingerprint, after, policy, ours, job.finalizers()) {
-            Verdict::LookAgain(pause) => Ok(Some(Instant::now() + pause)),
-            Verdict::Leave(_) => Ok(None),
+            Verdict::LookAgain(pause) => Ok(Release::Judge(Some(Instant::now() + pause))),
+            Verdict::Leave(_) => Ok(Release::Judge(None)),
             Verdict::Release => {
-                let held = job.finalizers().join(", ");
-                self.say(Message::warning(
-                    "job-released",
-                    format!(
-                        "{reference} stands still, held by {held}: it is freed by a second DELETE with the policy Background"
-                    ),
-                ));
-                release(self.cluster, reference).await.map_err(|failure| {
+                let freed = release(self.cluster, job).await.map_err(|failure| {
                     failure.into_error(&format!("free {reference}"), RequestVerb::Delete, Resource::Jobs, None)
                 })?;
-                *released = true;
-                Ok(None)
+                if freed == Freed::Changed {
+                    return Ok(Release::Changed);
+                }
+                self.say(release_message(job));
+                Ok(Release::Done)
             }
         }
     }
@@ -324,6 +328,16 @@ impl Shared<'_> {
         let since = job.deletion_timestamp().map(|time| self.cluster.now().duration_since(time));
         since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
     }
+}
+
+/// What became of a Job that may be stuck.
+enum Release {
+    /// It is judged again at this moment, or once it changes.
+    Judge(Option<Instant>),
+    /// It is not as it was seen any more.
+    Changed,
+    /// It was freed.
+    Done,
 }
 
 /// How long one look is tried before others have their turn.

@@ -21,5 +21,8 @@ mod work;
 pub use order::{DeleteOrder, OnlyIf, Propagation, Skip, Target, WaitFor};
 pub use owned::{delete_owned, pods_ended};
 pub use pods::{CONTROLLER_UID, JOB_NAME, of_another};
-pub use release::{Fingerprint, ReleasePolicy, Standstill, Stuck, Verdict, fingerprint, release};
+pub use release::{
+    Fingerprint, Freed, OF_GARBAGE_COLLECTOR, ReleasePolicy, Standstill, Stuck, Verdict, fingerprint, release,
+    release_message,
+};
 pub use work::{DeletedJobs, Deletion, News};

@@ -14,11 +14,21 @@ use tokio::time::Instant;
 use super::{order::Propagation, owned::delete_options, pods};
 use crate::{
     cluster::{Cluster, Failure, Resource},
-    job::seen::{JobReference, SeenJob},
+    job::{
+        message::Message,
+        seen::{JobReference, SeenJob},
+    },
 };
 
+/// Two looks between which nothing moved are at least this far apart.
+const APART: Duration = Duration::from_secs(1);
+/// The same after something has moved again and again.
+const FAR_APART: Duration = Duration::from_secs(5);
+/// The first of the last two looks comes so long before a Job may be freed.
+const AHEAD: Duration = Duration::from_secs(5);
+
 /// The garbage collector's own finalizers.
-const OF_GARBAGE_COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
+pub const OF_GARBAGE_COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
 
 /// Which stuck Jobs are freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -65,6 +75,8 @@ pub struct Standstill {
     /// How long its deletion was under way when it was seen first.
     before: Duration,
     looked: Option<(Instant, Fingerprint)>,
+    /// How often something had moved when its time had come.
+    moves: u32,
 }
 
 /// What changes when anything moves: the versions of the Job and of its Pods.
@@ -74,7 +86,7 @@ impl Standstill {
     /// Begins with a Job whose deletion has been under way for so long, by its `deletionTimestamp`.
     #[must_use]
     pub fn new(now: Instant, under_way: Duration) -> Self {
-        Self { seen_first: now, before: under_way, looked: None }
+        Self { seen_first: now, before: under_way, looked: None, moves: 0 }
     }
 
     /// Judges a look at the Job and its Pods. A Job is freed only if nothing moved between two looks.
@@ -90,22 +102,40 @@ impl Standstill {
         if let Some(stuck) = never_released(policy, ours, finalizers) {
             return Verdict::Leave(stuck);
         }
-        let between = after.clamp(Duration::from_secs(1), Duration::from_secs(5));
-        let under_way = self.before + now.saturating_duration_since(self.seen_first);
-        let still = self
-            .looked
-            .as_ref()
-            .is_some_and(|(at, before)| now.saturating_duration_since(*at) >= between && *before == fingerprint);
-        let moved = self.looked.as_ref().is_none_or(|(_, before)| *before != fingerprint);
-        if moved {
-            self.looked = Some((now, fingerprint));
+        let is_due = self.due_in(now, after).is_zero();
+        match &self.looked {
+            Some((at, before)) if *before == fingerprint => {
+                if is_due && now.saturating_duration_since(*at) >= self.apart() {
+                    return Verdict::Release;
+                }
+            }
+            looked => {
+                self.moves += u32::from(is_due && looked.is_some());
+                self.looked = Some((now, fingerprint));
+            }
         }
-        if still && under_way >= after {
-            return Verdict::Release;
+        Verdict::LookAgain(self.pause(now, after))
+    }
+
+    /// Until the next look: the last two are [`AHEAD`] of the moment at which the Job may be freed, and at that moment.
+    #[must_use]
+    pub fn pause(&self, now: Instant, after: Duration) -> Duration {
+        let due_in = self.due_in(now, after);
+        let until_the_last_two = due_in.saturating_sub(AHEAD);
+        if !until_the_last_two.is_zero() {
+            return until_the_last_two;
         }
-        // Look a while before the time has come, so that the second look can be decisive.
-        let since_look = self.looked.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at));
-        Verdict::LookAgain(between.saturating_sub(since_look).max(after.saturating_sub(under_way)))
+        let Some((at, _)) = &self.looked else { return Duration::ZERO };
+        due_in.max(self.apart().saturating_sub(now.saturating_duration_since(*at)))
+    }
+
+    fn due_in(&self, now: Instant, after: Duration) -> Duration {
+        after.saturating_sub(self.before + now.saturating_duration_since(self.seen_first))
+    }
+
+    /// Whoever is at work on it is not asked about every second.
+    fn apart(&self) -> Duration {
+        (APART * 2_u32.saturating_pow(self.moves.saturating_sub(1))).min(FAR_APART)
     }
 }
 
@@ -142,15 +172,36 @@ pub async fn fingerprint(cluster: &Cluster, job: &SeenJob) -> Result<Fingerprint
     Ok(versions)
 }
 
-/// Sends the second DELETE: with the policy Background and the uid. The Job is gone once a GET finds it no more.
-pub async fn release(cluster: &Cluster, job: &JobReference) -> Result<(), Failure> {
-    let options = delete_options(Propagation::Background, &job.uid, None);
-    match cluster.delete(Resource::Jobs, &job.namespace, &job.name, &options).await {
-        Ok(_) => Ok(()),
-        // Gone, or another Job has its name.
-        Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(()),
+/// What became of the second DELETE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freed {
+    /// It was accepted, or the Job was gone: a GET tells.
+    Sent,
+    /// The Job is not as it was seen: look again.
+    Changed,
+}
+
+/// Sends the second DELETE: with the policy Background, for the Job exactly as it was seen.
+pub async fn release(cluster: &Cluster, job: &SeenJob) -> Result<Freed, Failure> {
+    let JobReference { namespace, name, uid } = &job.reference;
+    let options = delete_options(Propagation::Background, uid, Some(&job.resource_version));
+    match cluster.delete(Resource::Jobs, namespace, name, &options).await {
+        Ok(_) => Ok(Freed::Sent),
+        Err(failure) if failure.code() == Some(404) => Ok(Freed::Sent),
+        Err(failure) if failure.code() == Some(409) => Ok(Freed::Changed),
         Err(failure) => Err(failure),
     }
+}
+
+/// What is said of a Job that was freed.
+#[must_use]
+pub fn release_message(job: &SeenJob) -> Message {
+    let text = format!(
+        "{} stands still, held by {}: it is freed by a second DELETE with the policy Background",
+        job.reference,
+        job.finalizers().join(", ")
+    );
+    Message::warning("job-released", text)
 }
 
 #[cfg(test)]
@@ -183,10 +234,30 @@ mod tests {
 
     #[tokio::test]
     async fn job_that_stands_still_is_freed_when_its_time_has_come_and_not_before_a_second_look() {
-        assert_eq!(released(Duration::ZERO, AFTER), Some(AFTER));
-        assert_eq!(released(seconds(50), AFTER), Some(seconds(10)));
-        assert_eq!(released(seconds(7200), AFTER), Some(seconds(5)), "two looks are five seconds apart");
-        assert_eq!(released(seconds(7200), Duration::ZERO), Some(seconds(1)));
+        let cases = [
+            ("the order is there from the beginning", 0, 60, 60),
+            ("it comes late", 50, 60, 10),
+            ("it comes at the last moment", 59, 60, 1),
+            ("it comes too late", 7200, 60, 1),
+            ("no time is to pass", 7200, 0, 1),
+        ];
+        for (name, under_way, after, expected) in cases {
+            assert_eq!(released(seconds(under_way), seconds(after)), Some(seconds(expected)), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_looks_long_before_a_job_may_be_freed() {
+        let begin = Instant::now();
+        let mut standstill = Standstill::new(begin, seconds(10));
+        assert_eq!(standstill.pause(begin, AFTER), seconds(45));
+        let mut look = |at: u64| {
+            let now = begin + seconds(at);
+            standstill.look(now, print("1"), AFTER, ReleasePolicy::Ours, true, &["orphan".into()])
+        };
+        assert_eq!(look(45), Verdict::LookAgain(seconds(5)));
+        assert_eq!(look(47), Verdict::LookAgain(seconds(3)), "its time has not come");
+        assert_eq!(look(50), Verdict::Release);
     }
 
     #[tokio::test]
@@ -197,9 +268,14 @@ mod tests {
             let now = begin + seconds(at);
             standstill.look(now, print(version), AFTER, ReleasePolicy::Ours, true, &["foregroundDeletion".into()])
         };
-        assert_eq!(look(0, "1"), Verdict::LookAgain(seconds(5)));
-        assert_eq!(look(5, "2"), Verdict::LookAgain(seconds(5)), "a Pod of it has moved");
-        assert_eq!(look(10, "2"), Verdict::Release);
+        assert_eq!(look(0, "1"), Verdict::LookAgain(seconds(1)));
+        assert_eq!(look(1, "2"), Verdict::LookAgain(seconds(1)), "a Pod of it has moved");
+        assert_eq!(look(2, "3"), Verdict::LookAgain(seconds(2)), "and again: somebody is at work");
+        assert_eq!(look(3, "3"), Verdict::LookAgain(seconds(1)));
+        assert_eq!(look(4, "4"), Verdict::LookAgain(seconds(4)));
+        assert_eq!(look(8, "5"), Verdict::LookAgain(seconds(5)));
+        assert_eq!(look(13, "6"), Verdict::LookAgain(seconds(5)));
+        assert_eq!(look(18, "6"), Verdict::Release);
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Report},
     identity,
     job::{
-        delete::{self, Standstill, Verdict, fingerprint, release},
+        delete::{self, Freed, Standstill, Verdict, fingerprint, release, release_message},
         diagnosis::{explain, findings},
         examine::examine,
         fixed_name::{InTheWay, in_the_way, left_behind},
@@ -102,7 +102,9 @@ impl<'a> Way<'a> {
                 return Err(self.in_vain(&job).await);
             }
             let pause = pauses.next().unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
-            tokio::time::sleep_until((Instant::now() + pause).min(self.deadline())).await;
+            let next_release = self.leaving.as_ref().and_then(|leaving| leaving.next_release);
+            let due = next_release.filter(|at| *at > Instant::now()).unwrap_or(self.deadline());
+            tokio::time::sleep_until((Instant::now() + pause).min(due).min(self.deadline())).await;
         }
     }
 
@@ -150,13 +152,10 @@ impl<'a> Way<'a> {
         if self.leaving.as_ref().is_none_or(|leaving| leaving.uid != job.reference.uid) {
             let under_way = job.deletion_timestamp().map(|since| cluster.now().duration_since(since));
             let under_way = under_way.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
-            self.leaving = Some(Leaving {
-                uid: job.reference.uid.clone(),
-                since: now,
-                standstill: Standstill::new(now, under_way),
-                next_release: Some(now),
-                explained: false,
-            });
+            let standstill = Standstill::new(now, under_way);
+            let next_release = Some(now + standstill.pause(now, Duration::from_secs(order.release_after_seconds)));
+            let uid = job.reference.uid.clone();
+            self.leaving = Some(Leaving { uid, since: now, standstill, next_release, explained: false });
             self.say_waiting(job);
         }
         let Some(leaving) = &mut self.leaving else { return Ok(()) };
@@ -169,14 +168,14 @@ impl<'a> Way<'a> {
                 // The finalizers may change.
                 Verdict::Leave(_) => Some(now + LOOK_EVERY),
                 Verdict::Release => {
-                    let text = format!(
-                        "{} stands still, held by {}: it is freed by a second DELETE with the policy Background",
-                        job.reference,
-                        held.join(", ")
-                    );
-                    self.submission.tell.say(Message::warning("job-released", text));
-                    release(cluster, &job.reference).await.map_err(|f| self.submission.cannot(Verb::Delete, job, f))?;
-                    None
+                    let freed = release(cluster, job).await;
+                    match freed.map_err(|failure| self.submission.cannot(Verb::Delete, job, failure))? {
+                        Freed::Changed => Some(now + LOOK_EVERY),
+                        Freed::Sent => {
+                            self.submission.tell.say(release_message(job));
+                            None
+                        }
+                    }
                 }
             };
         }

@@ -177,6 +177,51 @@ async fn job_that_somebody_else_orphaned_is_freed_only_by_explicit_order_and_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn stuck_job_is_freed_when_it_is_due_however_late_the_order_comes() {
+    // Seconds after the deletion: the order comes, something moves, the Job is freed.
+    let cases = [(0, None, 60), (31, None, 60), (58, None, 60), (59, None, 60), (90, None, 91), (0, Some(58), 61)];
+    for (comes, moves, freed) in cases {
+        let world = World::new();
+        make_job(&world, "report", false);
+        hold(&world, "orphan");
+        if let Some(seconds) = moves {
+            let helper = Arc::clone(&world);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                helper.update_job("report", |job| job["metadata"]["annotations"] = json!({"seen": "yes"}));
+            });
+        }
+        let begin = tokio::time::Instant::now();
+        tokio::time::sleep(Duration::from_secs(comes)).await;
+        let (said, end) = carry_out(&world, order(&json!({"release_stuck": "gc"}))).await;
+        assert_eq!(end.unwrap().released, ["report"], "{comes}: {said:?}");
+        let after = begin.elapsed().as_secs_f64() - f64::from(freed);
+        assert!((-0.5..=1.5).contains(&after), "order at {comes} s, move at {moves:?}: freed {after} s late");
+        assert!(world.asked("list pods") <= 5, "{} looks at its Pods", world.asked("list pods"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_changes_in_the_moment_of_its_release_is_judged_anew() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    hold(&world, "orphan");
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    let helper = Arc::clone(&world);
+    world.fault("delete jobs", Fault::Delay(Duration::from_secs(2)), 1);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        helper.update_job("report", |job| {
+            job["metadata"]["finalizers"] = json!(["example.com/backup", "orphan"]);
+        });
+    });
+    let (said, end) = carry_out(&world, order(&json!({"release_stuck": "gc", "timeout_seconds": 30}))).await;
+    assert!(matches!(end, Err(Error::DeletionUnconfirmed(_))), "{end:?}");
+    assert!(codes(&said, &["job-released"]).is_empty(), "{said:?}");
+    assert_eq!(world.jobs()[0]["metadata"]["finalizers"], json!(["example.com/backup", "orphan"]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn own_foreground_deletion_that_nobody_finishes_is_freed() {
     let world = World::new();
     make_job(&world, "report", false);
