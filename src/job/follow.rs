@@ -149,7 +149,8 @@ impl<'a> Follower<'a> {
             if self.over() {
                 break;
             }
-            let next_look = self.startup.look(Instant::now(), &self.view).map_err(|error| self.explained(error))?;
+            let next_look = self.startup.look(Instant::now(), self.cluster.now(), &self.view);
+            let next_look = next_look.map_err(|error| self.explained(error))?;
             let decided = self.decided.map(|at| at + END_AFTER_DECISION);
             let timer = [next_look, next_lingering, self.events.due, decided, self.explained.due];
             let timer = timer.into_iter().flatten().min();
@@ -242,7 +243,9 @@ impl<'a> Follower<'a> {
                 sources.without_pods();
                 self.sight = Sight::Refused;
                 let why = failure.message();
-                let text = format!("No right to list and watch Pods ({why}): following the Job alone, without logs");
+                let text = format!(
+                    "No right to list and watch Pods ({why}): following the Job alone, without logs, and without a startup timeout once it has Pods"
+                );
                 self.say.say(Message::warning("pods-not-visible", text));
             }
             News::Refused(resource, failure) => {

@@ -2,10 +2,14 @@
 //!
 //! Image names that can never work fail after [`HOPELESS_AFTER`]; pull and configuration errors, Pods that find
 //! no node, and Jobs that get no Pod fail after the startup timeout. Progress starts a timer anew, and none
-//! runs while the Job is suspended or another controller manages it.
+//! runs while the Job is suspended, another controller manages it, or it has Pods that nobody here sees.
+//!
+//! Those who follow a Job one after the other have one startup timeout among them: until anything of it has started, it
+//! counts from the Job's start by the clock of the API server. Each looks for [`AT_LEAST`] all the same.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
@@ -20,6 +24,8 @@ use crate::error::{Error, Report};
 const HOPELESS: [&str; 2] = ["ErrImageNeverPull", "InvalidImageName"];
 /// How long a hopeless reason is given, against a status that is just being written.
 pub const HOPELESS_AFTER: Duration = Duration::from_secs(5);
+/// Nobody gives up what he has watched for less, however long others have waited before: Pods may be on their way.
+pub const AT_LEAST: Duration = Duration::from_secs(30);
 /// Reasons that may heal: a registry comes back, somebody makes the missing Secret.
 const PATIENT: [&str; 10] = [
     "ErrImagePull",
@@ -42,6 +48,8 @@ pub struct Startup {
     idle_since: Option<Instant>,
     /// Since when each container, by Pod uid and name, waits for a bad reason.
     bad_since: BTreeMap<(String, String), Instant>,
+    /// Whether anything of the Job was seen to go on, so that the timers alone count.
+    went_on: bool,
 }
 
 struct Trouble {
@@ -55,16 +63,26 @@ impl Startup {
     /// Timers with this startup timeout.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
-        Self { limit, idle_since: None, bad_since: BTreeMap::new() }
+        Self { limit, idle_since: None, bad_since: BTreeMap::new(), went_on: false }
     }
 
     /// Why to give up now, if so; else the moment of the next look that can matter.
-    pub fn look(&mut self, now: Instant, view: &View) -> Result<Option<Instant>, Error> {
+    ///
+    /// `now` and `time` are the same moment, `time` by the clock of the API server.
+    pub fn look(&mut self, now: Instant, time: Timestamp, view: &View) -> Result<Option<Instant>, Error> {
         if view.job.suspended() || view.end.is_some() || managed_elsewhere(view) {
             self.idle_since = None;
             self.bad_since.clear();
+            self.went_on = true;
             return Ok(None);
         }
+        if blind(view) {
+            self.idle_since = None;
+            return Ok(None);
+        }
+        let idle = idle(view);
+        self.went_on |= !idle || anything_started(view);
+        let spent = if self.went_on { Duration::ZERO } else { since_start(view, time) };
         let mut next: Option<Instant> = None;
         let mut wait_until = |deadline: Instant| next = Some(next.map_or(deadline, |next| next.min(deadline)));
 
@@ -73,18 +91,22 @@ impl Startup {
         for (key, trouble) in &troubles {
             let since = *self.bad_since.entry(key.clone()).or_insert(now);
             let hopeless = HOPELESS.contains(&trouble.reason.as_str());
-            let deadline = since + if hopeless { HOPELESS_AFTER.min(self.limit) } else { self.limit };
+            let (deadline, waited) = if hopeless {
+                (since + HOPELESS_AFTER.min(self.limit), now - since)
+            } else {
+                (self.deadline(since, now, spent), spent.max(now - since))
+            };
             if deadline <= now {
-                return Err(container_cannot_start(&view.job.reference, trouble, now - since));
+                return Err(container_cannot_start(&view.job.reference, trouble, waited));
             }
             wait_until(deadline);
         }
 
-        if idle(view) {
+        if idle {
             let since = *self.idle_since.get_or_insert(now);
-            let deadline = since + self.limit;
+            let deadline = self.deadline(since, now, spent);
             if deadline <= now {
-                return Err(nothing_runs(view, now - since));
+                return Err(nothing_runs(view, spent.max(now - since)));
             }
             wait_until(deadline);
         } else {
@@ -92,6 +114,38 @@ impl Startup {
         }
         Ok(next)
     }
+
+    /// When to give up what was seen first at `since`, and which has lasted for `spent` if anybody saw it.
+    fn deadline(&self, since: Instant, now: Instant, spent: Duration) -> Instant {
+        let of_all = (now + self.limit.saturating_sub(spent)).max(since + AT_LEAST);
+        of_all.min(since + self.limit)
+    }
+}
+
+/// How long ago the Job began, or was resumed.
+fn since_start(view: &View, time: Timestamp) -> Duration {
+    let job = &view.job.job;
+    let status = job.status.as_ref();
+    // The controller writes `startTime` anew when it sees that a Job was resumed: until then it is that of before.
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    if conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Suspended" && one.status == "True")) {
+        return Duration::ZERO;
+    }
+    let started = status.and_then(|status| status.start_time.as_ref()).or(job.metadata.creation_timestamp.as_ref());
+    let since = started.map(|started| time.duration_since(started.0));
+    since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
+}
+
+/// Whether any container has started, or any Pod has ended, also if it is gone since.
+fn anything_started(view: &View) -> bool {
+    let status = view.job.job.status.as_ref();
+    let ended = status.is_some_and(|status| status.succeeded.unwrap_or(0) + status.failed.unwrap_or(0) > 0);
+    ended || view.pods.values().any(|seen| all_containers(&seen.pod).any(has_started))
+}
+
+/// Whether the Job has Pods of which none was seen: there is no right to see them, or no answer yet.
+fn blind(view: &View) -> bool {
+    view.pods.is_empty() && view.job.job.status.as_ref().is_some_and(|status| status.active.unwrap_or(0) > 0)
 }
 
 /// Whether no Pod runs and the next one is overdue rather than in the controller's own backoff.
@@ -101,7 +155,7 @@ fn idle(view: &View) -> bool {
         view.pods.values().filter(|seen| !seen.gone).any(|seen| {
             all_containers(&seen.pod).any(|c| c.state.as_ref().is_some_and(|state| state.running.is_some()))
         });
-    !running && (waiting || (view.pods.is_empty() && !view.started()))
+    !running && (waiting || (view.pods.is_empty() && !anything_started(view)))
 }
 
 fn pending(pod: &Pod) -> bool {
@@ -189,7 +243,12 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(600);
 
     fn view(spec: &Value, pods: &[Value]) -> View {
-        let job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"}, "spec": spec});
+        view_with(spec, &json!({}), pods)
+    }
+
+    fn view_with(spec: &Value, status: &Value, pods: &[Value]) -> View {
+        let metadata = json!({"namespace": "etl", "name": "train", "uid": "u", "creationTimestamp": MADE});
+        let job = json!({"metadata": metadata, "spec": spec, "status": status});
         let mut view = View::new(SeenJob::read(&job).unwrap());
         for pod in pods {
             view.apply_pod(pod.clone(), false);
@@ -213,13 +272,26 @@ mod tests {
              "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}})
     }
 
+    /// When the Jobs of these tests are made.
+    const MADE: &str = "2026-01-01T00:00:00Z";
+
+    /// So many seconds after that.
+    fn at(seconds: u64) -> Timestamp {
+        MADE.parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
+    }
+
     /// When a view that never changes is given up, and with which words.
     fn given_up(view: &View) -> Option<(Duration, String)> {
+        given_up_by_a_follower_of(0, view)
+    }
+
+    /// The same, where the following begins so many seconds after the Job was made.
+    fn given_up_by_a_follower_of(seconds: u64, view: &View) -> Option<(Duration, String)> {
         let begin = Instant::now();
         let mut startup = Startup::new(LIMIT);
         let mut now = begin;
         for _ in 0..10 {
-            match startup.look(now, view) {
+            match startup.look(now, at(seconds) + (now - begin), view) {
                 Err(error) => return Some((now - begin, error.to_string())),
                 Ok(None) => return None,
                 Ok(Some(next)) => now = next,
@@ -273,10 +345,57 @@ mod tests {
     async fn progress_starts_the_timer_anew() {
         let begin = Instant::now();
         let mut startup = Startup::new(LIMIT);
-        startup.look(begin, &job(&[waiting("ImagePullBackOff")])).unwrap();
-        startup.look(begin + LIMIT / 2, &job(&[running()])).unwrap();
-        let again = startup.look(begin + LIMIT - Duration::from_secs(1), &job(&[waiting("ImagePullBackOff")])).unwrap();
-        assert_eq!(again, Some(begin + LIMIT - Duration::from_secs(1) + LIMIT));
+        let mut look =
+            |seconds: u64, pod| startup.look(begin + Duration::from_secs(seconds), at(seconds), &job(&[pod]));
+        look(0, waiting("ImagePullBackOff")).unwrap();
+        look(300, running()).unwrap();
+        let again = look(599, waiting("ImagePullBackOff")).unwrap();
+        assert_eq!(again, Some(begin + Duration::from_secs(599) + LIMIT));
+    }
+
+    #[tokio::test]
+    async fn what_others_have_waited_counts_but_everybody_looks_for_a_while() {
+        let cases = [(0, 600), (200, 400), (570, 30), (599, 30), (86_400, 30)];
+        for (begins, lasts) in cases {
+            for pods in [&[] as &[Value], &[waiting("ImagePullBackOff")]] {
+                let (after, words) = given_up_by_a_follower_of(begins, &job(pods)).unwrap();
+                assert_eq!(after, Duration::from_secs(lasts), "{begins}: {words}");
+                assert!(words.contains(&format!("{} s", begins + lasts)), "{words}");
+            }
+        }
+        let begin = Instant::now();
+        let short = Startup::new(Duration::from_secs(10)).look(begin, at(600), &job(&[])).unwrap();
+        assert_eq!(short, Some(begin + Duration::from_secs(10)), "no longer than without anybody before");
+    }
+
+    #[tokio::test]
+    async fn what_others_have_waited_counts_from_the_resumption_and_not_once_anything_has_started() {
+        let plain = json!({"template": {}});
+        let resumed =
+            json!({"startTime": "2026-01-01T00:05:00Z", "conditions": [{"type": "Suspended", "status": "False"}]});
+        let being_resumed = json!({"startTime": MADE, "conditions": [{"type": "Suspended", "status": "True"}]});
+        let restarted = json!({"metadata": {"name": "q", "uid": "q"}, "status": {"phase": "Pending", "containerStatuses": [
+            {"name": "base", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+             "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}});
+        let cases = [
+            ("resumed five minutes ago", view_with(&plain, &resumed, &[]), 300),
+            ("being resumed", view_with(&plain, &being_resumed, &[]), 600),
+            ("a Pod has failed", view_with(&plain, &json!({"failed": 1}), &[waiting("ErrImagePull")]), 600),
+            ("it has run", job(&[restarted]), 600),
+        ];
+        for (name, view, lasts) in cases {
+            let (after, _) = given_up_by_a_follower_of(600, &view).unwrap();
+            assert_eq!(after, Duration::from_secs(lasts), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn job_whose_pods_nobody_sees_is_not_given_up() {
+        let plain = json!({"template": {}});
+        for status in [json!({"active": 1, "ready": 1}), json!({"active": 1}), json!({"failed": 1})] {
+            assert!(given_up(&view_with(&plain, &status, &[])).is_none(), "{status}");
+        }
+        assert!(given_up(&view_with(&plain, &json!({"active": 0}), &[])).is_some());
     }
 
     #[tokio::test]

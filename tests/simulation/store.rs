@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// `jobs`, `pods` or `events`, namespace, name.
 pub type Key = (String, String, String);
@@ -18,8 +20,9 @@ pub struct Change {
     pub after: Option<Value>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
+    begin: Instant,
     objects: BTreeMap<Key, Value>,
     pub history: Vec<Change>,
     pub version: u64,
@@ -31,6 +34,25 @@ pub struct Store {
 }
 
 impl Store {
+    /// An empty one, whose time begins with the year.
+    pub fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            objects: BTreeMap::new(),
+            history: Vec::new(),
+            version: 0,
+            compacted: 0,
+            uids: 0,
+            jobs_made: Vec::new(),
+        }
+    }
+
+    /// The time of the simulated server.
+    pub fn now(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.begin.elapsed()).expect("a short test");
+        "2026-01-01T00:00:00Z".parse::<Timestamp>().expect("a time") + passed
+    }
+
     pub fn get(&self, key: &Key) -> Option<&Value> {
         self.objects.get(key)
     }
@@ -43,7 +65,7 @@ impl Store {
     pub fn create(&mut self, key: Key, mut object: Value) -> Value {
         self.uids += 1;
         object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
-        object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        object["metadata"]["creationTimestamp"] = json!(self.now().strftime("%FT%TZ").to_string());
         object["metadata"]["namespace"] = json!(key.1);
         object["metadata"]["name"] = json!(key.2);
         if key.0 == "jobs" {

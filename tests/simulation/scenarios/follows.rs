@@ -239,6 +239,22 @@ async fn without_the_right_to_see_pods_the_job_alone_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_the_right_to_see_pods_a_job_that_runs_for_long_is_not_given_up() {
+    let world = World::new();
+    for kind in ["list pods", "watch pods"] {
+        world.fault(kind, Fault::answer(403, "Forbidden", "cannot list"), usize::MAX);
+    }
+    let (attempt, name) = begun(&world).await;
+    world.update_job(&name, |job| job["status"] = json!({"active": 1, "ready": 1}));
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    world.update_job(&name, |job| job["status"] = json!({"succeeded": 1}));
+    for kind in ["SuccessCriteriaMet", "Complete"] {
+        world.condition(&name, kind, "CompletionsReached");
+    }
+    assert_eq!(attempt.await.unwrap().outcome().state, State::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_that_only_a_list_at_the_end_can_show_are_asked_for_until_they_come_or_it_is_said_that_they_may_be_missing()
  {
     let cases = [

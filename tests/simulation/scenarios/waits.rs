@@ -226,6 +226,40 @@ async fn short_trouble_is_nobodys_business_and_a_long_one_is_said_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_wait_one_after_the_other_for_a_job_that_cannot_start_have_one_startup_timeout_among_them() {
+    let world = World::new();
+    let begin = Instant::now();
+    let subject = handed_over(&world, 1).await;
+    let limit = subject.startup_timeout().expect("a limit");
+    // Each in a triggerer of its own; the first two are ended with it.
+    for _ in 0..2 {
+        let waiter = Arc::new(Waiter::new(room(&world), subject.clone()));
+        let task = tokio::spawn(to_the_end(Arc::clone(&waiter)));
+        tokio::time::sleep(limit * 2 / 5).await;
+        waiter.close();
+        task.abort();
+    }
+    let waited = to_the_end(Arc::new(Waiter::new(room(&world), subject.clone()))).await;
+    assert!(matches!(waited.end, Some(Err(Error::JobStartup(_)))), "{:?}", waited.end);
+    let late = begin.elapsed().abs_diff(limit);
+    assert!(late <= Duration::from_secs(2), "given up {late:?} off the limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_starts_soon_after_a_late_handover_is_waited_for() {
+    let world = World::new();
+    let subject = handed_over(&world, 1).await;
+    tokio::time::sleep(subject.startup_timeout().expect("a limit") * 3).await;
+    let waiter = tokio::spawn(to_the_end(Arc::new(Waiter::new(room(&world), subject.clone()))));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let pod = world.start_pod(&subject.job.name);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    world.end_pod(&pod, 0);
+    world.end_job(&subject.job.name, true);
+    assert_eq!(waiter.await.unwrap().state(), State::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn job_whose_label_was_taken_away_is_followed_on_by_its_name() {
     let world = World::new();
     let one = waiting(&world, &room(&world), 1).await;
