@@ -14,6 +14,7 @@ __all__ = [
     "Waiter",
     "Work",
     "__version__",
+    "alook",
     "assemble",
     "delete_jobs",
     "deployment_digest",
@@ -154,6 +155,12 @@ def look(cluster: Cluster, request: str) -> list[dict[str, Any]]:
     middle three; a Job has to fit everything that is given. Each Job is {job: {namespace, name, uid}, suspended,
     deleting, outcome, findings}: `outcome`, as that of `Run.next`, is None until it has ended; `findings` are paragraphs
     that say why it does not move or failed, where `explain` asks for them. No Job that fits: `[]`.
+    """
+
+def alook(cluster: Cluster, request: str) -> Awaitable[list[dict[str, Any]]]:
+    """`look`, to be awaited: takes no thread while it waits, however many look at once. Needs a running event loop.
+
+    It goes on to its end also where the awaiting coroutine is cancelled.
     """
 
 def job_name(request: str) -> str:

@@ -112,7 +112,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         """Look at the Jobs, and add what was seen to end before it was gone."""
         from unique_k8s_job.native import core
 
-        found: Found = await asyncio.to_thread(core().look, cluster, json.dumps(self.target))
+        found: Found = await core().alook(cluster, json.dumps(self.target))
         if self.until == "gone":
             return found
         for job in found:

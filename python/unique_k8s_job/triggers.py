@@ -143,7 +143,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         job = json.loads(self.job).get("job") or {}
         target = json.dumps({key: job.get(key) for key in ("namespace", "name", "uid")})
         try:
-            found = await asyncio.wait_for(asyncio.to_thread(core().look, cluster, target), LAST_LOOK)
+            found = await asyncio.wait_for(core().alook(cluster, target), LAST_LOOK)
         except Exception as error:  # noqa: BLE001  # whatever it is, the time is over
             what = f"{type(error).__name__}: {error}"
             self._log_writer().say(

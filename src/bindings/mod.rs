@@ -26,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use super::doctor::{examine_job, remedy, rights, survey};
     #[pymodule_export]
-    use super::look::look;
+    use super::look::{alook, look};
     #[pymodule_export]
     use super::pure::{assemble, deployment_digest, job_name};
     #[pymodule_export]

@@ -29,12 +29,12 @@ class Cluster:
         self.looks: list[list[Job]] = []
         self.ends: dict[str, str] = {}
         self.followed: list[str] = []
-        module = SimpleNamespace(look=self._look, Waiter=self._waiter, Cluster=lambda _: object())
+        module = SimpleNamespace(alook=self._look, Waiter=self._waiter, Cluster=lambda _: object())
         monkeypatch.setattr(native, "core", lambda: module)
         monkeypatch.setattr(sensor_trigger, "HOLD_EVENT", 0.0)
         monkeypatch.setattr(sensor_trigger, "LOG_SETTLES", 0.0)
 
-    def _look(self, _cluster: object, _request: str) -> list[Job]:
+    async def _look(self, _cluster: object, _request: str) -> list[Job]:
         found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         copied: list[Job] = json.loads(json.dumps(found))
         return copied
@@ -107,10 +107,10 @@ def test_time_that_is_over_is_told_with_what_was_found(cluster: Cluster) -> None
 def test_timeout_of_something_else_is_an_error_and_not_the_end_of_the_time(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(*_: object) -> list[Job]:
+    async def look(*_: object) -> list[Job]:
         raise TimeoutError("ETIMEDOUT")
 
-    monkeypatch.setattr(native.core(), "look", look)
+    monkeypatch.setattr(native.core(), "alook", look)
     sent = event(deadline="2999-01-01T00:00:00+00:00")
     assert sent["kind"] == "error"
     assert "ETIMEDOUT" in sent["error"]["message"]

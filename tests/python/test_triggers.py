@@ -49,7 +49,7 @@ class Waiter:
             raise event
         return [event]
 
-    def look(self, _: object, target: str) -> list[dict[str, Any]]:
+    async def look(self, _: object, target: str) -> list[dict[str, Any]]:
         self.calls.append(f"look {json.loads(target)['uid']}")
         found = self.looks.pop(0) if self.looks else [{"outcome": None}]
         if isinstance(found, Exception):
@@ -73,7 +73,7 @@ def waiter(monkeypatch: pytest.MonkeyPatch) -> Waiter:
     """The Waiter that the next triggers get."""
     made = Waiter()
     module = SimpleNamespace(
-        Waiter=lambda _cluster, _job: made, Cluster=lambda _configuration: object(), look=made.look
+        Waiter=lambda _cluster, _job: made, Cluster=lambda _configuration: object(), alook=made.look
     )
     monkeypatch.setattr(native, "core", lambda: module)
     monkeypatch.setattr(triggers, "HOLD_EVENT", 0.0)
@@ -198,13 +198,11 @@ def test_job_that_has_finished_when_its_time_is_over_has_the_rest_of_its_log_and
         return [OUTCOME] if seen.is_set() else []
 
     async def main() -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
-
-        def look(_: object, target: str) -> list[dict[str, Any]]:
-            loop.call_soon_threadsafe(seen.set)
+        async def look(_: object, target: str) -> list[dict[str, Any]]:
+            seen.set()
             return [{"outcome": OUTCOME}]
 
-        monkeypatch.setattr(native.core(), "look", look)
+        monkeypatch.setattr(native.core(), "alook", look)
         (event,) = await events(trigger(deadline=YESTERDAY))
         return event
 
