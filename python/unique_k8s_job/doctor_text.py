@@ -1,4 +1,8 @@
-"""What `unique-k8s-job doctor` shows people: a table, a paragraph for each finding, a plan, a table of rights."""
+"""What `unique-k8s-job doctor` shows people: a table, a paragraph for each finding, a plan, a table of rights.
+
+Promise: a command is a line of its own, never cut to the width of the terminal, so that it can be pasted. A screen that is
+renewed in place, as that of `--watch`, has no longer lines than the terminal: there it is broken.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,10 @@ _WIDTH = 160
 _STYLES = {"blocking": "bold red", "warning": "yellow", "info": "dim"}
 
 
+class _Command(Text):
+    """A line with a command to be pasted."""
+
+
 class DoctorText:
     """Writes reports as `look` returns them.
 
@@ -32,8 +40,7 @@ class DoctorText:
     def show(self, report: dict[str, Any], *, whole: bool) -> None:
         """Print a report: as a table, or `whole`, a paragraph for each finding."""
         for part in self._parts(report, whole=whole):
-            # A command that is cut into lines cannot be pasted.
-            self.console.print(part, soft_wrap=isinstance(part, _NextStep))
+            self.console.print(part, soft_wrap=isinstance(part, _Command))
 
     def page(self, report: dict[str, Any], *, whole: bool) -> RenderableType:
         """Return a report as one renderable, which fits into the terminal."""
@@ -43,7 +50,7 @@ class DoctorText:
         parts: list[RenderableType] = []
         found = any(diagnosis["findings"] for diagnosis in report["diagnoses"])
         if found:
-            parts += _paragraphs(report) if whole else [_table(report)]
+            parts += _paragraphs(report) if whole else _table(report)
         parts += [Text(f"{visible(why)}", style="dim") for why in report["unknown"]]
         parts.append(_summary(report))
         return parts
@@ -90,28 +97,36 @@ def _rows(report: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]
     return sorted(rows, key=lambda row: order[row[1]["severity"]])
 
 
-def _table(report: dict[str, Any]) -> RenderableType:
+def _table(report: dict[str, Any]) -> list[RenderableType]:
+    """Return a row for each finding, and under them, by their numbers, what to do."""
     table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right", no_wrap=True)
     table.add_column("JOB", overflow="fold", min_width=20)
     table.add_column("FINDING", no_wrap=True)
     table.add_column("SINCE", no_wrap=True)
-    table.add_column("WHAT TO DO", overflow="fold")
     rows = _rows(report)
-    info = [row for row in rows if row[1]["severity"] == "info"]
-    for job, finding in rows[: len(rows) - len(info) + MOST_INFO]:
-        name = f"{job['namespace']}/{job['name']}" if job["name"] else f"namespace {job['namespace']}"
+    more = sum(finding["severity"] == "info" for _, finding in rows) - MOST_INFO
+    shown = rows[:-more] if more > 0 else rows
+    commands: dict[str, list[str]] = {}
+    for number, (job, finding) in enumerate(shown, 1):
+        commands.setdefault(finding["next_step"], []).append(f"{number} {finding['code']}")
         table.add_row(
-            Text(visible(name)),
+            str(number),
+            Text(visible(_name(job))),
             Text(finding["code"], style=_STYLES[finding["severity"]]),
             Text(_since(finding["since"], report["time"])),
-            Text(visible(finding["next_step"])),
         )
-    more = len(info) - MOST_INFO
-    return Group(table, Text(f"and {more} more that wait as is meant", style="dim")) if more > 0 else table
+    parts: list[RenderableType] = [table]
+    if more > 0:
+        parts.append(Text(f"and {more} more that wait as is meant", style="dim"))
+    parts += [Text(""), Text("WHAT TO DO", style="bold")]
+    for command, findings in commands.items():
+        parts += [Text(f"# {', '.join(findings)}", style="dim"), _Command(visible(command))]
+    return [*parts, Text("")]
 
 
-class _NextStep(Text):
-    """A line with a command to be pasted."""
+def _name(job: dict[str, Any]) -> str:
+    return f"{job['namespace']}/{job['name']}" if job["name"] else f"namespace {job['namespace']}"
 
 
 def _paragraphs(report: dict[str, Any]) -> list[RenderableType]:
@@ -119,11 +134,10 @@ def _paragraphs(report: dict[str, Any]) -> list[RenderableType]:
     for job, finding in _rows(report):
         since = f", since {finding['since']}" if finding["since"] else ""
         style = _STYLES[finding["severity"]]
-        name = f"{job['namespace']}/{job['name']}" if job["name"] else job["namespace"]
-        parts.append(Text(f"{finding['code']} ({finding['severity']}{since})  {visible(name)}", style=style))
+        parts.append(Text(f"{finding['code']} ({finding['severity']}{since})  {visible(_name(job))}", style=style))
         parts.append(Text(f"  {visible(finding['cause'])}"))
         parts += [Text(f"  seen: {visible(evidence)}") for evidence in finding["seen"]]
-        parts += [_NextStep(f"  next: {visible(finding['next_step'])}"), Text("")]
+        parts += [_Command(f"  next: {visible(finding['next_step'])}"), Text("")]
     return parts
 
 

@@ -48,6 +48,44 @@ def test_next_step_is_printed_in_one_line_so_that_it_can_be_pasted(capsys: pytes
     assert f"  next: {command}\n" in capsys.readouterr().out
 
 
+def test_overview_has_each_command_in_one_line_of_its_own_under_the_numbers_of_its_rows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "kubectl -n etl patch job train --type=json -p '" + "x" * 200 + " " + "y" * 200 + "'"
+    findings = [
+        finding(next_step=long),
+        finding(code="suspended", severity="info", next_step="kubectl get jobs"),
+        finding(code="config-missing", severity="warning", next_step=long),
+    ]
+    monkeypatch.setenv("COLUMNS", "60")
+    for terminal in ("", "1"):
+        monkeypatch.setenv("FORCE_COLOR", terminal)
+        monkeypatch.setenv("TERM", "dumb")
+        DoctorText().show(report(*findings), whole=False)
+        shown = capsys.readouterr().out.splitlines()
+        below = shown[shown.index("WHAT TO DO") + 1 :]
+        assert below[:4] == [
+            "# 1 finalizer-orphan-stuck, 2 config-missing", long, "# 3 suspended", "kubectl get jobs"
+        ]  # fmt: skip
+        rows = shown[: shown.index("WHAT TO DO")]
+        assert [line.split()[:3] for line in rows if "etl/train" in line] == [
+            ["1", "etl/train", "finalizer-orphan-stuck"],
+            ["2", "etl/train", "config-missing"],
+            ["3", "etl/train", "suspended"],
+        ]
+
+
+def test_overview_shows_so_many_findings_that_are_meant_and_the_number_of_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    many = [finding(code="suspended", severity="info", next_step=f"kubectl get job {n}") for n in range(60)]
+    DoctorText().show(report(finding(), *many), whole=False)
+    shown = capsys.readouterr().out
+    assert "and 10 more that wait as is meant" in shown
+    assert "kubectl get job 49\n" in shown
+    assert "kubectl get job 50\n" not in shown
+
+
 @pytest.mark.parametrize(("stuck", "code"), [(0, SUCCESS), (1, STUCK)])
 def test_no_to_the_fix_leaves_the_verdict_as_it_was(stuck: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
