@@ -215,6 +215,7 @@ fn delete(inner: &mut Inner, asked: &Asked) -> Served {
         }
     }
     object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:01Z");
+    let held = !object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
     let foreign = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let mut finalizers: Vec<_> = foreign.into_iter().filter(|f| f != "orphan" && f != "foregroundDeletion").collect();
     match asked.body["propagationPolicy"].as_str() {
@@ -223,6 +224,11 @@ fn delete(inner: &mut Inner, asked: &Asked) -> Served {
         // The default of batch/v1 Jobs.
         Some("Orphan") | None => finalizers.push(json!("orphan")),
         Some(other) => panic!("not simulated: {other}"),
+    }
+    if held && finalizers.is_empty() && !asked.body["preconditions"]["resourceVersion"].is_null() {
+        // Kubernetes compares with the version of an object that it has not written.
+        let text = "Precondition failed: ResourceVersion in precondition: , ResourceVersion in object meta: 580";
+        return status(409, "Conflict", text);
     }
     object["metadata"]["finalizers"] = json!(finalizers);
     let stored = inner.store.put(key.clone(), object);

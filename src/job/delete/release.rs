@@ -16,6 +16,7 @@ use crate::{
     cluster::{Cluster, Failure, Resource},
     job::{
         message::Message,
+        ownership::look,
         seen::{JobReference, SeenJob},
     },
 };
@@ -181,14 +182,23 @@ pub enum Freed {
     Changed,
 }
 
-/// Sends the second DELETE: with the policy Background, for the Job exactly as it was seen.
+/// Sends the second DELETE, with the policy Background, if the Job is exactly as it was seen.
+///
+/// That is looked at right before. The DELETE itself names the uid alone: one that takes finalizers away and names a
+/// resourceVersion is always refused with 409 (Kubernetes 1.36: `Precondition failed: ResourceVersion in precondition: ,
+/// ResourceVersion in object meta: 580`).
 pub async fn release(cluster: &Cluster, job: &SeenJob) -> Result<Freed, Failure> {
     let JobReference { namespace, name, uid } = &job.reference;
-    let options = delete_options(Propagation::Background, uid, Some(&job.resource_version));
+    match look(cluster, &job.reference).await? {
+        None => return Ok(Freed::Sent),
+        Some(newer) if newer.resource_version != job.resource_version => return Ok(Freed::Changed),
+        Some(_) => {}
+    }
+    let options = delete_options(Propagation::Background, uid, None);
     match cluster.delete(Resource::Jobs, namespace, name, &options).await {
         Ok(_) => Ok(Freed::Sent),
-        Err(failure) if failure.code() == Some(404) => Ok(Freed::Sent),
-        Err(failure) if failure.code() == Some(409) => Ok(Freed::Changed),
+        // Gone, or another Job has its name.
+        Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(Freed::Sent),
         Err(failure) => Err(failure),
     }
 }

@@ -208,9 +208,11 @@ async fn job_that_changes_in_the_moment_of_its_release_is_judged_anew() {
     hold(&world, "orphan");
     tokio::time::sleep(Duration::from_secs(90)).await;
     let helper = Arc::clone(&world);
-    world.fault("delete jobs", Fault::Delay(Duration::from_secs(2)), 1);
+    // It changes while the Pods are listed for the second time, and the watch says nothing of it.
+    world.fault("watch jobs", Fault::LoseRequest, usize::MAX);
+    world.fault("list pods", Fault::Delay(Duration::from_secs(2)), 2);
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         helper.update_job("report", |job| {
             job["metadata"]["finalizers"] = json!(["example.com/backup", "orphan"]);
         });
