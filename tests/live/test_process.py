@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from types import FrameType
 import pytest
 
 from native_run import request
+from native_waiter import Event, events_to_the_end, log_of, started_and_handed_over, wait_for
+from numbered_lines import check_whole, script
 from one_node_cluster import OneNodeCluster
 from unique_k8s_job import _core
 
@@ -65,6 +68,41 @@ def test_child_forked_while_another_thread_waits_in_the_core_runs_a_job(native: 
     waiting.wait()
     assert in_a_fork(native, namespace) == 0
     run.delete()
+
+
+def test_forked_child_waits_for_a_job_and_the_waiters_of_its_parent_go_on(
+    native: _core.Cluster, namespace: str
+) -> None:
+    of_the_parent = [started_and_handed_over(native, request(namespace, script(500, seconds=8))) for _ in range(3)]
+    of_the_child = started_and_handed_over(native, request(namespace, script(500, seconds=4)))
+
+    def fork() -> int:
+        """The process of a child that ends with 0 where its Job and its log are whole."""
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                events = wait_for(native, of_the_child)
+                check_whole(log_of(events), 500)
+                status = 0 if events[-1]["state"] == "succeeded" else 2
+            finally:
+                os._exit(status)
+        return child
+
+    async def parent() -> list[list[Event]]:
+        at_work = asyncio.Event()
+        waits = [
+            asyncio.ensure_future(events_to_the_end(_core.Waiter(native, one), lambda _event: at_work.set()))
+            for one in of_the_parent
+        ]
+        await at_work.wait()
+        _, status = await asyncio.to_thread(os.waitpid, fork(), 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        return await asyncio.gather(*waits)
+
+    for events in asyncio.run(asyncio.wait_for(parent(), 120)):
+        assert events[-1]["state"] == "succeeded"
+        check_whole(log_of(events), 500)
 
 
 def test_signal_handler_runs_and_its_exception_ends_a_wait(native: _core.Cluster, namespace: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from native_run import request
 from native_waiter import events_to_the_end, log_of, started_and_handed_over, wait_for
-from numbered_lines import check_whole, script
+from numbered_lines import check_whole, numbers, script
 from one_node_cluster import OneNodeCluster
 from unique_k8s_job import _core
 
@@ -40,6 +40,26 @@ def test_log_goes_on_where_the_worker_left_it(native: _core.Cluster, namespace: 
     handed_over = run.hand_over()
     assert handed_over is not None
     check_whole(log_of(first) + "\n" + log_of(wait_for(native, handed_over)), 2000)
+
+
+def test_lines_are_handed_across_two_waiters_once_each(native: _core.Cluster, namespace: str) -> None:
+    count = 20_000
+    handed_over = started_and_handed_over(native, request(namespace, script(count, seconds=10)))
+
+    async def first() -> str:
+        waiter = _core.Waiter(native, handed_over)
+        text = ""
+        while len(numbers(text)) < count / 3:
+            events = await waiter.next()
+            assert events and events[-1]["kind"] != "outcome", "the log ended before it was handed on"
+            text += log_of(events) + "\n"
+        await waiter.store_positions()
+        return text
+
+    begin = asyncio.run(asyncio.wait_for(first(), 120))
+    rest = log_of(wait_for(native, handed_over))
+    assert numbers(begin) and numbers(rest)
+    check_whole(begin + rest, count)
 
 
 def test_cancelled_next_loses_no_event(native: _core.Cluster, namespace: str) -> None:
