@@ -65,7 +65,7 @@ impl<A: LogApi> Follower<A> {
             let end = self.pass(reader, Which::Previous).await;
             match &end {
                 PassEnd::Closed => return Earlier::Whole,
-                PassEnd::Clean => {
+                PassEnd::Clean(_) => {
                     reader.ended();
                     if reader.nothing_new() && clean_before {
                         return Earlier::Whole;
@@ -81,7 +81,7 @@ impl<A: LogApi> Follower<A> {
             if words >= REFUSED_AGAIN || not_found >= NOT_FOUND_AGAIN {
                 return Earlier::Unreadable(end.why());
             }
-            clean_before = matches!(end, PassEnd::Clean) && reader.place() == Place::Reached;
+            clean_before = matches!(end, PassEnd::Clean(_)) && reader.place() == Place::Reached;
             if clean_before || reader.brought() || reader.place() == Place::Moved {
                 continue;
             }

@@ -86,8 +86,8 @@ pub(super) struct Follower<A> {
 /// How a pass over a log ended.
 #[derive(Debug)]
 pub(super) enum PassEnd {
-    /// The stream ended as if the container had.
-    Clean,
+    /// The stream ended as if the container had; one that does not follow ends where the log does at present.
+    Clean(Which),
     /// Nothing came for long.
     Silent,
     /// The stream broke, or was broken off.
@@ -131,7 +131,7 @@ impl<A: LogApi> Follower<A> {
             }
             match &end {
                 PassEnd::Closed => return None,
-                PassEnd::Clean if known.ended && known.clean_passes > 1 && reader.nothing_new() => {
+                PassEnd::Clean(_) if known.ended && known.clean_passes > 1 && reader.nothing_new() => {
                     return self.over(&mut reader).await;
                 }
                 PassEnd::Unavailable(failure) if failure.code() == Some(403) => {
@@ -145,8 +145,10 @@ impl<A: LogApi> Follower<A> {
                 }
                 _ => {}
             }
-            let mut pause = !matches!(end, PassEnd::Silent) || reader.place() != Place::Reached;
-            match self.settled(run, &known).await {
+            // Silence was long enough, and who is not followed waits for the next turn.
+            let paced = matches!(end, PassEnd::Silent | PassEnd::Clean(Which::Current));
+            let mut pause = !paced || reader.place() != Place::Reached;
+            match self.settled(run, &known, &end).await {
                 Ok(ContainerNow::Run { restart_count, .. }) if restart_count > run => {
                     return Some((restart_count, self.restarted(run, reader, known.clean, restart_count).await));
                 }
@@ -163,7 +165,7 @@ impl<A: LogApi> Follower<A> {
                             reader.container_finished(finished);
                         }
                         // One more pass at once, unless the log cannot be had at present.
-                        pause = !matches!(end, PassEnd::Clean) || (known.ended && reader.place() == Place::Sought);
+                        pause = !matches!(end, PassEnd::Clean(_)) || (known.ended && reader.place() == Place::Sought);
                     }
                     known.ended = matches!(state, RunState::Ended { .. });
                     let other_file = matches!(state, RunState::Restartable | RunState::Restarting);
@@ -205,7 +207,9 @@ impl<A: LogApi> Follower<A> {
 
     /// Reads once from the position to whatever end.
     pub(super) async fn pass(&self, reader: &mut Reader, which: Which) -> PassEnd {
-        let request = LogRequest { which, since: reader.begin() };
+        // To wait for it is no silence of the container.
+        let turn = self.api.turn(which).await;
+        let request = LogRequest { which: turn.which, since: reader.begin() };
         // A silent container may be answered only with its first line: that is no failure.
         let opened = tokio::time::timeout(self.timing.silence, self.api.open(&self.source, &request)).await;
         let stream = match opened {
@@ -217,7 +221,7 @@ impl<A: LogApi> Follower<A> {
         loop {
             let chunk = match tokio::time::timeout(self.timing.silence, stream.next()).await {
                 Err(_) => return PassEnd::Silent,
-                Ok(None) => return reader.words_at_the_end().map_or(PassEnd::Clean, PassEnd::NotLog),
+                Ok(None) => return reader.words_at_the_end().map_or(PassEnd::Clean(turn.which), PassEnd::NotLog),
                 Ok(Some(Err(_))) => return PassEnd::Broken,
                 Ok(Some(Ok(chunk))) => chunk,
             };
@@ -234,12 +238,16 @@ impl<A: LogApi> Follower<A> {
                     Output::Again => return PassEnd::Broken,
                 }
             }
+            // Not before it has brought something: else it would never get further.
+            if turn.over() && reader.brought() {
+                return PassEnd::Broken;
+            }
         }
     }
 
     /// What the container is, once its status can be believed: the log of the next run is served a moment before the
     /// Pod's status tells of it, and must not be taken for more of this one.
-    async fn settled(&self, run: i32, known: &Known) -> Result<ContainerNow, Failure> {
+    async fn settled(&self, run: i32, known: &Known, end: &PassEnd) -> Result<ContainerNow, Failure> {
         let since = Instant::now();
         let mut pauses = retry::backoff(self.api.next_seed(), None);
         loop {
@@ -248,6 +256,8 @@ impl<A: LogApi> Follower<A> {
                 ContainerNow::Run { restart_count, state } if *restart_count == run => match state {
                     // The kubelet's own pause between two runs grows up to five minutes.
                     RunState::Restarting if known.clean => LOOK_EVERY.max(pauses.next().unwrap_or(LOOK_EVERY)),
+                    // The end of what is written tells nothing of the container: the next pass shows the next run.
+                    RunState::Restartable if matches!(end, PassEnd::Clean(Which::Current)) => return Ok(now),
                     RunState::Restarting | RunState::Restartable if since.elapsed() < self.timing.status_lag => {
                         LOOK_EVERY
                     }
@@ -287,7 +297,7 @@ impl<A: LogApi> Follower<A> {
 impl Known {
     /// Takes what a pass has shown; true where it brought something.
     fn judge(&mut self, end: &PassEnd, reader: &mut Reader) -> bool {
-        let clean = matches!(end, PassEnd::Clean);
+        let clean = matches!(end, PassEnd::Clean(_));
         self.clean_passes = if clean { self.clean_passes + 1 } else { 0 };
         if clean && self.ended {
             reader.ended();

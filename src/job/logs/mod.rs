@@ -16,6 +16,8 @@ mod positions;
 mod ration;
 mod reader;
 mod record;
+#[cfg(test)]
+mod sim_kubelet;
 mod source;
 
 pub use channel::{Receiver, Sink, channel};

@@ -1,14 +1,15 @@
 //! What all who wait in one process share of its logs: records a second, and streams that are open at once.
 //!
 //! Promise: nothing is dropped; what is too much comes later, one record of each Job in turn. Airflow's triggerer takes
-//! about 1,800 records a second for all its triggers together, so that many are never handed to it.
+//! about 1,800 records a second for all its triggers together: 1,000 are handed to it, and 50 ms' worth at once.
+//! Of the logs, 200 are followed. Those beyond are read 16 at once, every 5 s, each as far as it is written or for 10 s;
+//! one of them is followed as soon as one of the 200 is not any more.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::{StreamExt, stream::BoxStream};
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -31,6 +32,8 @@ const FOLLOWED: usize = 200;
 const READ: usize = 16;
 /// How often each of those is read.
 const READ_EVERY: Duration = Duration::from_secs(5);
+/// How long one of those is read at most: a container may write faster than its log is taken, for ever.
+const READ_FOR: Duration = Duration::from_secs(10);
 
 /// The shares of one process.
 pub struct Ration {
@@ -65,6 +68,27 @@ impl Ration {
     }
 }
 
+/// Leave to read a log.
+pub struct Turn {
+    /// What may be read; less than was asked for where many others are followed.
+    pub which: Which,
+    /// When it is somebody else's turn.
+    until: Option<Instant>,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// Of somebody who shares with nobody.
+    pub fn at_once(which: Which) -> Self {
+        Self { which, until: None, _share: None }
+    }
+
+    /// Whether it is somebody else's turn.
+    pub fn over(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
+    }
+}
+
 /// A cluster's logs, within shares.
 pub struct Rationed<A> {
     api: A,
@@ -73,24 +97,39 @@ pub struct Rationed<A> {
     read: Mutex<Option<Instant>>,
 }
 
-impl<A: LogApi> LogApi for Rationed<A> {
-    type Stream = BoxStream<'static, std::io::Result<bytes::Bytes>>;
-
-    async fn open(&self, source: &LogSource, request: &LogRequest) -> Result<Self::Stream, Failure> {
-        if request.which == Which::Follow
-            && let Ok(share) = Arc::clone(&self.ration.follows).try_acquire_owned()
-        {
-            return Ok(with(share, self.api.open(source, request).await?));
-        }
-        let which = if request.which == Which::Previous { Which::Previous } else { Which::Current };
-        let last = self.read.lock().unwrap_or_else(PoisonError::into_inner).replace(Instant::now());
+impl<A: LogApi> Rationed<A> {
+    async fn turn_to_read(&self, which: Which) -> Turn {
+        let last = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = last {
             tokio::time::sleep_until(last + READ_EVERY).await;
         }
-        let Ok(share) = Arc::clone(&self.ration.reads).acquire_owned().await else { return Err(closed()) };
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let request = LogRequest { which, since: request.since.clone() };
-        Ok(with(share, self.api.open(source, &request).await?))
+        // Nobody closes it.
+        let share = Arc::clone(&self.ration.reads).acquire_owned().await.ok();
+        let now = Instant::now();
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        Turn { which, until: Some(now + READ_FOR), _share: share }
+    }
+}
+
+impl<A: LogApi> LogApi for Rationed<A> {
+    type Stream = A::Stream;
+
+    async fn turn(&self, which: Which) -> Turn {
+        let (followed, instead) = match which {
+            Which::Follow => (true, Which::Current),
+            Which::Current | Which::Previous => (false, which),
+        };
+        tokio::select! {
+            biased;
+            share = Arc::clone(&self.ration.follows).acquire_owned(), if followed => {
+                Turn { which, until: None, _share: share.ok() }
+            }
+            turn = self.turn_to_read(instead) => turn,
+        }
+    }
+
+    async fn open(&self, source: &LogSource, request: &LogRequest) -> Result<Self::Stream, Failure> {
+        self.api.open(source, request).await
     }
 
     async fn look(&self, source: &LogSource) -> Result<ContainerNow, Failure> {
@@ -102,20 +141,5 @@ impl<A: LogApi> LogApi for Rationed<A> {
     }
 }
 
-/// The semaphores are never closed.
-fn closed() -> Failure {
-    Failure::transport("the process is ending")
-}
-
-fn with<S>(share: OwnedSemaphorePermit, stream: S) -> BoxStream<'static, S::Item>
-where
-    S: futures::Stream + Send + 'static,
-{
-    let mut share = Some(share);
-    stream
-        .chain(futures::stream::poll_fn(move |_| {
-            share.take();
-            std::task::Poll::Ready(None)
-        }))
-        .boxed()
-}
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{LogSource, container::ContainerNow};
+use super::{LogSource, container::ContainerNow, ration::Turn};
 use crate::{
     cluster::{Cluster, Failure, Resource},
     error::cause_chain,
@@ -38,6 +38,9 @@ pub trait LogApi: Send + Sync + 'static {
     /// The bytes of a log: lines with their timestamps.
     type Stream: Stream<Item = io::Result<Bytes>> + Send;
 
+    /// Waits until a log may be read, for as long as that is kept.
+    fn turn(&self, which: Which) -> impl Future<Output = Turn> + Send;
+
     /// Opens a log. Not repeated; may take as long as the container is silent.
     fn open(
         &self,
@@ -54,6 +57,10 @@ pub trait LogApi: Send + Sync + 'static {
 
 impl LogApi for Cluster {
     type Stream = BoxStream<'static, io::Result<Bytes>>;
+
+    async fn turn(&self, which: Which) -> Turn {
+        Turn::at_once(which)
+    }
 
     async fn open(&self, source: &LogSource, request: &LogRequest) -> Result<Self::Stream, Failure> {
         let response = Self::open(self, &path(source, request)).await?;

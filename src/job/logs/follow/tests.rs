@@ -1,14 +1,14 @@
 //! The follower against a kubelet that serves files as the real one does, in paused time.
 
-mod kubelet;
-
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
-use self::kubelet::{Fault, Restarts, SimKubelet, SimRun, run, served};
 use super::*;
-use crate::job::logs::{BUFFER, Record, channel};
+use crate::job::logs::{
+    BUFFER, Record, channel,
+    sim_kubelet::{Fault, Restarts, SimKubelet, SimRun, run, served},
+};
 
 fn texts(run: &SimRun) -> Vec<String> {
     run.lines.iter().map(|(_, text)| String::from_utf8_lossy(text).into_owned()).collect()

@@ -18,6 +18,7 @@ use crate::{
     job::logs::{
         LogSource,
         container::{ContainerNow, RunState},
+        ration::Turn,
         source::{LogApi, LogRequest, Which},
     },
 };
@@ -75,13 +76,19 @@ struct Sim {
     pod: Mutex<SimPod>,
     changed: watch::Sender<()>,
     opened: AtomicU64,
+    looked: AtomicU64,
 }
 
 impl SimKubelet {
     pub fn new(restarts: Restarts, runs: Vec<SimRun>) -> Self {
         let told = runs.len() - 1;
         let pod = SimPod { runs, told, restarts, gone: false, look_refused: false, faults: VecDeque::new() };
-        Self(Arc::new(Sim { pod: Mutex::new(pod), changed: watch::channel(()).0, opened: AtomicU64::new(0) }))
+        Self(Arc::new(Sim {
+            pod: Mutex::new(pod),
+            changed: watch::channel(()).0,
+            opened: AtomicU64::default(),
+            looked: AtomicU64::default(),
+        }))
     }
 
     pub fn change(&self, change: impl FnOnce(&mut SimPod)) {
@@ -89,8 +96,14 @@ impl SimKubelet {
         self.0.changed.send_replace(());
     }
 
+    /// How often a log was opened.
     pub fn opened(&self) -> u64 {
         self.0.opened.load(Ordering::Relaxed)
+    }
+
+    /// How often it was looked at the Pod.
+    pub fn looked(&self) -> u64 {
+        self.0.looked.load(Ordering::Relaxed)
     }
 
     fn stream(&self, run: usize, request: &LogRequest, fault: Option<Fault>) -> BoxStream<'static, io::Result<Bytes>> {
@@ -138,6 +151,10 @@ impl SimKubelet {
 impl LogApi for SimKubelet {
     type Stream = BoxStream<'static, io::Result<Bytes>>;
 
+    async fn turn(&self, which: Which) -> Turn {
+        Turn::at_once(which)
+    }
+
     async fn open(&self, _: &LogSource, request: &LogRequest) -> Result<Self::Stream, Failure> {
         assert!(self.0.opened.fetch_add(1, Ordering::Relaxed) < 10_000, "a busy loop");
         let pod = {
@@ -165,6 +182,7 @@ impl LogApi for SimKubelet {
     }
 
     async fn look(&self, _: &LogSource) -> Result<ContainerNow, Failure> {
+        self.0.looked.fetch_add(1, Ordering::Relaxed);
         let pod = self.0.pod.lock().unwrap();
         if pod.gone {
             return Ok(ContainerNow::PodGone);
