@@ -163,7 +163,10 @@ def measure(audit: Audit, interpreter: str, kind: str, count: int) -> Cost:
         finally:
             process.end()
         delays = sorted(events[name][0] - at for name, at in answered.items() if name in events)
-        right = sum(state in ("succeeded", "success") for _, state in events.values())
+        wrong = [state for _, state in events.values() if state not in ("succeeded", "success")]
+        if wrong:
+            print(f"{len(wrong)} of {count} {kind} triggers ended wrongly, such as: {wrong[0]}", file=sys.stderr)
+        right = len(events) - len(wrong)
         seen = ", ".join(f"{number} {what}" for what, number in requests.most_common())
         return Cost(kind, count, rest["processor"], rest["memory"], late, seen, delays, right)
 

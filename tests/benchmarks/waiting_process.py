@@ -40,6 +40,8 @@ def trigger(kind: str, job: dict[str, str], kubeconfig: str) -> Any:
         handed_over = {"job": {key: job[key] for key in ("namespace", "name", "uid")}, "owner": job["owner"]}
         connection = {"kubernetes_conn_id": None, "config_file": kubeconfig}
         return UniqueK8sJobTrigger(job=json.dumps(handed_over), connection=connection)
+    # Its asynchronous hook passes over `config_file`.
+    os.environ["KUBECONFIG"] = kubeconfig
     from airflow.providers.cncf.kubernetes.triggers.job import (  # type: ignore[import-not-found,unused-ignore]
         KubernetesJobTrigger,
     )
@@ -66,11 +68,14 @@ class Waiting:
         self.tasks = [asyncio.create_task(self._wait(kind, job, kubeconfig)) for job in jobs]
 
     async def _wait(self, kind: str, job: dict[str, str], kubeconfig: str) -> None:
-        async for event in trigger(kind, job, kubeconfig).run():
-            payload = event.payload
-            state = payload.get("outcome", payload).get("state") or payload.get("status")
-            self.events[job["name"]] = (time.monotonic(), str(state))
-            return
+        try:
+            async for event in trigger(kind, job, kubeconfig).run():
+                payload = event.payload
+                state = payload.get("outcome", payload).get("state") or payload.get("status")
+                self.events[job["name"]] = (time.monotonic(), str(state))
+                return
+        except Exception as error:  # noqa: BLE001  # one that ends without an event is counted as wrong, and shown
+            self.events[job["name"]] = (time.monotonic(), f"{type(error).__name__}: {error}")
 
     async def beat(self) -> None:
         """Note how late the loop is, until it is cancelled."""

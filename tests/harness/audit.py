@@ -49,15 +49,20 @@ class Audit:
         return found
 
 
-@contextmanager
-def audited(cluster: OneNodeCluster) -> Iterator[Audit]:
-    """Restart the API server so that it writes its audit log, and without one at the end."""
+def _begun(cluster: OneNodeCluster) -> Audit:
     folder = cluster.kubeconfig().parent
     policy, log = folder / "audit-policy.yaml", folder / "audit.log"
     policy.write_text(_POLICY)
     log.unlink(missing_ok=True)
     audit = Audit(cluster, log, (f"--audit-policy-file={policy}", f"--audit-log-path={log}"))
     audit.restart_api_server()
+    return audit
+
+
+@contextmanager
+def audited(cluster: OneNodeCluster) -> Iterator[Audit]:
+    """Restart the API server so that it writes its audit log, and without one at the end."""
+    audit = _begun(cluster)
     try:
         yield audit
     finally:
@@ -71,7 +76,6 @@ def audited_cluster(name: str) -> Iterator[Audit]:
     cluster = OneNodeCluster(name, build())
     cluster.up()
     try:
-        with audited(cluster) as audit:
-            yield audit
+        yield _begun(cluster)
     finally:
         cluster.down()

@@ -166,7 +166,7 @@ func inCgroup(p place) []process {
 	var found []process
 	for _, folder := range cgroupFolders(p) {
 		for _, pid := range cgroupMembers(folder) {
-			if stat, err := readStat(pid); err == nil && stat.state != 'Z' {
+			if stat, err := readStat(pid); err == nil && !stat.over() {
 				found = append(found, process{pid, stat.started})
 			}
 		}

@@ -96,7 +96,7 @@ func stateOf(p place, component string) (process, processState) {
 func (p process) state() processState {
 	stat, err := readStat(p.PID)
 	switch {
-	case err != nil, stat.started != p.Started, stat.state == 'Z', stat.state == 'X':
+	case err != nil, stat.started != p.Started, stat.over():
 		return dead
 	case stat.state == 'T':
 		return paused
@@ -119,7 +119,14 @@ func (p process) signal(signal unix.Signal) error {
 
 type procStat struct {
 	state   byte
+	threads int
 	started uint64
+}
+
+// over is true of a process that holds nothing any more. A large one whose first thread is a zombie may still be ending:
+// its files, and the ports among them, are those of all its threads.
+func (s procStat) over() bool {
+	return s.state == 'X' || (s.state == 'Z' && s.threads <= 1)
 }
 
 func readStat(pid int) (procStat, error) {
@@ -138,8 +145,12 @@ func parseStat(text string) (procStat, error) {
 	if !found || len(fields) < 20 {
 		return procStat{}, fmt.Errorf("not the stat of a process: %q", text)
 	}
+	threads, err := strconv.Atoi(fields[17])
+	if err != nil {
+		return procStat{}, err
+	}
 	started, err := strconv.ParseUint(fields[19], 10, 64)
-	return procStat{fields[0][0], started}, err
+	return procStat{fields[0][0], threads, started}, err
 }
 
 func cutLast(text, separator string) (before, after string, found bool) {
@@ -159,7 +170,7 @@ func living(keep func(pid int, arguments []string) bool) []process {
 			continue
 		}
 		stat, err := readStat(pid)
-		if err != nil || stat.state == 'Z' || stat.state == 'X' {
+		if err != nil || stat.over() {
 			continue
 		}
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

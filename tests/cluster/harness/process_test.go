@@ -37,6 +37,15 @@ func TestStatIsReadWhateverTheNameOfTheProcess(t *testing.T) {
 	}
 }
 
+func TestProcessWhoseFirstThreadIsAZombieIsOverOnlyWithItsLastThread(t *testing.T) {
+	for threads, over := range map[string]bool{"1": true, "3": false} {
+		stat, err := parseStat("17 (api) Z 1 17 17 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 " + threads + " 0 4711 0 0 0")
+		if err != nil || stat.over() != over {
+			t.Errorf("with %s threads: %t, %v", threads, stat.over(), err)
+		}
+	}
+}
+
 func TestPausedProcessIsSeenAsPausedUntilResumedAndDeadAfterKill(t *testing.T) {
 	p := sleeper(t)
 	if err := p.signal(unix.SIGSTOP); err != nil {
