@@ -191,7 +191,7 @@ def table(costs: list[Cost]) -> Table:
         shown.add_row(
             cost.kind,
             f"{cost.jobs:,}",
-            f"{cost.processor:.2%}",
+            f"{cost.processor:.3%}",
             f"{cost.memory / 2**20:.1f} MiB",
             f"{percentile(cost.late, 0.99) * 1000:.1f} / {max(cost.late, default=0) * 1000:.0f} ms",
             cost.requests,
