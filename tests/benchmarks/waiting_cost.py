@@ -206,6 +206,7 @@ def plot(costs: list[Cost], file: Path) -> None:
     from matplotlib import pyplot  # type: ignore[import-not-found,unused-ignore]
 
     pyplot.switch_backend("svg")
+    pyplot.rcParams["svg.fonttype"] = "none"
 
     panels: list[tuple[str, Any]] = [
         ("processor while waiting, % of a core", lambda cost: cost.processor * 100),
@@ -218,9 +219,10 @@ def plot(costs: list[Cost], file: Path) -> None:
             points = [(cost.jobs, max(value(cost), 1e-3)) for cost in costs if cost.kind == kind and cost.delays]
             axis.loglog(*zip(*points, strict=True), marker="o", label=kind)
         axis.set(title=title, xlabel="Jobs waiting")
-        axis.grid(visible=True, which="both", alpha=0.3)
+        axis.minorticks_off()
+        axis.grid(visible=True, alpha=0.3)
     axes[0].legend()
-    figure.savefig(file)
+    figure.savefig(file, metadata={"Date": None})
 
 
 def main() -> None:
