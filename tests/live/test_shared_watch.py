@@ -1,20 +1,21 @@
-"""Many deferred Jobs that share one watch, on the real cluster: beside each other, in forks, and on bad days."""
+"""Deferred Jobs of our own, which share one watch, while the cluster breaks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable
 
 import pytest
 
 from native_run import request
-from native_waiter import Event, events_to_the_end, log_of, started_and_handed_over, wait_for
-from numbered_lines import check_whole, numbers, script
+from native_waiter import Event, events_to_the_end, log_of, started_and_handed_over
+from numbered_lines import check_whole, script
 from one_node_cluster import OneNodeCluster
 from unique_k8s_job import _core
+
+pytestmark = pytest.mark.breaks_the_cluster
 
 #: A cut link has to be noticed within this many seconds; that it lasts is said ten seconds later.
 NOTICED_WITHIN = 60
@@ -58,47 +59,6 @@ def states(of: list[list[Event]]) -> list[str]:
     return [events[-1]["state"] for events in of]
 
 
-def test_log_that_is_handed_from_waiter_to_waiter_is_whole(native: _core.Cluster, namespace: str) -> None:
-    lines = 20_000
-    handed_over = started_and_handed_over(native, request(namespace, script(lines, seconds=15)))
-
-    async def first() -> list[Event]:
-        waiter = _core.Waiter(native, handed_over)
-        events: list[Event] = []
-        while len(numbers(log_of(events))) < lines / 3:
-            events += await waiter.next()
-        await waiter.store_positions()
-        return events
-
-    before = asyncio.run(first())
-    # The second one is given what the first one was given: it goes on from what stands on the Job.
-    after = wait_for(native, handed_over)
-    assert after[-1]["state"] == "succeeded"
-    check_whole(log_of(before) + "\n" + log_of(after), lines)
-    assert "may be repeated" not in log_of(after)
-
-
-def test_child_forked_while_its_parent_waits_for_jobs_waits_for_one_of_its_own(
-    native: _core.Cluster, cluster: OneNodeCluster, namespace: str
-) -> None:
-    parents = [suspended(native, namespace, "true") for _ in range(3)]
-    childs = started_and_handed_over(native, request(namespace, "echo hello"))
-
-    def fork() -> None:
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = 0 if wait_for(native, childs)[-1]["state"] == "succeeded" else 2
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        resume(cluster, namespace)
-
-    assert states(asyncio.run(wait_together(native, parents, fork))) == ["succeeded"] * 3
-
-
-@pytest.mark.breaks_the_cluster
 def test_killed_api_server_costs_no_waiting_job_its_outcome(
     native: _core.Cluster, cluster: OneNodeCluster, namespace: str
 ) -> None:
@@ -113,7 +73,6 @@ def test_killed_api_server_costs_no_waiting_job_its_outcome(
     assert states(ended) == ["succeeded", "failed"] * 4
 
 
-@pytest.mark.breaks_the_cluster
 def test_link_that_is_cut_without_a_word_is_noticed_and_what_ended_meanwhile_is_told(
     native: _core.Cluster, cluster: OneNodeCluster, namespace: str
 ) -> None:
