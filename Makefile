@@ -81,7 +81,7 @@ bench-waiting: $(shipped)/.package $(shipped)-peer/.ready cluster ## What a defe
 bench-triggerer: $(shipped)/.package cluster ## What 500 deferred tasks cost in a real triggerer of Airflow; 15 minutes
 	$(shipped)/bin/python tests/benchmarks/triggerer_cost.py
 
-scale: $(shipped)/.package cluster ## A thousand deferred tasks, and twenty that never stop talking; an hour
+scale: $(shipped)/.package cluster ## A thousand deferred tasks, and twenty that never stop talking; half an hour
 	$(shipped)/bin/python -m pytest -s -m scale tests/airflow
 
 ##@ Build it
