@@ -3,7 +3,10 @@
 //! Promise: only on the attempt's own Job, forward only, tested by uid and owner; at most once a minute and Job, and
 //! once at the end. What was not written in time is repeated by the next one, never lost.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
@@ -66,7 +69,7 @@ impl LogKeeper {
             let began = Instant::now();
             // Seldom, and large: not part of the future of each who waits.
             Box::pin(self.write(cluster, subject, positions(), false)).await;
-            if let Some(refused) = self.refused.lock().ok().and_then(|mut refused| refused.take()) {
+            if let Some(refused) = self.refused().take() {
                 return Some(refused);
             }
             tokio::time::sleep_until(began + EVERY).await;
@@ -76,6 +79,10 @@ impl LogKeeper {
     /// The last write: from now on nothing is handed over.
     pub async fn end(&self, cluster: &Cluster, subject: &Subject, positions: Vec<SourcePosition>) {
         let _ = tokio::time::timeout(AT_THE_END, self.write(cluster, subject, positions, true)).await;
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Message>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn write(&self, cluster: &Cluster, subject: &Subject, positions: Vec<SourcePosition>, exact: bool) {
@@ -108,9 +115,7 @@ impl LogKeeper {
                         "How far the log was delivered cannot be kept on the Job: where the waiting process ends, it \
                          is repeated from its beginning ({why})"
                     );
-                    if let Ok(mut refused) = self.refused.lock() {
-                        *refused = Some(Message::warning("log-position-not-kept", text));
-                    }
+                    *self.refused() = Some(Message::warning("log-position-not-kept", text));
                     return;
                 }
                 Written::Failed(failure) if failure.code() == Some(422) => {
