@@ -87,7 +87,9 @@ def test_twenty_chatty_deferred_jobs_lose_no_line_and_a_hundred_quiet_ones_are_a
         arrivals.wait_until_all_began(seconds=120)
         deleted = {index: jobs.delete(index) for index in paced(range(CHATTY, CHATTY + QUIET), A_SECOND)}
         arrivals.wait_until_all_are_there(seconds=600)
-        ended = max(jobs.completed(index) for index in range(CHATTY))
+        # The lines may be there before the Job controller has seen the end.
+        ends = until("the end of the chatty Jobs", lambda: jobs.completed(range(CHATTY)), seconds=60)
+        ended = max(ends)
         blocked = output.read_bytes()[before:].count(b"thread was blocked")
         for index in range(CHATTY, CHATTY + QUIET):
             jobs.patch(index, {"metadata": {"finalizers": None}})
@@ -125,9 +127,11 @@ class OwnJobs:
         self._api.delete(self._at(index), params={"propagationPolicy": "Background"}).raise_for_status()
         return time.time()
 
-    def completed(self, index: int) -> float:
-        """When the Job ended; the second has begun by then."""
-        return moment(self._api.get(self._at(index)).raise_for_status().json()["status"]["completionTime"])
+    def completed(self, indices: Iterable[int]) -> list[float] | None:
+        """When the Jobs ended, once all have; the second has begun by then."""
+        found = [self._api.get(self._at(index)).raise_for_status().json()["status"] for index in indices]
+        ends = [status.get("completionTime") for status in found]
+        return [moment(end) for end in ends] if all(ends) else None
 
     def _at(self, index: int) -> str:
         return f"{self._path}/{self._names[f'i{index}']}"

@@ -54,10 +54,11 @@ class AirflowClient:
             self._http.headers["Authorization"] = f"Bearer {token}"
             self._signed_in = True
         answer = self._http.request(method, f"/api/v2{path}", **keywords)
-        for pause in (0.5, 1, 2):
-            if method == "POST" or not (answer.status_code == 500 and "Database error" in answer.text):
+        for pause in (0.5, 1, 2, 4):
+            if not (answer.status_code == 500 and "Database error" in answer.text):
                 break
-            time.sleep(pause)  # sqlite is locked by a component that writes much
+            # Sqlite is locked by a component that writes much: Airflow has rolled back whatever it did.
+            time.sleep(pause)
             answer = self._http.request(method, f"/api/v2{path}", **keywords)
         if answer.is_error:
             raise RuntimeError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:2000]}")
