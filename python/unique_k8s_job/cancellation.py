@@ -10,6 +10,7 @@ is left without an answer only where the process ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Any, NamedTuple
@@ -94,7 +95,7 @@ async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
     began, arrives_until = time.monotonic(), None
     within, pause = ANSWER_WITHIN, PAUSE
     while True:
-        answer = await ask(ti, within)
+        answer = await _asked_in_time(ti, within, began)
         decided = fate(event_sent=event_sent, answer=answer, job_uid=job_uid)
         if decided is not None:
             return Decision(decided, answer, told=True)
@@ -108,7 +109,18 @@ async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
             return Decision(Fate.LEAVE, answer, told=False)
         await asyncio.sleep(pause)
         if answer is None:
+            if pause == PAUSE:
+                _log.warning("Airflow has not said what has become of a task: its Job (uid %s) may still run", job_uid)
             within, pause = min(2 * within, LONGEST_ANSWER), min(2 * pause, LONGEST_PAUSE)
+
+
+async def _asked_in_time(ti: Any, within: float, began: float) -> Answer | None:
+    if airflow_calls_on_kill():
+        return await ask(ti, within)
+    # Many who wait for their turn do not make it later.
+    with contextlib.suppress(asyncio.TimeoutError):
+        return await asyncio.wait_for(ask(ti, within), max(0.0, began + ASK_FOR - time.monotonic()))
+    return None
 
 
 def airflow_calls_on_kill() -> bool:

@@ -81,7 +81,8 @@ async def write_down(waiter: Any, log: LogWriter, timeout: float | None) -> dict
 async def write_down(waiter: Any, log: LogWriter, timeout: float | None = None) -> dict[str, Any] | None:
     """Write what a Waiter tells into the task log, in this coroutine, whose context Airflow knows; return the outcome.
 
-    :param timeout: seconds after which None is returned instead; None waits for ever
+    :param timeout: seconds after which None is returned instead, once what has come by then is written; None waits for
+        ever
     :raises InternalError: if the waiter ends without an outcome
 
     What was taken from the Waiter is written before a cancellation goes on: the place in the log is already behind it.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from unique_k8s_job.log_writer import LogWriter
 
 _reads: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[Cluster]]] = WeakKeyDictionary()
+#: Seconds for one attempt: those who ask at the same time wait for the same.
+READ_ONCE_WITHIN = 60.0
 #: Seconds to go on trying to read the connection.
 READ_WITHIN = 300.0
 #: Seconds before the second attempt; each pause is twice the one before, up to the longest.
@@ -70,7 +72,7 @@ async def _read_together(connection: dict[str, Any]) -> Cluster:
 async def _read(connection: dict[str, Any]) -> Cluster:
     from unique_k8s_job.hook import UniqueK8sJobHook
 
-    cluster: Cluster = await UniqueK8sJobHook(**connection).aget_conn()
+    cluster: Cluster = await asyncio.wait_for(UniqueK8sJobHook(**connection).aget_conn(), READ_ONCE_WITHIN)
     return cluster
 
 

@@ -76,6 +76,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         self._event_sent = False
         self._parent = 0
         self._writer: LogWriter | None = None
+        self._told: Waiter | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
@@ -92,6 +93,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
             last_line = self._writer.last_line if self._writer else 0.0
             await asyncio.sleep(max(began + HOLD_EVENT, last_line + LOG_SETTLES) - time.monotonic())
         except asyncio.CancelledError:
+            if self._told:  # no event has told the outcome yet: the next trigger follows the Job once more
+                await self._store_place(self._told)
             if not cancellation.airflow_calls_on_kill():  # a user's stop looks like everything else
                 await _to_its_end(self._stop())
             raise
@@ -127,6 +130,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
             if outcome is None and await self._has_finished(cluster):
                 outcome = await write_down(waiter, writer, LAST_LINES)
             if outcome is not None:
+                self._told = waiter
                 return trigger_event.of_outcome(outcome)
             await self._store_place(waiter)
             return trigger_event.of_deadline(left or 0.0)
@@ -153,7 +157,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         return any(seen["outcome"] for seen in found)
 
     async def _store_place(self, waiter: Waiter) -> None:
-        """Store the place in the log of a Job that has not ended; whoever follows it next goes on there."""
+        """Store the place in the log, where whoever follows the Job next goes on."""
         # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
         if os.getppid() == self._parent:
             with contextlib.suppress(Exception):

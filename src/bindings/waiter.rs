@@ -107,11 +107,17 @@ enum Step {
 }
 
 /// Wakes at the end of a timeout, unless it is dropped before.
-struct Alarm(JoinHandle<()>);
+struct Alarm {
+    task: JoinHandle<()>,
+    pid: u32,
+}
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        self.0.abort();
+        // A fork has inherited a task of threads that do not exist in it.
+        if self.pid == std::process::id() {
+            self.task.abort();
+        }
     }
 }
 
@@ -164,10 +170,11 @@ impl Next {
                 let steps = future.call_method0("__await__")?;
                 let first = steps.call_method0("__next__")?;
                 let alarm = self.timeout.map(|timeout| {
-                    Alarm(runtime.spawn(async move {
+                    let task = runtime.spawn(async move {
                         tokio::time::sleep(timeout).await;
                         waker.wake();
-                    }))
+                    });
+                    Alarm { task, pid: std::process::id() }
                 });
                 *self.step() = Step::Waiting(steps.unbind(), alarm);
                 Ok(first)

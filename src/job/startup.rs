@@ -122,7 +122,8 @@ impl Startup {
     }
 }
 
-/// How long ago the Job began, or was resumed.
+/// How long ago the Job began, or was resumed, or the Pod was made that it waits for: a Pod before it may have run, and
+/// gone uncounted, as those that a disruption ends.
 fn since_start(view: &View, time: Timestamp) -> Duration {
     let job = &view.job.job;
     let status = job.status.as_ref();
@@ -132,7 +133,9 @@ fn since_start(view: &View, time: Timestamp) -> Duration {
         return Duration::ZERO;
     }
     let started = status.and_then(|status| status.start_time.as_ref()).or(job.metadata.creation_timestamp.as_ref());
-    let since = started.map(|started| time.duration_since(started.0));
+    let living = view.pods.values().filter(|seen| !seen.gone);
+    let oldest_pod = living.filter_map(|seen| seen.pod.metadata.creation_timestamp.as_ref()).map(|made| made.0).min();
+    let since = started.map(|started| started.0).max(oldest_pod).map(|begin| time.duration_since(begin));
     since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
 }
 
@@ -377,11 +380,14 @@ mod tests {
         let restarted = json!({"metadata": {"name": "q", "uid": "q"}, "status": {"phase": "Pending", "containerStatuses": [
             {"name": "base", "image": "", "imageID": "", "ready": false, "restartCount": 1,
              "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}});
+        let mut replacement = waiting("ErrImagePull");
+        replacement["metadata"]["creationTimestamp"] = json!("2026-01-01T00:08:00Z");
         let cases = [
             ("resumed five minutes ago", view_with(&plain, &resumed, &[]), 300),
             ("being resumed", view_with(&plain, &being_resumed, &[]), 600),
             ("a Pod has failed", view_with(&plain, &json!({"failed": 1}), &[waiting("ErrImagePull")]), 600),
             ("it has run", job(&[restarted]), 600),
+            ("the Pod before has gone uncounted", job(&[replacement]), 480),
         ];
         for (name, view, lasts) in cases {
             let (after, _) = given_up_by_a_follower_of(600, &view).unwrap();

@@ -29,7 +29,7 @@ use super::{
     watch::{Hubs, Place, Subscription},
 };
 use crate::{
-    cluster::{Cluster, Failure, Resource, Verb},
+    cluster::{Cluster, Failure, Resource, Verb, retry},
     error::{Error, Report},
 };
 
@@ -291,7 +291,9 @@ async fn existing(
             Err(failure) => failure,
         };
         let judge = if failure.code() == Some(403) { &mut right } else { &mut patience };
-        if judge.ends_with(&failure) {
+        let answered = matches!(failure, Failure::Status { .. }) && !matches!(failure.code(), Some(401 | 403 | 404));
+        let hopeless = answered && !retry::may_repeat(Verb::Get, &failure);
+        if judge.ends_with(&failure) || hopeless {
             return Err(failure.into_error(&format!("look at {}", subject.job), Verb::Get, Resource::Jobs, None));
         }
         if !std::mem::replace(&mut said, true) {

@@ -102,6 +102,28 @@ def test_end_of_a_triggerer_that_waits_for_the_answer_waits_minutes_and_then_lea
     assert 600 <= seconds < 600 + 300
 
 
+def test_end_of_a_triggerer_does_not_wait_longer_where_many_wait_for_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def ask(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(cancellation, "ask", ask)
+    monkeypatch.setattr(cancellation, "ASK_FOR", 0.01)
+    decision = asyncio.run(decide(object(), event_sent=False, job_uid="our-uid"))
+    assert decision == Decision(Fate.LEAVE, None, told=False)
+
+
+def test_job_of_which_airflow_says_nothing_yet_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
+    decided(monkeypatch, None, None, Answer("failed", "our-uid"))
+    (said,) = caplog.messages
+    assert "our-uid" in said
+
+
 def test_end_of_the_process_says_which_job_is_left_without_an_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

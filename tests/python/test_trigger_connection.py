@@ -82,6 +82,23 @@ def test_connection_that_many_ask_for_at_once_is_read_once(monkeypatch: pytest.M
     assert read == ["a", "b", "a"], "what is asked for later is read anew"
 
 
+def test_read_that_never_ends_is_given_up_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+
+    async def aget_conn(_: UniqueK8sJobHook) -> str:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            await asyncio.Event().wait()
+        return "cluster"
+
+    monkeypatch.setattr(UniqueK8sJobHook, "aget_conn", aget_conn)
+    monkeypatch.setattr(trigger_connection, "READ_ONCE_WITHIN", 0.01)
+    monkeypatch.setattr(trigger_connection, "PAUSE", 0.0)
+    log = LogWriter(logging.getLogger("task"), structured=False)
+    assert asyncio.run(connect({"kubernetes_conn_id": "k8s"}, log)) == "cluster"
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

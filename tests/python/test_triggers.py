@@ -338,6 +338,27 @@ def test_cancellation_keeps_the_word_by_which_airflow_knows_a_users_stop(waiter:
     assert words == [("by the user",)]
 
 
+def test_trigger_that_is_cancelled_while_it_holds_its_event_stores_the_place_in_the_log(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event has told the outcome, so the next trigger follows the Job once more."""
+    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(triggers, "HOLD_EVENT", 60.0)
+    waiter.events = [OUTCOME]
+
+    async def main() -> None:
+        task = asyncio.create_task(events(trigger()))
+        while "close" not in waiter.calls:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert waiter.calls == ["close", "store_positions"]
+
+
 def test_end_of_the_loop_which_cancels_every_task_at_once_stores_the_place_in_the_log(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -298,7 +298,9 @@ impl Known {
     /// Takes what a pass has shown; true where it brought something.
     fn judge(&mut self, end: &PassEnd, reader: &mut Reader) -> bool {
         let clean = matches!(end, PassEnd::Clean(_));
-        self.clean_passes = if clean { self.clean_passes + 1 } else { 0 };
+        // To read what is written up to now proves an end only where the container had ended before.
+        let at_end = clean && (self.ended || !matches!(end, PassEnd::Clean(Which::Current)));
+        self.clean_passes = if at_end { self.clean_passes + 1 } else { 0 };
         if clean && self.ended {
             reader.ended();
         }
@@ -308,7 +310,7 @@ impl Known {
             }
             PassEnd::NotLog(_) => self.refused += u32::from(self.ended),
             _ => {
-                self.clean = clean && reader.place() == Place::Reached;
+                self.clean = at_end && reader.place() == Place::Reached;
                 self.whole = self.clean && (self.ended || reader.nothing_new());
                 self.refused = 0;
             }

@@ -348,3 +348,13 @@ proptest! {
         prop_assert_eq!(delivered, texts(&whole));
     }
 }
+
+#[test]
+fn end_of_what_is_written_proves_nothing_of_a_container_that_runs() {
+    for (which, ended, passes) in [(Which::Current, false, 0), (Which::Current, true, 1), (Which::Follow, false, 1)] {
+        let mut known = Known { ended, ..Known::default() };
+        known.judge(&PassEnd::Clean(which), &mut Reader::new(0, None));
+        assert_eq!(known.clean_passes, passes, "ended: {ended}");
+        assert!(passes > 0 || !(known.clean || known.whole));
+    }
+}
