@@ -79,9 +79,9 @@ class UniqueK8sJobOperator(BaseOperator):
         outcome: `{"succeeded": "delete", "failed": "keep"}`
     :param manifest: a whole Job: a dict, YAML text, or the name of a `.yaml`, `.yml` or `.json` file, which is a template
     :param startup_timeout_seconds: how long nothing may run before the task fails and the Job is deleted. Until anything
-        has started it counts from the Job's creation, or its resumption, by the clock of the API server, whoever has
-        waited meanwhile; a retry or a triggerer that comes late waits 30 s all the same. Not counted while the Job is
-        suspended, or has Pods that this identity may not list
+        has started it counts from the Job's creation, its resumption, or the oldest Pod it has, by the clock of the API
+        server, whoever has waited meanwhile; a retry or a triggerer that comes late waits 30 s all the same. Not
+        counted while the Job is suspended, or has Pods that this identity may not list
     :param handover_timeout_seconds: how long to wait for the Pods of a predecessor that is being deleted
     :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over what runs and uses what
         succeeded unrecorded, `replace` deletes what runs, `ignore` does not look. A cleared task always starts afresh

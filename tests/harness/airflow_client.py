@@ -7,6 +7,7 @@ they saw last. Nothing here starts or stops a process; that is `airflow_server`.
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -101,8 +102,15 @@ class AirflowClient:
         """Start a run now and return its run_id."""
         self.wait_for_dag(dag_id)
         self.unpause(dag_id)
-        body = {"logical_date": None, "conf": conf or {}}
-        return str(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+        run_id = f"manual__{secrets.token_hex(8)}"
+        try:
+            body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+            self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        except RuntimeError as refused:
+            # The run is there: a request that was repeated had been carried out.
+            if ": 409 " not in str(refused):
+                raise
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
