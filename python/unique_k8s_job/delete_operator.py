@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from unique_k8s_job._compat import BaseOperator, Context, airflow_version
+from unique_k8s_job._compat import BaseOperator, Context
 from unique_k8s_job.arguments import connection
 from unique_k8s_job.delete_request import (
     OnlyIf,
@@ -186,7 +186,7 @@ class K8sJobDeleteOperator(BaseOperator):
 
         if self._killed:
             raise StoppedError("The task was stopped before anything was deleted")
-        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        log = LogWriter.of_task(self.log)
         cluster = UniqueK8sJobHook(**connection(self)).get_conn()
         may_defer = context is not None and self.deferrable and self.wait_for == "gone" and not self.label_selector
         asked = may_defer and not self._deleting(cluster)

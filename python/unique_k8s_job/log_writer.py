@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, overload
 
+from unique_k8s_job._compat import airflow_version
 from unique_k8s_job.exceptions import InternalError
 from unique_k8s_job.log_channel import room
 
@@ -42,6 +43,11 @@ class LogWriter:
         self._last = _now()
         #: When the last line of a container was written, monotonic; 0 before the first.
         self.last_line = 0.0
+
+    @classmethod
+    def of_task(cls, log: Any) -> LogWriter:
+        """For the logger of a task, in this Airflow."""
+        return cls(log, structured=airflow_version() >= (3, 0))
 
     def say(self, text: str, level: str = "info") -> None:
         """Write a sentence of our own."""

@@ -251,7 +251,7 @@ class UniqueK8sJobOperator(BaseOperator):
         native = core()
         options = settings()
         self._over = False
-        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        log = LogWriter.of_task(self.log)
         cluster = self._hook().get_conn()
         names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
         request = as_json(request_of(self, context, options, names, log))
@@ -276,7 +276,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job.settings import settings
 
         self._over = False
-        log = LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        log = LogWriter.of_task(self.log)
         request = deferral.resumed(event)
         run = self._run = core().resume(self._hook().get_conn(), as_json(request))
         self._job_uid = request["job"]["uid"]

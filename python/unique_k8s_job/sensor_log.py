@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unique_k8s_job._compat import airflow_version
 from unique_k8s_job.log_writer import LogWriter, write_down
 
 
 def write_logs(cluster: Any, found: Sequence[Mapping[str, Any]], log: Any) -> None:
     """Write what the containers of these Jobs printed, one Job after the other."""
-    writer = LogWriter(log, structured=airflow_version() >= (3, 0))
+    writer = LogWriter.of_task(log)
     for job in found:
         asyncio.run(_read(cluster, job["job"], writer))
 

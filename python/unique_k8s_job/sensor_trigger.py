@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from unique_k8s_job import trigger_event
-from unique_k8s_job._compat import airflow_version
 from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 from unique_k8s_job.log_writer import LogWriter, write_down
 from unique_k8s_job.request import foreign_job
@@ -161,4 +160,4 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
             waiter.close()
 
     def _log_writer(self) -> LogWriter:
-        return LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        return LogWriter.of_task(self.log)

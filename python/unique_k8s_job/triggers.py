@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from unique_k8s_job import cancellation, trigger_event
-from unique_k8s_job._compat import airflow_version
 from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 from unique_k8s_job.log_writer import LogWriter, write_down
 from unique_k8s_job.stop import Fate
@@ -169,7 +168,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         return self._cluster
 
     def _log_writer(self) -> LogWriter:
-        return LogWriter(self.log, structured=airflow_version() >= (3, 0))
+        return LogWriter.of_task(self.log)
 
     # --- stopping ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ use super::{
     asyncio::awaitable,
     cluster::Cluster,
     errors::{python, raised},
+    events::json,
     runtime,
 };
 use crate::{
@@ -47,15 +48,6 @@ impl<'py> IntoPyObject<'py> for Jobs {
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let jobs: Vec<Bound<'py, PyAny>> = self
-            .0
-            .iter()
-            .map(|job| {
-                let value =
-                    serde_json::to_value(job).map_err(|error| raised(py, &Error::internal(error.to_string())))?;
-                python(py, &value)
-            })
-            .collect::<PyResult<_>>()?;
-        PyList::new(py, jobs)
+        Ok(python(py, &json(&self.0)?)?.cast_into()?)
     }
 }

@@ -19,6 +19,7 @@ mod watch;
 
 pub use configuration::{Configuration, Source};
 pub use connection::{Cluster, Timing, Trial};
+pub(crate) use pages::nullable;
 pub use pages::{Page, Pages};
 pub use request::{Answer, Failure, Resource, Verb};
 pub use watch::{Selector, Start, WatchEvent, watch, watch_as};

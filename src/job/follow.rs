@@ -74,10 +74,8 @@ pub(super) fn follow(
     following: Following<'_>,
     job: impl Into<Arc<SeenJob>>,
 ) -> impl Future<Output = Result<Outcome, Error>> {
-    let Following { cluster, subject, positions, say, sources, sink, ration, gone } = following;
-    let follower = Follower::new(cluster, subject, say, job.into(), sink);
-    let events = EventLists::new(if ration.is_some() { Pace::Beside } else { Pace::Steady });
-    Box::new(Follower { positions, ration, events, gone, ..follower }).run(sources)
+    let (follower, sources) = Follower::new(following, job.into());
+    Box::new(follower).run(sources)
 }
 
 struct Follower<'a> {
@@ -110,27 +108,22 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn new(
-        cluster: &'a Cluster,
-        subject: &'a Subject,
-        say: &'a Arc<dyn Say>,
-        job: Arc<SeenJob>,
-        sink: logs::Sink,
-    ) -> Self {
-        Self {
+    fn new(following: Following<'a>, job: Arc<SeenJob>) -> (Self, Sources) {
+        let Following { cluster, subject, positions, say, sources, sink, ration, gone } = following;
+        let follower = Self {
             cluster,
             subject,
-            positions: Vec::new(),
+            positions,
             say,
             startup: Startup::new(subject.startup_timeout().unwrap_or(FOR_EVER)),
             sidecars: Sidecars::new(subject.on_lingering_sidecar),
             lingering: Vec::new(),
-            events: EventLists::new(Pace::Steady),
+            events: EventLists::new(if ration.is_some() { Pace::Beside } else { Pace::Steady }),
             view: View::new(job),
             progress: Progress::default(),
             explained: Explained::new(),
             sink,
-            ration: None,
+            ration,
             readers: JoinSet::new(),
             reading: HashMap::new(),
             late_predecessors: LatePredecessors::default(),
@@ -138,8 +131,9 @@ impl<'a> Follower<'a> {
             troubled: HashSet::new(),
             watched: true,
             sight: Sight::default(),
-            gone: false,
-        }
+            gone,
+        };
+        (follower, sources)
     }
 
     async fn run(mut self: Box<Self>, mut sources: Sources) -> Result<Outcome, Error> {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
-use super::{delete::CONTROLLER_UID, message::Message, patience::Patience, seen::JobReference, view::lean_pod};
-use crate::cluster::{Cluster, Failure, Resource, Selector, retry};
+use super::{delete::by_controller_uid, message::Message, patience::Patience, seen::JobReference, view::lean_pod};
+use crate::cluster::{Cluster, Failure, Resource, retry};
 
 /// What is known of the right to see Pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,7 +31,7 @@ pub(super) async fn last_pods(
     deadline: Instant,
 ) -> Result<Vec<Arc<Pod>>, Failure> {
     let cluster = cluster.until(deadline);
-    let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
+    let by_uid = by_controller_uid(job);
     let mut patience = if sight == Sight::Seen { Patience::of_one_that_worked() } else { Patience::default() };
     let mut pauses = retry::backoff(cluster.next_seed(), None);
     loop {

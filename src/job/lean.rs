@@ -10,7 +10,9 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, Time},
 };
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::cluster::nullable;
 
 /// A Job of `batch/v1`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -102,11 +104,6 @@ pub struct TemplateSpec {
 pub struct TemplateContainer {
     /// Its name.
     pub name: String,
-}
-
-/// Go writes what is empty as null in places.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Job {

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    delete::CONTROLLER_UID,
+    delete::by_controller_uid,
     diagnosis::findings,
     examine::examine,
     outcome,
@@ -100,7 +100,7 @@ pub async fn look(cluster: &Cluster, target: &Target) -> Result<Vec<Found>, Erro
         explained += usize::from(closer);
         let mut view = View::new(job.clone());
         if closer && end.is_some() {
-            let pods = Selector::labels(format!("{CONTROLLER_UID}={}", job.reference.uid));
+            let pods = by_controller_uid(&job.reference);
             // Without the right to list Pods the outcome is the same, and says less.
             if let Ok(listed) = cluster.list(Resource::Pods, &namespace, &pods).await {
                 view.relist_pods(listed.items.into_iter().filter_map(lean_pod));

@@ -26,7 +26,7 @@ use super::{
     lean::JobSpec,
     message::Message,
     outcome::{End, proven_by_pods},
-    view::{View, has_started, main_containers},
+    view::{View, has_started, main_containers, pod_ended},
 };
 
 /// A sidecar that ends by itself after its base container is given this long.
@@ -119,7 +119,7 @@ impl Sidecars {
     pub fn look(&mut self, now: Instant, view: &View) -> Verdict {
         let undecided = view.end.is_none() && !view.job.suspended() && self.choice == OnLingeringSidecar::Finish;
         let Some(spec) = view.job.job.spec.as_ref().filter(|_| undecided) else { return Verdict::Wait(None) };
-        let living = || view.pods.iter().filter(|(_, seen)| !seen.gone && !ended(&seen.pod));
+        let living = || view.pods.iter().filter(|(_, seen)| !seen.gone && !pod_ended(&seen.pod));
         let found: BTreeMap<&String, Lingering> =
             living().filter_map(|(uid, seen)| lingering(spec, &seen.pod).map(|found| (uid, found))).collect();
         self.since.retain(|uid, _| found.contains_key(uid));
@@ -165,10 +165,6 @@ pub fn over(lingering: &[Lingering]) -> Message {
 
 fn names(containers: &[String]) -> String {
     containers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn ended(pod: &Pod) -> bool {
-    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
 
 /// The Pods with the phases that their base containers stand for.

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
-    delete::CONTROLLER_UID,
+    delete::by_controller_uid,
     patience::Patience,
     seen::{JobReference, SeenJob},
     subject::Subject,
@@ -132,12 +132,11 @@ impl OwnWatches {
     }
 
     fn with(cluster: &Cluster, job: &JobReference, selector: Selector, from: Start) -> Self {
-        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
         let watched =
             |resource, selector, start| watch(cluster.clone(), resource, job.namespace.clone(), selector, start);
         Self {
             jobs: watched(Resource::Jobs, selector, from).boxed(),
-            pods: Some(watched(Resource::Pods, by_uid, Start::List).boxed()),
+            pods: Some(watched(Resource::Pods, by_controller_uid(job), Start::List).boxed()),
             cluster: cluster.clone(),
             job: job.clone(),
             health: <[Health; 2]>::default(),

@@ -146,6 +146,12 @@ pub fn lean_pod(object: Value) -> Option<Arc<Pod>> {
     Some(Arc::new(pod))
 }
 
+/// Whether a Pod has ended: none of its containers runs any more.
+#[must_use]
+pub fn pod_ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
 /// When an Event happened.
 #[must_use]
 pub fn event_time(event: &Event) -> Option<Timestamp> {

@@ -20,7 +20,7 @@ mod work;
 
 pub use order::{DeleteOrder, OnlyIf, Propagation, Skip, Target, WaitFor};
 pub use owned::{delete_owned, pods_ended};
-pub use pods::{CONTROLLER_UID, JOB_NAME, of_another};
+pub use pods::{CONTROLLER_UID, JOB_NAME, by_controller_uid, of_another};
 pub use release::{
     Fingerprint, Freed, OF_GARBAGE_COLLECTOR, ReleasePolicy, Standstill, Stuck, Verdict, fingerprint, release,
     release_message,

@@ -20,13 +20,20 @@ use tokio::{
 
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Verb, retry},
-    job::{message::Message, seen::JobReference},
+    job::{message::Message, seen::JobReference, view::pod_ended},
 };
 
 /// The label that the Job controller puts on Pods; unlike their ownerReference it survives orphaning.
 pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The label with the Job's name that the Job controller puts on Pods.
 pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
+/// Finds the Pods of a Job, whoever owns them now.
+#[must_use]
+pub fn by_controller_uid(job: &JobReference) -> Selector {
+    Selector::labels(format!("{CONTROLLER_UID}={}", job.uid))
+}
+
 /// The uids of so many Jobs fit into one selector: 4 KB of a request line.
 const JOBS_A_LIST: usize = 100;
 /// How long the garbage collector has, once the Job is gone, before its Pods are deleted from here.
@@ -109,7 +116,7 @@ fn deed(pod: &Pod, uid: &str, ownership: Ownership, gone_for: Duration) -> Deed 
         return Deed::Nothing;
     }
     let deleting = pod.metadata.deletion_timestamp.is_some();
-    match (ownership, deleting, ended(pod)) {
+    match (ownership, deleting, pod_ended(pod)) {
         (Ownership::Kept, _, _) => Deed::Keep,
         (Ownership::Orphaned, false, _) => Deed::Delete,
         (Ownership::Watched | Ownership::Collected | Ownership::Owned, _, true) | (Ownership::Orphaned, true, true) => {
@@ -124,11 +131,6 @@ fn deed(pod: &Pod, uid: &str, ownership: Ownership, gone_for: Duration) -> Deed 
             Owner::TheJob | Owner::Nobody | Owner::Another => Deed::Wait,
         },
     }
-}
-
-/// Whether none of its containers runs any more.
-fn ended(pod: &Pod) -> bool {
-    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
 
 /// What became of the Pods of one Job.
@@ -255,7 +257,7 @@ impl Rounds {
             asked.end.live.clear();
             let mut doomed = Vec::new();
             for pod in pods.remove(&asked.uid).unwrap_or_default() {
-                let live = !ended(&pod);
+                let live = !pod_ended(&pod);
                 match deed(&pod, &asked.uid, asked.ownership, now.saturating_duration_since(asked.gone)) {
                     Deed::Nothing => continue,
                     Deed::Keep => {
@@ -351,14 +353,13 @@ pub(super) fn read(object: Value) -> Pod {
 
 /// The uids and versions of a Job's Pods: what changes when one of them moves. A Pod within its grace period moves.
 pub(super) async fn versions(cluster: &Cluster, job: &JobReference) -> Result<Vec<(String, String)>, Failure> {
-    let selector = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
-    let pods = cluster.list(Resource::Pods, &job.namespace, &selector).await?.items;
+    let pods = cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await?.items;
     let now = cluster.now();
     let mut versions: Vec<_> = pods
         .into_iter()
         .map(read)
         .map(|pod| {
-            let moves = pod.metadata.deletion_timestamp.as_ref().is_some_and(|end| end.0 > now) && !ended(&pod);
+            let moves = pod.metadata.deletion_timestamp.as_ref().is_some_and(|end| end.0 > now) && !pod_ended(&pod);
             let version = if moves { now.to_string() } else { pod.metadata.resource_version.unwrap_or_default() };
             (pod.metadata.uid.unwrap_or_default(), version)
         })
@@ -418,6 +419,6 @@ mod tests {
     #[test]
     fn pod_that_cannot_be_read_has_not_ended() {
         let pod = read(json!({"metadata": {"name": "p"}, "spec": {"containers": 3}, "status": {"phase": "Succeeded"}}));
-        assert_eq!((pod.metadata.name.as_deref(), ended(&pod)), (Some("p"), false));
+        assert_eq!((pod.metadata.name.as_deref(), pod_ended(&pod)), (Some("p"), false));
     }
 }

@@ -18,12 +18,12 @@ use serde_json::Value;
 
 pub(in crate::job) use self::probe::by_admission;
 use super::{
-    delete::{CONTROLLER_UID, JOB_NAME},
+    delete::{CONTROLLER_UID, JOB_NAME, by_controller_uid},
     diagnosis::{Facts, Known, NamespaceState, NodeState, Unknown},
     events::list_events,
     ownership::look,
     seen::{JobReference, SeenJob},
-    view::{all_containers, has_started},
+    view::{all_containers, has_started, pod_ended},
 };
 use crate::{
     cluster::{Cluster, Failure, Resource, Selector, Verb},
@@ -127,8 +127,7 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<SeenJob>) ->
 
 /// The Pods by controller-uid, whoever owns them now.
 pub(super) async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Arc<Pod>>, Failure> {
-    let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", job.uid));
-    let listed = cluster.list(Resource::Pods, &job.namespace, &by_uid).await?;
+    let listed = cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await?;
     Ok(listed.items.into_iter().filter_map(read).map(Arc::new).collect())
 }
 
@@ -146,10 +145,7 @@ async fn events_of_pods(cluster: &Cluster, facts: &mut Facts) {
 
 /// The nodes on which something of the Job may run.
 fn node_names(facts: &Facts) -> impl Iterator<Item = &str> {
-    let over = |pod: &Pod| {
-        matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
-    };
-    let pods = facts.pods.get().into_iter().flatten().filter(move |pod| !over(pod));
+    let pods = facts.pods.get().into_iter().flatten().filter(|pod| !pod_ended(pod));
     pods.filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref())
 }
 

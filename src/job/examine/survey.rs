@@ -28,7 +28,7 @@ use crate::{
         outcome,
         ownership::look,
         seen::{JobReference, SeenJob},
-        view::{all_containers, has_started},
+        view::{all_containers, has_started, pod_ended},
     },
 };
 
@@ -158,10 +158,9 @@ async fn pods_under_way(cluster: &Cluster, place: &str) -> Result<Pods, Failure>
 
 /// An ended Pod matters where something holds it, or where it has nobody who deletes it.
 fn matters(pod: &Pod) -> bool {
-    let ended = matches!(phase(pod), Some("Succeeded" | "Failed"));
     let held = pod.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
     let owned = pod.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
-    !ended || held || !owned || pod.metadata.deletion_timestamp.is_some()
+    !pod_ended(pod) || held || !owned || pod.metadata.deletion_timestamp.is_some()
 }
 
 fn phase(pod: &Pod) -> Option<&str> {
@@ -356,7 +355,7 @@ fn explainable(facts: &Facts) -> HashSet<String> {
     let uids = unstarted.filter_map(|pod| pod.metadata.uid.clone());
     let spec = job.job.spec.as_ref();
     let wanted = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
-    let live = pods.filter(|pod| !matches!(phase(pod), Some("Succeeded" | "Failed"))).count();
+    let live = pods.filter(|pod| !pod_ended(pod)).count();
     let short = usize::try_from(wanted).is_ok_and(|wanted| live < wanted);
     uids.chain(short.then(|| facts.reference.uid.clone())).collect()
 }

@@ -14,7 +14,7 @@ use crate::{
         outcome,
         startup::managed_by_another,
         verdict::Outcome,
-        view::SeenPod,
+        view::{SeenPod, pod_ended},
     },
 };
 
@@ -68,10 +68,7 @@ impl Follower<'_> {
 
     /// The watch of Pods may be a little behind that of the Job: lists what it has not shown yet.
     async fn complete_pods(&mut self, deadline: Instant) {
-        let ended = |seen: &SeenPod| {
-            let phase = seen.pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            seen.gone || matches!(phase, Some("Succeeded" | "Failed"))
-        };
+        let ended = |seen: &SeenPod| seen.gone || pod_ended(&seen.pod);
         if self.view.pods.values().all(ended) && self.all_pods_seen() {
             return;
         }

@@ -6,7 +6,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
-use crate::job::view::all_containers;
+use crate::job::view::{all_containers, pod_ended};
 
 /// One look at a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,7 @@ fn state(pod: &Pod, status: &ContainerStatus) -> RunState {
     let end = state.and_then(|state| state.terminated.as_ref());
     let runs = state.is_some_and(|state| state.running.is_some());
     let between = !runs && (end.is_some() || status.restart_count > 0 || status.last_state.is_some());
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let over = matches!(phase, Some("Succeeded" | "Failed")) || pod.metadata.deletion_timestamp.is_some();
+    let over = pod_ended(pod) || pod.metadata.deletion_timestamp.is_some();
     let last = match policy(pod, &status.name) {
         Some("Never") => true,
         Some("OnFailure") => end.is_some_and(|end| end.exit_code == 0),

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::{
     cluster::{Failure, Resource},
     identity::TaskDigest,
-    job::{delete::CONTROLLER_UID, seen::SeenJob, sources::News},
+    job::{delete::CONTROLLER_UID, seen::SeenJob, sources::News, view::pod_ended},
 };
 
 /// Grows with every change of the index.
@@ -148,7 +148,7 @@ impl Index {
             }
             if entry.waiters.is_empty() {
                 // Pods may be told of before their Job is.
-                return entry.job.is_none() && entry.pods.values().any(|tracked| !ended(&tracked.pod));
+                return entry.job.is_none() && entry.pods.values().any(|tracked| !pod_ended(&tracked.pod));
             }
             entry.missing = Some(version);
             entry.notify();
@@ -162,7 +162,7 @@ impl Index {
         let version = self.version;
         let (Some(job), Some(uid)) = (job_of(&pod), pod.metadata.uid.clone()) else { return };
         let unknown = !self.entries.contains_key(&job);
-        if unknown && (self.keep == Keep::Waited || gone || ended(&pod)) {
+        if unknown && (self.keep == Keep::Waited || gone || pod_ended(&pod)) {
             return;
         }
         let entry = self.entries.entry(job).or_default();
@@ -359,11 +359,6 @@ fn at(resource: Resource) -> usize {
 
 fn job_of(pod: &Pod) -> Option<String> {
     pod.metadata.labels.as_ref()?.get(CONTROLLER_UID).cloned()
-}
-
-fn ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 #[cfg(test)]

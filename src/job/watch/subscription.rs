@@ -6,9 +6,9 @@ use tokio::sync::Notify;
 
 use super::{hub::Hub, index::Version};
 use crate::{
-    cluster::{Cluster, Resource, Selector},
+    cluster::{Cluster, Resource},
     identity::Owner,
-    job::{delete::CONTROLLER_UID, seen::SeenJob, sources::News, subject::Subject, view::lean_pod},
+    job::{delete::by_controller_uid, seen::SeenJob, sources::News, subject::Subject, view::lean_pod},
 };
 
 /// News of one Job, as long as it is held.
@@ -58,8 +58,8 @@ impl Subscription {
     /// Lists the Pods once: the watch keeps none that came before their Job. Where this fails they are seen as they
     /// change, and at the end.
     pub async fn list_pods(&self) {
-        let by_uid = Selector::labels(format!("{CONTROLLER_UID}={}", self.subject.job.uid));
-        if let Ok(listed) = self.cluster.list(Resource::Pods, &self.subject.job.namespace, &by_uid).await {
+        let job = &self.subject.job;
+        if let Ok(listed) = self.cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await {
             let pods = listed.items.into_iter().filter_map(lean_pod).collect();
             self.hub.index().found_pods(&self.subject.job.uid, pods, self.seen);
         }
