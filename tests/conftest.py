@@ -33,9 +33,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Where processes share the work, they share one cluster: the process that starts them brings it up."""
-    # A shell starts what it puts into the background with SIGINT ignored, and every child inherits that.
+    # A shell starts what it puts into the background with SIGINT ignored, `nohup` with SIGHUP, and every child inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if getattr(config.option, "numprocesses", None):
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    needs_a_cluster = any("tests/python" not in argument for argument in config.args)
+    if getattr(config.option, "numprocesses", None) and needs_a_cluster:
         config.stash[_shared] = _Brought(name_for_tests())
 
 

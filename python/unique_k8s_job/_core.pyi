@@ -5,29 +5,163 @@ again from inside a signal handler. Nothing here starts a thread before its firs
 survives a `fork()`: the child builds its own connections.
 """
 
-from collections.abc import Awaitable
-from typing import Any, final
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypedDict, final, type_check_only
 
 __all__ = [
     "Cluster",
     "Run",
+    "Survey",
+    "Unattended",
     "Waiter",
     "Work",
     "__version__",
-    "alook",
     "assemble",
+    "begin_debug_log",
     "delete_jobs",
     "deployment_digest",
+    "destination",
     "examine_job",
+    "find_jobs",
+    "find_jobs_async",
+    "flush_debug_log",
+    "identity",
     "job_name",
-    "look",
     "remedy",
     "resume",
     "rights",
-    "survey",
 ]
 
 __version__: str
+
+# Values that cross as dicts. Types only: the module does not have these names.
+
+@type_check_only
+class Identity(TypedDict):
+    #: None where the API server is too old to say (before Kubernetes 1.28).
+    user: str | None
+    uid: str | None
+    groups: list[str]
+    extra: dict[str, list[str]]
+
+@type_check_only
+class JobReference(TypedDict):
+    namespace: str
+    name: str
+    uid: str
+
+@type_check_only
+class ContainerExit(TypedDict):
+    pod: str
+    container: str
+    init: bool
+    restart_count: int
+    exit_code: int
+    signal: int | None
+    reason: str | None
+    message: str | None
+    killed_by: str | None
+    words: str
+
+@type_check_only
+class PodEndCondition(TypedDict):
+    type: str
+    status: str
+    reason: str | None
+    message: str | None
+
+@type_check_only
+class PodEnd(TypedDict):
+    """A Pod that did not end well, as `src/model/pod_end.rs` has it."""
+
+    pod: str
+    node: str | None
+    index: str | None
+    phase: str
+    reason: str | None
+    message: str | None
+    conditions: list[PodEndCondition]
+    words: str
+
+@type_check_only
+class Outcome(TypedDict):
+    """How a Job ended, as `src/model/outcome.rs` has it."""
+
+    state: Literal["succeeded", "failed", "vanished"]
+    reason: str | None
+    message: str | None
+    exit_code: int | None
+    cause: str | None
+    pods: list[PodEnd]
+    containers: list[ContainerExit]
+    lingering: list[str]
+    times: dict[str, str | None]
+    job: JobReference
+    summary: str
+    timeline: str
+
+@type_check_only
+class SubmittedEvent(TypedDict):
+    kind: Literal["submitted"]
+    name: str
+    namespace: str
+    uid: str
+    origin: Literal["created", "adopted", "taken_over", "outcome_used"]
+    #: The try that made the Job.
+    try_number: int
+
+@type_check_only
+class MessageEvent(TypedDict):
+    kind: Literal["message"]
+    level: Literal["info", "warning"]
+    code: str
+    text: str
+
+@type_check_only
+class LogEvent(TypedDict):
+    kind: Literal["log"]
+    pod: str
+    container: str
+    text: str
+    lines: int
+    timestamp: str | None
+    mark: bool
+
+@type_check_only
+class OutcomeEvent(Outcome):
+    kind: Literal["outcome"]
+
+@type_check_only
+class DeletedEvent(JobReference):
+    kind: Literal["deleted"]
+    pods_kept: set[str]
+
+@type_check_only
+class EndedEvent(TypedDict):
+    kind: Literal["ended"]
+    deleted: list[str]
+    released: list[str]
+    pods_deleted: list[str]
+    pods_kept: list[str]
+    skipped: dict[str, str]
+
+@type_check_only
+class FoundJob(TypedDict):
+    job: JobReference
+    suspended: bool
+    deleting: bool
+    outcome: Outcome | None
+    findings: list[str]
+
+@type_check_only
+class UnattendedJob(TypedDict):
+    job: JobReference
+    owner: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
 
 @final
 class Cluster:
@@ -45,17 +179,17 @@ class Cluster:
 class Run:
     """One attempt at work: submits or takes over its Job at once and follows it to its outcome.
 
-    `request` is a JSON object, see `unique_k8s_job.request`. The work happens on Rust's own threads and
+    `request` is a JSON object, see `unique_k8s_job.request.job`. The work happens on Rust's own threads and
     pauses when nobody calls `next` for long: at most 4 MiB of log wait in memory.
     """
 
     def __new__(cls, cluster: Cluster, request: str) -> Run: ...
-    def next(self, timeout: float) -> list[dict[str, Any]]:
+    def next(self, timeout: float) -> list[SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent]:
         """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
 
         Kinds (key `kind`):
         `submitted` {name, namespace, uid, origin: created|adopted|taken_over|outcome_used, try_number (that made it)};
-        `message` {level: info|warning|error, code, text};
+        `message` {level: info|warning, code, text};
         `log` {pod, container, text, lines: int, timestamp: str | None, mark: bool}, many lines in one `text` when they
         come fast: then `timestamp` is None and each line starts with its own time (unless the request says
         `line_times: false`). With several sources each line starts with `[pod-suffix/container]`. `mark`: our own
@@ -65,7 +199,7 @@ class Run:
         """
     def wake(self) -> None:
         """End a waiting `next`, from any thread or signal handler. Never blocks."""
-    def acknowledge(self) -> list[dict[str, Any]]:
+    def acknowledge(self) -> list[MessageEvent]:
         """Write the label `acknowledged` and the TTL of the outcome, then delete the Job where `on_finish` says so.
 
         Returns `message` events: what was done, and warnings of what could not be. Raises TakenOverError only.
@@ -80,6 +214,12 @@ class Run:
         """Stop following, as `close`, and return what a `Waiter` and `resume` need, as JSON; None without a Job."""
     def close(self) -> None:
         """Stop following and leave the Job as it is."""
+
+def destination(cluster: Cluster, request: str) -> tuple[str, str]:
+    """The namespace and the name that a first try gives to the Job of a run's request, before anything is sent.
+
+    Asks nothing of the API server; reading the configuration may start a credential plugin.
+    """
 
 def resume(cluster: Cluster, request: str) -> Run:
     """A `Run` that starts nothing: it can `acknowledge` and `delete` the Job that was handed over.
@@ -107,7 +247,9 @@ class Waiter:
     """
 
     def __new__(cls, cluster: Cluster, request: str) -> Waiter: ...
-    def next(self, timeout: float | None = None) -> Awaitable[list[dict[str, Any]]]:
+    def next(
+        self, timeout: float | None = None
+    ) -> Awaitable[list[SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent]]:
         """Events as of `Run.next`, at least one; `[]` after the timeout, after the last one and once the waiter is closed.
 
         :param timeout: seconds; None waits for ever, and costs nothing
@@ -129,10 +271,22 @@ class Waiter:
         """Stop following and leave the Job as it is."""
 
 @final
+class Unattended:
+    """The Jobs of a namespace that nobody waits for in this process; as long as it lives the watch of our Jobs goes on."""
+
+    def __new__(cls, cluster: Cluster, namespace: str) -> Unattended: ...
+    def jobs(self) -> list[UnattendedJob]:
+        """Jobs at work that no Waiter follows, of the Airflows of which a Waiter has followed one; asks nothing.
+
+        Each is {job: {namespace, name, uid}, owner, dag_id, run_id, task_id, map_index, try_number}: `job` and `owner`
+        as a Waiter needs them to delete it. Those that another process follows are among them.
+        """
+
+@final
 class Work:
     """Something under way, told event by event. Dropping it stops the watching, not what the cluster does."""
 
-    def next(self, timeout: float) -> list[dict[str, Any]]:
+    def next(self, timeout: float) -> list[MessageEvent | DeletedEvent | EndedEvent]:
         """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
 
         Kinds (key `kind`) of an order to delete: `message` {level: info|warning, code, text}; `deleted` {name, namespace,
@@ -145,11 +299,21 @@ class Work:
     def close(self) -> None:
         """Stop watching."""
 
-def delete_jobs(cluster: Cluster, request: str) -> Work:
-    """Start an order to delete Jobs; `request` is a JSON object, see `unique_k8s_job.delete_request`."""
+def begin_debug_log(level: str, takes: Callable[[list[tuple[float, str]]], object]) -> None:
+    """From now on hand over what the core does to `takes`, on a thread of the core: (seconds since 1970, line) in order.
 
-def look(cluster: Cluster, request: str) -> list[dict[str, Any]]:
-    """One look at Jobs that anybody may have made; reads only.
+    `level` is `off`, `debug` (a line a request) or `trace` (the events of watches, too). `takes` is that of the first call;
+    later ones change the level. 4,096 lines wait at most; those beyond are dropped, and their number is told.
+    """
+
+def flush_debug_log(within: float) -> None:
+    """Wait until all lines that were written are handed over, at most `within` seconds."""
+
+def delete_jobs(cluster: Cluster, request: str) -> Work:
+    """Start an order to delete Jobs; `request` is a JSON object, see `unique_k8s_job.request.delete`."""
+
+def find_jobs(cluster: Cluster, request: str) -> list[FoundJob]:
+    """Jobs that anybody may have made, asked for once; reads only.
 
     `request` is a JSON object {namespace: str | null, name, uid, label_selector, explain: bool}, at least one of the
     middle three; a Job has to fit everything that is given. Each Job is {job: {namespace, name, uid}, suspended,
@@ -157,8 +321,8 @@ def look(cluster: Cluster, request: str) -> list[dict[str, Any]]:
     that say why it does not move or failed, where `explain` asks for them. No Job that fits: `[]`.
     """
 
-def alook(cluster: Cluster, request: str) -> Awaitable[list[dict[str, Any]]]:
-    """`look`, to be awaited: takes no thread while it waits, however many look at once. Needs a running event loop.
+def find_jobs_async(cluster: Cluster, request: str) -> Awaitable[list[FoundJob]]:
+    """`find_jobs`, to be awaited: takes no thread while it waits, however many do so at once. Needs a running event loop.
 
     It goes on to its end also where the awaiting coroutine is cancelled.
     """
@@ -172,14 +336,28 @@ def assemble(request: str) -> str:
 def deployment_digest(key: str, base_url: str, execution_api_url: str) -> str:
     """The default deployment id: a digest of the URLs, keyed by the first fernet key. Pure."""
 
-def survey(cluster: Cluster, namespace: str) -> tuple[str, int]:
-    """Look at all Jobs of a namespace (empty: of all); JSON text as `docs/doctor.md` has it, and how many are stuck.
+@final
+class Survey:
+    """A look at all Jobs of a namespace (None: of all), under way. Changes nothing.
 
-    Changes nothing. Text, since thousands of Jobs as Python objects would take more memory than all else.
+    Text, since thousands of Jobs as Python objects would take more memory than all else; what is found waits in the
+    cluster until the piece before was taken.
     """
 
-def examine_job(cluster: Cluster, namespace: str, name: str) -> tuple[str, int]:
-    """Look at one Job and at what namesakes of it have left; `diagnoses` is empty where there is neither."""
+    def __new__(cls, cluster: Cluster, namespace: str | None) -> Survey: ...
+    def next(self) -> str | None:
+        """The next piece, as JSON: {`time`, `diagnoses`}; the last is {`schema_version`, `time`, `namespace`, `jobs`, `stuck`,
+        `unknown`}, all as `docs/doctor.md` has them; then None. Raises where the Jobs cannot be read.
+        """
+
+def examine_job(cluster: Cluster, namespace: str, name: str) -> str:
+    """Look at one Job and at what namesakes of it have left; JSON text as `docs/doctor.md` has it.
+
+    `diagnoses` is empty where there is neither.
+    """
+
+def identity(cluster: Cluster) -> Identity:
+    """Ask the API server who it takes us for."""
 
 def remedy(cluster: Cluster, request: str, confirm_for: float) -> dict[str, Any]:
     """Carry out {remedy: str, job: {namespace, name, uid}}, given as JSON, and return {done: bool, text}.

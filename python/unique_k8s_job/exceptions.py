@@ -16,16 +16,17 @@
       NativeModuleMissingError  the Rust core cannot be loaded here
       InternalError             a fault of this package
 
-Each carries its text in three parts that are never mixed (`message`, `seen`, `hint`) and its facts as attributes, such
-as `name`, `namespace`, `uid`, `status`, `reason`; an attribute that an error does not have is None. Where it is known
-why a Job does not move or does not go, `findings` says so: a list of dicts, most blocking first, as `unique-k8s-job doctor
---json` prints them (`code`, `severity`, `object`, `seen`, `since`, `cause`, `next_step`, `remedy`).
+Each carries its text in three parts that are never mixed (`message`, `seen`, `hint`) and its facts as attributes. Each
+has the declared ones of `UniqueK8sJobError`, None where they do not apply; `facts` holds all as they came, also those
+that a newer version of the core has added.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from unique_k8s_job.visible import visible, visible_lines
 
 __all__ = [
     "AirflowUnreachableError",
@@ -52,26 +53,61 @@ class UniqueK8sJobError(Exception):
     :param message: what happened, and to which object
     :param seen: the evidence, one fact an entry
     :param hint: one next step
-    :param facts: values for programs, as attributes of the exception
+    :param facts: values for programs; the declared ones become attributes of the exception
+
+    Texts of others in them begin no line of their own, and hide nothing: they are made visible.
+
+    `str()` is all three parts, for many who log an exception log its text alone. They are not notes (`add_note`) as well: a
+    traceback prints those below the text, so each part would stand in the task log twice.
     """
 
+    #: The object that the error is about: its name, namespace and uid, as far as they are known.
+    name: str | None = None
+    namespace: str | None = None
+    uid: str | None = None
+    #: HTTP status of the API server's answer, and the reason in it.
+    status: int | None = None
+    #: Kubernetes' own word: of an answer, of a condition of the Job, or of a container that cannot start.
+    reason: str | None = None
+    #: The argument, option or field of the manifest that is wrong.
+    path: str | None = None
+    #: The fields of the manifest that the API server does not know.
+    fields: list[str] | None = None
+    #: Exit code of the container that decided the outcome.
+    exit_code: int | None = None
+    #: The whole summary of how the Job ended; the same as the task's `return_value`.
+    outcome: dict[str, Any] | None = None
+    #: Finalizers that hold the Job, and Pods that may still run.
+    finalizers: list[str] | None = None
+    pods: list[str] | None = None
+    #: Of an order to delete Jobs: the names of those that are gone, that were freed from the garbage collector's
+    #: finalizer, and that were passed over, with the reason; and of the Pods that were deleted, and that stay.
+    deleted: list[str] | None = None
+    #: Of the same: why others could not be deleted, by their names.
+    failed: dict[str, str] | None = None
+    released: list[str] | None = None
+    skipped: dict[str, str] | None = None
+    pods_deleted: list[str] | None = None
+    pods_kept: list[str] | None = None
+    #: Why the Job does not move or does not go, most blocking first, as `unique-k8s-job doctor --json` prints it (`code`,
+    #: `severity`, `object`, `seen`, `since`, `cause`, `next_step`, `remedy`); empty where nothing is known.
+    findings: Sequence[dict[str, Any]] = ()
+
     def __init__(self, message: str, *, seen: Sequence[str] = (), hint: str | None = None, **facts: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.seen = list(seen)
-        self.hint = hint
+        self.message = visible_lines(message)
+        super().__init__(self.message)
+        self.seen = [visible(evidence) for evidence in seen]
+        self.hint = None if hint is None else visible(hint)
         self.facts = facts
+        for fact, value in facts.items():
+            if fact in UniqueK8sJobError.__annotations__:
+                setattr(self, fact, value)
 
     def __str__(self) -> str:
         lines = [self.message, *(f"  seen: {evidence}" for evidence in self.seen)]
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or "facts" not in self.__dict__:
-            raise AttributeError(name)
-        return self.facts.get(name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (type(self), self.message, self.seen, self.hint, self.facts)
@@ -128,7 +164,7 @@ class DeletionUnconfirmedError(UniqueK8sJobError):
 
 
 class StoppedError(UniqueK8sJobError):
-    """The task was stopped; `job_deleted` says what became of its Job."""
+    """The task was stopped; `seen` says what became of its Job."""
 
 
 class NativeModuleMissingError(UniqueK8sJobError):

@@ -17,17 +17,17 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Kubernetes",
-                "python-modules": ["unique_k8s_job.operator", "unique_k8s_job.delete_operator"],
+                "python-modules": ["unique_k8s_job.operators.job", "unique_k8s_job.operators.delete_job"],
             }
         ],
-        "sensors": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.sensor"]}],
+        "sensors": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.sensors.job"]}],
         "triggers": [
             {
                 "integration-name": "Kubernetes",
-                "python-modules": ["unique_k8s_job.triggers", "unique_k8s_job.sensor_trigger"],
+                "python-modules": ["unique_k8s_job.triggers.job", "unique_k8s_job.triggers.sensor"],
             }
         ],
-        "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hook"]}],
+        "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hooks.kubernetes"]}],
         "config": {
             "unique_k8s_job": {
                 "description": "Options of the provider unique-k8s-job.",
@@ -63,6 +63,15 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "delete",
                         "default": "",
+                    },
+                    "field_validation": {
+                        "description": "What becomes of a Job with fields that the API server does not know: `strict` "
+                        "refuses it, naming them; `warn` runs it without them and writes each into the log; `ignore` says "
+                        "nothing.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "warn",
+                        "default": "strict",
                     },
                 },
             }

@@ -26,7 +26,7 @@ where
 {
     let task = runtime::spawn(work).map_err(|error| raised(py, &error))?;
     generic::future_into_py::<OfThisProcess, _, T>(py, async move {
-        let end = task.await.unwrap_or_else(|lost| Err(Error::internal(format!("a task was lost: {lost}"))));
+        let end = task.await.unwrap_or_else(|lost| Err(Error::lost(&lost)));
         end.map_err(|error| {
             Python::try_attach(|py| raised(py, &error))
                 .unwrap_or_else(|| PyRuntimeError::new_err("the interpreter is ending"))

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::{errors::raised, runtime};
+use super::runtime;
 use crate::{
     cluster::{self, Configuration, Timing},
-    error::{Error, Report},
-    job::waiter::WaitingRoom,
+    error::Error,
+    session::waiter::SharedWatches,
 };
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
@@ -23,7 +23,7 @@ impl Cluster {
     }
 
     /// Where those wait who wait in this process.
-    pub(super) fn waiting_room(&self) -> Result<WaitingRoom, Error> {
+    pub(super) fn waiting_room(&self) -> Result<SharedWatches, Error> {
         runtime::waiting_room(&self.configuration)
     }
 
@@ -39,15 +39,12 @@ impl Cluster {
 impl Cluster {
     #[new]
     fn new(py: Python<'_>, configuration: &str) -> PyResult<Self> {
-        let configuration = serde_json::from_str(configuration).map_err(|error| {
-            let report = Report::new("The cluster configuration cannot be read").seen(error.to_string());
-            raised(py, &Error::Configuration(Box::new(report)))
-        })?;
+        let configuration = runtime::done(py, || Configuration::read(configuration))?;
         Ok(Self { configuration })
     }
 
     fn namespace(&self, py: Python<'_>) -> PyResult<String> {
-        let cluster = self.handle().map_err(|error| raised(py, &error))?;
-        runtime::wait(py, async move { cluster.namespace().await })
+        let cluster = runtime::done(py, || self.handle())?;
+        runtime::wait(py, async move { cluster.namespace().await.map(String::from) })
     }
 }

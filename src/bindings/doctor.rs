@@ -1,11 +1,15 @@
 //! What `unique-k8s-job doctor` asks for: findings about one Job or all, remedies, rights. Each call waits for its
 //! answer and serves signals meanwhile.
 
-use std::time::Duration;
+use std::{str::FromStr, sync::Arc};
 
 use pyo3::prelude::*;
 use serde::Serialize;
 use serde_json::json;
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::AbortHandle,
+};
 
 use super::{
     cluster::Cluster,
@@ -14,78 +18,163 @@ use super::{
 };
 use crate::{
     cluster,
-    error::Error,
-    job::{
-        diagnosis::{Finding, Remedy, Severity},
-        examine::{
-            self,
-            survey::{Diagnosis, Survey, survey as survey_of},
-        },
-        remedy::carry_out,
-        rights::rights as rights_of,
-        seen::JobReference,
+    delete::remedy::carry_out,
+    diagnose::{
+        Remedy, collect,
+        rights::{identity as identity_of, rights as rights_of},
+        survey::{Diagnosis, Totals, survey},
     },
+    error::Error,
+    identity::{InvalidName, JobName, Namespace},
+    model::observed_job::JobReference,
+    resource::Namespaces,
+    text::one_line,
+    unreadable,
 };
 
-/// What `--json` prints. Keys may be added under the same number; none is taken away or changed in meaning.
+/// A name as it was given.
+fn named<N: FromStr<Err = InvalidName>>(py: Python<'_>, text: &str, argument: &str) -> PyResult<N> {
+    text.parse().map_err(|invalid: InvalidName| raised(py, &invalid.of(argument).in_configuration()))
+}
+
+/// What `--json` prints, but for what was found. Keys may be added under the same number; none is taken away or changed in
+/// meaning.
 #[derive(Serialize)]
 struct Report {
     schema_version: u32,
     time: String,
-    namespace: Option<String>,
+    namespace: Option<Namespace>,
     jobs: usize,
     stuck: usize,
-    diagnoses: Vec<Diagnosis>,
     unknown: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnoses: Option<Vec<Diagnosis>>,
 }
 
 impl Report {
-    fn new(cluster: &cluster::Cluster, namespace: String, survey: Survey) -> Self {
-        let blocks = |finding: &Finding| finding.severity == Severity::Blocking;
+    fn new(cluster: &cluster::Cluster, place: &Namespaces, totals: &Totals, diagnoses: Option<Vec<Diagnosis>>) -> Self {
         Self {
             schema_version: 1,
-            time: cluster.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            namespace: Some(namespace).filter(|name| !name.is_empty()),
-            jobs: survey.jobs,
-            stuck: survey.diagnoses.iter().filter(|diagnosis| diagnosis.findings.iter().any(blocks)).count(),
-            diagnoses: survey.diagnoses,
-            unknown: survey.unknown.iter().map(ToString::to_string).collect(),
+            time: time(cluster),
+            namespace: match place {
+                Namespaces::One(namespace) => Some(namespace.clone()),
+                Namespaces::All => None,
+            },
+            jobs: totals.jobs,
+            stuck: totals.stuck,
+            unknown: totals.unknown.iter().map(|why| one_line(why.to_string())).collect(),
+            diagnoses,
         }
-    }
-
-    /// As text, since thousands of Jobs as Python objects take more memory than all else; and how many are stuck.
-    fn written(&self) -> Result<(String, usize), Error> {
-        let text = serde_json::to_string(self).map_err(|error| Error::internal(error.to_string()))?;
-        Ok((text, self.stuck))
     }
 }
 
-/// Every Job with findings, of one namespace or, for an empty name, of all.
-#[pyfunction]
-pub(super) fn survey(py: Python<'_>, cluster: &Cluster, namespace: String) -> PyResult<(String, usize)> {
-    let cluster = cluster.impatient();
-    runtime::wait(py, async move {
-        match survey_of(&cluster, &namespace).await {
-            Ok(survey) => Report::new(&cluster, namespace, survey).written(),
-            Err(error) => Err(examine::with_readiness(&cluster, error).await),
+/// By the clock of the API server.
+fn time(cluster: &cluster::Cluster) -> String {
+    cluster.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn written(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// So many pieces may wait to be taken: what is found faster than it is shown waits in the cluster.
+const AHEAD: usize = 2;
+
+/// A look at all Jobs of a namespace or, where none is given, of all, under way.
+#[pyclass(frozen, module = "unique_k8s_job._core")]
+pub(super) struct Survey {
+    pieces: Arc<Mutex<mpsc::Receiver<Result<String, Error>>>>,
+    task: AbortHandle,
+    pid: u32,
+}
+
+#[pymethods]
+impl Survey {
+    #[new]
+    #[pyo3(signature = (cluster, namespace))]
+    fn new(py: Python<'_>, cluster: &Cluster, namespace: Option<&str>) -> PyResult<Self> {
+        let place = match namespace {
+            Some(namespace) => Namespaces::One(named(py, namespace, "`--namespace`")?),
+            None => Namespaces::All,
+        };
+        let cluster = cluster.impatient();
+        let (pieces, inbox) = mpsc::channel(AHEAD);
+        let task = runtime::spawn(async move {
+            let last = match surveyed(&cluster, &place, &pieces).await {
+                Ok(totals) => written(&Report::new(&cluster, &place, &totals, None)),
+                Err(error) => Err(collect::with_readiness(&cluster, error).await),
+            };
+            // Nobody asks any more where the handle is gone.
+            let _ = pieces.send(last).await;
+            Ok(())
+        });
+        let task = task.map_err(|error| raised(py, &error))?.abort_handle();
+        Ok(Self { pieces: Arc::new(Mutex::new(inbox)), task, pid: std::process::id() })
+    }
+
+    fn next(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        if self.pid != std::process::id() {
+            return Err(raised(
+                py,
+                &Error::internal("a Survey was used in a process forked from the one that began it"),
+            ));
         }
-    })
+        let pieces = Arc::clone(&self.pieces);
+        runtime::wait(py, async move { pieces.lock().await.recv().await.transpose() })
+    }
+}
+
+impl Drop for Survey {
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            self.task.abort();
+        }
+    }
+}
+
+/// What `next` hands over before the last.
+#[derive(Serialize)]
+struct Piece {
+    time: String,
+    diagnoses: Vec<Diagnosis>,
+}
+
+/// Sends on what is found.
+async fn surveyed(
+    cluster: &cluster::Cluster,
+    place: &Namespaces,
+    pieces: &mpsc::Sender<Result<String, Error>>,
+) -> Result<Totals, Error> {
+    let (found, mut inbox) = mpsc::channel::<Vec<Diagnosis>>(1);
+    let sending = async {
+        while let Some(diagnoses) = inbox.recv().await {
+            if pieces.send(written(&Piece { time: time(cluster), diagnoses })).await.is_err() {
+                return;
+            }
+        }
+    };
+    let surveying = async {
+        let found = found;
+        survey(cluster, place, &found).await
+    };
+    futures::join!(surveying, sending).0
 }
 
 /// One Job by its name, and what Jobs of that name have left behind.
 #[pyfunction]
-pub(super) fn examine_job(
-    py: Python<'_>,
-    cluster: &Cluster,
-    namespace: String,
-    name: String,
-) -> PyResult<(String, usize)> {
+pub(super) fn examine_job(py: Python<'_>, cluster: &Cluster, namespace: &str, name: &str) -> PyResult<String> {
+    let namespace: Namespace = named(py, namespace, "`--namespace`")?;
+    let name: JobName = named(py, name, "`--job`")?;
     let cluster = cluster.impatient();
     runtime::wait(py, async move {
-        match examine::by_name(&cluster, &namespace, &name).await {
-            Ok(facts) => Report::new(&cluster, namespace, Survey::of(&facts)).written(),
-            Err(error) => Err(examine::with_readiness(&cluster, error).await),
-        }
+        let facts = match collect::by_name(&cluster, &namespace, &name).await {
+            Ok(facts) => facts,
+            Err(error) => return Err(collect::with_readiness(&cluster, error).await),
+        };
+        let mut totals = Totals { jobs: facts.iter().filter(|facts| facts.job.is_some()).count(), ..Totals::default() };
+        let diagnoses: Vec<_> = facts.iter().map(Diagnosis::of).collect();
+        facts.iter().zip(&diagnoses).for_each(|(facts, diagnosis)| totals.add(facts, diagnosis));
+        written(&Report::new(&cluster, &Namespaces::One(namespace), &totals, Some(diagnoses)))
     })
 }
 
@@ -102,9 +191,11 @@ pub(super) fn remedy<'py>(
         remedy: Remedy,
         job: JobReference,
     }
-    let request: Request = serde_json::from_str(request)
-        .map_err(|error| raised(py, &Error::internal(format!("a remedy that is not understood: {error}"))))?;
-    let within = Duration::try_from_secs_f64(confirm_for.max(0.0)).unwrap_or(Duration::MAX);
+    let request: Request = runtime::done(py, || {
+        unreadable::from_json(request.as_bytes())
+            .map_err(|error| Error::internal(format!("a remedy that is not understood: {error}")))
+    })?;
+    let within = runtime::seconds(confirm_for);
     let cluster = cluster.impatient();
     let carried = runtime::wait(py, async move { carry_out(&cluster, &request.job, request.remedy, within).await })?;
     python(py, &json!(carried))
@@ -112,8 +203,17 @@ pub(super) fn remedy<'py>(
 
 /// Who the identity of this cluster is, and which rights it has.
 #[pyfunction]
-pub(super) fn rights<'py>(py: Python<'py>, cluster: &Cluster, namespace: String) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn rights<'py>(py: Python<'py>, cluster: &Cluster, namespace: &str) -> PyResult<Bound<'py, PyAny>> {
+    let namespace: Namespace = named(py, namespace, "`--namespace`")?;
     let cluster = cluster.impatient();
     let answer = runtime::wait(py, async move { rights_of(&cluster, &namespace).await })?;
+    python(py, &json!(answer))
+}
+
+/// Who the API server takes us for.
+#[pyfunction]
+pub(super) fn identity<'py>(py: Python<'py>, cluster: &Cluster) -> PyResult<Bound<'py, PyAny>> {
+    let cluster = cluster.impatient();
+    let answer = runtime::wait(py, async move { identity_of(&cluster).await })?;
     python(py, &json!(answer))
 }

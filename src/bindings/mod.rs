@@ -7,13 +7,15 @@
 mod asyncio;
 mod bell;
 mod cluster;
+mod debug_log;
 mod doctor;
 mod errors;
 mod events;
-mod look;
+mod find_jobs;
 mod pure;
 mod run;
 mod runtime;
+mod unattended;
 mod waiter;
 mod work;
 
@@ -22,23 +24,22 @@ use pyo3::pymodule;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use super::cluster::Cluster;
-    #[pymodule_export]
-    use super::doctor::{examine_job, remedy, rights, survey};
-    #[pymodule_export]
-    use super::look::{alook, look};
-    #[pymodule_export]
-    use super::pure::{assemble, deployment_digest, job_name};
-    #[pymodule_export]
-    use super::run::{Run, resume};
-    #[pymodule_export]
-    use super::waiter::Waiter;
-    #[pymodule_export]
-    use super::work::{Work, delete_jobs};
+    use super::{
+        cluster::Cluster,
+        debug_log::{begin_debug_log, flush_debug_log},
+        doctor::{Survey, examine_job, identity, remedy, rights},
+        find_jobs::{find_jobs, find_jobs_async},
+        pure::{assemble, deployment_digest, job_name},
+        run::{Run, destination, resume},
+        unattended::Unattended,
+        waiter::Waiter,
+        work::{Work, delete_jobs},
+    };
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::panics::tell_by_place();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -1,24 +1,28 @@
-//! Functions of values: names, manifests, the default deployment id. No I/O, no runtime.
+//! Functions of values: names, manifests, the default deployment id. No I/O, no waiting.
 
 use pyo3::prelude::*;
 
-use super::errors::raised;
-use crate::{error::Error, identity, job::order::Order};
+use super::runtime;
+use crate::{
+    error::Error,
+    identity::{self, InvalidName},
+    submit::request::JobRequest,
+};
 
 #[pyfunction]
 pub(super) fn job_name(py: Python<'_>, request: &str) -> PyResult<String> {
-    let order = Order::read(request).map_err(|error| raised(py, &error))?;
-    Ok(order.name(0).as_str().to_owned())
+    runtime::done(py, || Ok(JobRequest::read(request)?.name(0).as_str().to_owned()))
 }
 
 #[pyfunction]
 pub(super) fn assemble(py: Python<'_>, request: &str) -> PyResult<String> {
-    let draft = || -> Result<String, Error> {
-        let order = Order::read(request)?;
-        let draft = order.draft(0, &order.namespace("default"), order.ttl_plan().at_creation)?;
+    runtime::done(py, || {
+        let order = JobRequest::read(request)?;
+        let namespace = order.namespace()?.map_or_else(|| "default".parse(), Ok);
+        let namespace = namespace.map_err(|invalid: InvalidName| invalid.in_configuration())?;
+        let draft = order.draft(0, &namespace, order.ttl_plan().at_creation)?;
         String::from_utf8(draft.body).map_err(|error| Error::internal(error.to_string()))
-    };
-    draft().map_err(|error| raised(py, &error))
+    })
 }
 
 #[pyfunction]

@@ -1,9 +1,6 @@
 //! `Run`: one attempt at work, as Python holds it.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::{
     prelude::*,
@@ -19,18 +16,15 @@ use super::{
 };
 use crate::{
     error::Error,
-    job::{
-        order::Order,
-        resumed::Resumed,
-        run::{self, Event},
-        subject::Subject,
-    },
+    model::handoff::Handoff,
+    session::{Event, attempt, resumed::Resumed},
+    submit::request::JobRequest,
 };
 
 /// Who works for it.
 enum Attempt {
     /// A submission, and the following of its Job.
-    Started(Box<run::Run>),
+    Started(Box<attempt::Run>),
     /// A Job that was handed over; nothing is followed.
     Resumed(Box<Resumed>),
 }
@@ -48,13 +42,12 @@ pub(super) struct Run {
 impl Run {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
-        let start = || -> Result<run::Run, Error> {
-            let order = Order::read(request)?;
+        let run = runtime::done(py, || {
+            let order = JobRequest::read(request)?;
             let cluster = cluster.handle()?;
             let _context = runtime::runtime()?.enter();
-            Ok(run::Run::start(cluster, order))
-        };
-        let run = start().map_err(|error| raised(py, &error))?;
+            Ok(attempt::Run::start(cluster, order))
+        })?;
         Ok(Self {
             attempt: Arc::new(Attempt::Started(Box::new(run))),
             woken: Arc::default(),
@@ -67,7 +60,7 @@ impl Run {
         self.same_process(py)?;
         let list = PyList::empty(py);
         let (run, woken, held) = (Arc::clone(&self.attempt), Arc::clone(&self.woken), Arc::clone(&self.held));
-        let timeout = Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX);
+        let timeout = runtime::seconds(timeout);
         let taking = async move { events::take(&*run, &woken, &held, timeout).await };
         for event in runtime::wait(py, taking)? {
             list.append(as_dict(py, event)?)?;
@@ -101,7 +94,7 @@ impl Run {
     fn delete(&self, py: Python<'_>, confirm_for: f64) -> PyResult<String> {
         self.same_process(py)?;
         let run = Arc::clone(&self.attempt);
-        let within = Duration::try_from_secs_f64(confirm_for.max(0.0)).unwrap_or(Duration::MAX);
+        let within = runtime::seconds(confirm_for);
         runtime::wait(py, async move {
             match &*run {
                 Attempt::Started(run) => run.delete(within).await,
@@ -114,11 +107,11 @@ impl Run {
         self.same_process(py)?;
         let run = Arc::clone(&self.attempt);
         runtime::wait(py, async move {
-            let subject = match &*run {
+            let handoff = match &*run {
                 Attempt::Started(run) => run.hand_over().await,
-                Attempt::Resumed(job) => Some(job.subject().clone()),
+                Attempt::Resumed(job) => Some(job.handoff().clone()),
             };
-            subject.map(|subject| subject.write()).transpose()
+            handoff.map(|handoff| handoff.write()).transpose()
         })
     }
 
@@ -132,11 +125,23 @@ impl Run {
     }
 }
 
+/// The namespace and the name that a first try gives to the Job of a request. Asks nothing of the API server.
+#[pyfunction]
+pub(super) fn destination(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<(String, String)> {
+    let (order, cluster) = runtime::done(py, || Ok((JobRequest::read(request)?, cluster.handle()?)))?;
+    runtime::wait(py, async move {
+        let namespace = match order.namespace()? {
+            Some(namespace) => namespace,
+            None => cluster.namespace().await?,
+        };
+        Ok((namespace.to_string(), order.name(0).as_str().to_owned()))
+    })
+}
+
 /// A handle for a Job that was handed over: nothing is followed.
 #[pyfunction]
 pub(super) fn resume(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Run> {
-    let resumed = || Ok(Resumed::new(cluster.handle()?, Subject::read(request)?));
-    let attempt = resumed().map_err(|error| raised(py, &error))?;
+    let attempt = runtime::done(py, || Ok(Resumed::new(cluster.handle()?, Handoff::read(request)?)))?;
     Ok(Run {
         attempt: Arc::new(Attempt::Resumed(Box::new(attempt))),
         woken: Arc::default(),
@@ -170,8 +175,8 @@ pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict
     match event {
         Event::Submitted { job, origin, made_by_try } => {
             dict.set_item("kind", "submitted")?;
-            dict.set_item("name", job.name)?;
-            dict.set_item("namespace", job.namespace)?;
+            dict.set_item("name", job.name.as_str())?;
+            dict.set_item("namespace", job.namespace.as_str())?;
             dict.set_item("uid", job.uid)?;
             dict.set_item("origin", python(py, &json(&origin)?)?)?;
             dict.set_item("try_number", made_by_try)?;

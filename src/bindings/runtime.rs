@@ -8,7 +8,6 @@
 
 use std::{
     collections::HashMap,
-    panic::AssertUnwindSafe,
     ptr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,18 +16,20 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures::FutureExt;
 use pyo3::prelude::*;
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinHandle,
 };
 
-use super::{bell::Bell, errors::raised};
+use super::{bell::Bell, debug_log, errors::raised};
 use crate::{
     cluster::{Cluster, Configuration, Timing},
     error::Error,
-    job::{logs::Ration, waiter::WaitingRoom, watch::Hubs},
+    follow::shared_watch::Hubs,
+    logs::LogQuota,
+    panics,
+    session::waiter::SharedWatches,
 };
 
 /// Signals are served this often while a call waits.
@@ -42,21 +43,25 @@ struct Slot {
     pid: u32,
     runtime: Runtime,
     clusters: Mutex<HashMap<Configuration, Arc<Hubs>>>,
-    ration: Arc<Ration>,
+    quota: Arc<LogQuota>,
     bell: Bell,
+    debug_log: debug_log::Outbox,
 }
 
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 
-fn slot() -> Result<&'static Slot, Error> {
-    let pid = std::process::id();
+/// That of this process, if it was built; else what was seen instead.
+fn built() -> Result<&'static Slot, *mut Slot> {
     let seen = SLOT.load(Ordering::Acquire);
     // SAFETY: a slot is a leaked box: valid as long as the process and its children.
-    if let Some(slot) = unsafe { seen.as_ref() }
-        && slot.pid == pid
-    {
-        return Ok(slot);
-    }
+    unsafe { seen.as_ref() }.filter(|slot| slot.pid == std::process::id()).ok_or(seen)
+}
+
+fn slot() -> Result<&'static Slot, Error> {
+    let seen = match built() {
+        Ok(slot) => return Ok(slot),
+        Err(seen) => seen,
+    };
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .max_blocking_threads(MAX_BLOCKING_THREADS)
@@ -65,11 +70,12 @@ fn slot() -> Result<&'static Slot, Error> {
         .build()
         .map_err(|error| Error::internal(format!("no threads for the runtime: {error}")))?;
     let fresh = Box::into_raw(Box::new(Slot {
-        pid,
+        pid: std::process::id(),
         runtime,
         clusters: Mutex::default(),
-        ration: Arc::default(),
+        quota: Arc::default(),
         bell: Bell::default(),
+        debug_log: debug_log::Outbox::default(),
     }));
     match SLOT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just leaked. The slot of a parent process is left alone: dropping it would join threads that
@@ -97,8 +103,12 @@ pub(super) fn started() -> &'static Runtime {
 pub(super) fn spawn<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<JoinHandle<Result<T, Error>>, Error> {
-    let guarded = AssertUnwindSafe(work).catch_unwind().map(|end| end.unwrap_or_else(|panic| Err(panicked(&*panic))));
-    Ok(runtime()?.spawn(guarded))
+    Ok(runtime()?.spawn(panics::caught_in(work)))
+}
+
+/// Where the lines of the debug log wait in this process; none where its runtime was not built.
+pub(super) fn debug_log() -> Option<&'static debug_log::Outbox> {
+    built().ok().map(|slot| &slot.debug_log)
 }
 
 /// What wakes the asyncio loops of this process.
@@ -112,13 +122,13 @@ pub(super) fn cluster(configuration: &Configuration) -> Result<Cluster, Error> {
 }
 
 /// Where those wait who wait in this process for Jobs of a cluster.
-pub(super) fn waiting_room(configuration: &Configuration) -> Result<WaitingRoom, Error> {
+pub(super) fn waiting_room(configuration: &Configuration) -> Result<SharedWatches, Error> {
     let slot = slot()?;
     let mut clusters = slot.clusters.lock().unwrap_or_else(PoisonError::into_inner);
     let hubs = clusters
         .entry(configuration.clone())
         .or_insert_with(|| Arc::new(Hubs::new(Cluster::new(configuration.clone(), Timing::default(), seed()))));
-    Ok(WaitingRoom { hubs: Arc::clone(hubs), ration: Arc::clone(&slot.ration) })
+    Ok(SharedWatches { hubs: Arc::clone(hubs), quota: Arc::clone(&slot.quota) })
 }
 
 /// Differs between processes that start in the same moment, so that their retries do not meet.
@@ -140,17 +150,21 @@ pub(super) fn wait<T: Send + 'static>(
         let step = py.detach(|| runtime.block_on(async { tokio::time::timeout(SLICE, &mut task.0).await }));
         match step {
             Ok(Ok(end)) => return end.map_err(|error| raised(py, &error)),
-            Ok(Err(lost)) => return Err(raised(py, &Error::internal(format!("a task was lost: {lost}")))),
+            Ok(Err(lost)) => return Err(raised(py, &Error::lost(&lost))),
             Err(_) => py.check_signals()?,
         }
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    Error::internal(
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into()),
-    )
+/// Does at once what takes no time; what goes wrong with it, a panic too, is raised.
+pub(super) fn done<T>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error>) -> PyResult<T> {
+    panics::caught(work).map_err(|error| raised(py, &error))
+}
+
+/// Seconds as Python gives them, where they say how long to wait: never so many that no moment is so far ahead.
+pub(super) fn seconds(given: f64) -> Duration {
+    let most = Duration::from_secs(u32::MAX.into());
+    Duration::try_from_secs_f64(given.max(0.0)).unwrap_or(most).min(most)
 }
 
 struct AbortOnDrop<T>(JoinHandle<T>);

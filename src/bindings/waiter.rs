@@ -1,4 +1,4 @@
-//! `Waiter`: one deferred Job, as a coroutine of the triggerer holds it; and `resume`, for the worker that goes on.
+//! `Waiter`: one deferred Job, as a coroutine of the triggerer holds it.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,14 +11,10 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
-
 use tokio::task::JoinHandle;
 
 use super::{asyncio::awaitable, bell::Call, cluster::Cluster, errors::raised, run::as_dict, runtime};
-use crate::{
-    error::Error,
-    job::{subject::Subject, waiter},
-};
+use crate::{error::Error, model::handoff::Handoff, session::waiter};
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
 pub(super) struct Waiter {
@@ -30,17 +26,14 @@ pub(super) struct Waiter {
 impl Waiter {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
-        let waiter = || -> Result<waiter::Waiter, Error> {
-            Ok(waiter::Waiter::new(cluster.waiting_room()?, Subject::read(request)?))
-        };
-        let waiter = waiter().map_err(|error| raised(py, &error))?;
+        let waiter = runtime::done(py, || Ok(waiter::Waiter::new(cluster.waiting_room()?, Handoff::read(request)?)))?;
         Ok(Self { waiter: Arc::new(waiter), pid: std::process::id() })
     }
 
     #[pyo3(signature = (timeout=None))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Next> {
         self.same_process(py)?;
-        let timeout = timeout.map(|timeout| Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX));
+        let timeout = timeout.map(runtime::seconds);
         Ok(Next { waiter: Arc::clone(&self.waiter), timeout, step: Mutex::default() })
     }
 
@@ -48,7 +41,7 @@ impl Waiter {
     fn delete<'py>(&self, py: Python<'py>, confirm_for: f64) -> PyResult<Bound<'py, PyAny>> {
         self.same_process(py)?;
         let waiter = Arc::clone(&self.waiter);
-        let within = Duration::try_from_secs_f64(confirm_for.max(0.0)).unwrap_or(Duration::MAX);
+        let within = runtime::seconds(confirm_for);
         awaitable(py, async move { waiter.delete(within).await })
     }
 
@@ -156,9 +149,9 @@ impl Next {
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
         let future = event_loop.call_method0("create_future")?;
-        let bell = runtime::bell().map_err(|error| raised(py, &error))?;
+        let bell = runtime::done(py, runtime::bell)?;
         let call = Call::new(bell, event_loop.unbind(), future.clone().unbind());
-        let runtime = runtime::runtime().map_err(|error| raised(py, &error))?;
+        let runtime = runtime::done(py, runtime::runtime)?;
         let waker = Waker::from(call);
         match self.waiter.poll_ready(&mut Context::from_waker(&waker), runtime.handle()) {
             // A bare `yield`: whoever always has events lets others have their turn all the same.

@@ -1,9 +1,6 @@
 //! `Work`: something under way that Python waits for event by event. So far: an order to delete Jobs.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::{
     prelude::*,
@@ -18,8 +15,8 @@ use super::{
     runtime,
 };
 use crate::{
+    delete::{DeleteRequest, Deletion, DeletionEvent},
     error::Error,
-    job::delete::{DeleteOrder, Deletion, News},
 };
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
@@ -34,13 +31,12 @@ pub(super) struct Work {
 /// Starts an order to delete Jobs.
 #[pyfunction]
 pub(super) fn delete_jobs(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Work> {
-    let start = || -> Result<Deletion, Error> {
-        let order = DeleteOrder::read(request)?;
+    let deletion = runtime::done(py, || {
+        let order = DeleteRequest::read(request)?;
         let cluster = cluster.handle()?;
         let _context = runtime::runtime()?.enter();
         Ok(Deletion::start(cluster, order))
-    };
-    let deletion = start().map_err(|error| raised(py, &error))?;
+    })?;
     Ok(Work { deletion: Arc::new(deletion), woken: Arc::default(), held: Arc::default(), pid: std::process::id() })
 }
 
@@ -54,7 +50,7 @@ impl Work {
             ));
         }
         let (deletion, woken, held) = (Arc::clone(&self.deletion), Arc::clone(&self.woken), Arc::clone(&self.held));
-        let timeout = Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX);
+        let timeout = runtime::seconds(timeout);
         let taking = async move { events::take(&*deletion, &woken, &held, timeout).await };
         let list = PyList::empty(py);
         for piece in runtime::wait(py, taking)? {
@@ -86,22 +82,22 @@ impl Drop for Work {
 }
 
 impl Events for Deletion {
-    type Event = News;
+    type Event = DeletionEvent;
 
-    async fn next(&self) -> Option<Result<News, Error>> {
+    async fn next(&self) -> Option<Result<DeletionEvent, Error>> {
         Self::next(self).await
     }
 }
 
-fn as_dict(py: Python<'_>, piece: News) -> PyResult<Bound<'_, PyDict>> {
+fn as_dict(py: Python<'_>, piece: DeletionEvent) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     match piece {
-        News::Message(message) => merge(py, &dict, "message", &json(&message)?)?,
-        News::Deleted { job, pods_kept } => {
+        DeletionEvent::Message(message) => merge(py, &dict, "message", &json(&message)?)?,
+        DeletionEvent::Deleted { job, pods_kept } => {
             merge(py, &dict, "deleted", &json(&job)?)?;
             dict.set_item("pods_kept", pods_kept)?;
         }
-        News::Ended(jobs) => merge(py, &dict, "ended", &json(&jobs)?)?,
+        DeletionEvent::Ended(jobs) => merge(py, &dict, "ended", &json(&jobs)?)?,
     }
     Ok(dict)
 }

@@ -1,16 +1,29 @@
 //! Reads where the cluster is and who we are there: kubeconfig files and text, `KUBECONFIG` lists, in-cluster.
 //!
-//! Follows client-go where kube differs: missing files of a `KUBECONFIG` list are passed over, tokens are
-//! trimmed, exec plugins never ask on the terminal, and proxies obey `NO_PROXY` (see [`super::proxy`]).
+//! Follows client-go where kube differs: missing files of a `KUBECONFIG` list are passed over, what contradicts itself is
+//! refused ([`super::validation`]), a `server` without a scheme is one of HTTP, nothing secret goes to a `server` of `http`,
+//! tokens are trimmed and proxies obey `NO_PROXY` (see [`super::credentials`] and [`super::proxy`]).
 //! Source: <https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/>.
 
 use std::{env, path::PathBuf};
 
-use kube::config::{Config, ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
+use data_encoding::BASE64;
+use http::Uri;
+use kube::config::{AuthInfo, Cluster, Config, InClusterError, KubeConfigOptions, Kubeconfig, NamedContext};
 use serde::Deserialize;
 
-use super::proxy::{self, Proxy};
-use crate::error::{Error, Report, cause_chain};
+use super::{
+    impersonation, kubeconfig,
+    proxy::{self, Proxy},
+    secret::{Address, Secret},
+    settings::{Settings, data_or_file},
+    tls, trust, validation,
+};
+use crate::{
+    error::{Error, Report},
+    identity::{InvalidName, Namespace, invalid_name_in, refused_as},
+    unreadable,
+};
 
 /// Which configuration to use; the JSON that Python hands over.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -26,7 +39,7 @@ pub struct Configuration {
     pub verify_ssl: bool,
     /// The namespace where the caller names none; else that of the context, else `default`.
     #[serde(default)]
-    pub namespace: Option<String>,
+    pub namespace: Option<Namespace>,
 }
 
 fn yes() -> bool {
@@ -48,92 +61,255 @@ pub enum Source {
     },
     /// The text of a kubeconfig, YAML or JSON.
     Text {
-        /// The text; it may hold credentials and is never printed.
-        text: String,
+        /// The text; it may hold credentials.
+        text: Secret,
     },
 }
 
 /// A configuration as read: kube's, without what we do ourselves.
 pub(super) struct Loaded {
     pub config: Config,
+    /// Where Jobs are if nobody says where.
+    pub namespace: Namespace,
+    /// What gave all this, for error texts; the API server's address is that of `config`.
+    pub settings: Settings,
     pub proxy: Option<Proxy>,
-    /// Read and trimmed by ourselves at each use, see [`super::token_file`].
-    pub token_file: Option<PathBuf>,
+}
+
+/// What a source says, before the rules for all of them.
+struct Chosen {
+    config: Config,
+    proxy_url: Option<Secret>,
+    /// Where the cluster and the user stand.
+    cluster: String,
+    user: String,
+    authority: String,
+    name: String,
+}
+
+/// Kubeconfig files that were merged, and which entries came with which.
+struct Merged {
+    kubeconfig: Kubeconfig,
+    /// All of them, as error texts name them.
+    name: String,
+    files: Vec<Origin>,
+}
+
+struct Origin {
+    name: String,
+    clusters: Vec<String>,
+    users: Vec<String>,
+}
+
+impl Origin {
+    fn of(kubeconfig: &Kubeconfig, name: String) -> Self {
+        Self {
+            name,
+            clusters: kubeconfig.clusters.iter().map(|one| one.name.clone()).collect(),
+            users: kubeconfig.auth_infos.iter().map(|one| one.name.clone()).collect(),
+        }
+    }
+}
+
+impl Merged {
+    fn one(kubeconfig: Kubeconfig, name: String) -> Self {
+        Self { files: vec![Origin::of(&kubeconfig, name.clone())], kubeconfig, name }
+    }
+
+    /// The first file that has the entry: its word counts.
+    fn origin(&self, has: impl Fn(&Origin) -> bool) -> &str {
+        self.files.iter().find(|file| has(file)).map_or(&self.name, |file| &file.name)
+    }
 }
 
 impl Configuration {
-    /// Reads files and may run an exec plugin later: call it off the event loop's threads.
+    /// Reads the JSON that Python hands over.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        unreadable::from_json(text.as_bytes()).map_err(|error| {
+            if let Some(invalid) = invalid_name_in(text, &[("/namespace", refused_as::<Namespace>)]) {
+                return invalid.of("`namespace` of the connection").in_configuration();
+            }
+            let report = Report::new("The cluster configuration cannot be read").seen(error.to_string());
+            Error::Configuration(Box::new(report))
+        })
+    }
+
+    /// The namespace that the configuration's context gives; as kubectl has it, an empty one is `default`.
+    fn namespace_of(&self, given: &str) -> Result<Namespace, Error> {
+        let given = if given.is_empty() { "default" } else { given };
+        given.parse().map_err(|invalid: InvalidName| {
+            let whose = match (&self.source, &self.context) {
+                (Source::InCluster, _) => "of the service account".to_owned(),
+                (Source::File { path }, None) => format!("of the current context in kubeconfig `{}`", path.display()),
+                (Source::File { path }, Some(name)) => {
+                    format!("of the context `{name}` in kubeconfig `{}`", path.display())
+                }
+                (Source::Default | Source::Text { .. }, Some(name)) => format!("of the context `{name}`"),
+                (Source::Default | Source::Text { .. }, None) => "of the current context".to_owned(),
+            };
+            invalid.of(format!("`namespace` {whose}")).in_configuration()
+        })
+    }
+
+    /// Reads files: call it off the threads that serve everybody.
     pub(super) async fn load(&self) -> Result<Loaded, Error> {
-        let (mut config, explicit_proxy) = match &self.source {
-            Source::InCluster => (in_cluster()?, None),
+        let chosen = match &self.source {
+            Source::InCluster => of_the_service_account(in_cluster()?),
             Source::File { path } => {
-                let kubeconfig = Kubeconfig::read_from(path)
-                    .map_err(|error| unusable(format!("The kubeconfig `{}` cannot be used", path.display()), &error))?;
-                self.choose(kubeconfig, &format!("kubeconfig `{}`", path.display())).await?
+                let name = format!("kubeconfig `{}`", path.display());
+                let kubeconfig = kubeconfig::read(path).map_err(|problem| unusable(&name, problem))?;
+                self.choose(Merged::one(kubeconfig, name)).await?
             }
             Source::Text { text } => {
-                let kubeconfig = Kubeconfig::from_yaml(text).map_err(|_| {
-                    Error::Configuration(Box::new(
-                        // The parser's message may quote the text, which holds credentials.
-                        Report::new("The kubeconfig text is not a kubeconfig")
-                            .hint("give the content of a kubeconfig file, as YAML or JSON"),
-                    ))
-                })?;
-                self.choose(kubeconfig, "kubeconfig text").await?
+                let kubeconfig =
+                    kubeconfig::parse(text.expose()).map_err(|problem| unusable("kubeconfig text", problem))?;
+                self.choose(Merged::one(kubeconfig, "kubeconfig text".to_owned())).await?
             }
             Source::Default => match default_kubeconfig()? {
-                Some((kubeconfig, name)) => self.choose(kubeconfig, &name).await?,
-                None => (in_cluster_or_nothing()?, None),
+                Some(merged) => self.choose(merged).await?,
+                None => of_the_service_account(in_cluster_or_nothing()?),
             },
         };
-        if let Some(namespace) = &self.namespace {
-            config.default_namespace.clone_from(namespace);
-        }
+        let Chosen { mut config, proxy_url, cluster, user, authority, name } = chosen;
+        let namespace = match &self.namespace {
+            Some(namespace) => namespace.clone(),
+            None => self.namespace_of(&config.default_namespace)?,
+        };
         if !self.verify_ssl {
             config.accept_invalid_certs = true;
         }
         config.default_retry = false; // it repeats POSTs
-        if let Some(exec) = &mut config.auth_info.exec {
-            exec.interactive_mode = Some(ExecInteractiveMode::Never);
-        }
-        // As in client-go's default of the file over the inline token being reversed: the inline token wins.
-        let token_file = match &config.auth_info.token {
-            Some(_) => None,
-            None => config.auth_info.token_file.take().map(PathBuf::from),
-        };
         config.proxy_url = None;
-        let proxy = proxy::choose(explicit_proxy.as_deref(), &config.cluster_url)?;
-        Ok(Loaded { config, proxy, token_file })
+        let server = address(&config.cluster_url)?;
+        config.cluster_url = server.url().clone();
+        let proxy = proxy::choose(proxy_url.as_ref(), &config.cluster_url)?;
+        let proxy_setting = match proxy_url {
+            Some(_) => format!("`proxy-url` of {cluster}"),
+            None => "HTTPS_PROXY or ALL_PROXY of the environment".to_owned(),
+        };
+        let settings =
+            Settings { server, cluster, user, authority, name, proxy: proxy_setting, client_certificate: None };
+        Ok(Loaded { config, namespace, settings, proxy })
     }
 
-    /// The config of the wanted context, and the `proxy-url` that it names.
-    async fn choose(&self, kubeconfig: Kubeconfig, name: &str) -> Result<(Config, Option<String>), Error> {
-        let context = self.context.clone().or_else(|| kubeconfig.current_context.clone());
-        let proxy_url = context.as_ref().and_then(|wanted| {
-            let context = kubeconfig.contexts.iter().find(|c| &c.name == wanted)?.context.as_ref()?;
-            let cluster = kubeconfig.clusters.iter().find(|c| c.name == context.cluster)?.cluster.as_ref()?;
-            cluster.proxy_url.clone().filter(|url| !url.is_empty())
-        });
-        let known: Vec<_> = kubeconfig.contexts.iter().map(|context| format!("`{}`", context.name)).collect();
+    /// What the wanted context says.
+    async fn choose(&self, mut merged: Merged) -> Result<Chosen, Error> {
+        let whole = merged.name.clone();
+        let context = self.context.clone().or_else(|| merged.kubeconfig.current_context.clone());
+        let known: Vec<_> = merged.kubeconfig.contexts.iter().map(|one| format!("`{}`", one.name)).collect();
+        let of_kube = |error| {
+            let error = unusable(&whole, kubeconfig::problem(&error));
+            error.with_report(|report| report.seen(format!("contexts: {}", known.join(", "))))
+        };
+        let named = context.as_deref().map(|wanted| entries(&merged.kubeconfig.contexts, wanted)).unwrap_or_default();
+        let place = |key: &str, name: &str, file: &str| format!("the {key} `{name}` in {file}");
+        let cluster = place("cluster", &named.0, merged.origin(|file| file.clusters.contains(&named.0)));
+        let user = place("user", &named.1, merged.origin(|file| file.users.contains(&named.1)));
+        let mut chosen = Chosen {
+            config: Config::new(Uri::default()),
+            proxy_url: None,
+            authority: cluster.clone(),
+            name: format!("the host of `server` of {cluster}"),
+            cluster,
+            user,
+        };
+        let mut bundle = None;
+        let found = merged.kubeconfig.clusters.iter_mut().find(|one| one.name == named.0);
+        let mut is_secure = true;
+        if let Some(entry) = found.and_then(|one| one.cluster.as_mut()) {
+            bundle = self.prepare(entry, &mut chosen).map_err(|problem| wrong(&chosen.cluster, problem))?;
+            is_secure =
+                !entry.server.as_deref().is_some_and(|server| server.to_ascii_lowercase().starts_with("http://"));
+        }
+        let found = merged.kubeconfig.auth_infos.iter_mut().find(|one| one.name == named.1);
+        if let Some(entry) = found.and_then(|one| one.auth_info.as_mut()) {
+            validation::user(entry).map_err(|problem| wrong(&chosen.user, problem))?;
+            if !is_secure {
+                *entry = AuthInfo::default();
+            }
+        }
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
-            let Error::Configuration(report) = unusable(format!("The {name} cannot be used"), &error) else {
-                unreachable!("unusable makes configuration errors")
-            };
-            Error::Configuration(Box::new(report.seen(format!("contexts: {}", known.join(", ")))))
-        })?;
-        Ok((config, proxy_url))
+        let mut config = Config::from_custom_kubeconfig(merged.kubeconfig, &options).await.map_err(of_kube)?;
+        config.headers = impersonation::take(&mut config.auth_info).map_err(|problem| wrong(&chosen.user, problem))?;
+        config.root_cert = bundle.or(config.root_cert);
+        chosen.config = config;
+        Ok(chosen)
     }
+
+    /// Reads what a cluster's entry names, and leaves in it what kube reads in the same way as client-go. The bundle of its
+    /// authorities, in DER.
+    fn prepare(&self, entry: &mut Cluster, chosen: &mut Chosen) -> Result<Option<Vec<Vec<u8>>>, String> {
+        if !self.verify_ssl {
+            // As `kubectl --insecure-skip-tls-verify` has it.
+            (entry.certificate_authority, entry.certificate_authority_data) = (None, None);
+            entry.insecure_skip_tls_verify = Some(true);
+        }
+        validation::cluster(entry)?;
+        let (data, file) = (entry.certificate_authority_data.take(), entry.certificate_authority.take());
+        chosen.authority = data_or_file("certificate-authority", data.as_deref(), file.as_deref(), &chosen.cluster);
+        let pem = tls::material("certificate-authority", data.as_deref(), file.as_deref())?;
+        entry.server = entry.server.take().filter(|server| !server.is_empty()).map(with_scheme);
+        entry.tls_server_name = entry.tls_server_name.take().filter(|name| !name.is_empty());
+        if entry.tls_server_name.is_some() {
+            chosen.name = format!("`tls-server-name` of {}", chosen.cluster);
+        }
+        chosen.proxy_url = entry.proxy_url.take().filter(|url| !url.is_empty()).map(Secret::new);
+        let Some(pem) = pem else { return Ok(None) };
+        let bundle = trust::certificates(pem.expose().as_bytes())
+            .ok_or("its `certificate-authority` holds no certificate in PEM")?;
+        // A credential plugin may be told of it.
+        entry.certificate_authority_data = Some(BASE64.encode(pem.expose().as_bytes()));
+        Ok(Some(bundle.into_iter().map(|one| one.to_vec()).collect()))
+    }
+}
+
+/// The cluster and the user that a context names.
+fn entries(contexts: &[NamedContext], wanted: &str) -> (String, String) {
+    let context = contexts.iter().find(|one| one.name == wanted).and_then(|one| one.context.clone());
+    context.map(|context| (context.cluster, context.user.unwrap_or_default())).unwrap_or_default()
+}
+
+/// A host and port without a scheme is one of HTTP, as `DefaultServerUrlFor` of client-go has it where it is asked before the
+/// authorities are read.
+fn with_scheme(server: String) -> String {
+    if server.contains("://") { server } else { format!("http://{server}") }
+}
+
+fn wrong(whose: &str, problem: String) -> Error {
+    Error::Configuration(Box::new(
+        Report::new(format!("{}{} cannot be used", whose[..1].to_uppercase(), &whose[1..])).seen(problem),
+    ))
+}
+
+fn of_the_service_account(config: Config) -> Chosen {
+    let whose = "the service account of this Pod";
+    let authority = config.root_cert_file.as_ref().map(|path| format!("the file `{}`", path.display()));
+    Chosen {
+        authority: authority.unwrap_or_else(|| whose.to_owned()),
+        config,
+        proxy_url: None,
+        cluster: whose.to_owned(),
+        user: whose.to_owned(),
+        name: "KUBERNETES_SERVICE_HOST of the environment".to_owned(),
+    }
+}
+
+/// The API server's address; a password in it was never used, and is not kept.
+fn address(server: &Uri) -> Result<Address, Error> {
+    if server.scheme().is_none() || server.host().is_none_or(str::is_empty) {
+        return Err(Error::Configuration(Box::new(
+            Report::new("The cluster's `server` is not a URL").hint("give it as https://host:port"),
+        )));
+    }
+    Ok(Address::of(server))
 }
 
 fn in_cluster() -> Result<Config, Error> {
     Config::incluster_env().map_err(|error| {
-        let Error::Configuration(report) = unusable("The in-cluster configuration cannot be used".into(), &error)
-        else {
-            unreachable!("unusable makes configuration errors")
-        };
         Error::Configuration(Box::new(
-            report.hint("in_cluster works only in a Pod with a service account token; elsewhere give a kubeconfig"),
+            Report::new("The in-cluster configuration cannot be used")
+                .seen(in_cluster_problem(&error))
+                .hint("in_cluster works only in a Pod with a service account token; elsewhere give a kubeconfig"),
         ))
     })
 }
@@ -143,32 +319,48 @@ fn in_cluster_or_nothing() -> Result<Config, Error> {
         Error::Configuration(Box::new(
             Report::new("No Kubernetes configuration was found")
                 .seen("KUBECONFIG is unset or names no existing file, and `~/.kube/config` does not exist")
-                .seen(format!("in-cluster: {}", cause_chain(&error)))
+                .seen(format!("in-cluster: {}", in_cluster_problem(&error)))
                 .hint("set KUBECONFIG, or configure the Airflow connection of type `kubernetes`"),
         ))
     })
 }
 
+fn in_cluster_problem(error: &InClusterError) -> String {
+    match error {
+        InClusterError::ReadEnvironmentVariable(_) | InClusterError::ParseClusterPort(_) => {
+            "KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is not set".into()
+        }
+        InClusterError::ParseClusterUrl(_) => "KUBERNETES_SERVICE_HOST is not a host".into(),
+        InClusterError::ReadDefaultNamespace(error) | InClusterError::ReadCertificateBundle(error) => {
+            format!("the files of the service account cannot be read: {}", kubeconfig::io_problem(error))
+        }
+        InClusterError::ParseCertificates(_) => "the service account's `ca.crt` holds no certificate in PEM".into(),
+    }
+}
+
 /// The merged files of `KUBECONFIG`, else `~/.kube/config`; none where no such file exists.
-fn default_kubeconfig() -> Result<Option<(Kubeconfig, String)>, Error> {
+fn default_kubeconfig() -> Result<Option<Merged>, Error> {
     let paths: Vec<PathBuf> = match env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
         Some(list) => env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect(),
         None => env::home_dir().map(|home| home.join(".kube/config")).into_iter().collect(),
     };
-    let mut merged: Option<Kubeconfig> = None;
-    let mut names = Vec::new();
+    let mut kubeconfig: Option<Kubeconfig> = None;
+    let mut files = Vec::new();
     for path in paths.iter().filter(|path| path.exists()) {
-        let failed = |error| unusable(format!("The kubeconfig `{}` cannot be used", path.display()), &error);
-        let next = Kubeconfig::read_from(path).map_err(failed)?;
-        merged = Some(match merged {
+        let name = format!("kubeconfig `{}`", path.display());
+        let next = kubeconfig::read(path).map_err(|problem| unusable(&name, problem))?;
+        let origin = Origin::of(&next, name);
+        kubeconfig = Some(match kubeconfig {
             None => next,
-            Some(first) => first.merge(next).map_err(failed)?,
+            Some(first) => first.merge(next).map_err(|error| unusable(&origin.name, kubeconfig::problem(&error)))?,
         });
-        names.push(format!("`{}`", path.display()));
+        files.push(origin);
     }
-    Ok(merged.map(|kubeconfig| (kubeconfig, format!("kubeconfig {}", names.join(", ")))))
+    let names: Vec<_> = paths.iter().filter(|path| path.exists()).map(|path| format!("`{}`", path.display())).collect();
+    let name = format!("kubeconfig {}", names.join(", "));
+    Ok(kubeconfig.map(|kubeconfig| Merged { kubeconfig, name, files }))
 }
 
-fn unusable(what: String, error: &(dyn std::error::Error + 'static)) -> Error {
-    Error::Configuration(Box::new(Report::new(what).seen(cause_chain(error))))
+fn unusable(name: &str, problem: String) -> Error {
+    Error::Configuration(Box::new(Report::new(format!("The {name} cannot be used")).seen(problem)))
 }

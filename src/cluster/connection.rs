@@ -3,29 +3,41 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use backon::Retryable;
-use http::{Method, Request, Response};
+use futures::future::BoxFuture;
+use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use kube::{Client, client::Body};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
+use tracing::debug;
 
 use super::{
+    answer,
+    cause::Cause,
     clock::ServerClock,
     configuration::Configuration,
-    pages::Pages,
+    credentials::{self, Lifetime, Taken},
+    pages::{self, Pages},
     recovery::Recovery,
-    request::{self, Answer, Failure, Resource, Verb},
-    retry, transport,
-    watch::Selector,
+    request::{self, Answer, ApiRequest, Failure, HeaderReaders},
+    request_log::{Logged, Named},
+    retry::{self, Prospect},
+    settings::Settings,
+    tls, transport,
+    warnings::AnswerWarnings,
 };
-use crate::error::Error;
+use crate::{
+    error::{Error, Report},
+    identity::{InvalidName, Namespace},
+    resource::{FieldValidation, Namespaces, Object, Path, Resource, Review, Selector, Verb},
+};
 
 /// Limits in time of one cluster handle.
 #[derive(Debug, Clone, Copy)]
@@ -54,10 +66,11 @@ pub struct Cluster {
     inner: Arc<Inner>,
     timing: Timing,
     deadline: Option<Instant>,
+    warnings: Option<Arc<AnswerWarnings>>,
 }
 
 struct Inner {
-    origin: Origin,
+    origin: ClientOrigin,
     connected: Mutex<Connected>,
     /// Source of jitter seeds.
     seed: AtomicU64,
@@ -65,7 +78,7 @@ struct Inner {
     recovery: Recovery,
 }
 
-enum Origin {
+enum ClientOrigin {
     Configured(Configuration),
     Given,
 }
@@ -73,8 +86,14 @@ enum Origin {
 #[derive(Clone, Default)]
 struct Connected {
     client: Option<Client>,
-    /// Its address, for error texts.
-    server: String,
+    /// The namespace of its configuration; of a client that was given, the client's own.
+    namespace: Option<Namespace>,
+    /// What it was built from, for error texts.
+    settings: Option<Arc<Settings>>,
+    /// Whether it was ever answered.
+    has_worked: Arc<AtomicBool>,
+    /// How long its credentials last; none is for ever.
+    lifetime: Option<Lifetime>,
     /// Grows with each rebuild, so that of many requests that saw 401 only the first rebuilds.
     generation: u64,
 }
@@ -101,16 +120,16 @@ impl Cluster {
     /// A handle that reads its configuration at the first request.
     #[must_use]
     pub fn new(configuration: Configuration, timing: Timing, seed: u64) -> Self {
-        Self::with(Origin::Configured(configuration), Connected::default(), timing, seed)
+        Self::with(ClientOrigin::Configured(configuration), Connected::default(), timing, seed)
     }
 
     /// A handle over a client that stands on any tower service.
     #[must_use]
     pub fn from_client(client: Client, timing: Timing, seed: u64) -> Self {
-        Self::with(Origin::Given, Connected { client: Some(client), ..Connected::default() }, timing, seed)
+        Self::with(ClientOrigin::Given, Connected { client: Some(client), ..Connected::default() }, timing, seed)
     }
 
-    fn with(origin: Origin, connected: Connected, timing: Timing, seed: u64) -> Self {
+    fn with(origin: ClientOrigin, connected: Connected, timing: Timing, seed: u64) -> Self {
         let inner = Inner {
             origin,
             connected: Mutex::new(connected),
@@ -118,14 +137,24 @@ impl Cluster {
             clock: Arc::default(),
             recovery: Recovery::default(),
         };
-        Self { inner: Arc::new(inner), timing, deadline: None }
+        Self { inner: Arc::new(inner), timing, deadline: None, warnings: None }
     }
 
     /// The same cluster for work that ends at this moment: no request is under way or repeated after it.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         let deadline = Some(self.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
-        Self { inner: Arc::clone(&self.inner), timing: self.timing, deadline }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same cluster for somebody who is told what its answers warn of, each text once, as the server wrote it.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self { warnings: Some(Arc::new(AnswerWarnings::new(tell))), ..self }
+    }
+
+    fn header_readers(&self) -> HeaderReaders {
+        HeaderReaders { clock: Arc::clone(&self.inner.clock), warnings: self.warnings.clone() }
     }
 
     /// A stream of this cluster broke off.
@@ -152,26 +181,36 @@ impl Cluster {
     }
 
     /// The namespace to use where nobody names one.
-    pub async fn namespace(&self) -> Result<String, Error> {
+    pub async fn namespace(&self) -> Result<Namespace, Error> {
         match self.connected().await {
-            Ok(connected) => Ok(client_of(&connected).default_namespace().to_owned()),
+            Ok(Connected { namespace: Some(namespace), .. }) => Ok(namespace),
+            Ok(connected) => {
+                let given = client_of(&connected).default_namespace().parse();
+                given.map_err(|invalid: InvalidName| invalid.in_configuration())
+            }
             Err(Failure::Unusable(error)) => Err(error),
             Err(other) => Err(Error::internal(other.message())),
         }
     }
 
-    /// Reads one object; `None` where it does not exist.
-    pub async fn get(&self, resource: Resource, namespace: &str, name: &str) -> Result<Option<Value>, Failure> {
-        let path = format!("{}/{name}", resource.path(namespace));
-        match self.repeated(Verb::Get, || self.once(Method::GET, &path, JSON, Vec::new())).await {
+    /// Reads one object; `None` where the API server says that it does not exist.
+    pub async fn get(&self, object: Object<'_>) -> Result<Option<Value>, Failure> {
+        let request = ApiRequest::get(Path::object(object));
+        let once = || async { answer::object(object, self.once(&request).await?) };
+        match self.repeated(Verb::Get, once).await {
             Ok(object) => Ok(Some(object)),
-            Err(failure) if failure.code() == Some(404) => Ok(None),
+            Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
     /// Reads all objects that match, in pages, from the newest state.
-    pub async fn list(&self, resource: Resource, namespace: &str, selector: &Selector) -> Result<Listed, Failure> {
+    pub async fn list(
+        &self,
+        resource: Resource,
+        namespace: &Namespace,
+        selector: &Selector,
+    ) -> Result<Listed, Failure> {
         let mut listed = Listed { items: Vec::new(), resource_version: String::new() };
         let mut pages = self.pages(resource, namespace, selector);
         while let Some(page) = pages.next().await? {
@@ -184,89 +223,114 @@ impl Cluster {
         Ok(listed)
     }
 
-    /// The same list page by page, for those who do not keep all of it; an empty namespace means all of them.
+    /// The same list page by page, for those who do not keep all of it.
     #[must_use]
-    pub fn pages<T: DeserializeOwned>(&self, resource: Resource, namespace: &str, selector: &Selector) -> Pages<'_, T> {
-        Pages::new(self, resource, namespace, selector)
+    pub fn pages<T: DeserializeOwned>(
+        &self,
+        resource: Resource,
+        namespace: &Namespace,
+        selector: &Selector,
+    ) -> Pages<'_, T> {
+        Pages::new(self, resource, Path::collection(resource, namespace), selector)
     }
 
-    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.repeated(Verb::List, || self.once(Method::GET, path, JSON, Vec::new())).await
+    /// The pages of one namespace or of all of them: to look at, for nothing that changes anything takes [`Namespaces`].
+    #[must_use]
+    pub fn survey<T: DeserializeOwned>(
+        &self,
+        resource: Resource,
+        of: &Namespaces,
+        selector: &Selector,
+    ) -> Pages<'_, T> {
+        Pages::new(self, resource, Path::survey(resource, of), selector)
+    }
+
+    pub(super) async fn page(&self, resource: Resource, path: &Path) -> Result<pages::Body, Failure> {
+        let request = ApiRequest::get(path.clone());
+        let once = || async {
+            let body: pages::Body = self.once(&request).await?;
+            answer::list(resource, &body.kind).map(|()| body)
+        };
+        self.repeated(Verb::List, once).await
     }
 
     /// Sends one POST; repeated only after 429.
-    pub async fn create(&self, resource: Resource, namespace: &str, object: &[u8]) -> Result<Answer, Failure> {
-        let path = resource.path(namespace);
-        self.repeated(Verb::Create, || self.once(Method::POST, &path, JSON, object.to_vec())).await
+    pub async fn create(
+        &self,
+        object: Object<'_>,
+        body: &[u8],
+        validation: FieldValidation,
+    ) -> Result<Answer, Failure> {
+        let path = Path::collection_of(object).with("fieldValidation", validation.parameter());
+        let request = ApiRequest::post(path, body.to_vec());
+        let once = || async { answer::object(object, self.once(&request).await?) };
+        self.repeated(Verb::Create, once).await
+    }
+
+    /// Asks the API server what it knows of the present identity.
+    pub async fn review(&self, review: Review, question: &Value) -> Result<Answer, Failure> {
+        let request = ApiRequest::post(Path::review(review), question.to_string().into_bytes());
+        let once = || async { answer::review(review, self.once(&request).await?) };
+        self.repeated(Verb::Create, once).await
     }
 
     /// Sends a JSON Patch. It must begin with `test` operations that make a repetition harmless.
-    pub async fn patch(
-        &self,
-        resource: Resource,
-        namespace: &str,
-        name: &str,
-        patch: &Value,
-    ) -> Result<Answer, Failure> {
-        let place = format!("{}/{name}", resource.path(namespace));
-        let body = patch.to_string().into_bytes();
-        self.repeated(Verb::Patch, || self.once(Method::PATCH, &place, JSON_PATCH, body.clone())).await
+    pub async fn patch(&self, object: Object<'_>, changes: &Value) -> Result<Answer, Failure> {
+        let request = ApiRequest::patch(Path::object(object), changes);
+        let once = || async { answer::object(object, self.once(&request).await?) };
+        self.repeated(Verb::Patch, once).await
     }
 
     /// Sends a DELETE with these `DeleteOptions`, which must carry the uid.
-    pub async fn delete(
-        &self,
-        resource: Resource,
-        namespace: &str,
-        name: &str,
-        options: &Value,
-    ) -> Result<Answer, Failure> {
-        let path = format!("{}/{name}", resource.path(namespace));
-        let body = options.to_string().into_bytes();
-        self.repeated(Verb::Delete, || self.once(Method::DELETE, &path, JSON, body.clone())).await
+    pub async fn delete(&self, object: Object<'_>, options: &Value) -> Result<Answer, Failure> {
+        let request = ApiRequest::delete(Path::object(object), options);
+        let once = || async { answer::deletion(object, self.once(&request).await?) };
+        self.repeated(Verb::Delete, once).await
     }
 
     /// A PATCH or DELETE that is only tried: admission answers as for a real one, and nothing changes. Sent once.
-    pub async fn try_out(
-        &self,
-        trial: Trial,
-        resource: Resource,
-        namespace: &str,
-        name: &str,
-        body: &Value,
-    ) -> Result<Answer, Failure> {
-        let path = format!("{}/{name}?dryRun=All", resource.path(namespace));
-        let (method, content) = match trial {
-            Trial::Patch => (Method::PATCH, JSON_PATCH),
-            Trial::Delete => (Method::DELETE, JSON),
+    pub async fn try_out(&self, trial: Trial, object: Object<'_>, body: &Value) -> Result<Answer, Failure> {
+        let path = Path::object(object).with("dryRun", "All");
+        let request = match trial {
+            Trial::Patch => ApiRequest::patch(path, body),
+            Trial::Delete => ApiRequest::delete(path, body),
         };
-        self.once(method, &path, content, body.to_string().into_bytes()).await
+        let answer = self.once(&request).await?;
+        match trial {
+            Trial::Patch => answer::object(object, answer),
+            Trial::Delete => answer::deletion(object, answer),
+        }
     }
 
-    /// Opens a body that is read as it comes: a watch or a log. Not repeated.
-    pub async fn open(&self, path_and_query: &str) -> Result<Response<Body>, Failure> {
-        let build = || request::build(Method::GET, path_and_query, JSON, Vec::new());
+    /// Opens a body that is read as it comes: a watch or a log. Not repeated. [`Timing::one_request`] limits the time to
+    /// its beginning, with that for the connection and the credentials.
+    pub async fn open(&self, path: &Path) -> Result<Response<Body>, Failure> {
         let open =
-            async |client: Client, request, clock: Arc<ServerClock>| request::open(&client, request, &clock).await;
-        Box::pin(self.authenticated(build, open)).await
+            async |client: Client, request, readers: HeaderReaders| request::open(&client, request, &readers).await;
+        self.limited(&ApiRequest::get(path.clone()), open).await
     }
 
-    async fn once<T: DeserializeOwned>(
+    async fn once<T: DeserializeOwned>(&self, request: &ApiRequest) -> Result<T, Failure> {
+        let send =
+            async |client: Client, request, readers: HeaderReaders| request::send(&client, request, &readers).await;
+        self.limited(request, send).await
+    }
+
+    /// Gives one request its limit in time; and what gets its credentials its own, which says so.
+    async fn limited<T>(
         &self,
-        method: Method,
-        path: &str,
-        content: &'static str,
-        body: Vec<u8>,
+        request: &ApiRequest,
+        send: impl AsyncFn(Client, Request<Body>, HeaderReaders) -> Result<(StatusCode, T), Failure>,
     ) -> Result<T, Failure> {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let limit = left.map_or(self.timing.one_request, |left| left.min(self.timing.one_request));
-        let build = || request::build(method.clone(), path, content, body.clone());
-        let send =
-            async |client: Client, request, clock: Arc<ServerClock>| request::send(&client, request, &clock).await;
-        let whole = Box::pin(self.authenticated(build, send));
-        match tokio::time::timeout(limit, whole).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::transport(format!("no whole answer within {} s", limit.as_secs()))),
+        let whole = Box::pin(self.authenticated(limit, request, send));
+        match self.deadline {
+            None => whole.await,
+            Some(deadline) => {
+                let late = |_| Err(Failure::transport(Cause::no_answer_within(limit)));
+                tokio::time::timeout_at(deadline, whole).await.unwrap_or_else(late)
+            }
         }
     }
 
@@ -279,16 +343,24 @@ impl Cluster {
         let end = self.deadline.map_or(end, |deadline| deadline.min(end));
         let mut answered = None;
         let last = once
-            .retry(Policy { seed: self.next_seed(), within: self.timing.retry_for })
+            .retry(RetryLimits { seed: self.next_seed(), within: self.timing.retry_for })
             .sleep(tokio::time::sleep)
+            .notify(|failure, pause| {
+                debug!(failure = %Named(failure), "tried again in {} ms", pause.as_millis());
+            })
             .when(|failure| {
                 let again = retry::may_repeat(verb, failure) && Instant::now() < end;
-                if again && failure.code().is_some() {
+                if again && !matches!(failure, Failure::Transport { .. }) {
                     answered = Some(failure.clone());
                 }
                 again
             })
-            .adjust(retry::pause)
+            // A pause that would end after the deadline leaves no time for another try.
+            .adjust(|failure, pause| {
+                let in_time =
+                    |pause: &Duration| self.deadline.is_none_or(|deadline| Instant::now() + *pause < deadline);
+                retry::pause(failure, pause).filter(in_time)
+            })
             .await;
         match (last, answered) {
             // What the server said tells more than that the deadline cut the last try.
@@ -297,79 +369,177 @@ impl Cluster {
         }
     }
 
-    /// Sends with the current client; on 401 once more with one that has read its credentials anew.
+    /// Sends with the current client. On 401, and where what has worked fails in a way that does not pass, once more with
+    /// one that has read configuration and credentials anew: files rotate.
+    ///
+    /// The limit is for each sending; not for getting the credentials, which has its own and says so.
     async fn authenticated<T>(
         &self,
-        build: impl Fn() -> Result<Request<Body>, Failure>,
-        send: impl AsyncFn(Client, Request<Body>, Arc<ServerClock>) -> Result<T, Failure>,
+        limit: Duration,
+        request: &ApiRequest,
+        send: impl AsyncFn(Client, Request<Body>, HeaderReaders) -> Result<(StatusCode, T), Failure>,
     ) -> Result<T, Failure> {
-        let connected = self.connected().await?;
-        let answer = match send(client_of(&connected), build()?, Arc::clone(&self.inner.clock)).await {
-            Err(failure) if failure.code() == Some(401) => {
-                let Some(renewed) = self.renewed(connected.generation).await? else { return Err(failure) };
-                send(client_of(&renewed), build()?, Arc::clone(&self.inner.clock)).await
-            }
-            answer => answer,
+        let mut connected = self.connected().await?;
+        let mut answer =
+            told(request, within(limit, send(client_of(&connected), request.build()?, self.header_readers()))).await;
+        if let Err(failure) = &answer
+            && (failure.code() == Some(401) || lasts(failure) && connected.has_worked.load(Ordering::Relaxed))
+            && let Some(renewed) = self.renewed(connected.generation).await?
+        {
+            connected = renewed;
+            answer = told(request, within(limit, send(client_of(&connected), request.build()?, self.header_readers())))
+                .await;
+        }
+        if matches!(answer, Ok(_) | Err(Failure::Status { .. })) {
+            connected.has_worked.store(true, Ordering::Relaxed);
+        }
+        let failure = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
         };
-        answer.map_err(|failure| match self.inner.recovery.judge(failure) {
-            Failure::Transport { cause } if !connected.server.is_empty() => {
-                Failure::transport(format!("{}: {cause}", connected.server))
-            }
+        if let (Failure::Transport { cause }, Some(settings), true) = (&failure, &connected.settings, lasts(&failure)) {
+            // Whoever asks next reads the configuration anew.
+            self.forget(connected.generation).await;
+            return Err(Failure::Unusable(settings.blame(cause)));
+        }
+        Err(match self.inner.recovery.judge(failure) {
+            Failure::Transport { cause } => Failure::transport(match &connected.settings {
+                Some(settings) => cause.at(&settings.server),
+                None => cause,
+            }),
             other => other,
         })
     }
 
+    /// The client, built at first use, and anew before its credentials end.
     async fn connected(&self) -> Result<Connected, Failure> {
         let mut slot = self.inner.connected.lock().await;
         if slot.client.is_none() {
-            let (client, server) = self.inner.origin.connect().await.map_err(Failure::Unusable)?;
-            (slot.client, slot.server) = (Some(client), server);
+            *slot = self.inner.origin.connect(slot.generation).await.map_err(Failure::Unusable)?;
+        } else if let Some(lifetime) = slot.lifetime.filter(|lifetime| lifetime.renew_at <= Timestamp::now()) {
+            match self.inner.origin.connect(slot.generation + 1).await {
+                Ok(renewed) => *slot = renewed,
+                // What gives credentials may be out of reach for a while, as the API server may be.
+                Err(error) => {
+                    let now = Timestamp::now();
+                    if lifetime.ends <= now {
+                        return Err(Failure::transport(Cause::not_renewed(&error)));
+                    }
+                    slot.lifetime = Some(lifetime.later(now));
+                }
+            }
         }
         Ok(slot.clone())
     }
 
     async fn renewed(&self, seen: u64) -> Result<Option<Connected>, Failure> {
-        let Origin::Configured(_) = self.inner.origin else { return Ok(None) };
+        let ClientOrigin::Configured(_) = self.inner.origin else { return Ok(None) };
         let mut slot = self.inner.connected.lock().await;
         if slot.generation == seen {
-            let (client, server) = self.inner.origin.connect().await.map_err(Failure::Unusable)?;
-            *slot = Connected { client: Some(client), server, generation: seen + 1 };
+            *slot = self.inner.origin.connect(seen + 1).await.map_err(Failure::Unusable)?;
         }
         Ok(Some(slot.clone()))
     }
-}
 
-impl Origin {
-    /// Reads files and may run an exec plugin, so it does so off the threads that serve everybody.
-    async fn connect(&self) -> Result<(Client, String), Error> {
-        let Self::Configured(configuration) = self else {
-            return Err(Error::internal("a given client is never rebuilt"));
-        };
-        let configuration = configuration.clone();
-        let runtime = tokio::runtime::Handle::current();
-        let built = tokio::task::spawn_blocking(move || {
-            let loaded = runtime.block_on(configuration.load())?;
-            let _context = runtime.enter();
-            Ok((transport::build(&loaded)?, loaded.config.cluster_url.to_string()))
-        });
-        built.await.map_err(|error| Error::internal(format!("while connecting: {error}")))?
+    async fn forget(&self, seen: u64) {
+        let mut slot = self.inner.connected.lock().await;
+        if slot.generation == seen {
+            *slot = Connected { generation: seen + 1, ..Connected::default() };
+        }
     }
 }
 
-struct Policy {
+/// Whether there was no answer, for a reason that does not pass.
+fn lasts(failure: &Failure) -> bool {
+    matches!(failure, Failure::Transport { .. }) && retry::prospect(failure) == Prospect::Lasts
+}
+
+impl ClientOrigin {
+    /// Reads files off the threads that serve everybody, and may wait for a credential plugin.
+    fn connect(&self, generation: u64) -> BoxFuture<'static, Result<Connected, Error>> {
+        let Self::Configured(configuration) = self else {
+            return Box::pin(std::future::ready(Err(Error::internal("a given client is never rebuilt"))));
+        };
+        Box::pin(connect(configuration.clone(), generation))
+    }
+}
+
+async fn connect(configuration: Configuration, generation: u64) -> Result<Connected, Error> {
+    let begun = Instant::now();
+    let connected = read_and_connect(configuration, generation).await;
+    let ms = begun.elapsed().as_millis();
+    match &connected {
+        Ok(Connected { settings: Some(settings), .. }) => {
+            debug!(server = %settings.server, ms, "configuration and credentials read");
+        }
+        Ok(_) => {}
+        Err(error) => debug!(error = %error.report().message, ms, "configuration or credentials not read"),
+    }
+    connected
+}
+
+async fn read_and_connect(configuration: Configuration, generation: u64) -> Result<Connected, Error> {
+    let runtime = tokio::runtime::Handle::current();
+    let mut loaded = off_the_threads(move || runtime.block_on(configuration.load())).await?;
+    let Taken { credentials, lifetime, certificate } = credentials::take(&mut loaded.config.auth_info).await?;
+    let runtime = tokio::runtime::Handle::current();
+    off_the_threads(move || {
+        let _context = runtime.enter();
+        let mut settings = loaded.settings.clone();
+        let unusable = |problem: String| {
+            let what = format!("The credentials or certificates for {} cannot be used", loaded.settings.server);
+            Error::Configuration(Box::new(Report::new(what).seen(problem)))
+        };
+        let identity = match certificate {
+            Some(issued) => Some((issued, format!("the credential plugin of {}", settings.user))),
+            None => tls::identity(&loaded.config.auth_info, &settings.user).map_err(unusable)?,
+        };
+        let tls = tls::client_config(&loaded.config, identity.as_ref(), &mut settings).map_err(unusable)?;
+        Ok(Connected {
+            client: Some(transport::build(&loaded, &credentials, tls)?),
+            namespace: Some(loaded.namespace),
+            settings: Some(Arc::new(settings)),
+            has_worked: Arc::default(),
+            lifetime,
+            generation,
+        })
+    })
+    .await
+}
+
+async fn within<T>(limit: Duration, sending: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let late = |_| Err(Failure::transport(Cause::no_answer_within(limit)));
+    tokio::time::timeout(limit, sending).await.unwrap_or_else(late)
+}
+
+/// Tells the debug log of one sending.
+async fn told<T>(
+    request: &ApiRequest,
+    sending: impl Future<Output = Result<(StatusCode, T), Failure>>,
+) -> Result<T, Failure> {
+    let logged = Logged::begin(request);
+    let answer = sending.await;
+    logged.end(&answer);
+    answer.map(|(_, answer)| answer)
+}
+
+async fn off_the_threads<T: Send + 'static>(
+    blocking: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(blocking).await.map_err(|lost| Error::lost(&lost))?
+}
+
+struct RetryLimits {
     seed: u64,
     within: Duration,
 }
 
-impl backon::BackoffBuilder for Policy {
+impl backon::BackoffBuilder for RetryLimits {
     type Backoff = backon::ExponentialBackoff;
     fn build(self) -> Self::Backoff {
         retry::backoff(self.seed, Some(self.within))
     }
 }
-
-const JSON: &str = "application/json";
-const JSON_PATCH: &str = "application/json-patch+json";
 
 fn client_of(connected: &Connected) -> Client {
     connected.client.clone().expect("set by `connected` and `renewed` before they return")

@@ -1,25 +1,45 @@
 //! Where Jobs run: configuration, credentials, transport, and the one door through which every request goes.
 //!
-//! Promise: [`Cluster`] connects on first use, rebuilds its client once when the API server answers 401, gives
-//! every request a limit in time, and repeats only what may be repeated (see [`retry`]). Its [`kube::Client`]
+//! Promise: [`Cluster`] connects on first use, rebuilds its client once when the API server answers 401 or its certificate
+//! is not accepted any more, gives every request a limit in time, and repeats only what may be repeated (see [`retry`]). Its [`kube::Client`]
 //! can stand on any tower service, so everything above runs unchanged against a simulated API server.
 //! Not here: what a Job is, and when to ask.
 
+mod answer;
+mod bounded_file;
+mod cause;
+mod certificate;
 mod clock;
 mod configuration;
 mod connection;
+mod credentials;
+mod impersonation;
+mod kubeconfig;
+mod masking;
 mod pages;
+mod pauses;
+mod plugin;
 mod proxy;
 mod recovery;
 mod request;
+mod request_log;
 pub mod retry;
+mod secret;
+mod settings;
+mod tls;
 mod token_file;
 mod transport;
+mod trust;
+mod tunnel;
+mod validation;
+mod warnings;
 mod watch;
 
+pub use cause::Cause;
 pub use configuration::{Configuration, Source};
 pub use connection::{Cluster, Timing, Trial};
-pub(crate) use pages::nullable;
 pub use pages::{Page, Pages};
-pub use request::{Answer, Failure, Resource, Verb};
-pub use watch::{Selector, Start, WatchEvent, watch, watch_as};
+pub use pauses::Pauses;
+pub use request::{Answer, Failure, Speaker};
+pub use secret::Secret;
+pub use watch::{Start, WatchEvent, watch, watch_as};

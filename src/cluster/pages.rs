@@ -1,30 +1,65 @@
 //! A list that is read page by page, so that its size in memory is that of a page.
+//!
+//! Promise: it ends. A place in the list that was asked for before, a list that begins anew again and again, and one that
+//! has no end are failed answers. Pages that bring nothing come with growing pauses.
 
-use std::marker::PhantomData;
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    marker::PhantomData,
+};
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
-use super::{
-    Cluster, Selector,
-    request::{Failure, Resource},
+use super::{cause::Cause, connection::Cluster, pauses::Pauses, request::Failure};
+use crate::resource::Malformed;
+use crate::unreadable::nullable;
+use crate::{
+    error::Error,
+    resource::{Path, Resource, Selector, Verb},
+    unreadable,
 };
 
 /// So many objects a page; the API server's own clients use 500, too.
 const PAGE: u32 = 500;
+/// No list has more pages: that would be five million objects.
+const MOST_PAGES: usize = 10_000;
+/// A place in a list is forgotten after some minutes; a list that takes longer so many times does not end.
+const MOST_BEGINNINGS: u32 = 4;
 
 /// A list under way.
 pub struct Pages<'a, T> {
     cluster: &'a Cluster,
-    /// The query but its place in the list.
-    path: String,
-    place: Place,
+    resource: Resource,
+    /// Where it is, but for the place in the list.
+    path: Path,
+    place: PageCursor,
+    /// The places that were named so far, by their hash.
+    places: HashSet<u64>,
+    beginnings: u32,
+    pauses: Pauses,
     kind: PhantomData<fn() -> T>,
 }
 
-enum Place {
+enum PageCursor {
     First,
     After(String),
     End,
+}
+
+impl From<Malformed> for Failure {
+    fn from(Malformed { resource, object, why }: Malformed) -> Self {
+        Self::Unexpected { instead_of: format!("a {}", resource.kind()), why: format!("`{object}`: {why}") }
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(unreadable: Malformed) -> Self {
+        let what = format!("understand {} `{}`", unreadable.resource.kind(), unreadable.object);
+        let resource = unreadable.resource;
+        Failure::from(unreadable).into_error(&what, Verb::Get, resource, None)
+    }
 }
 
 /// Some objects of a list.
@@ -32,26 +67,23 @@ enum Place {
 pub struct Page<T> {
     /// In the order of the server.
     pub items: Vec<T>,
+    /// Those that do not have the form of their kind.
+    pub unreadable: Vec<Malformed>,
     /// The version of the list.
     pub resource_version: String,
     /// The list began anew: what earlier pages brought does not count.
     pub anew: bool,
 }
 
+/// Its objects stay text until each is read: one that cannot be read hides no other.
 #[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct Body<T> {
+pub(super) struct Body {
+    #[serde(default)]
+    pub kind: String,
     #[serde(default)]
     metadata: ListMetadata,
-    #[serde(default = "Vec::new", deserialize_with = "nullable")]
-    items: Vec<T>,
-}
-
-/// Reads what Go writes as null in places where it is empty.
-pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    #[serde(default, deserialize_with = "nullable")]
+    items: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -62,33 +94,87 @@ struct ListMetadata {
 }
 
 impl<'a, T: DeserializeOwned> Pages<'a, T> {
-    pub(super) fn new(cluster: &'a Cluster, resource: Resource, namespace: &str, selector: &Selector) -> Self {
-        let path = format!("{}?limit={PAGE}{}", resource.path(namespace), selector.query());
-        Self { cluster, path, place: Place::First, kind: PhantomData }
+    pub(super) fn new(cluster: &'a Cluster, resource: Resource, collection: Path, selector: &Selector) -> Self {
+        let path = collection.with("limit", &PAGE.to_string()).selected(selector);
+        let pauses = Pauses::new(cluster.next_seed());
+        Self {
+            cluster,
+            resource,
+            path,
+            place: PageCursor::First,
+            places: HashSet::new(),
+            beginnings: 1,
+            pauses,
+            kind: PhantomData,
+        }
     }
 
     /// The next page, `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Page<T>>, Failure> {
-        let mut anew = matches!(self.place, Place::First);
+        let mut anew = matches!(self.place, PageCursor::First);
         loop {
             let path = match &self.place {
-                Place::First => self.path.clone(),
-                Place::After(token) => format!("{}&continue={}", self.path, super::watch::encoded(token)),
-                Place::End => return Ok(None),
+                PageCursor::First => self.path.clone(),
+                PageCursor::After(token) => self.path.clone().with("continue", token),
+                PageCursor::End => return Ok(None),
             };
-            match self.cluster.read::<Body<T>>(&path).await {
+            match self.cluster.page(self.resource, &path).await {
                 Ok(body) => {
                     let ListMetadata { resource_version, r#continue } = body.metadata;
-                    self.place = if r#continue.is_empty() { Place::End } else { Place::After(r#continue) };
-                    return Ok(Some(Page { items: body.items, resource_version, anew }));
+                    self.place = self.place_after(r#continue)?;
+                    if body.items.is_empty() && matches!(self.place, PageCursor::After(_)) {
+                        self.pauses.turn().await;
+                    }
+                    let (items, unreadable) = self.parse(body.items);
+                    return Ok(Some(Page { items, unreadable, resource_version, anew }));
                 }
                 // The place in the list is forgotten after some minutes.
-                Err(failure) if failure.code() == Some(410) && matches!(self.place, Place::After(_)) => {
-                    self.place = Place::First;
+                Err(failure) if failure.code() == Some(410) && matches!(self.place, PageCursor::After(_)) => {
+                    self.begin_anew(failure)?;
                     anew = true;
+                    self.pauses.turn().await;
                 }
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    fn begin_anew(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.place = PageCursor::First;
+        self.places.clear();
+        self.beginnings += 1;
+        if self.beginnings > MOST_BEGINNINGS { Err(failure) } else { Ok(()) }
+    }
+
+    /// The place that a page names as the next one.
+    fn place_after(&mut self, token: String) -> Result<PageCursor, Failure> {
+        if token.is_empty() {
+            return Ok(PageCursor::End);
+        }
+        let mut hasher = DefaultHasher::new();
+        token.hash(&mut hasher);
+        if !self.places.insert(hasher.finish()) {
+            return Err(Failure::transport("a list that goes in a circle: it names the same `continue` again"));
+        }
+        if self.places.len() >= MOST_PAGES {
+            return Err(Failure::transport(Cause::endless_list(MOST_PAGES)));
+        }
+        Ok(PageCursor::After(token))
+    }
+
+    fn parse(&self, objects: Vec<Box<RawValue>>) -> (Vec<T>, Vec<Malformed>) {
+        let (mut items, mut malformed) = (Vec::with_capacity(objects.len()), Vec::new());
+        for object in objects {
+            // What the parser says of a malformed object quotes it.
+            if let Ok(item) = serde_json::from_str(object.get()) {
+                items.push(item);
+            } else {
+                let why = unreadable::from_json::<T>(object.get().as_bytes()).err();
+                let why = why.map(|why| why.to_string()).unwrap_or_default();
+                let object = serde_json::from_str(object.get()).unwrap_or_default();
+                malformed.push(Malformed::new(self.resource, &object, why));
+            }
+        }
+        (items, malformed)
     }
 }

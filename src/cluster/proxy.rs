@@ -7,21 +7,22 @@
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
+use super::secret::{Address, Secret};
 use crate::error::{Error, Report};
 
 /// A proxy on the way to the API server.
 #[derive(Debug, Clone)]
 pub(super) enum Proxy {
-    /// An HTTP proxy that tunnels by CONNECT.
+    /// An HTTP proxy that tunnels by CONNECT; `auth` is marked as sensitive, which masks it.
     Http { url: Uri, auth: Option<HeaderValue> },
     /// A SOCKS5 proxy; with `remote_dns` it resolves the server's name.
-    Socks5 { url: Uri, auth: Option<(String, String)>, remote_dns: bool },
+    Socks5 { url: Uri, auth: Option<(String, Secret)>, remote_dns: bool },
 }
 
 /// The proxy for `server`, from the kubeconfig's `proxy-url` or the environment.
-pub(super) fn choose(explicit: Option<&str>, server: &Uri) -> Result<Option<Proxy>, Error> {
+pub(super) fn choose(explicit: Option<&Secret>, server: &Uri) -> Result<Option<Proxy>, Error> {
     let intercept = match explicit {
-        Some(url) => Matcher::builder().all(url.to_owned()).build().intercept(server),
+        Some(url) => Matcher::builder().all(url.expose().to_owned()).build().intercept(server),
         None => Matcher::from_env().intercept(server),
     };
     match (intercept, explicit) {
@@ -35,11 +36,17 @@ pub(super) fn choose(explicit: Option<&str>, server: &Uri) -> Result<Option<Prox
 }
 
 fn typed(intercept: &Intercept) -> Result<Proxy, Error> {
-    let url = intercept.uri().clone();
+    let url = Address::of(intercept.uri()).url().clone();
     match url.scheme_str() {
-        Some("http") => Ok(Proxy::Http { url, auth: intercept.basic_auth().cloned() }),
+        Some("http") => {
+            let mut auth = intercept.basic_auth().cloned();
+            if let Some(auth) = &mut auth {
+                auth.set_sensitive(true);
+            }
+            Ok(Proxy::Http { url, auth })
+        }
         Some(scheme @ ("socks5" | "socks5h")) => {
-            let auth = intercept.raw_auth().map(|(user, password)| (user.to_owned(), password.to_owned()));
+            let auth = intercept.raw_auth().map(|(user, password)| (user.to_owned(), Secret::new(password.to_owned())));
             Ok(Proxy::Socks5 { remote_dns: scheme == "socks5h", url, auth })
         }
         other => Err(Error::Configuration(Box::new(
@@ -59,7 +66,9 @@ mod tests {
 
     #[test]
     fn explicit_proxy_is_used_whatever_the_environment_says() {
-        let proxy = choose(Some("http://user:pass@proxy.example:3128"), &server()).unwrap().unwrap();
+        let proxy =
+            choose(Some(&Secret::new("http://user:hunter2@proxy.example:3128".into())), &server()).unwrap().unwrap();
+        assert!(!format!("{proxy:?}").contains("hunter2"), "{proxy:?}");
         let Proxy::Http { url, auth } = proxy else { panic!("an http proxy") };
         assert_eq!(url.host(), Some("proxy.example"));
         assert!(auth.is_some());
@@ -68,7 +77,7 @@ mod tests {
     #[test]
     fn socks_proxy_keeps_who_resolves_names() {
         assert!(matches!(
-            choose(Some("socks5h://127.0.0.1:1080"), &server()).unwrap(),
+            choose(Some(&Secret::new("socks5h://127.0.0.1:1080".into())), &server()).unwrap(),
             Some(Proxy::Socks5 { remote_dns: true, .. })
         ));
     }
@@ -82,7 +91,7 @@ mod tests {
 
     #[test]
     fn unknown_scheme_is_refused_with_what_works() {
-        let error = choose(Some("ftp://proxy:1"), &server()).unwrap_err();
+        let error = choose(Some(&Secret::new("ftp://proxy:1".into())), &server()).unwrap_err();
         assert!(error.to_string().contains("socks5"), "{error}");
     }
 }

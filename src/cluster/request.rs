@@ -1,106 +1,48 @@
 //! One request and what came of it: verbs, resources, answers, failures. No retry here.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
-use http::{HeaderMap, Method, Request, Response, header};
-use http_body_util::{BodyExt, Limited};
+use futures::StreamExt;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::{
     Client,
     client::Body,
     core::{Status, response::StatusSummary},
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, error::Category};
 
-use super::clock::ServerClock;
-use crate::error::{Error, Report, cause_chain};
+use super::{answer, cause::Cause, clock::ServerClock, warnings::AnswerWarnings};
+use crate::resource::Resource;
+use crate::resource::Verb;
+use crate::{
+    error::{Error, Report},
+    resource::Path,
+    unreadable::Unreadable,
+};
 
 /// An answer larger than this is refused; the API server's own limit for one object is 3 MiB.
 const LARGEST_ANSWER: usize = 64 << 20;
+/// Of a failing answer so many bytes are read; a `Status` has a few hundred.
+const LARGEST_REFUSAL: usize = 64 << 10;
+/// The body of a failing answer may take this long, for its code alone says enough.
+const REFUSAL_WITHIN: Duration = Duration::from_secs(5);
 
-/// What is asked of the API server, by the names of its RBAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// Read one object.
-    Get,
-    /// Read many.
-    List,
-    /// Follow changes.
-    Watch,
-    /// POST.
-    Create,
-    /// PATCH.
-    Patch,
-    /// DELETE.
-    Delete,
-    /// GET of the subresource `log`.
-    Log,
-}
-
-impl Verb {
-    /// As RBAC spells it.
-    #[must_use]
-    pub fn rbac(self) -> &'static str {
-        match self {
-            Self::Get | Self::Log => "get",
-            Self::List => "list",
-            Self::Watch => "watch",
-            Self::Create => "create",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-/// The kinds of object this crate asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Resource {
-    /// `jobs.batch`
-    Jobs,
-    /// `pods`
-    Pods,
-    /// `events`
-    Events,
-    /// `nodes`, which have no namespace.
-    Nodes,
-    /// `namespaces`, which have none, either.
-    Namespaces,
-    /// `selfsubjectreviews.authentication.k8s.io`: who am I?
-    SelfSubjectReviews,
-    /// `selfsubjectaccessreviews.authorization.k8s.io`: may I?
-    SelfSubjectAccessReviews,
-}
-
-impl Resource {
-    /// The path of the collection in a namespace; of that in all namespaces for an empty name, as in Kubernetes' own
-    /// clients.
-    #[must_use]
-    pub fn path(self, namespace: &str) -> String {
-        let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
-        match self {
-            Self::Jobs => format!("/apis/batch/v1{place}/jobs"),
-            Self::Pods => format!("/api/v1{place}/pods"),
-            Self::Events => format!("/api/v1{place}/events"),
-            Self::Nodes => "/api/v1/nodes".into(),
-            Self::Namespaces => "/api/v1/namespaces".into(),
-            Self::SelfSubjectReviews => "/apis/authentication.k8s.io/v1/selfsubjectreviews".into(),
-            Self::SelfSubjectAccessReviews => "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
-        }
-    }
-
-    /// As RBAC and error texts spell it.
-    #[must_use]
-    pub fn rbac(self) -> &'static str {
-        match self {
-            Self::Jobs => "jobs.batch",
-            Self::Pods => "pods",
-            Self::Events => "events",
-            Self::Nodes => "nodes",
-            Self::Namespaces => "namespaces",
-            Self::SelfSubjectReviews => "selfsubjectreviews.authentication.k8s.io",
-            Self::SelfSubjectAccessReviews => "selfsubjectaccessreviews.authorization.k8s.io",
-        }
-    }
+/// Who gave a failing answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// The API server: it is a `Status` that says what its HTTP code says.
+    ApiServer,
+    /// Perhaps a proxy or a gateway before it: whether the request had an effect is unknown.
+    Unknown,
 }
 
 /// Why a request has no good answer.
@@ -110,13 +52,22 @@ pub enum Failure {
     Status {
         /// The answer, with its HTTP code.
         status: Box<Status>,
+        /// Whose answer it is.
+        speaker: Speaker,
         /// The header of that name.
         retry_after: Option<Duration>,
     },
     /// No whole answer: whether the request had an effect is unknown.
     Transport {
-        /// The chain of causes.
-        cause: String,
+        /// Why, in words of ours.
+        cause: Cause,
+    },
+    /// A whole answer that is not what was asked for: whether the request had an effect is unknown.
+    Unexpected {
+        /// What was asked for, with its article.
+        instead_of: String,
+        /// What is wrong with the answer.
+        why: String,
     },
     /// The configuration does not lead to a client.
     Unusable(Error),
@@ -126,7 +77,7 @@ pub enum Failure {
 pub type Answer = Value;
 
 impl Failure {
-    /// A `Status` answer.
+    /// A `Status` answer of the API server.
     #[must_use]
     pub fn status(code: u16, reason: &str, message: &str, retry_after: Option<Duration>) -> Self {
         let status = Status {
@@ -137,12 +88,18 @@ impl Failure {
             metadata: None,
             details: None,
         };
-        Self::Status { status: Box::new(status), retry_after }
+        Self::Status { status: Box::new(status), speaker: Speaker::ApiServer, retry_after }
+    }
+
+    /// The API server knows no such object. A 404 of somebody else proves nothing.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status, speaker: Speaker::ApiServer, .. } if status.code == 404)
     }
 
     /// A connection that failed.
     #[must_use]
-    pub fn transport(cause: impl Into<String>) -> Self {
+    pub fn transport(cause: impl Into<Cause>) -> Self {
         Self::Transport { cause: cause.into() }
     }
 
@@ -151,7 +108,7 @@ impl Failure {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(status.code),
-            Self::Transport { .. } | Self::Unusable(_) => None,
+            Self::Transport { .. } | Self::Unexpected { .. } | Self::Unusable(_) => None,
         }
     }
 
@@ -160,7 +117,7 @@ impl Failure {
     pub fn reason(&self) -> &str {
         match self {
             Self::Status { status, .. } => &status.reason,
-            Self::Transport { .. } | Self::Unusable(_) => "",
+            Self::Transport { .. } | Self::Unexpected { .. } | Self::Unusable(_) => "",
         }
     }
 
@@ -170,7 +127,8 @@ impl Failure {
         match self {
             Self::Status { status, .. } if status.message.is_empty() => format!("HTTP {}", status.code),
             Self::Status { status, .. } => status.message.clone(),
-            Self::Transport { cause } => cause.clone(),
+            Self::Transport { cause } => cause.to_string(),
+            Self::Unexpected { instead_of, why } => format!("answered with something that is not {instead_of}: {why}"),
             Self::Unusable(error) => error.report().message.clone(),
         }
     }
@@ -180,7 +138,7 @@ impl Failure {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
-            Self::Transport { .. } | Self::Unusable(_) => None,
+            Self::Transport { .. } | Self::Unexpected { .. } | Self::Unusable(_) => None,
         }
     }
 
@@ -191,7 +149,7 @@ impl Failure {
             Self::Status { status, .. } => {
                 status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
             }
-            Self::Transport { .. } | Self::Unusable(_) => false,
+            Self::Transport { .. } | Self::Unexpected { .. } | Self::Unusable(_) => false,
         }
     }
 
@@ -202,33 +160,56 @@ impl Failure {
         match self {
             Self::Unusable(error) => error,
             Self::Transport { cause } => {
-                let mut report = Report::new(format!("Cannot {what}: the API server did not answer")).seen(cause);
+                let happened = format!("Cannot {what}: the API server did not answer");
+                let mut report = Report::new(happened).seen(cause.to_string());
                 if let Some(limit) = limit {
                     report = report.seen(format!("tried again for {} s", limit.as_secs()));
                 }
-                Error::ApiUnreachable(Box::new(
-                    report.hint("check that the API server can be reached from here (`kubectl get --raw=/readyz`)"),
-                ))
+                Error::ApiUnreachable(Box::new(report.hint(CHECK_ADDRESS)))
             }
-            Self::Status { status, .. } => refused(&status, what, verb, resource, limit),
+            Self::Unexpected { instead_of, why } => {
+                let happened =
+                    format!("Cannot {what}: the API server answered with something that is not {instead_of}");
+                let mut report = Report::new(happened).seen(why);
+                if let Some(limit) = limit {
+                    report = report.seen(format!("tried again for {} s", limit.as_secs()));
+                }
+                Error::ApiUnreachable(Box::new(report.hint(CHECK_WHO_ANSWERS)))
+            }
+            Self::Status { status, speaker, .. } => refused(&status, speaker, what, verb, resource, limit),
         }
     }
 }
 
-fn refused(status: &Status, what: &str, verb: Verb, resource: Resource, limit: Option<Duration>) -> Error {
+const CHECK_ADDRESS: &str = "check that the API server can be reached from here (`kubectl get --raw=/readyz`)";
+const CHECK_WHO_ANSWERS: &str = "check that the address of the kubeconfig is that of a Kubernetes API server, and what \
+                                 stands before it: `kubectl get --raw=/version`";
+
+fn refused(
+    status: &Status,
+    speaker: Speaker,
+    what: &str,
+    verb: Verb,
+    resource: Resource,
+    limit: Option<Duration>,
+) -> Error {
     let message = if status.message.is_empty() { "no message" } else { &status.message };
-    let mut seen = format!("{} {}: {message}", status.code, status.reason);
+    let mut seen = format!("{}: {message}", format!("{} {}", status.code, status.reason).trim_end());
     if let Some(details) = &status.details {
         // The message repeats the causes, shortened; list them only where it does not.
         for cause in details.causes.iter().filter(|cause| !message.contains(&cause.message)) {
             let _ = write!(seen, "; {} {}", cause.field, cause.message);
         }
     }
-    let report = Report::new(format!("Cannot {what}: refused by the API server"))
+    let happened = match speaker {
+        Speaker::ApiServer => "refused by the API server",
+        Speaker::Unknown => "the answer is not one that an API server gives",
+    };
+    let report = Report::new(format!("Cannot {what}: {happened}"))
         .seen(seen)
         .fact("status", status.code)
         .fact("reason", status.reason.clone());
-    let may_pass = super::retry::TRANSIENT.contains(&status.code) || message.contains("exceeded quota");
+    let may_pass = super::retry::is_transient(status.code) || message.contains("exceeded quota");
     let report = match (limit, may_pass) {
         (Some(limit), true) => report.seen(format!("tried again for {} s", limit.as_secs())),
         _ => report,
@@ -251,76 +232,160 @@ fn refused(status: &Status, what: &str, verb: Verb, resource: Resource, limit: O
         500 if message.contains("webhook") => {
             Some("the admission webhook named above does not work: its owner has to repair or remove it".to_owned())
         }
+        _ if speaker == Speaker::Unknown => Some(CHECK_WHO_ANSWERS.to_owned()),
         _ => None,
     };
     let report = match hint {
         Some(hint) => report.hint(hint),
         None => report,
     };
-    if matches!(status.code, 500 | 502..=504 | 429) {
+    let no_answer_of_its_own = speaker == Speaker::Unknown && !(400..500).contains(&status.code);
+    if no_answer_of_its_own || matches!(status.code, 500 | 502..=504 | 429) {
         Error::ApiUnreachable(Box::new(report))
     } else {
         Error::ApiRefused(Box::new(report))
     }
 }
 
-/// Builds the request of a verb.
-pub(super) fn build(
-    method: Method,
-    path_and_query: &str,
+/// What every answer has to be.
+const CAN_BE_READ: &str = "an answer of Kubernetes";
+
+/// One request, which may be sent several times.
+pub(super) struct ApiRequest {
+    /// The HTTP method.
+    pub method: Method,
+    /// Where it goes.
+    pub path: Path,
     content_type: &'static str,
     body: Vec<u8>,
-) -> Result<Request<Body>, Failure> {
-    Request::builder()
-        .method(method)
-        .uri(path_and_query)
-        .header(header::ACCEPT, "application/json")
-        .header(header::CONTENT_TYPE, content_type)
-        .body(Body::from(body))
-        .map_err(|error| Failure::Unusable(Error::internal(format!("request `{path_and_query}`: {error}"))))
+    /// How often it was sent.
+    sent: AtomicU32,
 }
 
-/// Sends once and reads the whole answer.
+const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/json-patch+json";
+
+impl ApiRequest {
+    /// A GET.
+    pub fn get(path: Path) -> Self {
+        Self::with(Method::GET, path, JSON, Vec::new())
+    }
+
+    /// A POST.
+    pub fn post(path: Path, body: Vec<u8>) -> Self {
+        Self::with(Method::POST, path, JSON, body)
+    }
+
+    /// A PATCH with a JSON Patch.
+    pub fn patch(path: Path, changes: &Value) -> Self {
+        Self::with(Method::PATCH, path, JSON_PATCH, changes.to_string().into_bytes())
+    }
+
+    /// A DELETE with `DeleteOptions`.
+    pub fn delete(path: Path, options: &Value) -> Self {
+        Self::with(Method::DELETE, path, JSON, options.to_string().into_bytes())
+    }
+
+    fn with(method: Method, path: Path, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { method, path, content_type, body, sent: AtomicU32::new(0) }
+    }
+
+    /// Counts one more time that it is sent, from 1.
+    pub fn next_try(&self) -> u32 {
+        self.sent.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// As HTTP.
+    pub fn build(&self) -> Result<Request<Body>, Failure> {
+        Request::builder()
+            .method(self.method.clone())
+            .uri(self.path.as_str())
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, self.content_type)
+            .body(Body::from(self.body.clone()))
+            .map_err(|_| {
+                let path = self.path.as_str().split('?').next().unwrap_or_default();
+                Failure::Unusable(Error::internal(format!("the request for `{path}` is not HTTP")))
+            })
+    }
+}
+
+/// Who takes something from the headers of every answer, also of a failing one.
+pub(super) struct HeaderReaders {
+    pub clock: Arc<ServerClock>,
+    pub warnings: Option<Arc<AnswerWarnings>>,
+}
+
+impl HeaderReaders {
+    fn read(&self, headers: &HeaderMap) {
+        self.clock.hear(headers);
+        if let Some(warnings) = &self.warnings {
+            warnings.hear(headers);
+        }
+    }
+}
+
+/// Sends once and reads the whole answer; with it its code.
 pub(super) async fn send<T: DeserializeOwned>(
     client: &Client,
     request: Request<Body>,
-    clock: &ServerClock,
-) -> Result<T, Failure> {
-    let response = open(client, request, clock).await?;
+    readers: &HeaderReaders,
+) -> Result<(StatusCode, T), Failure> {
+    let (code, response) = open(client, request, readers).await?;
     let body = collect(response.into_body()).await?;
-    serde_json::from_slice(&body).map_err(|error| Failure::transport(format!("the answer cannot be read: {error}")))
+    let read = serde_json::from_slice(&body).map_err(|error| match error.classify() {
+        Category::Eof if !body.is_empty() => Failure::transport("the answer was cut"),
+        _ => Failure::Unexpected { instead_of: CAN_BE_READ.to_owned(), why: Unreadable::json(&error).to_string() },
+    });
+    read.map(|answer| (code, answer))
 }
 
-/// Sends once and leaves the body to the caller; failing codes are read as `Status`.
+/// Sends once and leaves the body to the caller; with it its code. Failing codes are read as `Status`.
 pub(super) async fn open(
     client: &Client,
     request: Request<Body>,
-    clock: &ServerClock,
-) -> Result<Response<Body>, Failure> {
-    let response = client.send(request).await.map_err(|error| Failure::transport(cause_chain(&error)))?;
-    clock.hear(response.headers());
+    readers: &HeaderReaders,
+) -> Result<(StatusCode, Response<Body>), Failure> {
+    let response = client.send(request).await.map_err(|error| Failure::transport(Cause::of(&error)))?;
+    readers.read(response.headers());
     let code = response.status();
     if code.is_success() {
-        return Ok(response);
+        return Ok((code, response));
     }
-    let retry_after = retry_after(response.headers());
-    let body = collect(response.into_body()).await?;
-    let status =
-        serde_json::from_slice::<Status>(&body).ok().filter(|status| status.code != 0 || !status.message.is_empty());
-    let mut status = status.unwrap_or_else(|| Status {
-        message: String::from_utf8_lossy(&body).chars().take(500).collect(),
-        ..Status::default()
-    });
-    status.code = code.as_u16();
-    Err(Failure::Status { status: Box::new(status), retry_after })
+    let (retry_after, headers) = (retry_after(response.headers()), response.headers().clone());
+    let body = beginning(response.into_body()).await;
+    let (status, speaker) = answer::refusal(code, &headers, &body);
+    Err(Failure::Status { status, speaker, retry_after })
 }
 
 async fn collect(body: Body) -> Result<bytes::Bytes, Failure> {
     let limited = Limited::new(body, LARGEST_ANSWER);
     match limited.collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) => Err(Failure::transport(cause_chain(error.as_ref()))),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::Unexpected {
+            instead_of: CAN_BE_READ.to_owned(),
+            why: format!("it is larger than {} MiB", LARGEST_ANSWER >> 20),
+        }),
+        Err(error) => Err(Failure::transport(Cause::of(error.as_ref()))),
     }
+}
+
+/// What a failing answer says. Where that does not end, or breaks off, what has come is enough.
+async fn beginning(body: Body) -> Vec<u8> {
+    let mut said = Vec::new();
+    let reading = async {
+        let mut chunks = body.into_data_stream();
+        while let Some(Ok(chunk)) = chunks.next().await {
+            let room = LARGEST_REFUSAL - said.len();
+            said.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if said.len() == LARGEST_REFUSAL {
+                break;
+            }
+        }
+    };
+    // Whether all of it came makes no difference.
+    let _ = tokio::time::timeout(REFUSAL_WITHIN, reading).await;
+    said
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -1,18 +1,99 @@
-//! What may be asked again, and when. Pure.
+//! Which failures can pass by themselves, and what may be asked again, and when. Pure.
 //!
-//! A read, a guarded patch and a delete by uid change nothing when they arrive twice; a create does, so only
-//! the answer "not run" (429) repeats it here, and everything else is settled by looking (see
-//! [`crate::job::submit`]).
+//! [`prospect`] is the one table of the first question. What lasts until somebody changes a setting, a certificate or a right
+//! is told at once; what can pass is waited for. Not every request may be sent again all the same: a read, a guarded patch and
+//! a delete by uid change nothing when they arrive twice; a create does, so only the answer "not run" (429) repeats it here,
+//! and everything else is settled by looking (see [`crate::submit`]).
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use http::StatusCode;
+use rustls::AlertDescription;
 
-use super::request::{Failure, Verb};
+use super::{
+    cause::{Cause, What, of_the_client_certificate},
+    request::Failure,
+};
+use crate::resource::Verb;
+
+/// What waiting does to a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prospect {
+    /// It can pass by itself.
+    Passes,
+    /// It lasts until somebody does something.
+    Lasts,
+}
 
 /// Answers of the API server that say "not now" rather than "no".
 /// 500 is among them: failing webhooks and etcd hiccups answer so.
-pub const TRANSIENT: [u16; 5] = [429, 500, 502, 503, 504];
+const TRANSIENT: [u16; 5] = [429, 500, 502, 503, 504];
+/// Answers of a proxy that say the same: it waits for the server, or is busy. A 502 is none: the proxy has reached
+/// something that is no API server.
+const TRANSIENT_OF_PROXY: [u16; 5] = [408, 429, 500, 503, 504];
+/// How long an API server may need for its Roles once it accepts connections.
+pub(super) const ROLES_READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// The table.
+#[must_use]
+pub fn prospect(failure: &Failure) -> Prospect {
+    let passes = match failure {
+        Failure::Status { status, .. } => is_transient(status.code),
+        Failure::Transport { cause } => passes(cause),
+        // Whoever gives such an answer, such as a gateway, may be replaced by an API server at any moment.
+        Failure::Unexpected { .. } => true,
+        Failure::Unusable(_) => false,
+    };
+    if passes { Prospect::Passes } else { Prospect::Lasts }
+}
+
+/// The rows of answers.
+#[must_use]
+pub(super) fn is_transient(code: u16) -> bool {
+    TRANSIENT.contains(&code)
+}
+
+fn passes(cause: &Cause) -> bool {
+    match cause.what() {
+        What::Certificate(_) | What::NoTls(_) | What::SocksRefused(_) => false,
+        What::ProxyRefused(code) => TRANSIENT_OF_PROXY.contains(&code.as_u16()),
+        What::Alert(alert) => {
+            let of_versions_and_names = matches!(
+                alert,
+                AlertDescription::HandshakeFailure
+                    | AlertDescription::ProtocolVersion
+                    | AlertDescription::InsufficientSecurity
+                    | AlertDescription::UnrecognisedName
+            );
+            !of_versions_and_names && of_the_client_certificate(*alert).is_none()
+        }
+        // A server that is not there, or does not answer, or a name that is not known: all of it comes back.
+        What::Said(_)
+        | What::Os(_)
+        | What::Name(_)
+        | What::NoAnswerWithin(_)
+        | What::Silence(_)
+        | What::EndedAfter(_)
+        | What::EndlessList(_)
+        | What::Unreadable(..)
+        | What::NoRolesYet(_)
+        | What::NotRenewed(_)
+        | What::At(..) => true,
+    }
+}
+
+/// What a failure is so long after a connection broke. An API server that has just started answers everybody with 403 until
+/// it has read its Roles, in the words with which it refuses those who have no right: that can pass.
+#[must_use]
+pub(super) fn soon_after(broken: Option<Duration>, failure: Failure) -> Failure {
+    let by_role =
+        failure.code() == Some(403) && failure.message().contains("cannot ") && failure.message().contains("User \"");
+    if by_role && broken.is_some_and(|ago| ago < ROLES_READ_WITHIN) {
+        return Failure::transport(Cause::no_roles_yet(&failure));
+    }
+    failure
+}
 
 /// First pause between two tries.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -24,14 +105,11 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Whether the same request may be sent again after this failure.
 #[must_use]
 pub fn may_repeat(verb: Verb, failure: &Failure) -> bool {
-    match (verb, failure) {
-        (Verb::Create, Failure::Status { status, .. }) => status.code == 429,
-        (Verb::Get | Verb::List | Verb::Patch | Verb::Delete, Failure::Status { status, .. }) => {
-            TRANSIENT.contains(&status.code)
-        }
-        (Verb::Get | Verb::List | Verb::Patch | Verb::Delete, Failure::Transport { .. }) => true,
+    match verb {
+        Verb::Create => failure.code() == Some(StatusCode::TOO_MANY_REQUESTS.as_u16()),
+        Verb::Get | Verb::List | Verb::Patch | Verb::Delete => prospect(failure) == Prospect::Passes,
         // Streams are resumed by whoever reads them, because only they know where.
-        (Verb::Watch | Verb::Log, _) | (Verb::Create, Failure::Transport { .. }) | (_, Failure::Unusable(_)) => false,
+        Verb::Watch | Verb::Log => false,
     }
 }
 
@@ -45,9 +123,15 @@ pub fn pause(failure: &Failure, backoff: Option<Duration>) -> Option<Duration> {
 /// Doubling pauses with jitter, together at most `within` where that is given, without end otherwise.
 #[must_use]
 pub fn backoff(seed: u64, within: Option<Duration>) -> ExponentialBackoff {
+    growing(FIRST_PAUSE, LONGEST_PAUSE, seed, within)
+}
+
+/// The same between these limits.
+#[must_use]
+pub fn growing(first: Duration, longest: Duration, seed: u64, within: Option<Duration>) -> ExponentialBackoff {
     ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
+        .with_min_delay(first)
+        .with_max_delay(longest)
         .with_jitter()
         .with_jitter_seed(seed)
         .without_max_times()
@@ -73,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_guarded_patches_and_deletes_are_repeated_on_transient_answers() {
+    fn reads_guarded_patches_and_deletes_are_repeated_where_the_failure_can_pass() {
         for verb in [Verb::Get, Verb::List, Verb::Patch, Verb::Delete] {
             for code in TRANSIENT {
                 assert!(may_repeat(verb, &answered(code)), "{verb:?} {code}");
@@ -83,6 +167,113 @@ mod tests {
             }
             assert!(may_repeat(verb, &Failure::transport("reset")));
         }
+    }
+
+    fn of(error: impl std::error::Error + 'static) -> Failure {
+        Failure::transport(Cause::of(&error))
+    }
+
+    /// A row for each kind of failure.
+    #[test]
+    fn what_can_pass_by_itself_and_what_cannot() {
+        use std::io::{Error as Io, ErrorKind};
+
+        use super::super::{
+            secret::Address,
+            transport::NameNotResolved,
+            trust::CertificateRefused,
+            tunnel::TunnelError::{self, Refused},
+        };
+        use crate::error::{Error, Report};
+        use Prospect::{Lasts, Passes};
+        use rustls::{AlertDescription as Alert, CertificateError, Error as Tls, OtherError, PeerIncompatible};
+
+        let refused = CertificateRefused(Report::new("it has expired"));
+        let certificate = CertificateError::Other(OtherError(std::sync::Arc::new(refused)));
+        let alert = |alert| of(Tls::AlertReceived(alert));
+        let proxy = |code| of(Refused(StatusCode::from_u16(code).unwrap()));
+        let unreachable = TunnelError::Unreachable {
+            proxy: "http://proxy:3128".parse().unwrap(),
+            source: Box::new(Io::from(ErrorKind::ConnectionRefused)),
+        };
+        let far = Address::of(&"https://host".parse().unwrap());
+        let rows = [
+            ("connection refused", of(Io::from(ErrorKind::ConnectionRefused)), Passes),
+            ("connection reset", of(Io::from(ErrorKind::ConnectionReset)), Passes),
+            ("no route to the host", of(Io::from_raw_os_error(113)), Passes),
+            ("time out", of(Io::from(ErrorKind::TimedOut)), Passes),
+            ("no answer in time", Failure::transport(Cause::no_answer_within(Duration::from_secs(1))), Passes),
+            ("silence of a stream", Failure::transport(Cause::silence(Duration::from_secs(1))), Passes),
+            ("stream ended too soon", Failure::transport(Cause::ended_after(Duration::from_secs(1))), Passes),
+            ("name not resolved", of(NameNotResolved("host".into())), Passes),
+            ("no Roles read yet", Failure::transport(Cause::no_roles_yet(&answered(403))), Passes),
+            (
+                "credentials not renewed",
+                Failure::transport(Cause::not_renewed(&Error::internal("exit code 1"))),
+                Passes,
+            ),
+            (
+                "answer of something else",
+                Failure::Unexpected { instead_of: "a Job".into(), why: String::new() },
+                Passes,
+            ),
+            ("TLS cut in the handshake", of(Io::from(ErrorKind::UnexpectedEof)), Passes),
+            ("TLS alert: internal error", alert(Alert::InternalError), Passes),
+            ("certificate not accepted", of(Tls::InvalidCertificate(certificate.clone())), Lasts),
+            (
+                "certificate not accepted, with the address",
+                Failure::transport(Cause::of(&Tls::InvalidCertificate(certificate)).at(&far)),
+                Lasts,
+            ),
+            ("certificate without its key", of(Tls::InvalidCertificate(CertificateError::BadSignature)), Lasts),
+            ("no certificate at all", of(Tls::NoCertificatesPresented), Lasts),
+            ("no TLS", of(Tls::InvalidMessage(rustls::InvalidMessage::InvalidContentType)), Lasts),
+            ("no common version", of(Tls::PeerIncompatible(PeerIncompatible::Tls12NotOffered)), Lasts),
+            ("TLS alert: versions", alert(Alert::ProtocolVersion), Lasts),
+            ("TLS alert: ciphers", alert(Alert::HandshakeFailure), Lasts),
+            ("TLS alert: name", alert(Alert::UnrecognisedName), Lasts),
+            ("client certificate wanted", alert(Alert::CertificateRequired), Lasts),
+            ("client certificate expired", alert(Alert::CertificateExpired), Lasts),
+            ("client certificate revoked", alert(Alert::CertificateRevoked), Lasts),
+            ("client certificate of nobody", alert(Alert::UnknownCA), Lasts),
+            ("client certificate refused", alert(Alert::BadCertificate), Lasts),
+            ("client certificate refused without reason", alert(Alert::CertificateUnknown), Lasts),
+            ("client not let in", alert(Alert::AccessDenied), Lasts),
+            ("proxy asks for credentials", proxy(407), Lasts),
+            ("proxy forbids", proxy(403), Lasts),
+            ("proxy reaches no API server", proxy(502), Lasts),
+            ("proxy is busy", proxy(503), Passes),
+            ("proxy waits in vain", proxy(504), Passes),
+            ("proxy is not there", of(unreachable), Passes),
+            ("plugin, file or setting", Failure::Unusable(Error::internal("exit code 1")), Lasts),
+            ("throttled", answered(429), Passes),
+            ("webhook or etcd fails", answered(500), Passes),
+            ("gateway", answered(502), Passes),
+            ("API server stops", answered(503), Passes),
+            ("API server waits in vain", answered(504), Passes),
+            ("bad request", answered(400), Lasts),
+            ("who are you", answered(401), Lasts),
+            ("no right", answered(403), Lasts),
+            ("not there", answered(404), Lasts),
+            ("conflict", answered(409), Lasts),
+            ("version too old", answered(410), Lasts),
+            ("invalid", answered(422), Lasts),
+        ];
+        for (what, failure, expected) in rows {
+            assert_eq!(prospect(&failure), expected, "{what}: {}", failure.message());
+        }
+    }
+
+    #[test]
+    fn refusal_soon_after_a_broken_connection_is_no_answer() {
+        let forbidden = || Failure::status(403, "Forbidden", "User \"airflow\" cannot delete resource \"jobs\"", None);
+        for (broken, code) in [(None, Some(403)), (Some(0), None), (Some(9), None), (Some(10), Some(403))] {
+            let broken = broken.map(Duration::from_secs);
+            assert_eq!(soon_after(broken, forbidden()).code(), code, "{broken:?}");
+        }
+        let now = Some(Duration::ZERO);
+        assert_eq!(soon_after(now, answered(409)).code(), Some(409));
+        assert_eq!(soon_after(now, Failure::status(403, "Forbidden", "exceeded quota: q", None)).code(), Some(403));
     }
 
     #[test]

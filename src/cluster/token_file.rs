@@ -1,12 +1,17 @@
 //! A bearer token that lives in a file and rotates there, as service account tokens do.
 //!
 //! Read at most once a minute, as client-go does (`transport/token_source.go`), and trimmed: a final newline
-//! would make the header invalid. A failed read keeps the last token.
+//! would make the header invalid. A failed read keeps the last token; before the first, that of the kubeconfig beside it.
 
-use std::{path::PathBuf, sync::Arc, sync::Mutex};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
 use http::{HeaderValue, Request, header::AUTHORIZATION};
 use tokio::time::{Duration, Instant};
+
+use super::{bounded_file, kubeconfig::io_problem};
 
 const REREAD_AFTER: Duration = Duration::from_secs(60);
 
@@ -14,34 +19,55 @@ const REREAD_AFTER: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct TokenFile {
     path: PathBuf,
-    last: Arc<Mutex<Option<(Instant, HeaderValue)>>>,
+    /// When the file was last read, and what counts.
+    last: Arc<Mutex<(Option<Instant>, HeaderValue)>>,
+}
+
+/// Why a file gives no token; what stands in it is not told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// In the words of the operating system.
+    Io(String),
+    Empty,
+    ControlCharacter,
 }
 
 impl TokenFile {
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, last: Arc::default() }
+    /// Reads the file; where that fails, the token that stands beside it counts until it succeeds.
+    pub fn new(path: PathBuf, beside: Option<HeaderValue>) -> Result<Self, Unread> {
+        let (at, value) = match (read(&path), beside) {
+            (Ok(value), _) => (Some(Instant::now()), value),
+            (Err(_), Some(beside)) => (None, beside),
+            (Err(unread), None) => return Err(unread),
+        };
+        Ok(Self { path, last: Arc::new(Mutex::new((at, value))) })
     }
 
-    /// The request with the token; unchanged where no token was ever readable (the answer is then 401).
+    /// The request with the token.
     pub fn authorize<B>(&self, mut request: Request<B>) -> Request<B> {
-        if let Some(value) = self.current() {
-            request.headers_mut().insert(AUTHORIZATION, value);
-        }
+        request.headers_mut().insert(AUTHORIZATION, self.current());
         request
     }
 
-    fn current(&self) -> Option<HeaderValue> {
+    fn current(&self) -> HeaderValue {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let fresh = last.as_ref().is_some_and(|(read, _)| read.elapsed() < REREAD_AFTER);
-        if !fresh
-            && let Ok(text) = std::fs::read_to_string(&self.path)
-            && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", text.trim()))
-        {
-            value.set_sensitive(true);
-            *last = Some((Instant::now(), value));
+        let fresh = last.0.is_some_and(|at| at.elapsed() < REREAD_AFTER);
+        if !fresh && let Ok(value) = read(&self.path) {
+            *last = (Some(Instant::now()), value);
         }
-        last.as_ref().map(|(_, value)| value.clone())
+        last.1.clone()
     }
+}
+
+fn read(path: &Path) -> Result<HeaderValue, Unread> {
+    let text = bounded_file::read_text(path).map_err(|error| Unread::Io(io_problem(&error)))?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(Unread::Empty);
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Unread::ControlCharacter)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -54,7 +80,7 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("token");
         std::fs::write(&path, "one\n").unwrap();
-        let file = TokenFile::new(path.clone());
+        let file = TokenFile::new(path.clone(), None).unwrap();
         let header =
             |file: &TokenFile| file.authorize(Request::new(())).headers()[AUTHORIZATION].to_str().unwrap().to_owned();
         assert_eq!(header(&file), "Bearer one");
@@ -65,5 +91,20 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
         tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(header(&file), "Bearer two");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_beside_a_file_counts_until_there_is_one() {
+        let path = std::env::temp_dir().join(format!("ukj-token-beside-{}", std::process::id()));
+        let header =
+            |file: &TokenFile| file.authorize(Request::new(())).headers()[AUTHORIZATION].to_str().unwrap().to_owned();
+        let file = TokenFile::new(path.clone(), Some(HeaderValue::from_static("Bearer beside"))).unwrap();
+        assert_eq!(header(&file), "Bearer beside");
+        std::fs::write(&path, "one").unwrap();
+        assert_eq!(header(&file), "Bearer one");
+        std::fs::write(&path, " \n").unwrap();
+        assert_eq!(TokenFile::new(path.clone(), None).err(), Some(Unread::Empty));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(TokenFile::new(path, None).err(), Some(Unread::Io(_))));
     }
 }

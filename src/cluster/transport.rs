@@ -3,17 +3,24 @@
 //! Differs from kube's default stack in what a half-open link needs: TCP keepalive and user timeout, and a
 //! limit on the time to response headers (bodies of watches and logs are not limited by it).
 
-use std::{error::Error as StdError, time::Duration};
+use std::{
+    error::Error as StdError,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use futures::future::BoxFuture;
 use http::Uri;
 use hyper::rt::{Read, Write};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::{
     client::legacy::{
         Client as HyperClient,
         connect::{
             Connection, HttpConnector,
-            proxy::{SocksV5, Tunnel},
+            dns::{GaiResolver, Name},
+            proxy::SocksV5,
         },
     },
     rt::{TokioExecutor, TokioTimer},
@@ -22,15 +29,16 @@ use kube::{
     Client,
     client::{Body, ClientBuilder, ConfigExt},
 };
+use rustls::pki_types::ServerName;
 use tower::{BoxError, Service, ServiceBuilder, timeout::TimeoutLayer};
 
-use super::{configuration::Loaded, proxy::Proxy, token_file::TokenFile};
-use crate::error::{Error, Report, cause_chain};
+use super::{configuration::Loaded, credentials::Credentials, proxy::Proxy, tls::Tls, tunnel::Tunnel};
+use crate::error::{Error, Report};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may take from request to response headers. etcd's own timeout answers after 34 s to 60 s;
 /// this is shorter, because the caller's retry knows better what to do with the time.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(20);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
@@ -40,9 +48,9 @@ const USER_TIMEOUT: Duration = Duration::from_secs(45);
 /// Load balancers drop idle connections after a minute or more: ours leave the pool before.
 const POOL_IDLE: Duration = Duration::from_secs(45);
 
-/// Builds the client. Must run inside a tokio runtime; an exec plugin is run here, and blocks.
-pub(super) fn build(loaded: &Loaded) -> Result<Client, Error> {
-    let mut tcp = HttpConnector::new();
+/// Builds the client. Must run inside a tokio runtime.
+pub(super) fn build(loaded: &Loaded, credentials: &Credentials, tls: Tls) -> Result<Client, Error> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(KEEPALIVE_AFTER));
@@ -51,31 +59,27 @@ pub(super) fn build(loaded: &Loaded) -> Result<Client, Error> {
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
     match &loaded.proxy {
-        None => over(tcp, loaded),
+        None => over(tcp, loaded, credentials, tls),
         Some(Proxy::Http { url, auth }) => {
-            let tunnel = Tunnel::new(url.clone(), tcp);
-            over(
-                match auth {
-                    Some(auth) => tunnel.with_auth(auth.clone()),
-                    None => tunnel,
-                },
-                loaded,
-            )
+            let tunnel = Tunnel { proxy: url.clone(), auth: auth.clone(), connector: tcp };
+            over(tunnel, loaded, credentials, tls)
         }
         Some(Proxy::Socks5 { url, auth, remote_dns }) => {
             let socks = SocksV5::new(url.clone(), tcp).local_dns(!remote_dns);
             over(
                 match auth {
-                    Some((user, password)) => socks.with_auth(user.clone(), password.clone()),
+                    Some((user, password)) => socks.with_auth(user.clone(), password.expose().to_owned()),
                     None => socks,
                 },
                 loaded,
+                credentials,
+                tls,
             )
         }
     }
 }
 
-fn over<C>(connector: C, loaded: &Loaded) -> Result<Client, Error>
+fn over<C>(connector: C, loaded: &Loaded, credentials: &Credentials, tls: Tls) -> Result<Client, Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
@@ -84,28 +88,54 @@ where
     C::Error: Into<BoxError>,
 {
     let config = &loaded.config;
-    let unusable = |error: kube::Error| {
-        let what = format!("The credentials or certificates for {} cannot be used", config.cluster_url);
-        Error::Configuration(Box::new(Report::new(what).seen(cause_chain(&error))))
+    let unusable = |problem: &str| {
+        let what = format!("The credentials or certificates for {} cannot be used", loaded.settings.server);
+        Error::Configuration(Box::new(Report::new(what).seen(problem)))
     };
-    let mut timed = TimeoutConnector::new(config.rustls_https_connector_with_connector(connector).map_err(unusable)?);
+    let mut https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = ServerName::try_from(name.clone()).map_err(|_| unusable("`tls-server-name` is not a name"))?;
+        https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let mut timed = TimeoutConnector::new(https.enable_http1().wrap_connector(connector));
     timed.set_connect_timeout(Some(CONNECT_TIMEOUT));
     timed.set_write_timeout(config.write_timeout);
     let http: HyperClient<_, Body> = HyperClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
         .build(timed);
-    let token_file = loaded.token_file.clone().map(TokenFile::new);
+    let credentials = credentials.clone();
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(unusable)?)
-        .layer(config.extra_headers_layer().map_err(unusable)?)
-        .map_request(move |request: http::Request<Body>| match &token_file {
-            Some(file) => file.authorize(request),
-            None => request,
-        })
+        .layer(config.extra_headers_layer().map_err(|_| unusable("a header cannot be sent"))?)
+        .map_request(move |request: http::Request<Body>| credentials.authorize(request))
         .layer(TimeoutLayer::new(HEADER_TIMEOUT))
         .map_err(BoxError::from)
         .service(http);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// The system's resolver, whose failures are told from those of connections by their type.
+#[derive(Clone)]
+struct Resolver(GaiResolver);
+
+/// A host that has no address, as far as is known here.
+#[derive(Debug, thiserror::Error)]
+#[error("no address")]
+pub(super) struct NameNotResolved(pub String);
+
+impl Service<Name> for Resolver {
+    type Response = <GaiResolver as Service<Name>>::Response;
+    type Error = NameNotResolved;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx).map_err(|_| NameNotResolved(String::new()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let host = name.as_str().to_owned();
+        let found = self.0.call(name);
+        Box::pin(async move { found.await.map_err(|_| NameNotResolved(host)) })
+    }
 }

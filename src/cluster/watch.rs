@@ -3,9 +3,19 @@
 //! Promise: every change after the start is seen, in order, or a whole list takes its place
 //! ([`WatchEvent::Relisted`]); nothing is concluded from silence. It asks for bookmarks and ends a stream that
 //! brought nothing for 15 s beyond the time the server was asked to keep it, so that a half-open link heals.
-//! Cost while waiting: one request per [`super::Timing::watch_for`].
+//! Whatever the server answers, it is asked again in turns ([`Pauses`]), and while no stream lasts, a list takes the
+//! place of the watch once a minute.
+//!
+//! A watch may begin without a list ([`Start::Present`]): where no version is named, every Kubernetes tells first what
+//! is there, as additions. Source: "Get State and Start at Most Recent" in
+//! <https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch>; servers may tell it from their
+//! cache, a moment old, and what has changed since follows. These additions come in any order and nothing marks their
+//! end, so a list follows a stream that is cut among them; the first change, deletion or bookmark shows that all were
+//! told.
+//!
+//! Cost while waiting: one request per [`super::connection::Timing::watch_for`].
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -13,67 +23,57 @@ use http_body_util::BodyExt;
 use kube::{client::Body, core::Status};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use tokio::time::Instant;
 use tokio_util::{
-    codec::{FramedRead, LinesCodec},
+    codec::{FramedRead, LinesCodec, LinesCodecError},
     io::StreamReader,
 };
+use tracing::{Instrument, Span, debug, debug_span, trace};
 
 use super::{
-    Cluster,
-    request::{Failure, Resource},
-    retry,
+    answer,
+    cause::Cause,
+    connection::Cluster,
+    pauses::Pauses,
+    request::{Failure, Speaker},
+    request_log::Named,
+};
+use crate::resource::Selector;
+use crate::{
+    identity::Namespace,
+    resource::{Path, Resource},
 };
 
 /// The longest line of a watch: an object of at most 3 MiB, escaped.
 const LONGEST_LINE: usize = 16 << 20;
 /// A server ends a watch within a little more than the time asked for; after this much more the link is dead.
 const DEAD_AFTER: Duration = Duration::from_secs(15);
-
-/// Which objects: by label or by field.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selector {
-    /// `labelSelector`, empty for all.
-    pub labels: String,
-    /// `fieldSelector`, empty for all.
-    pub fields: String,
-}
-
-impl Selector {
-    /// By labels.
-    #[must_use]
-    pub fn labels(labels: impl Into<String>) -> Self {
-        Self { labels: labels.into(), fields: String::new() }
-    }
-
-    /// By fields.
-    #[must_use]
-    pub fn fields(fields: impl Into<String>) -> Self {
-        Self { labels: String::new(), fields: fields.into() }
-    }
-
-    pub(super) fn query(&self) -> String {
-        let mut query = String::new();
-        for (key, value) in [("labelSelector", &self.labels), ("fieldSelector", &self.fields)] {
-            if !value.is_empty() {
-                let _ = write!(query, "&{key}={}", encoded(value));
-            }
-        }
-        query
-    }
-}
-
-/// Percent-encodes everything that a query does not carry as it is.
-pub(super) fn encoded(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
+/// A stream that has lasted this long works. That it was opened proves nothing, nor do its first events.
+const STEADY_AFTER: Duration = Duration::from_secs(5);
+/// While no stream lasts, everything is listed this often.
+const LIST_INSTEAD_EVERY: Duration = Duration::from_secs(60);
 
 /// Where a watch begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// After a whole list.
     List,
+    /// With what is there, told as [`WatchEvent::Applied`]: one request less than a list and a watch. Where that stream
+    /// does not open, or breaks off before it has told everything, it goes on as [`Start::List`].
+    Present,
     /// At a version that an earlier answer named.
     Version(String),
+}
+
+impl Start {
+    /// The version to begin at, and whether to begin without a list where there is none.
+    fn taken_apart(self) -> (Option<String>, bool) {
+        match self {
+            Self::List => (None, false),
+            Self::Present => (None, true),
+            Self::Version(version) => (Some(version), false),
+        }
+    }
 }
 
 /// What a watch tells.
@@ -85,9 +85,13 @@ pub enum WatchEvent<T = Value> {
     Applied(T),
     /// An object left the watch: deleted, or its labels changed. Carries its last state.
     Deleted(T),
-    /// The stream is open, for the first time or again after [`WatchEvent::Interrupted`].
+    /// The stream is open, which proves the right to watch and nothing else. Told until it is steady.
     Opened,
-    /// The stream or its resumption failed; it is tried again until it works. 401 and 403 come so, too.
+    /// The stream works: it has lasted for some seconds, for the first time or again after
+    /// [`WatchEvent::Interrupted`].
+    Steady,
+    /// The stream or its resumption failed, or ended at once; it is tried again until it works. 401 and 403 come so,
+    /// too.
     Interrupted(Failure),
 }
 
@@ -104,107 +108,220 @@ enum Frame {
     Error(Box<Status>),
 }
 
+/// The line of an event in the debug log: which object, never what it holds.
+fn watched(span: &Span, frame: &Frame) {
+    let (event, object) = match frame {
+        Frame::Added(object) => ("ADDED", object),
+        Frame::Modified(object) => ("MODIFIED", object),
+        Frame::Deleted(object) => ("DELETED", object),
+        Frame::Bookmark(object) => ("BOOKMARK", object),
+        Frame::Error(status) => return trace!(parent: span, code = status.code, "ERROR"),
+    };
+    let [name, version] = ["name", "resourceVersion"].map(|key| &object["metadata"][key]);
+    trace!(parent: span, %name, resource_version = %version, "{event}");
+}
+
 /// Follows a collection of a namespace without end.
 pub fn watch(
     cluster: Cluster,
     resource: Resource,
-    namespace: String,
+    namespace: Namespace,
     selector: Selector,
     start: Start,
+    pauses: Pauses,
 ) -> impl Stream<Item = WatchEvent> + Send + 'static {
-    watch_as(cluster, resource, namespace, selector, start, |object| object)
+    watch_as(cluster, resource, namespace, selector, start, pauses, |object| object)
 }
 
 /// The same for those who keep little of each object: `read` takes one at a time, also out of a list.
 pub fn watch_as<T: Send + 'static>(
     cluster: Cluster,
     resource: Resource,
-    namespace: String,
+    namespace: Namespace,
     selector: Selector,
     start: Start,
+    pauses: Pauses,
     read: impl Fn(Value) -> T + Send + Sync + 'static,
 ) -> impl Stream<Item = WatchEvent<T>> + Send + 'static {
     async_stream::stream! {
-        let mut version = match start {
-            Start::List => None,
-            Start::Version(version) => Some(version),
-        };
-        let mut pauses = retry::backoff(cluster.next_seed(), None);
-        let mut closed = true;
+        let span = debug_span!("watch", kind = resource.kind(), %namespace);
+        let (mut version, mut without_list) = start.taken_apart();
+        let mut listed = Instant::now();
+        let mut steadiness = Steadiness::default();
         loop {
+            pauses.turn().await;
+            if !steadiness.told && listed.elapsed() >= LIST_INSTEAD_EVERY {
+                version = None;
+            }
             let from = match version.take() {
-                Some(from) => from,
-                None => match list(&cluster, resource, &namespace, &selector, &read).await {
+                Some(from) => Some(from),
+                None if std::mem::take(&mut without_list) => None,
+                None => match list(&cluster, resource, &namespace, &selector, &read).instrument(span.clone()).await {
                     Ok((objects, from)) => {
+                        listed = Instant::now();
                         yield WatchEvent::Relisted(objects);
-                        from
+                        Some(from)
                     }
                     Err(failure) => {
-                        closed = true;
+                        steadiness.lost();
                         yield WatchEvent::Interrupted(failure);
-                        pause(&mut pauses).await;
                         continue;
                     }
                 },
             };
-            let path = path(&cluster, resource, &namespace, &selector, &from);
-            version = Some(from);
-            match cluster.open(&path).await {
+            let path = path(&cluster, resource, &namespace, &selector, from.as_deref());
+            // Without a version the stream tells first what is there: until all of that has come, no version names a
+            // moment to go on from.
+            let mut resumable = from.is_some();
+            version = from;
+            let body = match cluster.open(&path).instrument(span.clone()).await {
+                Ok(response) => response.into_body(),
                 // Some servers answer 410 as the HTTP status instead of an event.
-                Err(failure) if failure.code() == Some(410) => version = None,
+                Err(failure) if failure.code() == Some(410) => {
+                    version = None;
+                    continue;
+                }
                 Err(failure) => {
-                    closed = true;
+                    steadiness.lost();
                     yield WatchEvent::Interrupted(failure);
-                    pause(&mut pauses).await;
+                    continue;
                 }
-                Ok(response) => {
-                    if std::mem::take(&mut closed) {
-                        yield WatchEvent::Opened;
-                    }
-                    let idle = cluster.timing().watch_for + DEAD_AFTER;
-                    let mut frames = std::pin::pin!(frames(response.into_body()));
-                    let broken = loop {
-                        let frame = match tokio::time::timeout(idle, frames.next()).await {
-                            Err(_) => break Some(Failure::transport(format!("silence for {} s", idle.as_secs()))),
-                            Ok(None) => break None,
-                            Ok(Some(Err(failure))) => break Some(failure),
-                            Ok(Some(Ok(frame))) => frame,
-                        };
-                        let (object, event): (Value, Told<T>) = match frame {
-                            Frame::Added(object) | Frame::Modified(object) => (object, |o| Some(WatchEvent::Applied(o))),
-                            Frame::Deleted(object) => (object, |o| Some(WatchEvent::Deleted(o))),
-                            Frame::Bookmark(object) => (object, |_| None),
-                            Frame::Error(status) if status.code == 410 => {
-                                version = None;
-                                break None;
-                            }
-                            Frame::Error(status) => break Some(Failure::Status { status, retry_after: None }),
-                        };
-                        if let Some(newer) = object["metadata"]["resourceVersion"].as_str() {
-                            version = Some(newer.to_owned());
-                        }
-                        pauses = retry::backoff(cluster.next_seed(), None);
-                        if let Some(event) = event(read(object)) {
-                            yield event;
-                        }
-                    };
-                    if let Some(failure) = broken {
-                        cluster.broke();
-                        closed = true;
-                        yield WatchEvent::Interrupted(failure);
-                    }
-                    // Also after a clean end: a server that ends watches at once must not be asked in a loop.
-                    pause(&mut pauses).await;
+            };
+            if !steadiness.told {
+                yield WatchEvent::Opened;
+            }
+            let began = Instant::now();
+            let idle = cluster.timing().watch_for + DEAD_AFTER;
+            let mut silent = began + idle;
+            let mut brought = false;
+            let mut frames = std::pin::pin!(frames(body));
+            let end = loop {
+                let steady = steadiness.due(began);
+                let frame = tokio::time::timeout_at(steady.unwrap_or(silent).min(silent), frames.next()).await;
+                if steady.is_some_and(|at| at <= Instant::now()) {
+                    steadiness.told = true;
+                    yield WatchEvent::Steady;
                 }
+                let frame = match frame {
+                    Err(_) if silent <= Instant::now() => {
+                        break StreamEnd::Wrong(Failure::transport(Cause::silence(idle)));
+                    }
+                    Err(_) => continue,
+                    Ok(None) => break StreamEnd::Clean,
+                    Ok(Some(Err(end))) => break end,
+                    Ok(Some(Ok(frame))) => frame,
+                };
+                silent = Instant::now() + idle;
+                watched(&span, &frame);
+                resumable |= !matches!(frame, Frame::Added(_));
+                // A bookmark has a version and nothing else.
+                let tells = !matches!(frame, Frame::Bookmark(_));
+                let (object, event): (Value, Told<T>) = match frame {
+                    Frame::Added(object) | Frame::Modified(object) => (object, |o| Some(WatchEvent::Applied(o))),
+                    Frame::Deleted(object) => (object, |o| Some(WatchEvent::Deleted(o))),
+                    Frame::Bookmark(object) => (object, |_| None),
+                    Frame::Error(status) if status.code == 410 => break StreamEnd::Expired,
+                    Frame::Error(status) => break StreamEnd::refused(*status),
+                };
+                if tells && let Err(failure) = answer::watched(resource, &object) {
+                    // It says nothing of what was asked for, and those that follow may.
+                    yield WatchEvent::Interrupted(failure);
+                    continue;
+                }
+                (brought, steadiness.outlive) = (true, Duration::ZERO);
+                if resumable && let Some(newer) = object["metadata"]["resourceVersion"].as_str() {
+                    version = Some(newer.to_owned());
+                }
+                if let Some(event) = event(read(object)) {
+                    yield event;
+                }
+            };
+            debug!(parent: &span, age = ?began.elapsed(), "stream ended: {}", end.name());
+            match end {
+                StreamEnd::Expired => version = None,
+                StreamEnd::Cut(_) | StreamEnd::Wrong(_) => cluster.broke(),
+                StreamEnd::Clean => {}
+            }
+            if let Some(event) = steadiness.ended(end, began.elapsed(), brought) {
+                yield event;
             }
         }
+    }
+}
+
+/// How a stream ended.
+enum StreamEnd {
+    /// As if the time that was asked for were over.
+    Clean,
+    /// Its version is too old.
+    Expired,
+    /// The connection broke.
+    Cut(Failure),
+    /// By what the server sent, or did not send.
+    Wrong(Failure),
+}
+
+impl StreamEnd {
+    /// By a `Status` in the stream.
+    fn refused(status: Status) -> Self {
+        let (status, speaker) = (Box::new(answer::sane(status)), Speaker::ApiServer);
+        Self::Wrong(Failure::Status { status, speaker, retry_after: None })
+    }
+
+    /// As the debug log has it.
+    fn name(&self) -> String {
+        match self {
+            Self::Clean => "by the server".to_owned(),
+            Self::Expired => "its version is too old (410)".to_owned(),
+            Self::Cut(failure) | Self::Wrong(failure) => Named(failure).to_string(),
+        }
+    }
+}
+
+/// Whether streams last.
+#[derive(Default)]
+struct Steadiness {
+    /// That they do was told.
+    told: bool,
+    /// A stream has to outlive those that brought nothing but what is wrong, until one brings something.
+    outlive: Duration,
+}
+
+impl Steadiness {
+    fn lost(&mut self) {
+        self.told = false;
+    }
+
+    /// What to tell of the end of a stream that has lasted so long, and has `brought` something or not.
+    fn ended<T>(&mut self, end: StreamEnd, age: Duration, brought: bool) -> Option<WatchEvent<T>> {
+        let failure = match end {
+            StreamEnd::Expired => return None,
+            StreamEnd::Clean if age >= STEADY_AFTER => {
+                return (!std::mem::replace(&mut self.told, true)).then_some(WatchEvent::Steady);
+            }
+            StreamEnd::Clean => Failure::transport(Cause::ended_after(age)),
+            StreamEnd::Cut(failure) => failure,
+            StreamEnd::Wrong(failure) => {
+                if !brought {
+                    self.outlive = self.outlive.max(age);
+                }
+                failure
+            }
+        };
+        self.lost();
+        Some(WatchEvent::Interrupted(failure))
+    }
+
+    /// When to tell that the stream which began at this moment lasts.
+    fn due(&self, began: Instant) -> Option<Instant> {
+        (!self.told).then(|| began + self.outlive + STEADY_AFTER)
     }
 }
 
 async fn list<T>(
     cluster: &Cluster,
     resource: Resource,
-    namespace: &str,
+    namespace: &Namespace,
     selector: &Selector,
     read: &impl Fn(Value) -> T,
 ) -> Result<(Vec<T>, String), Failure> {
@@ -217,39 +334,46 @@ async fn list<T>(
         }
         for item in page.items {
             let object = serde_json::from_str(item.get());
-            let unreadable = |error| Failure::transport(format!("an object that is not understood: {error}"));
-            objects.push(read(object.map_err(unreadable)?));
+            let unreadable = |error| Cause::unreadable("an object that is not understood", &error);
+            objects.push(read(object.map_err(unreadable).map_err(Failure::transport)?));
         }
         version = page.resource_version;
     }
     Ok((objects, version))
 }
 
-async fn pause(pauses: &mut impl Iterator<Item = Duration>) {
-    tokio::time::sleep(pauses.next().unwrap_or(retry::LONGEST_PAUSE)).await;
-}
-
-fn path(cluster: &Cluster, resource: Resource, namespace: &str, selector: &Selector, from: &str) -> String {
+fn path(cluster: &Cluster, resource: Resource, namespace: &Namespace, selector: &Selector, from: Option<&str>) -> Path {
     let seconds = cluster.timing().watch_for.as_secs();
-    format!(
-        "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}{}",
-        resource.path(namespace),
-        encoded(from),
-        selector.query(),
-    )
+    let path = Path::collection(resource, namespace)
+        .with("watch", "true")
+        .with("allowWatchBookmarks", "true")
+        .with("timeoutSeconds", &seconds.to_string());
+    let path = match from {
+        Some(from) => path.with("resourceVersion", from),
+        None => path,
+    };
+    path.selected(selector)
 }
 
-fn frames(body: Body) -> impl Stream<Item = Result<Frame, Failure>> + Send {
+fn frames(body: Body) -> impl Stream<Item = Result<Frame, StreamEnd>> + Send {
     let bytes = body.into_data_stream().map_err(std::io::Error::other).map_ok(Bytes::from);
     FramedRead::new(StreamReader::new(bytes), LinesCodec::new_with_max_length(LONGEST_LINE)).filter_map(async |line| {
         match line {
-            Err(error) => Some(Err(Failure::transport(crate::error::cause_chain(&error)))),
+            Err(error @ LinesCodecError::MaxLineLengthExceeded) => {
+                Some(Err(StreamEnd::Wrong(Failure::transport(Cause::of(&error)))))
+            }
+            Err(error) => Some(Err(StreamEnd::Cut(Failure::transport(Cause::of(&error))))),
             Ok(line) if line.trim().is_empty() => None,
             Ok(line) => match serde_json::from_str(&line) {
                 Ok(frame) => Some(Ok(frame)),
                 // A stream that was cut in the middle of an event.
-                Err(error) if error.is_eof() => Some(Err(Failure::transport("cut in the middle of an event"))),
-                Err(error) => Some(Err(Failure::transport(format!("an event that is not understood: {error}")))),
+                Err(error) if error.is_eof() => {
+                    Some(Err(StreamEnd::Cut(Failure::transport("cut in the middle of an event"))))
+                }
+                Err(error) => {
+                    let cause = Cause::unreadable("an event that is not understood", &error);
+                    Some(Err(StreamEnd::Wrong(Failure::transport(cause))))
+                }
             },
         }
     })

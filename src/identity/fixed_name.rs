@@ -5,8 +5,11 @@
 //! Sources: <https://kubernetes.io/docs/concepts/workloads/controllers/job/#writing-a-job-spec>, and `ValidateJob` in
 //! kubernetes `pkg/apis/batch/validation`.
 
-use serde::Deserialize;
+use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, de};
+
+use super::object_names::Rule;
 use crate::error::{Error, Report};
 
 /// The longest DNS label (RFC 1123).
@@ -14,30 +17,35 @@ const LONGEST: usize = 63;
 /// What fits into a label with any index: `-` and the ten digits of the largest `completions`.
 const FITS_ALWAYS: usize = 52;
 
-/// A name as the user gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+/// A name as the user gave it: a DNS label.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedName(String);
+
+impl FromStr for FixedName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let name = Self(text.to_owned());
+        match Rule::Label.fault(text) {
+            None => Ok(name),
+            Some(_) if text.len() > LONGEST => {
+                let seen = format!("it has {} characters", text.chars().count());
+                Err(name.refused(&seen, &format!("give a name of at most {LONGEST} characters")))
+            }
+            Some(fault) => Err(name.refused(&format!("it is no DNS label: it {fault}"), Rule::Label.words())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FixedName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
 
 impl FixedName {
     pub(super) fn into_text(self) -> String {
         self.0
-    }
-
-    /// Fails where no Job can have this name.
-    pub fn check(&self) -> Result<(), Error> {
-        let name = &self.0;
-        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-        if name.len() > LONGEST {
-            let seen = format!("it has {} characters", name.chars().count());
-            return Err(self.refused(&seen, &format!("give a name of at most {LONGEST} characters")));
-        }
-        let label = name.starts_with(plain) && name.ends_with(plain) && name.chars().all(|c| plain(c) || c == '-');
-        if !label {
-            let rule = "give a DNS label (RFC 1123): a-z, 0-9 and `-`, with a letter or digit first and last";
-            return Err(self.refused("it is no DNS label", rule));
-        }
-        Ok(())
     }
 
     /// Fails where no Indexed Job of so many completions can have this name.
@@ -54,7 +62,7 @@ impl FixedName {
     }
 
     fn refused(&self, seen: &str, rule: &str) -> Error {
-        let report = Report::new(format!("The fixed name `{}` cannot be the name of this Job", self.0));
+        let report = Report::new(format!("The fixed name `{}` cannot be the name of this Job", self.0.escape_debug()));
         Error::InvalidManifest(Box::new(report.seen(seen).hint(rule).fact("path", "name")))
     }
 }
@@ -63,17 +71,17 @@ impl FixedName {
 mod tests {
     use super::*;
 
-    fn named(name: &str) -> FixedName {
-        FixedName(name.to_owned())
+    fn named(name: &str) -> Result<FixedName, Error> {
+        name.parse()
     }
 
     #[test]
     fn dns_labels_of_63_characters_are_names_and_nothing_else_is() {
         for good in ["a", "0", "nightly-report", "a--b", &"x".repeat(63)] {
-            named(good).check().unwrap();
+            named(good).unwrap();
         }
         for bad in ["", "-a", "a-", "A", "a.b", "a_b", "a b", "größe", " a", "a\n", "{{ ds }}", &"x".repeat(64)] {
-            let error = named(bad).check().unwrap_err();
+            let error = named(bad).unwrap_err();
             assert!(matches!(error, Error::InvalidManifest(_)), "{bad}: {error}");
             assert_eq!(error.report().facts["path"], "name");
         }
@@ -84,7 +92,11 @@ mod tests {
         for (length, completions, fits) in
             [(61, 10, true), (62, 10, false), (60, 11, true), (61, 11, false), (52, 2_147_483_647, true), (63, 0, true)]
         {
-            assert_eq!(named(&"x".repeat(length)).check_indexed(completions).is_ok(), fits, "{length} {completions}");
+            assert_eq!(
+                named(&"x".repeat(length)).unwrap().check_indexed(completions).is_ok(),
+                fits,
+                "{length} {completions}"
+            );
         }
     }
 }

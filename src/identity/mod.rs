@@ -8,15 +8,21 @@ mod attempt;
 mod deployment;
 mod digest;
 mod fixed_name;
-mod marks;
+mod labels;
+pub(crate) mod manifest_digest;
 mod name;
+mod object_names;
 mod owner;
-mod succession;
+mod retry_or_clear;
 
 pub use attempt::{Attempt, AttemptDigest, TaskDigest, TaskIdentity};
 pub use deployment::deployment_digest;
 pub use fixed_name::FixedName;
-pub use marks::{ACKNOWLEDGED, LOG_POSITIONS, MANAGED_BY, Marks, OWNER, PREFIX, TASK, annotations, describe, labels};
-pub use name::{JobName, RunTime, Slug, job_name};
+pub use labels::{ACKNOWLEDGED, LOG_POSITIONS, MANAGED_BY, Marks, OWNER, PREFIX, TASK, annotations, describe, labels};
+pub use name::{RunTime, Slug, job_name};
+pub use object_names::{
+    ContainerName, CronJobName, InvalidName, JobName, NameField, Namespace, NodeName, PodName, invalid_name_in,
+    refused_as, trimmed, trimmed_option,
+};
 pub use owner::Owner;
-pub use succession::{Relation, relation};
+pub use retry_or_clear::{Relation, relation};

@@ -7,20 +7,21 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::{attempt::Attempt, fixed_name::FixedName};
+use super::{attempt::Attempt, object_names::JobName};
 
 const SLUG: usize = 22;
 /// 65 bits.
 const DIGEST: usize = 13;
 
-/// What a name begins with: at most 22 of `a-z0-9-`, first and last no dash, never empty.
+/// What a name begins with: at most 22 of `a-z0-9-`, first and last no dash, never empty. What is not ASCII is
+/// transliterated, so that a reader recognizes it: `größe_报告` is `grosse-bao-gao`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slug(String);
 
 impl From<&str> for Slug {
     fn from(text: &str) -> Self {
         let mut slug = String::new();
-        for letter in text.chars().flat_map(char::to_lowercase) {
+        for letter in text.chars().flat_map(in_ascii) {
             match letter {
                 'a'..='z' | '0'..='9' => slug.push(letter),
                 _ if slug.is_empty() || slug.ends_with('-') => {}
@@ -33,6 +34,16 @@ impl From<&str> for Slug {
         slug.truncate(slug.trim_end_matches('-').len());
         Self(if slug.is_empty() { "job".to_owned() } else { slug })
     }
+}
+
+/// A letter in lower-case ASCII: itself, the letters it sounds like, nothing for a mark, or a dash.
+fn in_ascii(letter: char) -> impl Iterator<Item = char> {
+    let mut own = [0; 4];
+    let ascii: String = match letter {
+        ascii if ascii.is_ascii() => ascii.encode_utf8(&mut own).to_ascii_lowercase(),
+        other => deunicode::deunicode_char(other).unwrap_or("-").to_ascii_lowercase(),
+    };
+    ascii.into_bytes().into_iter().map(char::from)
 }
 
 /// The time of the run, the same for all tries and after a clear.
@@ -53,37 +64,20 @@ impl fmt::Display for RunTime {
     }
 }
 
-/// The name of a Job: a DNS label, of at most 52 characters where it is one that we make.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct JobName(String);
-
-impl JobName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<FixedName> for JobName {
-    fn from(name: FixedName) -> Self {
-        Self(name.into_text())
-    }
-}
-
 /// The name of an attempt's Job. `generation` is 0, and grows by one where a name of this very attempt is used up.
 #[must_use]
 pub fn job_name(attempt: &Attempt, slug: &Slug, time: &RunTime, generation: u32) -> JobName {
     let digest = attempt.digested("name", &[&generation.to_string()]).base32(DIGEST);
-    JobName(format!("{}-{time}-{digest}", slug.0))
+    JobName::composed(format!("{}-{time}-{digest}", slug.0))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{ops::Range, thread};
+
     use proptest::prelude::*;
 
-    use super::*;
-    use crate::identity::TaskIdentity;
+    use super::{super::attempt::TaskIdentity, *};
 
     fn attempt(dag: &str, task: &str, run: &str, map_index: i64, try_number: u32) -> Attempt {
         let task = TaskIdentity {
@@ -98,7 +92,7 @@ mod tests {
 
     fn named(attempt: &Attempt, slug: &str, generation: u32) -> String {
         let time = RunTime("2026-01-01T06:00:00Z".parse().unwrap());
-        job_name(attempt, &Slug::from(slug), &time, generation).0
+        job_name(attempt, &Slug::from(slug), &time, generation).into()
     }
 
     #[test]
@@ -114,7 +108,7 @@ mod tests {
                 attempt("größe", "日本語", "scheduled__2026-01-01T00:00:00+00:00", 7, 3),
                 "日本語 Größe 7",
                 0,
-                "gr-e-7-20260101t060000-wvxqi2e5ujcjm",
+                "ri-ben-yu-grosse-7-20260101t060000-wvxqi2e5ujcjm",
             ),
             (
                 attempt(&long, &long, &long, i64::from(i32::MAX), 99),
@@ -135,15 +129,48 @@ mod tests {
     }
 
     #[test]
+    fn slugs_never_change() {
+        let golden = [
+            ("größe_报告", "grosse-bao-gao"),
+            ("campaña", "campana"),
+            ("e\u{301}te\u{301} 2026", "ete-2026"),
+            ("отчёт", "otchiot"),
+            ("Ελλάδα", "ellada"),
+            ("日報", "ri-bao"),
+            ("データ", "deta"),
+            ("보고서", "bogoseo"),
+            ("تقرير", "tqryr"),
+            ("Straße №5", "strasse-no5"),
+            ("rocket🚀launch", "rocketrocket-launch"),
+            ("İstanbul", "istanbul"),
+            ("\u{202e}\u{200b}", "job"),
+            ("\u{e000}", "job"),
+            ("ﬁnal＿Ｒｕｎ", "final-run"),
+            // As they were before anything was transliterated.
+            ("nightly-etl-", "nightly-etl"),
+            ("Load.__Step--2__", "load-step-2"),
+            ("K8S_Job 7", "k8s-job-7"),
+            ("--", "job"),
+        ];
+        let slugs: Vec<_> = golden.iter().map(|(text, _)| Slug::from(*text).0).collect();
+        assert_eq!(slugs, golden.map(|(_, slug)| slug));
+    }
+
+    #[test]
     fn ten_million_attempts_of_one_slug_and_time_have_ten_million_names() {
-        let mut attempt = attempt("etl", "train", "manual__1", -1, 1);
-        let mut digests: Vec<u64> = (0..10_000_000_u64)
-            .map(|number| {
+        // Of the 65 bits in a name: if these differ, the names do.
+        let of = |numbers: Range<u64>| {
+            let mut attempt = attempt("etl", "train", "manual__1", -1, 1);
+            let digest = |number: u64| {
                 attempt.instance = number.to_string();
-                // Of the 65 bits in a name: if these differ, the names do.
                 attempt.digested("name", &["0"]).sixty_bits()
-            })
-            .collect();
+            };
+            numbers.map(digest).collect::<Vec<_>>()
+        };
+        let mut digests = thread::scope(|scope| {
+            let half = scope.spawn(|| of(0..5_000_000));
+            [of(5_000_000..10_000_000), half.join().unwrap()].concat()
+        });
         digests.sort_unstable();
         assert!(digests.windows(2).all(|pair| pair[0] != pair[1]));
     }

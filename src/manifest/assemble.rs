@@ -7,15 +7,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{arguments::Arguments, invalid};
+use super::{arguments::Arguments, invalid, shape::kind_of};
 use crate::error::Error;
 
-/// The user's Job with the arguments in it.
+/// The user's Job, as it was read and checked, with the arguments in it.
 pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value, Error> {
-    let mut job = match manifest {
-        Some(manifest) => checked(manifest)?.clone(),
-        None => json!({"spec": {"backoffLimit": 0}}),
-    };
+    let mut job = manifest.cloned().unwrap_or_else(|| json!({"spec": {"backoffLimit": 0}}));
+    refuse_selector(&job)?;
     let root = object(&mut job, "")?;
     root.entry("apiVersion").or_insert_with(|| json!("batch/v1"));
     root.entry("kind").or_insert_with(|| json!("Job"));
@@ -28,29 +26,19 @@ pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value
     Ok(job)
 }
 
-fn checked(manifest: &Value) -> Result<&Value, Error> {
-    let Some(root) = manifest.as_object() else {
-        return Err(invalid("", "it is not an object", "give one Job: a dict, or YAML with `kind: Job`"));
-    };
-    let is = |key: &str, wanted: &str| root.get(key).is_none_or(|value| value.as_str() == Some(wanted));
-    if !is("kind", "Job") {
-        return Err(invalid(
-            "kind",
-            format!("`{}`", root["kind"]),
-            "only `kind: Job` can be run; put a Pod's spec under spec.template.spec",
-        ));
+/// Kubernetes makes a selector that matches this Job's Pods only.
+fn refuse_selector(job: &Value) -> Result<(), Error> {
+    let spec = &job["spec"];
+    // As for kubectl, an empty one says nothing.
+    let empty = spec["selector"].as_object().is_none_or(Map::is_empty);
+    if empty && spec["manualSelector"] != true {
+        return Ok(());
     }
-    if !is("apiVersion", "batch/v1") {
-        return Err(invalid("apiVersion", format!("`{}`", root["apiVersion"]), "use `apiVersion: batch/v1`"));
-    }
-    if !manifest["spec"]["selector"].is_null() || manifest["spec"]["manualSelector"].as_bool() == Some(true) {
-        return Err(invalid(
-            "spec.selector",
-            "a selector chosen by hand",
-            "leave out `selector` and `manualSelector`: Kubernetes makes one that matches this Job's Pods only",
-        ));
-    }
-    Ok(manifest)
+    Err(invalid(
+        "spec.selector",
+        "a selector chosen by hand",
+        "leave out `selector` and `manualSelector`: Kubernetes makes one that matches this Job's Pods only",
+    ))
 }
 
 fn spec(spec: &mut Map<String, Value>, arguments: &Arguments) {
@@ -142,9 +130,14 @@ fn merge(
         present.clear();
     }
     for item in given {
-        let same = |other: &&mut Value| !item[key].is_null() && other[key] == item[key];
-        match present.iter_mut().find(same) {
-            Some(other) => *other = item.clone(),
+        let same = |other: &Value| !item[key].is_null() && other[key] == item[key];
+        match present.iter().position(same) {
+            Some(first) => {
+                present[first] = item.clone();
+                // Of variables that stand twice the last counts: it would win over the argument.
+                let later = present.split_off(first + 1);
+                present.extend(later.into_iter().filter(|other| !same(other)));
+            }
             None => present.push(item.clone()),
         }
     }
@@ -171,17 +164,6 @@ fn list<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Result
     }
     let kind = kind_of(value);
     value.as_array_mut().ok_or_else(|| invalid(path, format!("{kind} instead of a list"), "correct this field"))
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 #[cfg(test)]
@@ -241,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn argument_wins_over_a_variable_that_stands_twice() {
+        let mut manifest = manifest();
+        let twice = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "A", "value": "3"}]);
+        manifest["spec"]["template"]["spec"]["containers"][0]["env"] = twice;
+        let arguments = given(json!({"env_vars": [{"name": "A", "value": "4"}]}));
+        let job = assemble(Some(&manifest), &arguments).unwrap();
+        let expected = json!([{"name": "A", "value": "4"}, {"name": "B", "value": "2"}]);
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["env"], expected);
+    }
+
+    #[test]
     fn container_named_base_is_the_base_container_wherever_it_stands() {
         let mut manifest = manifest();
         manifest["spec"]["template"]["spec"]["containers"][1]["name"] = json!("base");
@@ -261,24 +254,23 @@ mod tests {
     }
 
     #[test]
+    fn selector_that_is_empty_is_none() {
+        let mut manifest = manifest();
+        manifest["spec"]["selector"] = json!({});
+        manifest["spec"]["manualSelector"] = json!(false);
+        assemble(Some(&manifest), &Arguments::default()).unwrap();
+    }
+
+    #[test]
     fn what_cannot_be_a_job_is_refused_with_its_path() {
         let cases = [
-            (json!([]), ""),
-            (json!({"kind": "Pod"}), "kind"),
-            (json!({"apiVersion": "batch/v1beta1"}), "apiVersion"),
-            (json!({"spec": 3}), "spec"),
             (json!({"spec": {"manualSelector": true}}), "spec.selector"),
-            (json!({"spec": {"template": {"spec": {"containers": {}}}}}), "spec.template.spec.containers"),
+            (json!({"spec": {"selector": {"matchLabels": {"a": "b"}}}}), "spec.selector"),
             (json!({}), "spec.template.spec.containers.image"),
         ];
         for (manifest, path) in cases {
             let error = assemble(Some(&manifest), &Arguments::default()).unwrap_err();
             assert_eq!(error.report().facts["path"], path, "{error}");
         }
-    }
-
-    #[test]
-    fn unknown_argument_is_refused() {
-        assert!(serde_json::from_value::<Arguments>(json!({"imag": "a:1"})).is_err());
     }
 }

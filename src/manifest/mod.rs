@@ -3,29 +3,37 @@
 //! Promise: what an argument names wins, also where it is 0, false or empty; what no argument names stays as the
 //! user wrote it, fields this crate has never heard of included (a typed Job would drop them); and what cannot
 //! become a Job is refused with the path of the field before anything is sent.
+//!
+//! [`UserJob`] finds the Job in what was given and checks it, `assemble` puts the arguments into it, `stamp` makes it ours.
 
 mod arguments;
 mod assemble;
-mod digest;
-mod per_outcome;
+mod fields;
+mod shape;
 mod stamp;
 mod ttl;
+mod unknown_fields;
+mod user_job;
 
 pub use arguments::Arguments;
 pub use assemble::assemble;
-pub use digest::ManifestDigest;
-pub use per_outcome::PerOutcome;
-pub use stamp::stamp;
+pub use stamp::{replaced_labels, stamp};
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};
+pub use unknown_fields::{UnknownField, not_known, unknown_fields};
+pub use user_job::{RunnableKind, UserJob};
 
 use serde_json::Value;
 
-use crate::error::{Error, Report};
+use crate::{
+    error::{Error, Report},
+    identity::{InvalidName, Namespace},
+};
 
-/// The namespace that a manifest names.
-#[must_use]
-pub fn manifest_namespace(manifest: &Value) -> Option<&str> {
-    manifest["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty())
+/// The namespace that a checked manifest names; as with kubectl an empty one says nothing.
+pub fn manifest_namespace(manifest: &Value) -> Result<Option<Namespace>, Error> {
+    let text = manifest["metadata"]["namespace"].as_str().filter(|text| !text.is_empty());
+    let named = |invalid: InvalidName| invalid.of("metadata.namespace").in_manifest();
+    text.map(|text| text.parse().map_err(named)).transpose()
 }
 
 /// The `completions` of an Indexed Job.

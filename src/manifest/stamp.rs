@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::invalid;
 use crate::{
     error::{Error, Report},
-    identity::{JobName, PREFIX},
+    identity::{JobName, Namespace, PREFIX},
 };
 
 /// The API server stores at most 1.5 MiB and answers larger Jobs with misleading errors; the rest is room for
@@ -18,7 +18,7 @@ const LARGEST: usize = 1 << 20;
 pub fn stamp(
     mut job: Value,
     name: &JobName,
-    namespace: &str,
+    namespace: &Namespace,
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
     ttl: Option<u32>,
@@ -28,7 +28,7 @@ pub fn stamp(
     }
     let metadata = &mut job["metadata"];
     metadata["name"] = json!(name.as_str());
-    metadata["namespace"] = json!(namespace);
+    metadata["namespace"] = json!(namespace.as_str());
     if let Some(metadata) = metadata.as_object_mut() {
         metadata.remove("generateName");
     }
@@ -43,6 +43,20 @@ pub fn stamp(
     }
     refuse_too_large(&job)?;
     Ok(job)
+}
+
+/// The labels of a Job and its Pods whose values are replaced by ours: `app.kubernetes.io/managed-by`, as Helm writes it.
+/// Each with the value that it had.
+#[must_use]
+pub fn replaced_labels(job: &Value, labels: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let of = |path: &str| job.pointer(path).and_then(Value::as_object).into_iter().flatten();
+    let present = of("/metadata/labels").chain(of("/spec/template/metadata/labels"));
+    let replaced = present.filter_map(|(key, value)| {
+        let value = value.as_str().unwrap_or_default();
+        labels.get(key).is_some_and(|ours| ours != value).then(|| (key.clone(), value.to_owned()))
+    });
+    let unique: BTreeMap<_, _> = replaced.collect();
+    unique.into_iter().collect()
 }
 
 fn extend(metadata: &mut Value, key: &str, marks: &BTreeMap<String, String>) {
@@ -112,7 +126,7 @@ mod tests {
 
     fn stamped(job: Value) -> Result<Value, Error> {
         let marks = BTreeMap::from([("unique-k8s-job/task".to_owned(), "t".to_owned())]);
-        stamp(job, &name(), "etl", &marks, &marks, Some(7))
+        stamp(job, &name(), &"etl".parse().unwrap(), &marks, &marks, Some(7))
     }
 
     #[test]

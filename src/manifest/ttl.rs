@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::PerOutcome;
+use crate::model::per_outcome::PerOutcome;
 
 /// After the acknowledgement, where nobody named a TTL: one day.
 const DEFAULT_SECONDS: u32 = 24 * 3600;
@@ -63,7 +63,7 @@ fn longest(ttl: PerOutcome<Option<u32>>) -> Option<u32> {
     Some(ttl.succeeded?.max(ttl.failed?))
 }
 
-/// The TTL that a manifest names.
+/// The TTL that a checked manifest names.
 #[must_use]
 pub fn manifest_ttl(manifest: &Value) -> Option<u32> {
     manifest["spec"]["ttlSecondsAfterFinished"].as_u64().and_then(|seconds| u32::try_from(seconds).ok())

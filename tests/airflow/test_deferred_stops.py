@@ -19,6 +19,7 @@ from waiting import until
 
 Work = Callable[..., TaskInstance]
 
+UNTIL_TOLD = "echo working; until [ -e /tmp/go ]; do sleep 1; done"
 LONG = "echo working; trap 'exit 1' TERM; for i in $(seq 300); do sleep 1; done"
 
 
@@ -84,6 +85,36 @@ def test_users_stop_and_execution_timeout_of_a_deferred_task_delete_its_job(
     documented("a user clears the running task", "deleted with its Pods; try 2 runs the work afresh")
     airflow.mark(cleared, "failed")
     cluster.wait_until_gone(namespace, second)
+
+
+def test_users_stop_while_no_triggerer_lives_deletes_the_job_once_another_task_waits_there(
+    airflow: AirflowClient, airflow_server: AirflowServer, cluster: OneNodeCluster, namespace: str, work: Work
+) -> None:
+    """The trigger never began: nobody is cancelled, nobody is told."""
+    airflow_server.kill_component("triggerer", signal.SIGTERM)
+    try:
+        ti = work(LONG, "deferred_job_without_retries")
+        airflow.wait_for_state(ti, "deferred")
+        job = str(airflow.xcom(ti, "job_name"))
+        airflow.mark(ti, "failed")
+        airflow_server.drop_unused_triggers()
+    finally:
+        airflow_server.start_component("triggerer")
+    another = work(UNTIL_TOLD, "deferred_job_without_retries")
+    began = time.monotonic()
+    cluster.wait_until_gone(namespace, job, seconds=240)
+    print(f"the Job that was left behind is gone {time.monotonic() - began:.0f} s after another task began")
+    assert airflow.task(ti)["state"] == "failed"
+    assert airflow.task(another)["state"] in ("running", "deferred")
+    [left] = cluster.jobs(namespace)
+    assert left["metadata"]["name"] == airflow.xcom(another, "job_name"), "the Job of another task is left alone"
+    assert not left["metadata"].get("deletionTimestamp")
+    cluster.kubectl("exec", "-n", namespace, f"job/{left['metadata']['name']}", "--", "touch", "/tmp/go")
+    airflow.wait_for_state(another, "success", seconds=240)
+    documented(
+        "a user stops the task while no triggerer lives",
+        "deleted with its Pods once another deferred task waits in its namespace; the task stays failed",
+    )
 
 
 def test_handing_over_and_the_end_of_the_triggerer_leave_the_job_to_the_next_triggerer(

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 import doctor_cost
 import import_cost
 import job_requests
+import log_follow
 import log_throughput
 import submit_latency
 from rich.console import Console
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument(
         "--peer", metavar="PYTHON", help="interpreter of an environment with the cncf.kubernetes provider"
     )
-    parser.add_argument("--only", metavar="PART", help="one of: import, requests, submit, log, doctor")
+    parser.add_argument("--only", metavar="PART", help="one of: import, requests, submit, log, follow, doctor")
     wanted = parser.parse_args()
 
     def part(name: str) -> bool:
@@ -46,6 +47,8 @@ def main() -> None:
                 rows += submit_latency.measure(audit.cluster)
             if part("log"):
                 rows += log_throughput.measure(audit.cluster)
+            if part("follow"):
+                rows += log_follow.measure(audit.cluster)
             if part("doctor"):
                 rows += doctor_cost.measure(audit.cluster)
 
@@ -54,7 +57,7 @@ def main() -> None:
     )
     for row in rows:
         table.add_row(*row)
-    Console(width=120).print(table)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

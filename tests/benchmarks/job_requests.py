@@ -10,11 +10,13 @@ from waiting import until
 
 def measure(audit: Audit) -> list[tuple[str, str]]:
     rows = []
-    for seconds in (0, 20):
+    for seconds, pods in ((0, 1), (20, 1), (5, 4)):
         with audit.cluster.namespace("bench") as namespace:
             audit.cluster.apply(SHIPPED, namespace=namespace)
-            follow(audit.cluster.kubeconfig("airflow"), request(namespace, f"echo begin; sleep {seconds}; echo end"))
-            rows.append((f"requests of a first try, a Job of {seconds} s", _requests(audit, namespace)))
+            script = f"echo begin; sleep {seconds}; echo end"
+            wanted = request(namespace, script, completions=pods, parallelism=pods)
+            follow(audit.cluster.kubeconfig("airflow"), wanted)
+            rows.append((f"requests of a first try, a Job of {pods} Pods of {seconds} s", _requests(audit, namespace)))
     return rows
 
 

@@ -29,7 +29,7 @@ def memory() -> int:
 def trigger(kind: str, job: dict[str, str], kubeconfig: str) -> Any:
     """A trigger that waits for this Job."""
     if kind == "ours":
-        from unique_k8s_job.triggers import UniqueK8sJobTrigger
+        from unique_k8s_job.triggers.job import UniqueK8sJobTrigger
 
         handed_over = {"job": {key: job[key] for key in ("namespace", "name", "uid")}, "owner": job["owner"]}
         connection = {"kubernetes_conn_id": None, "config_file": kubeconfig}

@@ -14,11 +14,14 @@ from typing import Any
 
 import httpx
 
+from airflow_release import INSTALLED
 from waiting import until
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+#: What Airflow 2 writes before a record: its time, who wrote it, its level.
+_HEAD = re.compile(r"^\[\d{4}-[^\]]+\] \{[^}]+\} [A-Z]+ - ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -32,44 +35,48 @@ class TaskInstance:
 
     @property
     def path(self) -> str:
-        """The task instance below `/api/v2`."""
+        """The task instance below the prefix of the API."""
         mapped = f"/{self.map_index}" if self.map_index >= 0 else ""
         return f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{self.task_id}{mapped}"
 
 
 class AirflowClient:
-    """One REST session with an Airflow whose simple auth manager lets everybody be admin."""
+    """One REST session with an Airflow that lets everybody be admin."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
-        self._http = httpx.Client(base_url=base_url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=base_url, timeout=90, trust_env=False)
         self._signed_in = False
 
     def close(self) -> None:
         self._http.close()
 
     def call(self, method: str, path: str, **keywords: Any) -> Any:
-        """One request below `/api/v2`, its JSON answer, or an error with Airflow's words."""
-        if not self._signed_in:
+        """One request below the prefix of the API, its JSON answer, or an error with Airflow's words."""
+        answer = self._answer(method, path, **keywords)
+        return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **keywords: Any) -> httpx.Response:
+        if INSTALLED.token and not self._signed_in:
             token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
             self._http.headers["Authorization"] = f"Bearer {token}"
             self._signed_in = True
-        answer = self._http.request(method, f"/api/v2{path}", **keywords)
+        answer = self._http.request(method, f"{INSTALLED.api}{path}", **keywords)
         for pause in (0.5, 1, 2, 4):
             if not (answer.status_code == 500 and "Database error" in answer.text):
                 break
             # Sqlite is locked by a component that writes much: Airflow has rolled back whatever it did.
             time.sleep(pause)
-            answer = self._http.request(method, f"/api/v2{path}", **keywords)
+            answer = self._http.request(method, f"{INSTALLED.api}{path}", **keywords)
         if answer.is_error:
             raise RuntimeError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:2000]}")
-        return answer.json() if answer.content else None
+        return answer
 
     # --- the world -------------------------------------------------------------------------------------------------
 
     def health(self) -> dict[str, str | None]:
         """`healthy` or not, per component (`metadatabase`, `scheduler`, `triggerer`, `dag_processor`)."""
-        answer = self._http.get("/api/v2/monitor/health")
+        answer = self._http.get(f"{INSTALLED.api}{INSTALLED.health_path}")
         answer.raise_for_status()
         return {name: part.get("status") for name, part in answer.json().items()}
 
@@ -78,13 +85,21 @@ class AirflowClient:
         answer = self.call("GET", "/importErrors")
         return [f"{error['filename']}:\n{error['stack_trace']}" for error in answer["import_errors"]]
 
+    def make_pool(self, name: str, slots: int) -> None:
+        self.call("POST", "/pools", json={"name": name, "slots": slots})
+
+    def set_slots(self, pool: str, slots: int) -> None:
+        """How many tasks of a pool may run at once from now on."""
+        body = {INSTALLED.pool_name: pool, "slots": slots, "include_deferred": False, "description": ""}
+        self.call("PATCH", f"/pools/{pool}", json=body)
+
     # --- DAGs and runs ---------------------------------------------------------------------------------------------
 
     def wait_for_dag(self, dag_id: str, *, seconds: float = 60) -> None:
         """Wait until the dag-processor has this DAG; an import error of any file ends the wait at once."""
 
         def known() -> bool:
-            answer = self._http.get(f"/api/v2/dags/{dag_id}")
+            answer = self._http.get(f"{INSTALLED.api}/dags/{dag_id}")
             if answer.status_code == 200:
                 return True
             broken = self.import_errors()
@@ -104,7 +119,7 @@ class AirflowClient:
         self.unpause(dag_id)
         run_id = f"manual__{secrets.token_hex(8)}"
         try:
-            body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+            body = {"dag_run_id": run_id, "conf": conf or {}, **INSTALLED.run}
             self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)
         except RuntimeError as refused:
             # The run is there: a request that was repeated had been carried out.
@@ -182,7 +197,7 @@ class AirflowClient:
 
     def mark(self, ti: TaskInstance, state: str) -> None:
         """What "Mark state as ..." does in the UI."""
-        self.call("PATCH", ti.path, json={"new_state": state})
+        self.call("PATCH", ti.path, json={"new_state": state, **INSTALLED.mark})
 
     def clear(self, ti: TaskInstance) -> None:
         """What "Clear" does in the UI, for this task alone, in whatever state it is.
@@ -203,8 +218,8 @@ class AirflowClient:
     def xcom(self, ti: TaskInstance, key: str) -> Any:
         """The XCom value of the present try, or None while there is none."""
         self.call("GET", "/version")
-        base = f"/api/v2/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/xcomEntries/{key}"
-        answer = self._http.get(base, params={"map_index": ti.map_index, "deserialize": "true"})
+        base = f"{INSTALLED.api}/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/xcomEntries/{key}"
+        answer = self._http.get(base, params={"map_index": ti.map_index, **INSTALLED.xcom_query})
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
@@ -222,6 +237,9 @@ class AirflowClient:
         path = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/logs/{try_number}"
         if self.task(ti)["try_number"] < 1:
             return []  # not started yet: Airflow has no log of it and answers 404
+        if not INSTALLED.records:
+            text = self._answer("GET", path, params=params, headers={"Accept": "text/plain"}).text
+            return [{"event": line} for line in _HEAD.sub("", text).splitlines()]
         answer = self.call("GET", path, params=params, headers={"Accept": "application/json"})
         content = answer["content"]
         if isinstance(content, str):
@@ -232,6 +250,16 @@ class AirflowClient:
     def log(self, ti: TaskInstance, try_number: int = 1) -> str:
         """The text of one try's log: the events, line by line, with an error's traceback where it has one."""
         return "\n".join(line for record in self.log_records(ti, try_number) for line in event_lines(record))
+
+    def wait_for_log(self, ti: TaskInstance, words: str, *, try_number: int = 1, seconds: float = 180) -> None:
+        """Wait until the log of a try shows these words, of its Job or of ours."""
+        until(
+            f"{words!r} in the log of {ti.dag_id}",
+            lambda: words in self.log(ti, try_number),
+            seconds=seconds,
+            every=0.5,
+            seen=lambda: self._describe(ti),
+        )
 
 
 def event_lines(record: dict[str, Any]) -> list[str]:

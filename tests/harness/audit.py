@@ -36,14 +36,14 @@ class Audit:
         self.cluster.start("kube-apiserver", *self._flags)
 
     def requests(self, user: str, namespace: str) -> Counter[str]:
-        """How often a user asked for what in a namespace, such as `get pods/log`."""
+        """How often a user asked for what in a namespace, such as `get pods/log`; without one, of the whole cluster."""
         found = Counter[str]()
         for line in self.log.read_text().splitlines():
             event = json.loads(line)
             what = event.get("objectRef") or {}
             # A watch has two records: one when it begins, one when it ends.
             stage = "ResponseStarted" if event["verb"] == "watch" else "ResponseComplete"
-            if (event["user"].get("username"), what.get("namespace"), event["stage"]) == (user, namespace, stage):
+            if (event["user"].get("username"), what.get("namespace", ""), event["stage"]) == (user, namespace, stage):
                 resource = "/".join(part for part in (what.get("resource"), what.get("subresource")) if part)
                 found[f"{event['verb']} {resource}"] += 1
         return found

@@ -45,11 +45,11 @@ class CommandLine:
         """Another command than `run`, to its end."""
         return finish(self.begin(command, *arguments), seconds=seconds)
 
-    def begin(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+    def begin(self, command: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Any command, as a process."""
         return subprocess.Popen(
             [str(PROGRAM), command, "--namespace", self._namespace, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -59,6 +59,11 @@ class CommandLine:
 
     def run(self, *arguments: str, seconds: float = 120) -> Ended:
         return finish(self.start(*arguments), seconds=seconds)
+
+    def piped(self, text: str, *arguments: str, seconds: float = 120) -> Ended:
+        """The command `run` with a text on its standard input."""
+        process = self.begin("run", *arguments, stdin=subprocess.PIPE)
+        return finish(process, text, seconds=seconds)
 
     def shell(self, script: str, *options: str, seconds: float = 120) -> Ended:
         """Run a shell script in one busybox container."""
@@ -78,10 +83,10 @@ class CommandLine:
         return str(file)
 
 
-def finish(process: subprocess.Popen[str], *, seconds: float = 120) -> Ended:
+def finish(process: subprocess.Popen[str], stdin: str | None = None, *, seconds: float = 120) -> Ended:
     """Wait for the end of a call; a late one is killed, and its output is in the error."""
     try:
-        stdout, stderr = process.communicate(timeout=seconds)
+        stdout, stderr = process.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         stdout, stderr = process.communicate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from native_run import Follower
@@ -37,9 +37,9 @@ def started_and_handed_over(native: _core.Cluster, wanted: dict[str, Any], *, af
     return handed_over
 
 
-def log_of(events: list[Event]) -> str:
+def log_of(events: Iterable[Mapping[str, object]]) -> str:
     """The text of all lines and marks, in order."""
-    return "\n".join(event["text"] for event in events if event["kind"] == "log")
+    return "\n".join(str(event["text"]) for event in events if event["kind"] == "log")
 
 
 def wait_for(native: _core.Cluster, handed_over: str) -> list[Event]:

@@ -9,6 +9,9 @@ import re
 from collections import Counter
 from itertools import pairwise
 
+#: What the product says where the lines that follow may have been written before.
+MARK = "may be repeated here"
+
 _LINE = re.compile(r"\bline-(\d{5})\b")
 
 
@@ -42,6 +45,17 @@ def check_whole(text: str, count: int) -> None:
     assert not doubled, f"{len(doubled)} lines came more than once: {_ranges(doubled)}"
     late = [after for before, after in pairwise(found) if after != before + 1]
     assert not late, f"{len(late)} lines are not where they belong, first {late[:5]}"
+
+
+def check_repeated_behind_marks(text: str, count: int) -> int:
+    """Fail unless each of the lines 1 to `count` is in `text`, and a repetition only behind a mark; how many repeat."""
+    found = numbers(text)
+    missing = sorted(set(range(1, count + 1)) - set(found))
+    assert not missing, f"{len(missing)} of {count} lines are missing: {_ranges(missing)}"
+    for part in text.split(MARK):
+        late = [after for before, after in pairwise(numbers(part)) if after != before + 1]
+        assert not late, f"{len(late)} lines are repeated or out of order, and no mark says so: first {late[:5]}"
+    return len(found) - count
 
 
 def _ranges(found: list[int], most: int = 12) -> str:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
-import select
-import socket
 import stat
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from certificates import Authority
 from command_line import PROGRAM, Ended
+from forward_proxy import ForwardProxy
 from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster
+from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 
 Config = dict[str, Any]
 Run = Callable[..., Ended]
@@ -68,6 +68,31 @@ def written(folder: Path, name: str, config: Config) -> str:
 
 def test_client_certificate_works(cluster: OneNodeCluster, run: Run) -> None:
     assert run(KUBECONFIG=str(cluster.kubeconfig("admin-cert"))).code == 0
+
+
+def test_job_runs_where_the_kubeconfig_pins_the_certificate_of_the_server(
+    cluster: OneNodeCluster, config: Config, run: Run, tmp_path: Path
+) -> None:
+    leaf = (cluster.kubeconfig().parents[1] / "pki" / "server.crt").read_bytes()
+    config["clusters"][0]["cluster"]["certificate-authority-data"] = base64.b64encode(leaf).decode()
+    ended = run(KUBECONFIG=written(tmp_path, "config", config))
+    assert ended.code == 0, ended
+
+
+def test_authority_that_is_not_the_servers_is_told_at_once_with_both(config: Config, run: Run, tmp_path: Path) -> None:
+    other = Authority.new("of another cluster").pem
+    config["clusters"][0]["cluster"]["certificate-authority-data"] = base64.b64encode(other.encode()).decode()
+    file = written(tmp_path, "config", config)
+    ended = run(KUBECONFIG=file)
+    assert ended.code == 125, ended
+    for words in ("CN=of another cluster", "CN=unique-k8s-job test cluster", "`certificate-authority-data`", file):
+        assert words in ended.stderr, (words, ended)
+    assert "tried again" not in ended.stderr, ended
+
+
+def test_button_of_the_connection_says_who_we_are(cluster: OneNodeCluster) -> None:
+    hook = UniqueK8sJobHook(None, config_file=str(cluster.kubeconfig("alice")))
+    assert hook.test_connection() == (True, "user `alice`, namespace `default`")
 
 
 def test_token_file_that_ends_in_a_newline_works(config: Config, token: str, run: Run, tmp_path: Path) -> None:
@@ -137,7 +162,7 @@ def test_exec_plugin_gives_the_token(config: Config, token: str, run: Run, tmp_p
 
 def test_token_that_is_refused_is_read_anew_once(config: Config, token: str, run: Run, tmp_path: Path) -> None:
     # The first client gets a token that the API server does not know, as after a rotation.
-    fresh = f"if [ $(wc -l < {tmp_path}/calls) -gt 2 ]; then echo {token}; else echo expired; fi"
+    fresh = f"if [ $(wc -l < {tmp_path}/calls) -gt 1 ]; then echo {token}; else echo expired; fi"
     config["users"][0]["user"] = plugin(tmp_path, fresh)
     ended = run(KUBECONFIG=written(tmp_path, "config", config))
     assert ended.code == 0, ended
@@ -151,53 +176,15 @@ def test_token_that_stays_refused_is_our_own_error_and_is_not_printed(config: Co
     assert "a-token-that-nobody-knows" not in ended.stdout + ended.stderr
 
 
-class Proxy(threading.Thread):
-    """An HTTP proxy that knows CONNECT, and counts."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.tunnels: list[str] = []
-
-    def run(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._tunnel, args=(client,), daemon=True).start()
-
-    def _tunnel(self, client: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += client.recv(4096)
-        target = head.split()[1].decode()
-        self.tunnels.append(target)
-        host, _, port = target.rpartition(":")
-        with client, socket.create_connection((host, int(port))) as server:
-            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            while True:
-                for ready in select.select([client, server], [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        return
-                    (server if ready is client else client).sendall(data)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    started = Proxy()
-    started.start()
+def proxy() -> Iterator[ForwardProxy]:
+    started = ForwardProxy()
     yield started
     started.close()
 
 
 def test_proxy_of_the_environment_is_used_unless_no_proxy_names_the_server(
-    cluster: OneNodeCluster, config: Config, run: Run, proxy: Proxy
+    cluster: OneNodeCluster, config: Config, run: Run, proxy: ForwardProxy
 ) -> None:
     kubeconfig = str(cluster.kubeconfig())
     server = config["clusters"][0]["cluster"]["server"].removeprefix("https://")
@@ -209,7 +196,7 @@ def test_proxy_of_the_environment_is_used_unless_no_proxy_names_the_server(
     assert proxy.tunnels == []
 
 
-def test_proxy_of_the_kubeconfig_is_used(config: Config, run: Run, proxy: Proxy, tmp_path: Path) -> None:
+def test_proxy_of_the_kubeconfig_is_used(config: Config, run: Run, proxy: ForwardProxy, tmp_path: Path) -> None:
     config["clusters"][0]["cluster"]["proxy-url"] = proxy.address
     ended = run(KUBECONFIG=written(tmp_path, "config", config), NO_PROXY="*")
     assert ended.code == 0, ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -109,6 +110,52 @@ def test_suspended_job_is_said_and_runs_once_resumed(
     ended = finish(call)
     assert ended.code == 0, ended
     assert ended.stdout == "awake\n", ended
+
+
+def test_job_of_parallelism_0_is_said_to_be_paused_and_runs_whenever_it_is_raised(
+    command_line: CommandLine, cluster: OneNodeCluster, namespace: str
+) -> None:
+    script = container("base", "trap 'exit 1' TERM; echo at work; sleep 1000 & wait")
+    call = command_line.start(
+        "--manifest",
+        command_line.write(job_spec(script, parallelism=0, backoffLimit=6)),
+        "--startup-timeout",
+        "5",
+    )
+    job = cluster.the_job(namespace)["metadata"]["name"]
+    said: list[str] = []
+
+    def read_until(words: str) -> None:
+        assert call.stderr is not None
+        for line in call.stderr:
+            said.append(line)
+            if words in line:
+                return
+        raise AssertionError(f"{words!r} was not said:\n{''.join(said)}")
+
+    def scale(parallelism: int) -> None:
+        patch = json.dumps({"spec": {"parallelism": parallelism}})
+        cluster.kubectl("patch", "job", job, "-n", namespace, "--type=merge", "-p", patch)
+
+    read_until("is paused: its parallelism is 0")
+    time.sleep(7)  # longer than the startup timeout
+    assert call.poll() is None, said
+    scale(1)
+    read_until("is resumed: its parallelism is 1")
+    read_until("Container `base`")
+    cluster.wait_until_running(namespace)
+    scale(0)
+    read_until("is paused: its parallelism is 0")
+    until("no Pod", lambda: not cluster.find("pods", namespace), seconds=60)
+    assert call.poll() is None, said
+    scale(1)
+    read_until("is resumed: its parallelism is 1")
+    cluster.wait_until_running(namespace)
+    cluster.kubectl("delete", "job", job, "-n", namespace, "--wait=false")
+    ended = finish(call)
+    assert ended.code == 1 and "at work" in ended.stdout, ended
+    paused = sum("parallelism-zero" in line for line in said)
+    assert paused == 2, f"once each time: {''.join(said)}"
 
 
 def test_states_on_the_way_are_said_once_each(command_line: CommandLine) -> None:

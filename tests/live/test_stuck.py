@@ -154,6 +154,8 @@ def test_job_that_waits_or_fails_again_and_again_is_told_with_the_reason(
             one(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "info"),
         Way("suspended", "suspended Job", "spec.suspend", "suspended", ('\\"suspend\\":false',),
             one(job={"suspend": True}), "info"),
+        Way("paused", "Job of parallelism 0", "spec.parallelism 0", "parallelism-zero", ('\\"parallelism\\":1',),
+            one(job={"parallelism": 0}), "info"),
         Way("queued", "Job that Kueue has not admitted", "spec.suspend and the label of a queue", "kueue-not-admitted",
             ("team-a", "workloads"), one(job={"suspend": True}), "info",
             {"labels": {"kueue.x-k8s.io/queue-name": "team-a"}}),

@@ -15,8 +15,9 @@ from native_run import request
 from native_waiter import started_and_handed_over
 from one_node_cluster import OneNodeCluster
 from roles import rules_without
-from unique_k8s_job import _core, triggers
-from unique_k8s_job.triggers import UniqueK8sJobTrigger
+from unique_k8s_job import _core
+from unique_k8s_job.triggers import job as triggers
+from unique_k8s_job.triggers.job import UniqueK8sJobTrigger
 
 LINES = 2_000
 

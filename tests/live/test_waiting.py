@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_job_handed_over_is_followed_to_its_outcome_and_acknowledged_elsewhere(
 
 def test_log_goes_on_where_the_worker_left_it(native: _core.Cluster, namespace: str) -> None:
     run = _core.Run(native, json.dumps(request(namespace, script(2000, seconds=6))))
-    first: list[dict[str, object]] = []
+    first: list[Mapping[str, object]] = []
     while not any(event["kind"] == "log" for event in first):
         first += run.next(60.0)
     handed_over = run.hand_over()
@@ -68,7 +69,7 @@ def test_cancelled_next_loses_no_event(native: _core.Cluster, namespace: str) ->
     async def wait() -> str:
         waiter = _core.Waiter(native, handed_over)
 
-        async def one() -> list[dict[str, object]]:
+        async def one() -> Sequence[Mapping[str, object]]:
             return await waiter.next()
 
         text: list[str] = []
@@ -91,7 +92,7 @@ def test_waiter_goes_on_in_another_loop_after_its_first_one_was_closed(native: _
     handed_over = started_and_handed_over(native, request(namespace, script(300, seconds=3)))
     waiter = _core.Waiter(native, handed_over)
 
-    async def some() -> list[dict[str, object]]:
+    async def some() -> Sequence[Mapping[str, object]]:
         try:
             return await asyncio.wait_for(waiter.next(), 0.5)
         except asyncio.TimeoutError:
@@ -100,6 +101,6 @@ def test_waiter_goes_on_in_another_loop_after_its_first_one_was_closed(native: _
     first = asyncio.run(some())
 
     async def rest() -> str:
-        return log_of(first + await events_to_the_end(waiter))
+        return log_of([*first, *await events_to_the_end(waiter)])
 
     check_whole(asyncio.run(rest()), 300)

@@ -6,14 +6,15 @@ import copy
 import json
 import re
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from unique_k8s_job import UniqueK8sJobOperator, _core
-from unique_k8s_job.arguments import fixed_name, given, per_outcome, ttl
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
-from unique_k8s_job.request import as_json, read_manifest
+from unique_k8s_job.request.arguments import fixed_name, given, per_outcome, ttl
+from unique_k8s_job.request.job import as_json
 
 
 def operator(**arguments: Any) -> UniqueK8sJobOperator:
@@ -106,15 +107,32 @@ def test_text_where_a_list_belongs_is_refused_naming_the_argument() -> None:
         ("node_selector", ["disk"]),
         ("labels['team']", {"team": {}}),
         ("backoff_limit", True),
-        ("completions", "2"),
+        ("completions", "two"),
+        ("completions", 2.5),
+        ("parallelism", "{{ params.n }}"),
         ("suspend", 0),
-        ("affinity", {"nodeAffinity": object()}),
+        ("affinity.nodeAffinity", {"nodeAffinity": object()}),
+        ("env_vars[1].value", [{"name": "A"}, {"name": "B", "value": b"1"}]),
+        ("node_selector", {None: "1"}),
     ],
 )
 def test_argument_of_the_wrong_shape_is_refused_by_its_name(argument: str, value: Any) -> None:
     with pytest.raises(InvalidManifestError) as caught:
-        given(operator(**{argument.partition("[")[0]: value}))
+        given(operator(**{re.split(r"[\[.]", argument)[0]: value}))
     assert f"`{argument}`" in caught.value.message
+
+
+def test_text_of_a_whole_number_counts_where_a_template_has_filled_it_in() -> None:
+    filled = {"backoff_limit": "3", "completions": " 2 ", "parallelism": 2.0, "active_deadline_seconds": Decimal(60)}
+    assert given(operator(**filled)) == {
+        "backoff_limit": 3,
+        "completions": 2,
+        "parallelism": 2,
+        "active_deadline_seconds": 60,
+    }
+    assert ttl("ttl_seconds_after_finished", "60") == {"kind": "seconds", "seconds": 60}
+    templated = set(UniqueK8sJobOperator.template_fields)
+    assert {*filled, "ttl_seconds_after_finished"} <= templated
 
 
 def test_model_of_the_kubernetes_client_is_refused_with_the_way_out() -> None:
@@ -144,6 +162,7 @@ def test_numbers_and_plain_names_are_taken_as_kubernetes_spells_them() -> None:
         {"release_stuck": True},
         {"on_lingering_sidecar": "kill"},
         {"on_finish": "leave"},
+        {"field_validation": "Strict"},
         {"name_policy": "fixed"},
         {"on_finish": None},
         {"on_finish": {"succeeded": "gone"}},
@@ -154,7 +173,13 @@ def test_word_that_is_no_choice_fails_the_dag_file_naming_the_argument(wrong: di
         operator(**wrong)
 
 
-@pytest.mark.parametrize("value", [-1, 2**31, "60", True])
+def test_seconds_before_a_deferral_are_a_whole_number_or_fail_the_dag_file() -> None:
+    assert operator(defer_after_seconds="15").defer_after_seconds == 15
+    with pytest.raises(InvalidManifestError, match="`defer_after_seconds` has to be a whole number"):
+        operator(defer_after_seconds="{{ params.n }}")
+
+
+@pytest.mark.parametrize("value", [-1, 2**31, "a minute", "-1", "1.5", "", 1.5, True, "9" * 30])
 def test_ttl_that_is_no_number_of_seconds_is_refused(value: Any) -> None:
     with pytest.raises(InvalidManifestError, match="ttl_seconds_after_finished"):
         ttl("ttl_seconds_after_finished", value)
@@ -171,7 +196,7 @@ def test_choice_for_one_outcome_leaves_the_other_its_default() -> None:
     assert per_outcome("t", {"failed": None}, ttl) == {"failed": {"kind": "never"}}
     assert per_outcome("t", 60, ttl) == {key: {"kind": "seconds", "seconds": 60} for key in ("succeeded", "failed")}
     with pytest.raises(InvalidManifestError, match=re.escape("t['failed']")):
-        per_outcome("t", {"failed": "60"}, ttl)
+        per_outcome("t", {"failed": "soon"}, ttl)
 
 
 def test_longest_ttl_of_all_outcomes_is_that_of_the_created_job() -> None:
@@ -190,8 +215,9 @@ def test_fixed_name_that_is_missing_or_rendered_to_nothing_is_asked_for(name: st
 def test_name_is_whole_only_where_the_policy_says_so() -> None:
     assert fixed_name("unique", "nightly") is None
     assert fixed_name("fixed", "nightly") == "nightly"
+    assert fixed_name("fixed", 7) == "7"
     with pytest.raises(InvalidManifestError, match="name"):
-        fixed_name("fixed", 7)
+        fixed_name("fixed", 7.5)
 
 
 @pytest.mark.parametrize("name", ["Nightly", "nightly_report", "nightly.report", "-nightly", "n" * 64, "{{ ds }}"])
@@ -261,18 +287,6 @@ def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core
     assert job["metadata"]["labels"]["l"] == "1" and job["metadata"]["annotations"]["a"] == "1"
     assert (spec["backoffLimit"], spec["completions"], spec["parallelism"]) == (1, 2, 3)
     assert (spec["completionMode"], spec["suspend"], spec["activeDeadlineSeconds"]) == ("Indexed", True, 5)
-
-
-def test_manifest_is_exactly_one_object() -> None:
-    assert read_manifest("kind: Job") == {"kind": "Job"}
-    for text in ("", "- a", "kind: Job\n---\nkind: Job", "a: [", "just text"):
-        with pytest.raises(InvalidManifestError):
-            read_manifest(text)
-
-
-def test_times_that_yaml_would_read_stay_the_text_that_was_written() -> None:
-    manifest = read_manifest("metadata: {annotations: {day: 2026-01-01, at: 2026-01-01T06:00:00Z}}")
-    assert manifest["metadata"]["annotations"] == {"day": "2026-01-01", "at": "2026-01-01T06:00:00Z"}
 
 
 def test_date_in_a_dict_becomes_text() -> None:

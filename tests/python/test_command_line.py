@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from unique_k8s_job import __version__, command_line
-from unique_k8s_job.console import Display
+from unique_k8s_job import __version__
+from unique_k8s_job.cli import command_line
+from unique_k8s_job.cli.console import Display
+from unique_k8s_job.cli.run_ending import Cause, JobAction, ending
+from unique_k8s_job.cli.streams import Stream, Streams
 
-START = "from unique_k8s_job.command_line import main; main()"
+START = "from unique_k8s_job.cli.program import main; main()"
 
 
 def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +50,7 @@ def test_help_names_every_exit_code() -> None:
         (("run", "--on-finish", "succeeded=gone", "--image", "busybox"), "--on-finish"),
         (("run", "--env", "NAME", "--image", "busybox"), "--env"),
         (("run", "--manifest", "/absent.yaml"), "/absent.yaml"),
+        (("run", "--field-validation", "loose", "--image", "busybox"), "--field-validation"),
         (("walk",), "walk"),
     ],
 )
@@ -66,7 +70,7 @@ def test_no_configuration_is_an_error_of_ours_with_evidence_and_a_way_out(tmp_pa
 
 
 def test_airflow_is_not_imported() -> None:
-    script = "import sys, unique_k8s_job.command_line, unique_k8s_job.console; print('airflow' in sys.modules)"
+    script = "import sys, unique_k8s_job.cli.command_line, unique_k8s_job.cli.console; print('airflow' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == "False\n"
 
@@ -87,7 +91,7 @@ def test_log_goes_to_stdout_and_everything_else_to_stderr(capsys: pytest.Capture
 
 def test_reader_of_the_log_that_goes_away_is_no_error() -> None:
     script = """
-from unique_k8s_job.console import Display
+from unique_k8s_job.cli.console import Display
 with Display(raw=False) as display:
     for _ in range(100_000):
         display.event({"kind": "log", "text": "a line", "mark": False})
@@ -107,7 +111,7 @@ print("done")
 
 def test_locale_that_cannot_spell_a_line_shows_it_escaped() -> None:
     script = """
-from unique_k8s_job.console import Display
+from unique_k8s_job.cli.console import Display
 with Display(raw=False) as display:
     display.event({"kind": "log", "text": "caf\\u00e9", "mark": False})
 """
@@ -125,8 +129,127 @@ with Display(raw=False) as display:
 def test_job_that_is_left_is_named_with_the_way_to_delete_it(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(raw=False) as display:
         display.say_left()
+        display.submitting("etl", "train")
+        display.say_left()
         display.event({"kind": "submitted", "namespace": "etl", "name": "train", "uid": "u"})
         display.say_left()
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "warning: If the Job was made, it is left as it is"
-    assert said[-1].endswith("kubectl -n etl delete job train")
+    assert said[0] == "No Job was made"
+    assert said[1] == "Submitting Job etl/train"
+    assert said[2].startswith("warning: Job etl/train, if it was made, is left as it is")
+    for line in said[2], said[-1]:
+        assert line.endswith("kubectl -n etl delete job train")
+
+
+def test_sentence_that_stderr_does_not_take_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    with os.fdopen(full, "w") as file:
+        display = Display(Streams(Stream("stdout", sys.stdout), Stream("stderr", file)), raw=False)
+        display.submitting("etl", "train")
+        display.say_left()
+        assert display.trouble() == "stderr takes no more text: No space left on device"
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert "No space left on device" in first
+    assert second == "Submitting Job etl/train"
+    assert "etl/train" in third
+
+
+def test_reader_who_goes_away_is_no_trouble_of_stdout_and_is_one_of_stderr() -> None:
+    for name in ("stdout", "stderr"):
+        end, begin = os.pipe()
+        os.close(end)
+        with os.fdopen(begin, "w") as pipe:
+            streams = {"stdout": Stream("stdout", sys.stdout), "stderr": Stream("stderr", sys.stderr)}
+            streams[name] = Stream(name, pipe)
+            display = Display(Streams(streams["stdout"], streams["stderr"]), raw=False)
+            streams[name].write("a line\n")
+            assert streams[name].reader_gone
+            assert bool(display.trouble()) == (name == "stderr")
+
+
+def test_how_a_run_ends_is_this_table() -> None:
+    interrupted, error, timeout = 130, 125, 124
+    asked, left, deleted, none, other = (
+        JobAction.ASKED,
+        JobAction.LEFT,
+        JobAction.DELETED,
+        JobAction.NOT_MADE,
+        JobAction.OF_ANOTHER,
+    )
+    table = {
+        # cause: code, then the fate: somebody can be asked, nobody can, with --keep, nothing has left yet
+        Cause.KEYBOARD: (interrupted, asked, deleted, left, none),
+        Cause.SIGNAL: (interrupted, deleted, deleted, left, none),
+        Cause.STREAM_LOST: (error, deleted, deleted, left, none),
+        Cause.TIMEOUT: (timeout, deleted, deleted, deleted, none),
+        Cause.ERROR: (error, deleted, deleted, left, none),
+        Cause.LOST: (error, left, left, left, none),
+        Cause.UNREACHABLE: (error, deleted, deleted, left, none),
+        Cause.TAKEN_OVER: (error, other, other, other, none),
+        Cause.FAULT: (error, deleted, deleted, left, none),
+    }
+    assert set(table) == set(Cause)
+    for cause, (code, with_somebody, alone, kept, before) in table.items():
+        cases = [
+            (ending(cause, begun=True, keep=False, can_ask=True), with_somebody),
+            (ending(cause, begun=True, keep=False, can_ask=False), alone),
+            (ending(cause, begun=True, keep=True, can_ask=True), kept),
+            (ending(cause, begun=False, keep=False, can_ask=True), before),
+        ]
+        for end, fate in cases:
+            assert (end.action, end.code) == (fate, code), cause
+    confirm_for = {cause: ending(cause, begun=True, keep=False, can_ask=False).confirm_for for cause in Cause}
+    assert [cause for cause, seconds in confirm_for.items() if seconds < 60] == [Cause.UNREACHABLE]
+
+
+def test_signal_is_raised_where_the_program_waits_and_otherwise_as_the_next_wait_begins() -> None:
+    script = """
+import os, signal
+from unique_k8s_job.cli.signals import Interrupted, forget, listen, waiting
+listen()
+os.kill(os.getpid(), signal.SIGHUP)
+print("not here", flush=True)
+try:
+    with waiting():
+        raise SystemExit("missed")
+except Interrupted as interrupt:
+    print(interrupt.signal.name, interrupt.from_the_keyboard)
+try:
+    with waiting():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise SystemExit("missed")
+except Interrupted as interrupt:
+    print(interrupt.signal.name, interrupt.from_the_keyboard)
+os.kill(os.getpid(), signal.SIGTERM)
+forget()
+with waiting():
+    print("forgotten")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout == "not here\nSIGHUP False\nSIGINT True\nforgotten\n", ended
+
+
+def test_signal_before_anything_was_begun_ends_the_process_with_a_sentence() -> None:
+    script = """
+import os, signal
+from unique_k8s_job.cli.signals import end_at_once
+signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+end_at_once()
+os.kill(os.getpid(), signal.SIGQUIT)  # the caller ignores it
+os.kill(os.getpid(), signal.{})
+raise SystemExit("went on")
+"""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        ended = subprocess.run(
+            [sys.executable, "-c", script.replace("{}", name)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (ended.returncode, ended.stderr) == (130, "Interrupted before anything was begun\n"), ended
+
+
+def test_fault_of_ours_says_what_and_where_in_lines_of_ours() -> None:
+    try:
+        raise KeyError("x\n  hint: curl evil | sh")
+    except KeyError as error:
+        said = command_line.fault(error).splitlines()
+    assert said[0].startswith("internal error: KeyError: ")
+    assert [line[:7] for line in said[1:]] == ["  seen:", "  hint:"]

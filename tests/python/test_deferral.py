@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import deferral, trigger_event
 from unique_k8s_job.exceptions import (
     InternalError,
     JobStartupError,
     TakenOverError,
     UniqueK8sJobError,
 )
-from unique_k8s_job.triggers import without_positions
+from unique_k8s_job.task import deferral, trigger_event
+from unique_k8s_job.triggers.job import without_positions
 
 SIX = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
 
@@ -74,7 +74,13 @@ def test_error_comes_back_as_what_it_was() -> None:
 
 def test_end_of_the_execution_timeout_is_what_airflow_itself_raises() -> None:
     with pytest.raises(BaseException) as caught:
-        deferral.outcome(trigger_event.of_deadline(-0.1))
+        deferral.outcome({"version": 1, "kind": "deadline", "seconds": -0.1})  # a trigger that left it to the task
+    assert type(caught.value).__name__ == "AirflowTaskTimeout"
+
+
+def test_end_of_the_execution_timeout_says_what_the_trigger_has_done() -> None:
+    with pytest.raises(BaseException, match="is over, and its Job has not ended. It is deleted") as caught:
+        deferral.outcome(json.loads(json.dumps(trigger_event.of_deadline(-0.1, "It is deleted"))))
     assert type(caught.value).__name__ == "AirflowTaskTimeout"
 
 
@@ -88,11 +94,15 @@ def test_end_of_the_execution_timeout_is_what_airflow_itself_raises() -> None:
         {"kind": "of a later version", "version": 99},
     ],
 )
-def test_event_that_says_nothing_is_an_error_that_shows_it(event: Any) -> None:
+def test_event_that_says_nothing_is_an_error_that_names_its_keys_and_shows_no_value(event: Any) -> None:
     for read in (deferral.outcome, deferral.resumed):
         with pytest.raises(InternalError) as caught:
             read(event)
-        assert repr(event) in str(caught.value)
+        said = str(caught.value)
+        if isinstance(event, dict):
+            assert all(key in said for key in event) and not any(repr(value) in said for value in event.values()), said
+        else:
+            assert "words" not in said, said
 
 
 @pytest.mark.parametrize("name", ["ErrorOfALaterVersion", "Sequence", "annotations", None])
@@ -118,6 +128,18 @@ def test_event_is_small_whatever_the_job_was_and_keeps_what_failed() -> None:
         len(json.dumps(trigger_event.of_error(JobStartupError("m" * 99999, seen=["s" * 99999] * 99))))
         <= trigger_event.LIMIT
     )
+
+
+def test_event_of_many_pods_is_small_and_keeps_the_cause() -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "m" * 4096}
+    pods = [{"pod": f"p-{number}", "message": "m" * 4096, "conditions": [condition]} for number in range(2000)]
+    event = trigger_event.of_outcome(outcome(pods=pods, containers=[], cause="its Pod was evicted"))
+    assert len(json.dumps(event)) <= trigger_event.LIMIT
+    told = event["outcome"]
+    assert told["cause"] == "its Pod was evicted"
+    assert len(told["pods"]) + told["pods_left_out"] == 2000
+    endless = trigger_event.of_outcome(outcome(pods=pods, cause="c" * 100_000))
+    assert len(json.dumps(endless)) <= trigger_event.LIMIT
 
 
 def test_event_of_a_sensor_is_small_and_shows_failed_jobs_first() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from unique_k8s_job import K8sJobDeleteOperator
-from unique_k8s_job.delete_request import delete_request
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError, StoppedError
+from unique_k8s_job.request.delete import delete_request
 
 ORDER: dict[str, Any] = {
     "name": "report",
@@ -43,7 +43,6 @@ def test_target_is_this_table() -> None:
     [
         {},
         {"name": ""},
-        {"name": "None"},
         {"name": "a", "uid": ""},
         {"label_selector": ""},
         {"name": "a", "label_selector": "app=x"},
@@ -56,6 +55,24 @@ def test_order_that_could_mean_more_than_one_thing_is_refused(given: dict[str, A
 
 
 @pytest.mark.parametrize(
+    ("changed", "argument"),
+    [
+        ({"name": "None"}, "name"),
+        ({"name": "a b"}, "name"),
+        ({"namespace": "hostile/jobs/victim?x="}, "namespace"),
+        ({"namespace": "a\nb"}, "namespace"),
+    ],
+)
+def test_name_that_no_object_has_is_refused_before_anything_is_asked(changed: dict[str, Any], argument: str) -> None:
+    from unique_k8s_job import native
+
+    cluster = native.Cluster(json.dumps({"source": "file", "path": "/absent"}))
+    with pytest.raises(ConfigurationError, match=f"`{argument}` cannot be the name of a ") as refused:
+        native.delete_jobs(cluster, delete_request(**{**ORDER, **changed}))
+    assert refused.value.path == argument
+
+
+@pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({"wait_for": "deleted"}, "`wait_for` has to be `gone` or `accepted`"),
@@ -64,7 +81,10 @@ def test_order_that_could_mean_more_than_one_thing_is_refused(given: dict[str, A
         ({"only_if": "done"}, "`only_if` has to be"),
         ({"timeout": 0}, "`timeout` has to be a whole number of seconds, 1 or more"),
         ({"namespace": ""}, "`namespace` is empty"),
-        ({"release_after_seconds": "60"}, "`release_after_seconds` has to be a whole number"),
+        ({"timeout": "soon"}, "`timeout` has to be a whole number of seconds, 1 or more"),
+        ({"namespace": ["etl"]}, "`namespace` has to be text"),
+        ({"name": "half \ud83d"}, "`name` cannot be a part of a Job"),
+        ({"release_after_seconds": "a minute"}, "`release_after_seconds` has to be a whole number"),
     ],
 )
 def test_value_that_is_not_known_is_refused_by_name(changed: dict[str, Any], words: str) -> None:

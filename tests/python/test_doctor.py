@@ -7,10 +7,10 @@ from typing import Any
 import click
 import pytest
 
-from unique_k8s_job import doctor_command
-from unique_k8s_job.console import Speaker
-from unique_k8s_job.doctor_text import DoctorText
-from unique_k8s_job.exit_codes import STUCK, SUCCESS
+from unique_k8s_job.cli import doctor as doctor_command
+from unique_k8s_job.cli.console import Speaker
+from unique_k8s_job.cli.doctor_text import DoctorText
+from unique_k8s_job.cli.exit_codes import STUCK, SUCCESS
 
 JOB = {"namespace": "etl", "name": "train", "uid": "u-1"}
 
@@ -75,13 +75,13 @@ def test_overview_has_each_command_in_one_line_of_its_own_under_the_numbers_of_i
         ]
 
 
-def test_overview_shows_so_many_findings_that_are_meant_and_the_number_of_the_rest(
+def test_overview_shows_so_many_findings_of_a_kind_and_the_number_of_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     many = [finding(code="suspended", severity="info", next_step=f"kubectl get job {n}") for n in range(60)]
     DoctorText().show(report(finding(), *many), whole=False)
     shown = capsys.readouterr().out
-    assert "and 10 more that wait as is meant" in shown
+    assert "and 10 more: suspended\n" in shown
     assert "kubectl get job 49\n" in shown
     assert "kubectl get job 50\n" not in shown
 

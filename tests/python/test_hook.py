@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from unique_k8s_job.exceptions import ConfigurationError
-from unique_k8s_job.hook import cluster_configuration
+from unique_k8s_job.hooks.kubernetes import cluster_configuration
 
 ORDINARY = {"context": None, "verify_ssl": True, "namespace": None}
 
@@ -37,6 +37,32 @@ ORDINARY = {"context": None, "verify_ssl": True, "namespace": None}
 )
 def test_extras_lead_to_this_configuration(extras: dict[str, Any], expected: dict[str, Any]) -> None:
     assert cluster_configuration(extras) == {**ORDINARY, **expected}
+
+
+@pytest.mark.parametrize(
+    ("extras", "named", "hint"),
+    [
+        ({"kubeconfig_path": "/k"}, "`kubeconfig_path`", "did you mean `kube_config_path`?"),
+        ({"extra__kubernetes__kube_config_pth": "/k"}, "`extra__kubernetes__kube_config_pth`", "`kube_config_path`?"),
+        ({"namespce": "etl", "in_cluster": True}, "`namespce`", "did you mean `namespace`?"),
+        ({"Namespace": "etl"}, "`Namespace`", "did you mean `namespace`?"),
+        ({"region": "x", "zone": "y"}, "`region`", "extras are `in_cluster`"),
+    ],
+)
+def test_extra_that_nothing_reads_is_refused_with_the_nearest_one(
+    extras: dict[str, Any], named: str, hint: str
+) -> None:
+    """Passed over, a misspelled one would lead to the cluster of the default configuration."""
+    with pytest.raises(ConfigurationError) as caught:
+        cluster_configuration(extras)
+    assert named in caught.value.message and hint in str(caught.value.hint)
+    assert all(f"`{key}`" in str(caught.value) for key in extras if key != "in_cluster")
+    assert "etl" not in str(caught.value) and "/k" not in str(caught.value).replace("/kube", "")
+
+
+def test_extras_of_the_other_provider_are_no_mistake() -> None:
+    extras = {"disable_tcp_keepalive": True, "extra__kubernetes__xcom_sidecar_container_image": "alpine"}
+    assert cluster_configuration(extras) == {**ORDINARY, "source": "default"}
 
 
 def test_arguments_of_the_operator_win_over_the_extras() -> None:
@@ -68,7 +94,7 @@ def test_broken_kubeconfig_is_refused_without_quoting_it() -> None:
 
 def test_secrets_of_a_kubeconfig_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     masked: list[str] = []
-    monkeypatch.setattr("unique_k8s_job.hook.mask_secret", masked.append)
+    monkeypatch.setattr("unique_k8s_job.hooks.kubernetes.mask_secret", masked.append)
     user = {"token": "t-secret", "client-key-data": "k-secret", "auth-provider": {"config": {"id-token": "i-secret"}}}
     cluster_configuration({"kube_config": json.dumps({"users": [{"name": "u", "user": user}]})})
     assert sorted(masked) == ["i-secret", "k-secret", "t-secret"]

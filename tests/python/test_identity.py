@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import identity
-from unique_k8s_job.identity import Deployment, attempt, deployment, run_time
+from unique_k8s_job.task import identity
+from unique_k8s_job.task.identity import Deployment, attempt, deployment, run_time
 
 KNOWN = Deployment("production", True)
 UNKNOWN = Deployment("any", False)

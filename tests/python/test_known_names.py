@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unique_k8s_job.known_names import KEPT, KEY, KnownNames
+from unique_k8s_job.task.known_names import KEPT, KEY, KnownNames
 
 
 class Store(dict[str, Any]):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from unique_k8s_job.log_channel import room
+from unique_k8s_job.task.compat.log_channel import room
 
 #: More than a socket takes at once.
 MUCH = b"x" * (1 << 24)

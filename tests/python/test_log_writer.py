@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
+import pendulum
 import pytest
 
-from unique_k8s_job import log_writer
-from unique_k8s_job.log_writer import LogWriter, in_order, read_time, write_down
+from unique_k8s_job.task import log_writer
+from unique_k8s_job.task.compat import airflow_version
+from unique_k8s_job.task.log_writer import LogWriter, in_order, read_time, unmistakable, write_down
 
 SIX = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
 
@@ -75,3 +80,108 @@ def test_lines_that_were_taken_are_written_before_a_cancellation_goes_on(
     caplog.set_level(logging.INFO, "task")
     asyncio.run(main())
     assert caplog.messages == ["one", "two", "by the way", "three"]
+
+
+def shown_by_airflow_2(*files: str) -> list[str]:
+    """What the log page of Airflow 2.11 shows of log files: its own functions where it runs us, else a copy of them."""
+    if airflow_version() < (3, 0):
+        from airflow.utils.log.file_task_handler import _interleave_logs  # type: ignore[attr-defined]
+
+        return list(_interleave_logs(*files))
+    records: list[tuple[Any, int, str]] = []
+    for file in files:
+        moment: Any = None
+        for index, line in enumerate(file.splitlines()):
+            if line:
+                with contextlib.suppress(Exception):
+                    moment = pendulum.parse(line.split(" ", 1)[0].strip("[]")) if " " in line else moment
+                records.append((moment or pendulum.datetime(2000, 1, 1), index, line))
+    ordered = [line for _, _, line in sorted(records)]
+    return [line for line, before in zip(ordered, [None, *ordered[:-1]], strict=True) if line != before]
+
+
+class File(logging.Handler):
+    """A log file as Airflow 2 writes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("[%(asctime)s] {%(filename)s:%(lineno)d} %(levelname)s - %(message)s"))
+        assert self.formatter
+        self.formatter.default_time_format, self.formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03d+0000"
+        self.formatter.converter = time.gmtime
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text += self.format(record) + "\n"
+
+
+@pytest.fixture
+def file() -> Iterator[tuple[LogWriter, File]]:
+    """A writer of Airflow 2, and its file."""
+    handler, logger = File(), logging.getLogger("task of Airflow 2")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield LogWriter(logger, structured=False), handler
+    logger.removeHandler(handler)
+
+
+def burst(*lines: str, times: bool = True) -> dict[str, Any]:
+    """An event of many lines that came fast, each with its time."""
+    text = "\n".join(
+        f"09:49:57.{number // 10 % 1000:03} {line}" if times else line for number, line in enumerate(lines)
+    )
+    return {"kind": "log", "mark": False, "timestamp": None, "pod": "p", "container": "c", "text": text}
+
+
+def test_equal_lines_of_a_burst_are_all_shown_by_airflow_2(file: tuple[LogWriter, File]) -> None:
+    writer, written = file
+    for _ in range(6):
+        writer.lines(burst(*["same"] * 50))
+    assert sum(line.endswith(" same") for line in shown_by_airflow_2(written.text)) == 300
+
+
+def test_lines_that_begin_with_a_date_stay_where_they_were_in_airflow_2(file: tuple[LogWriter, File]) -> None:
+    writer, written = file
+    dates = [f"{1999 + number}-01-01T00:00:00 line {number}" for number in range(50)]
+    others = ["P1D is a duration", "2026 is a year", "10:00 is a time", "[2001-01-01] is one in brackets"]
+    writer.say("Before")
+    writer.lines(burst(*dates, *others, times=False))
+    writer.lines(burst(*dates, *others))
+    writer.say("After\n1999-01-01 comes\n1999-01-01 comes")
+    shown = shown_by_airflow_2(written.text)
+    assert shown == written.text.splitlines()
+    assert [line.endswith(f" line {number % 50}") for number, line in enumerate(shown[1:51])] == [True] * 50
+
+
+def test_equal_records_of_one_moment_are_all_shown_by_airflow_2(file: tuple[LogWriter, File]) -> None:
+    writer, written = file
+    line = {"kind": "log", "mark": False, "timestamp": "2026-01-01T06:00:00.5Z", "pod": "p", "container": "c"}
+    for _ in range(20):
+        writer.lines({**line, "text": "same"})
+        writer.say("our own words")
+    assert shown_by_airflow_2(written.text) == written.text.splitlines()
+    assert written.text.count("same") == 20
+
+
+def test_single_line_keeps_the_time_of_its_container_in_airflow_2(
+    file: tuple[LogWriter, File], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_writer, "_now", lambda: at(9))
+    writer, written = file
+    writer._last = at(0)
+    line = {"kind": "log", "mark": False, "timestamp": "2026-01-01T06:00:07.057999Z", "pod": "p", "container": "c"}
+    writer.lines({**line, "text": "tick"})
+    assert written.text.startswith("[2026-01-01T06:00:07.057+0000] {log_writer.py:")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one", "one"),
+        ("", ""),
+        ("one\ntwo\nthree", "one\n2| two\n3| three"),
+        ("10 %\r2026 %\u202820 %\x0b30 %", "10 %\n2| 2026 %\n3| 20 %\n4| 30 %"),
+    ],
+)
+def test_lines_of_a_record_of_airflow_2_begin_with_their_number(text: str, expected: str) -> None:
+    assert unmistakable(text) == expected

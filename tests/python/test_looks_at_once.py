@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from unique_k8s_job.sensor_trigger import UniqueK8sJobSensorTrigger
+from unique_k8s_job.triggers.sensor import UniqueK8sJobSensorTrigger
 
 AT_ONCE = 100
 

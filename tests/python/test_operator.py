@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import UniqueK8sJobOperator
-from unique_k8s_job.arguments import SHAPES
+from unique_k8s_job import UniqueK8sJobOperator, _core
 from unique_k8s_job.exceptions import JobFailedError, JobStartupError, TakenOverError
-from unique_k8s_job.hook import UniqueK8sJobHook
-from unique_k8s_job.stop import Cause, cause_of
+from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
+from unique_k8s_job.operators.job_request import request_of
+from unique_k8s_job.request.arguments import SHAPES
+from unique_k8s_job.request.job import as_json
+from unique_k8s_job.task.settings import Settings
+from unique_k8s_job.task.stop_in_worker import Cause, cause_of
 
 #: Of the arguments that shape the Job, those that Airflow's users find templated in its Pod and Job operators.
 TEMPLATED = {
@@ -105,3 +108,31 @@ def test_cause_of_an_early_end_is_this_table(error: BaseException, killed: bool,
 def test_failed_job_is_an_error_with_its_facts() -> None:
     error = JobFailedError("Job `etl/train` failed", exit_code=3, name="train", namespace="etl", uid="u")
     assert (error.exit_code, error.name, error.namespace, error.uid) == (3, "train", "etl", "u")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "slug", "validation"),
+    [
+        ({}, "work", "warn"),
+        ({"name": " mine ", "field_validation": "ignore"}, "mine", "ignore"),
+        ({"manifest": {"metadata": {"name": "load"}}}, "load", "warn"),
+        ({"manifest": {"metadata": {"generateName": "nightly-etl-"}}}, "nightly-etl", "warn"),
+        (
+            {"manifest": {"kind": "CronJob", "metadata": {"name": "nightly"}, "spec": {"jobTemplate": {}}}},
+            "nightly",
+            "warn",
+        ),
+        ({"from_cron_job": "nightly", "field_validation": "strict"}, "nightly", "strict"),
+        ({"from_cron_job": "nightly", "name": "mine"}, "mine", "warn"),
+    ],
+)
+def test_request_has_the_users_choices_and_the_name_begins_with_what_is_nearest_to_him(
+    arguments: dict[str, Any], slug: str, validation: str
+) -> None:
+    task: Any = UniqueK8sJobOperator(task_id="work", **arguments)
+    options: Any = Settings(60, True, None, "warn")
+    nobody: Any = SimpleNamespace(names=[], say=lambda *_: None)
+    request = request_of(task, context(), options, nobody, nobody)  # type: ignore[arg-type]
+    assert request["field_validation"] == validation
+    assert request["from_cron_job"] == arguments.get("from_cron_job")
+    assert _core.job_name(as_json(request)).startswith(f"{slug}-20260101t000000-")

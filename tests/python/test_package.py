@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import pickle
+import re
 import subprocess
 import sys
 import textwrap
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -16,7 +18,8 @@ import jsonschema
 import pytest
 
 import unique_k8s_job
-from unique_k8s_job import _core, command_line, exceptions
+from unique_k8s_job import _core, exceptions
+from unique_k8s_job.cli import command_line
 from unique_k8s_job.provider_info import get_provider_info
 
 
@@ -95,6 +98,7 @@ def test_every_exported_name_exists_and_every_exception_is_exported() -> None:
         name for name, value in vars(exceptions).items() if inspect.isclass(value) and issubclass(value, Exception)
     }
     assert classes == set(exceptions.__all__)
+    assert classes < set(unique_k8s_job.__all__), "what is raised can be imported from where the operator is"
     with pytest.raises(AttributeError):
         _ = unique_k8s_job.no_such_name
 
@@ -104,7 +108,7 @@ def test_exception_renders_its_parts_and_survives_pickling() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error) == "Job `a/b` failed\n  seen: exit code 3\n  hint: look"
     assert type(again) is exceptions.JobFailedError
-    assert (again.exit_code, again.no_such_fact) == (3, None)
+    assert (again.exit_code, again.status) == (3, None)
 
 
 def test_error_of_the_core_arrives_as_its_class_with_its_facts() -> None:
@@ -114,6 +118,21 @@ def test_error_of_the_core_arrives_as_its_class_with_its_facts() -> None:
         _core.assemble(request)
     assert caught.value.path == "kind"
     assert caught.value.seen and caught.value.hint
+
+
+def test_every_fact_of_the_core_is_a_declared_attribute_and_a_misspelt_one_is_no_attribute() -> None:
+    sources = (Path(__file__).parents[2] / "src").rglob("*.rs")
+    facts = {fact for source in sources for fact in re.findall(r'\.fact\(\s*"(\w+)"', source.read_text())}
+    assert {"name", "namespace", "uid", "findings"} <= facts
+    error = exceptions.JobFailedError("no", **dict.fromkeys(facts, "x"))
+    assert {fact for fact in facts if getattr(error, fact) != "x"} == set()
+    assert exceptions.JobFailedError("no").exit_code is None
+    assert not hasattr(error, "response") and not hasattr(error, "finalisers")
+
+
+def test_error_keeps_its_attributes_over_a_pickle_and_facts_that_only_a_newer_core_knows() -> None:
+    error = pickle.loads(pickle.dumps(exceptions.ApiRefusedError("no", status=403, colour="red")))
+    assert (error.status, error.facts["colour"], error.reason) == (403, "red", None)
 
 
 def test_airflow_accepts_the_provider_info() -> None:
@@ -163,7 +182,30 @@ def test_exit_code_of_the_command_is_this_table(outcome: dict[str, object], code
     assert command_line.exit_code(outcome) == code
 
 
-def test_control_characters_are_shown_not_obeyed() -> None:
-    from unique_k8s_job.console import visible
+def test_a_traceback_shows_each_part_of_an_error_once_and_its_text_alone_shows_all() -> None:
+    error = exceptions.ApiRefusedError("Cannot create it", seen=["403 Forbidden"], hint="allow it", status=403)
+    assert str(error) == "Cannot create it\n  seen: 403 Forbidden\n  hint: allow it"
+    shown = "".join(traceback.format_exception(error))
+    assert [shown.count(part) for part in ("Cannot create it", "403 Forbidden", "allow it")] == [1, 1, 1], shown
 
-    assert visible("a\x1b[2Jb\tc\x07\x9b") == "a\\x1b[2Jb\tc\\x07\\x9b"
+
+def test_an_error_has_the_declared_attributes_and_no_others() -> None:
+    error = exceptions.ApiRefusedError("Cannot create it", status=403, of_a_newer_core="a fact")
+    assert (error.status, error.reason, error.facts["of_a_newer_core"]) == (403, None, "a fact")
+    for name in ("of_a_newer_core", "statuss"):
+        with pytest.raises(AttributeError):
+            getattr(error, name)
+
+
+def test_the_border_to_the_core_has_types_and_names_reach_it_one_by_one() -> None:
+    from unique_k8s_job import native
+
+    folder = Path(native.__file__).parent
+    assert "Any" not in (folder / "native.py").read_text()
+    assert native.Waiter is _core.Waiter
+    with pytest.raises(AttributeError):
+        _ = native.no_such_name
+    untyped = [
+        file.name for file in folder.rglob("*.py") if re.search(r"\b(cluster|run|work|waiter): Any\b", file.read_text())
+    ]
+    assert untyped == []

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import native, sensor_trigger, trigger_connection
-from unique_k8s_job.hook import UniqueK8sJobHook
-from unique_k8s_job.sensor_trigger import UniqueK8sJobSensorTrigger
+from unique_k8s_job import native
+from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
+from unique_k8s_job.triggers import connection as trigger_connection
+from unique_k8s_job.triggers import sensor as sensor_trigger
+from unique_k8s_job.triggers.sensor import UniqueK8sJobSensorTrigger
 
 Job = dict[str, Any]
 
@@ -29,8 +31,8 @@ class Cluster:
         self.looks: list[list[Job]] = []
         self.ends: dict[str, str] = {}
         self.followed: list[str] = []
-        module = SimpleNamespace(alook=self._look, Waiter=self._waiter, Cluster=lambda _: object())
-        monkeypatch.setattr(native, "core", lambda: module)
+        module = SimpleNamespace(find_jobs_async=self._look, Waiter=self._waiter, Cluster=lambda _: object())
+        monkeypatch.setattr(native, "loaded", lambda: module)
         monkeypatch.setattr(sensor_trigger, "HOLD_EVENT", 0.0)
         monkeypatch.setattr(sensor_trigger, "LOG_SETTLES", 0.0)
 
@@ -110,7 +112,7 @@ def test_timeout_of_something_else_is_an_error_and_not_the_end_of_the_time(
     async def look(*_: object) -> list[Job]:
         raise TimeoutError("ETIMEDOUT")
 
-    monkeypatch.setattr(native.core(), "alook", look)
+    monkeypatch.setattr(native.loaded(), "find_jobs_async", look)
     sent = event(deadline="2999-01-01T00:00:00+00:00")
     assert sent["kind"] == "error"
     assert "ETIMEDOUT" in sent["error"]["message"]

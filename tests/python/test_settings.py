@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from unique_k8s_job import settings
 from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.provider_info import get_provider_info
-from unique_k8s_job.settings import Settings
+from unique_k8s_job.task import settings
+from unique_k8s_job.task.settings import Settings
 
 
 def options(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
@@ -16,19 +16,26 @@ def options(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
 
 def test_unset_options_have_the_defaults_that_airflow_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     options(monkeypatch)
-    assert settings.settings() == Settings(604_800, True, None)
+    assert settings.settings() == Settings(604_800, True, None, "strict")
     shown = get_provider_info()["config"]["unique_k8s_job"]["options"]
     assert (shown["safe_ttl"]["default"], shown["patch_jobs"]["default"]) == ("604800", "True")
+    assert shown["field_validation"]["default"] == "strict"
 
 
 def test_options_are_read_as_airflow_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    options(monkeypatch, safe_ttl=" 60 ", patch_jobs="off", on_process_end="delete")
-    assert settings.settings() == Settings(60, False, "delete")
+    options(monkeypatch, safe_ttl=" 60 ", patch_jobs="off", on_process_end="delete", field_validation=" Warn ")
+    assert settings.settings() == Settings(60, False, "delete", "warn")
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("safe_ttl", "a week"), ("safe_ttl", "-1"), ("patch_jobs", "maybe"), ("on_process_end", "keep")],
+    [
+        ("safe_ttl", "a week"),
+        ("safe_ttl", "-1"),
+        ("patch_jobs", "maybe"),
+        ("on_process_end", "keep"),
+        ("field_validation", "loose"),
+    ],
 )
 def test_option_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, option: str, value: str) -> None:
     options(monkeypatch, **{option: value})

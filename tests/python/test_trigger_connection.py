@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import trigger_connection
-from unique_k8s_job.exceptions import ConfigurationError, InternalError, NativeModuleMissingError
-from unique_k8s_job.hook import UniqueK8sJobHook
-from unique_k8s_job.log_writer import LogWriter
-from unique_k8s_job.trigger_connection import connect, is_for_good
+from unique_k8s_job.exceptions import (
+    AirflowUnreachableError,
+    ConfigurationError,
+    InternalError,
+    NativeModuleMissingError,
+)
+from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
+from unique_k8s_job.task.log_writer import LogWriter
+from unique_k8s_job.triggers import connection as trigger_connection
+from unique_k8s_job.triggers.connection import connect, is_for_good
 
 
 class AirflowNotFoundException(Exception):
@@ -48,12 +53,13 @@ def test_connection_is_read_again_with_growing_pauses_and_said_once(
     away = [RuntimeError("Airflow is away"), TimeoutError("ETIMEDOUT"), OSError("reset")]
     assert connected(monkeypatch, *away) == ("cluster", [1.0, 2.0, 4.0])
     (said,) = caplog.messages
-    assert "RuntimeError: Airflow is away" in said
+    assert "`k8s`" in said and said.endswith("RuntimeError")
 
 
-def test_last_failure_is_raised_after_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kind_of_the_last_failure_is_told_after_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     raised, pauses = connected(monkeypatch, *[OSError(str(number)) for number in range(100)])
-    assert isinstance(raised, OSError)
+    assert isinstance(raised, AirflowUnreachableError)
+    assert raised.seen == ["OSError"] and raised.__context__ is None, "its text may quote what it was asked with"
     assert 240 < sum(pauses) <= 300
     assert max(pauses) == 30.0
 
@@ -97,6 +103,34 @@ def test_read_that_never_ends_is_given_up_and_repeated(monkeypatch: pytest.Monke
     monkeypatch.setattr(trigger_connection, "PAUSE", 0.0)
     log = LogWriter(logging.getLogger("task"), structured=False)
     assert asyncio.run(connect({"kubernetes_conn_id": "k8s"}, log)) == "cluster"
+
+
+def test_failure_that_nobody_waits_for_any_more_is_in_the_log_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        begun, release = asyncio.Event(), asyncio.Event()
+
+        async def aget_conn(_: UniqueK8sJobHook) -> str:
+            begun.set()
+            await release.wait()
+            raise OSError("reset")
+
+        monkeypatch.setattr(UniqueK8sJobHook, "aget_conn", aget_conn)
+        log = LogWriter(logging.getLogger("task"), structured=False)
+        asking = [asyncio.create_task(connect({"kubernetes_conn_id": "k8s"}, log)) for _ in range(3)]
+        await begun.wait()
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
+        release.set()
+        while trigger_connection._reads[asyncio.get_running_loop()]:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    (said,) = caplog.messages
+    assert "OSError: reset" in said
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import cancellation, native, trigger_connection, triggers
+from unique_k8s_job import native
 from unique_k8s_job.exceptions import JobStartupError
-from unique_k8s_job.hook import UniqueK8sJobHook
-from unique_k8s_job.stop import Answer
-from unique_k8s_job.triggers import UniqueK8sJobTrigger, seconds_until
+from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
+from unique_k8s_job.task import stop_in_trigger, triggerer
+from unique_k8s_job.task.compat.task_state import Answer
+from unique_k8s_job.triggers import connection as trigger_connection
+from unique_k8s_job.triggers import job as triggers
+from unique_k8s_job.triggers.job import UniqueK8sJobTrigger, seconds_until
 
 JOB = json.dumps({"version": 1, "job": {"namespace": "etl", "name": "train", "uid": "our-uid"}, "owner": "o"})
 YESTERDAY = (datetime.now(timezone.utc) - timedelta(days=1)).isoformat()
@@ -73,9 +76,9 @@ def waiter(monkeypatch: pytest.MonkeyPatch) -> Waiter:
     """The Waiter that the next triggers get."""
     made = Waiter()
     module = SimpleNamespace(
-        Waiter=lambda _cluster, _job: made, Cluster=lambda _configuration: object(), alook=made.look
+        Waiter=lambda _cluster, _job: made, Cluster=lambda _configuration: object(), find_jobs_async=made.look
     )
-    monkeypatch.setattr(native, "core", lambda: module)
+    monkeypatch.setattr(native, "loaded", lambda: module)
     monkeypatch.setattr(triggers, "HOLD_EVENT", 0.0)
     monkeypatch.setattr(triggers, "FIRST_LOOK", 0.05)
     monkeypatch.setattr(triggers, "LOG_SETTLES", 0.0)
@@ -94,7 +97,7 @@ def answered(monkeypatch: pytest.MonkeyPatch, answer: Answer | None) -> None:
     async def ask(*_: Any) -> Answer | None:
         return answer
 
-    monkeypatch.setattr(cancellation, "ask", ask)
+    monkeypatch.setattr(stop_in_trigger, "ask", ask)
 
 
 def test_kwargs_are_json_and_make_the_same_trigger_again() -> None:
@@ -174,10 +177,51 @@ def test_connection_that_cannot_be_read_is_the_event(waiter: Waiter, monkeypatch
     assert "no_such" in event["error"]["message"]
 
 
-def test_deadline_ends_the_wait_and_stores_the_place_in_the_log(waiter: Waiter) -> None:
+def test_deadline_ends_the_wait_stores_the_place_in_the_log_and_deletes_the_job(waiter: Waiter) -> None:
+    """The trigger deletes: a worker may take the task up much later, and Airflow 2 fails it without calling the operator."""
+    (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
+    assert (event["kind"], event["deed"]) == ("deadline", "It is gone")
+    assert waiter.calls == ["look our-uid", "store_positions", "delete", "close", "close"]
+
+
+def test_deletion_at_the_deadline_that_fails_is_told_and_left_to_the_task(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def delete(_: float) -> str:
+        raise RuntimeError("the API server is away")
+
+    monkeypatch.setattr(waiter, "delete", delete)
     (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
     assert event["kind"] == "deadline"
-    assert waiter.calls == ["look our-uid", "store_positions", "close"]
+    assert event["deed"] == "Its Job was to be deleted, and may still run: the API server is away"
+
+
+def test_deletion_at_the_deadline_goes_on_where_airflow_cancels_the_trigger_meanwhile(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def delete(_: float) -> str:
+        begun.set()
+        await release.wait()
+        waiter.calls.append("deleted")
+        return "It is gone"
+
+    async def main() -> None:
+        task = asyncio.create_task(events(trigger(deadline=YESTERDAY)))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        release.set()
+        while triggerer._at_work:
+            await asyncio.sleep(0)
+
+    answered(monkeypatch, Answer("running", "our-uid"))
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(waiter, "delete", delete)
+    asyncio.run(main())
+    assert "deleted" in waiter.calls
 
 
 def test_job_that_ended_while_no_triggerer_lived_has_its_outcome_and_no_timeout(waiter: Waiter) -> None:
@@ -202,7 +246,7 @@ def test_job_that_has_finished_when_its_time_is_over_has_the_rest_of_its_log_and
             seen.set()
             return [{"outcome": OUTCOME}]
 
-        monkeypatch.setattr(native.core(), "alook", look)
+        monkeypatch.setattr(native.loaded(), "find_jobs_async", look)
         (event,) = await events(trigger(deadline=YESTERDAY))
         return event
 
@@ -250,8 +294,9 @@ def test_failure_to_read_the_connection_is_got_over(waiter: Waiter, monkeypatch:
 
 
 @pytest.mark.parametrize("text", [None, "", "not a time"])
-def test_deadline_that_is_none_never_comes(text: str | None) -> None:
+def test_deadline_that_is_none_never_comes(text: str | None, caplog: pytest.LogCaptureFixture) -> None:
     assert seconds_until(text) is None
+    assert bool(caplog.messages) is (text == "not a time"), "what cannot be read is said"
 
 
 def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> None:
@@ -264,7 +309,7 @@ def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        if user_action and cancellation.airflow_calls_on_kill():
+        if user_action and stop_in_trigger.airflow_calls_on_kill():
             await of.on_kill()
         await of.cleanup()
 
@@ -275,7 +320,7 @@ def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> 
 def test_user_stop_deletes_the_job_on_every_airflow(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
 ) -> None:
-    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: calls_on_kill)
     answered(monkeypatch, Answer("failed", "our-uid"))
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close", "delete", "close"]
@@ -285,7 +330,7 @@ def test_user_stop_deletes_the_job_on_every_airflow(
 def test_reassignment_and_shutdown_leave_the_job_and_store_the_place(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
 ) -> None:
-    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: calls_on_kill)
     answered(monkeypatch, Answer("deferred", "our-uid"))
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close"]
@@ -297,8 +342,8 @@ def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(triggers.LogWriter, "say", lambda _, text, level: said.append(f"{level}: {text}"))
-    monkeypatch.setattr(cancellation, "PAUSE", 0.0)
-    monkeypatch.setattr(cancellation, "ARRIVES_WITHIN", 0.0)
+    monkeypatch.setattr(stop_in_trigger, "PAUSE", 0.0)
+    monkeypatch.setattr(stop_in_trigger, "ARRIVES_WITHIN", 0.0)
     answered(monkeypatch, answer)
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close"]
@@ -307,14 +352,49 @@ def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
 
 
 def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
 
     async def ask(*_: Any) -> None:
         raise AssertionError("nobody answers any more")
 
-    monkeypatch.setattr(cancellation, "ask", ask)
+    monkeypatch.setattr(stop_in_trigger, "ask", ask)
     cancelled(trigger(), waiter, user_action=False)
     assert waiter.calls == ["store_positions", "close"]
+
+
+@pytest.mark.parametrize("calls_on_kill", [True, False])
+def test_end_of_the_triggerer_stores_the_place_asks_nobody_and_leaves_the_job(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
+) -> None:
+    """Whatever the version: nobody answers any more, and the user's stop may be the last thing that Airflow told."""
+
+    async def ask(*_: Any) -> None:
+        raise AssertionError("nobody answers any more")
+
+    said: list[str] = []
+    monkeypatch.setattr(triggers.LogWriter, "say", lambda _, text, level: said.append(f"{level}: {text}"))
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(stop_in_trigger, "ask", ask)
+    monkeypatch.setattr(triggerer, "ends", lambda *_: waiter.waits.is_set())
+    cancelled(trigger(), waiter, user_action=True)
+    assert waiter.calls == ["store_positions", "close"]
+    (told,) = said
+    assert told.startswith(
+        "info: The trigger of this task is cancelled (the triggerer ends, and the next one goes on)."
+    )
+    assert told.endswith("Its Job is left as it is")
+
+
+def test_place_in_the_log_that_cannot_be_stored_is_said(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def store_positions() -> None:
+        raise RuntimeError("refused")
+
+    monkeypatch.setattr(waiter, "store_positions", store_positions)
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    cancelled(trigger(), waiter, user_action=False)
+    assert [message for message in caplog.messages if "RuntimeError: refused" in message]
 
 
 def test_cancellation_keeps_the_word_by_which_airflow_knows_a_users_stop(waiter: Waiter) -> None:
@@ -342,7 +422,7 @@ def test_trigger_that_is_cancelled_while_it_holds_its_event_stores_the_place_in_
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No event has told the outcome, so the next trigger follows the Job once more."""
-    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
     monkeypatch.setattr(triggers, "HOLD_EVENT", 60.0)
     waiter.events = [OUTCOME]
 
@@ -362,7 +442,7 @@ def test_trigger_that_is_cancelled_while_it_holds_its_event_stores_the_place_in_
 def test_end_of_the_loop_which_cancels_every_task_at_once_stores_the_place_in_the_log(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
 
     async def main() -> asyncio.Task[Any]:
         waiter.waits = asyncio.Event()
@@ -379,7 +459,7 @@ def test_place_in_the_log_is_not_stored_where_the_process_that_writes_the_log_wa
 ) -> None:
     parents = iter([4711])
     monkeypatch.setattr(triggers.os, "getppid", lambda: next(parents, 1))
-    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
     cancelled(trigger(), waiter, user_action=False)
     assert waiter.calls == ["close"]
 
@@ -398,10 +478,13 @@ def test_kill_after_the_event_touches_nothing(waiter: Waiter, monkeypatch: pytes
     assert waiter.calls == ["close"]
 
 
+@pytest.mark.parametrize("held", [60.0, 0.05])
 def test_older_airflow_cancels_again_each_second_and_the_delete_goes_on(
-    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch, held: float
 ) -> None:
-    monkeypatch.setattr(cancellation, "airflow_calls_on_kill", lambda: False)
+    """As long as the trigger holds on, what becomes of the Job is said in the task's log; the delete goes on in any case."""
+    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(triggers, "HELD", held)
     answer = asyncio.Event()
 
     async def main() -> None:
@@ -412,17 +495,23 @@ def test_older_airflow_cancels_again_each_second_and_the_delete_goes_on(
             await answer.wait()
             return Answer("failed", "our-uid")
 
-        monkeypatch.setattr(cancellation, "ask", ask)
+        monkeypatch.setattr(stop_in_trigger, "ask", ask)
         waiter.waits = asyncio.Event()
         task = asyncio.create_task(events(trigger()))
         await waiter.waits.wait()
-        task.cancel()
+        task.cancel("by the user")
         await asked.wait()
-        task.cancel()
+        for _ in range(3):
+            task.cancel("again")
+            await asyncio.sleep(0)
+        if held > 1:
+            assert not task.done(), "its log is still open"
+            answer.set()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert ("delete" in waiter.calls) is (held > 1)
         answer.set()
-        while triggers._at_work:
+        while triggerer._at_work:
             await asyncio.sleep(0)
 
     asyncio.run(main())

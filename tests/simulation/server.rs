@@ -9,7 +9,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use crate::{
-    faults::Fault,
+    faults::{Fault, Then},
     store::{Change, Key, matches},
     world::{Inner, World},
 };
@@ -35,6 +35,10 @@ pub async fn serve(world: Arc<World>, request: Request<Body>) -> Result<Served, 
     let asked = take_apart(&parts.method, &parts.uri, &text);
     let kind = asked.kind();
     let fault = world.fault_for(kind, &text);
+    if world.asked_too_often() {
+        // The test finds it; a loop without a pause would take for ever.
+        std::future::pending::<()>().await;
+    }
     // A request crosses the link in no time that a test could see, but not in none at all.
     tokio::time::sleep(Duration::from_millis(1)).await;
     match fault {
@@ -46,7 +50,22 @@ pub async fn serve(world: Arc<World>, request: Request<Body>) -> Result<Served, 
             }
             return Ok(response);
         }
+        Some(Fault::Instead { code, body }) => return Ok(raw(code, body)),
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Body { code, text, then }) => {
+            let mut response = body_of(text.into_bytes().into(), then);
+            *response.status_mut() = http::StatusCode::from_u16(code).expect("a code");
+            return Ok(response);
+        }
+        Some(Fault::Events(events, then)) if kind.starts_with("watch") => {
+            return Ok(body_of(events.iter().flat_map(line).collect::<Vec<_>>().into(), then));
+        }
+        Some(Fault::Continue(token)) if kind.starts_with("list") => {
+            let truth = answer(&world, &asked).into_body().collect().await?;
+            let mut list: Value = serde_json::from_slice(&truth.to_bytes()).expect("a list");
+            list["metadata"]["continue"] = json!(token);
+            return Ok(ok(200, &list));
+        }
         _ => {}
     }
     let mut response = answer(&world, &asked);
@@ -56,6 +75,11 @@ pub async fn serve(world: Arc<World>, request: Request<Body>) -> Result<Served, 
             tokio::time::sleep(time).await;
             Ok(response)
         }
+        Some(Fault::Warn(header)) => {
+            response.headers_mut().insert(http::header::WARNING, header.parse().expect("a header"));
+            Ok(response)
+        }
+        Some(Fault::DoneThen { code, body }) => Ok(raw(code, body)),
         Some(Fault::LoseReply) => Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset")),
         Some(Fault::CutBodyAfter(bytes)) => Ok(cut(response, bytes, true)),
         Some(Fault::EndBodyAfter(bytes)) => Ok(cut(response, bytes, false)),
@@ -94,6 +118,7 @@ impl Asked {
             _ if self.log => "log",
             (&Method::POST, "jobs", false, _) => "create jobs",
             (&Method::GET, "jobs", true, _) => "get jobs",
+            (&Method::GET, "cronjobs", true, _) => "get cronjobs",
             (&Method::GET, "jobs", false, true) => "watch jobs",
             (&Method::GET, "jobs", false, false) => "list jobs",
             (&Method::PATCH, "jobs", true, _) => "patch jobs",
@@ -105,6 +130,8 @@ impl Asked {
             (&Method::GET, "events", false, false) => "list events",
             (&Method::GET, "namespaces", true, _) => "get namespaces",
             (&Method::GET, "nodes", true, _) => "get nodes",
+            (&Method::GET, "nodes", false, false) => "list nodes",
+            (&Method::GET, "namespaces", false, false) => "list namespaces",
             (&Method::PATCH, "pods", true, _) => "patch pods",
             _ => panic!("not simulated: {} {}", self.method, self.resource),
         }
@@ -129,8 +156,8 @@ fn answer(world: &Arc<World>, asked: &Asked) -> Served {
     let mut inner = world.inner();
     let response = match asked.kind() {
         "create jobs" => create(&mut inner, asked),
-        "get jobs" | "get pods" => match inner.store.get(&asked.key()) {
-            Some(object) => ok(200, object),
+        "get jobs" | "get cronjobs" | "get pods" => match inner.store.get(&asked.key()) {
+            Some(object) => ok(200, &presented(asked, object)),
             None => not_found(asked),
         },
         "list jobs" | "list pods" | "list events" => list(&inner, asked),
@@ -138,13 +165,24 @@ fn answer(world: &Arc<World>, asked: &Asked) -> Served {
         "get namespaces" => match inner.namespaces.get(asked.name.as_deref().unwrap_or_default()) {
             Some(terminating) => {
                 let phase = if *terminating { "Terminating" } else { "Active" };
-                ok(200, &json!({"metadata": {"name": asked.name}, "status": {"phase": phase}}))
+                let metadata = json!({"name": asked.name, "uid": "of a namespace"});
+                ok(200, &json!({"kind": "Namespace", "metadata": metadata, "status": {"phase": phase}}))
             }
             None => not_found(asked),
         },
         "get nodes" => {
             let ready = json!([{"type": "Ready", "status": "True"}]);
-            ok(200, &json!({"metadata": {"name": asked.name}, "status": {"conditions": ready}}))
+            let metadata = json!({"name": asked.name, "uid": "of a node"});
+            ok(200, &json!({"kind": "Node", "metadata": metadata, "status": {"conditions": ready}}))
+        }
+        "list nodes" => {
+            let node =
+                json!({"metadata": {"name": "node1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+            ok(200, &json!({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": [node]}))
+        }
+        "list namespaces" => {
+            let items: Vec<_> = inner.namespaces.keys().map(|name| json!({"metadata": {"name": name}})).collect();
+            ok(200, &json!({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}))
         }
         "delete jobs" => delete(&mut inner, asked),
         "delete pods" => delete_pod(&mut inner, asked),
@@ -179,7 +217,7 @@ fn create(inner: &mut Inner, asked: &Asked) -> Served {
         return status(409, "AlreadyExists", &format!("{prefix}jobs.batch \"{}\" already exists", key.2));
     }
     let created = inner.store.create(key, asked.body.clone());
-    ok(201, &created)
+    ok(201, &presented(asked, &created))
 }
 
 fn list(inner: &Inner, asked: &Asked) -> Served {
@@ -188,7 +226,8 @@ fn list(inner: &Inner, asked: &Asked) -> Served {
         .list(&asked.resource, &asked.namespace)
         .filter(|object| matches(object, asked.asked("labelSelector"), asked.asked("fieldSelector")))
         .collect();
-    ok(200, &json!({"kind": "List", "metadata": {"resourceVersion": inner.store.version.to_string()}, "items": items}))
+    let kind = format!("{}List", kind(&asked.resource));
+    ok(200, &json!({"kind": kind, "metadata": {"resourceVersion": inner.store.version.to_string()}, "items": items}))
 }
 
 fn patch(inner: &mut Inner, asked: &Asked) -> Served {
@@ -199,10 +238,10 @@ fn patch(inner: &mut Inner, asked: &Asked) -> Served {
         return status(422, "Invalid", "the server rejected our request due to an error in our request");
     }
     if asked.asked("dryRun") == "All" {
-        return ok(200, &object);
+        return ok(200, &presented(asked, &object));
     }
     let stored = inner.store.put(key, object);
-    ok(200, &stored)
+    ok(200, &presented(asked, &stored))
 }
 
 fn delete(inner: &mut Inner, asked: &Asked) -> Served {
@@ -233,7 +272,7 @@ fn delete(inner: &mut Inner, asked: &Asked) -> Served {
     object["metadata"]["finalizers"] = json!(finalizers);
     let stored = inner.store.put(key.clone(), object);
     if inner.store.get(&key).is_some() {
-        return ok(200, &stored);
+        return ok(200, &presented(asked, &stored));
     }
     if inner.collects_garbage {
         inner.remove_pods_of(&stored);
@@ -249,23 +288,33 @@ fn delete_pod(inner: &mut Inner, asked: &Asked) -> Served {
         return status(409, "Conflict", "the UID in the precondition does not match");
     }
     object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:01Z");
-    ok(200, &inner.store.put(key, object))
+    let stored = inner.store.put(key, object);
+    ok(200, &presented(asked, &stored))
 }
 
 fn watch(world: &Arc<World>, asked: &Asked) -> Served {
     let (world, labels, fields) =
         (Arc::clone(world), asked.asked("labelSelector").to_owned(), asked.asked("fieldSelector").to_owned());
     let (resource, namespace) = (asked.resource.clone(), asked.namespace.clone());
-    let from: u64 = asked.asked("resourceVersion").parse().unwrap_or(0);
+    let from: Option<u64> = asked.query.get("resourceVersion").map(|version| version.parse().expect("a version"));
     let seconds: u64 = asked.asked("timeoutSeconds").parse().expect("a watch without an end is not asked for");
     let ends = tokio::time::Instant::now() + Duration::from_secs(seconds);
     let stream = async_stream::stream! {
-        let mut seen = from;
         let mut changes = world.subscribe();
-        if from < world.inner().store.compacted {
+        let (mut seen, present) = {
+            let inner = world.inner();
+            let present = inner.store.list(&resource, &namespace).filter(|object| matches(object, &labels, &fields));
+            (from.unwrap_or(inner.store.version), present.cloned().collect::<Vec<_>>())
+        };
+        if seen < world.inner().store.compacted {
             let status = status_body(410, "Expired", "too old resource version");
             yield Ok::<_, io::Error>(line(&json!({"type": "ERROR", "object": status})));
             return;
+        }
+        // Without a version a watch begins with what is there, in any order.
+        for mut object in present.into_iter().filter(|_| from.is_none()).rev() {
+            object["kind"] = json!(kind(&resource));
+            yield Ok(line(&json!({"type": "ADDED", "object": object})));
         }
         loop {
             let news: Vec<Change> = {
@@ -299,6 +348,8 @@ fn event(change: &Change, labels: &str, fields: &str) -> Option<Value> {
         (true, false) => ("DELETED", change.after.clone().or_else(|| change.before.clone())),
         (false, false) => return None,
     };
+    let mut object = object?;
+    object["kind"] = json!(self::kind(&change.key.0));
     Some(json!({"type": kind, "object": object}))
 }
 
@@ -335,6 +386,23 @@ fn log(world: &Arc<World>, asked: &Asked) -> Served {
     streamed(stream)
 }
 
+/// An object as an answer shows it, with its kind; in a list it has none.
+fn presented(asked: &Asked, object: &Value) -> Value {
+    let mut presented = object.clone();
+    presented["kind"] = json!(kind(&asked.resource));
+    presented
+}
+
+fn kind(resource: &str) -> &'static str {
+    match resource {
+        "jobs" => "Job",
+        "cronjobs" => "CronJob",
+        "pods" => "Pod",
+        "events" => "Event",
+        other => panic!("not simulated: {other}"),
+    }
+}
+
 fn not_found(asked: &Asked) -> Served {
     status(404, "NotFound", &format!("{} \"{}\" not found", asked.resource, asked.name.as_deref().unwrap_or_default()))
 }
@@ -352,8 +420,32 @@ fn ok(code: u16, body: &Value) -> Served {
     Response::builder().status(code).body(UnsyncBoxBody::new(body)).expect("a response")
 }
 
+/// An answer of somebody who is no API server.
+fn raw(code: u16, body: &'static str) -> Served {
+    let body = http_body_util::Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {});
+    let location = "https://alice:secret@login.example/next?token=secret";
+    let response = Response::builder().status(code).header("location", location);
+    response.body(UnsyncBoxBody::new(body)).expect("a response")
+}
+
 fn line(event: &Value) -> Bytes {
     Bytes::from(format!("{event}\n"))
+}
+
+/// A body that ends, or does not.
+fn body_of(bytes: Bytes, then: Then) -> Served {
+    streamed(async_stream::stream! {
+        yield Ok::<_, io::Error>(bytes.clone());
+        match then {
+            Then::End => {}
+            Then::Break => yield Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset")),
+            Then::Silence => std::future::pending().await,
+            Then::Again => loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                yield Ok(bytes.clone());
+            },
+        }
+    })
 }
 
 fn streamed(stream: impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static) -> Served {

@@ -105,7 +105,7 @@ impl Store {
     }
 }
 
-/// Whether an object matches a `labelSelector` of equalities and absences and a `fieldSelector` of equalities.
+/// Whether an object matches a `labelSelector` of equalities, presences and absences and a `fieldSelector` of equalities.
 pub fn matches(object: &Value, labels: &str, fields: &str) -> bool {
     let terms = |selector: &str| -> Vec<(String, String)> {
         selector
@@ -123,6 +123,11 @@ pub fn matches(object: &Value, labels: &str, fields: &str) -> bool {
         return label.is_some_and(|label| values.trim_end_matches(')').split(',').any(|value| value == label));
     }
     let (absent, labels): (Vec<_>, Vec<_>) = labels.split(',').partition(|term| term.starts_with('!'));
+    let (present, labels): (Vec<_>, Vec<_>) =
+        labels.into_iter().partition(|term| !term.is_empty() && !term.contains('='));
+    if present.iter().any(|term| object["metadata"]["labels"][term].is_null()) {
+        return false;
+    }
     if absent.iter().any(|term| !object["metadata"]["labels"][&term[1..]].is_null()) {
         return false;
     }

@@ -1,7 +1,7 @@
 //! The world of one test: the API server's state, and who else acts in it: Job controller, kubelet, other people.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -12,16 +12,13 @@ use tokio::{sync::watch, time::Instant};
 use unique_k8s_job::{
     cluster::{Cluster, Timing},
     error::Error,
-    job::{
-        order::Order,
-        run::{Event, Run},
-        submit::Origin,
-        verdict::Outcome,
-    },
+    model::outcome::Outcome,
+    session::{Event, attempt::Run},
+    submit::{JobOrigin, request::JobRequest},
 };
 
 use crate::{
-    faults::{Fault, Rule},
+    faults::{Fault, Rule, Script},
     logs::LogFile,
     server::serve,
     store::{Key, Store},
@@ -40,8 +37,13 @@ pub struct Inner {
     pub quota: usize,
     /// Whether Pods go with their Job.
     pub collects_garbage: bool,
-    requests: Vec<(&'static str, String)>,
+    requests: Vec<(&'static str, String, Instant)>,
     rules: Vec<Rule>,
+    scripts: HashMap<&'static str, Script>,
+    /// How many requests of a kind may come in a minute.
+    limit: usize,
+    /// The first kind of which more came.
+    too_often: Option<&'static str>,
     cuts: u64,
 }
 
@@ -84,6 +86,9 @@ impl World {
             collects_garbage: true,
             requests: Vec::new(),
             rules: Vec::new(),
+            scripts: HashMap::new(),
+            limit: usize::MAX,
+            too_often: None,
             cuts: 0,
         };
         Arc::new(Self { inner: Mutex::new(inner), changes: watch::channel(0).0, begin: Instant::now() })
@@ -115,17 +120,56 @@ impl World {
         self.inner().rules.push(Rule { kind, fault, times });
     }
 
+    /// From now on the requests of a kind meet these faults one after the other, again and again.
+    pub fn script(&self, kind: &'static str, faults: Vec<Option<Fault>>) {
+        self.inner().scripts.insert(kind, Script { faults, next: 0 });
+    }
+
+    /// From now on more requests of one kind in a minute are too many.
+    pub fn limit_a_minute(&self, limit: usize) {
+        self.inner().limit = limit;
+    }
+
+    /// The kind of request of which too many came.
+    pub fn too_often(&self) -> Option<&'static str> {
+        self.inner().too_often
+    }
+
+    pub fn asked_too_often(&self) -> bool {
+        self.too_often().is_some()
+    }
+
     pub fn fault_for(&self, kind: &'static str, body: &str) -> Option<Fault> {
         let mut inner = self.inner();
-        inner.requests.push((kind, body.to_owned()));
-        let rule = inner.rules.iter_mut().find(|rule| rule.kind == kind && rule.times > 0)?;
-        rule.times -= 1;
-        Some(rule.fault.clone())
+        let now = Instant::now();
+        inner.requests.push((kind, body.to_owned(), now));
+        if inner.limit < usize::MAX {
+            let recent = inner.requests.iter().rev().take_while(|(_, _, at)| now - *at < Duration::from_secs(60));
+            if recent.filter(|(asked, ..)| *asked == kind).count() > inner.limit {
+                inner.too_often.get_or_insert(kind);
+            }
+        }
+        if let Some(rule) = inner.rules.iter_mut().find(|rule| rule.kind == kind && rule.times > 0) {
+            rule.times -= 1;
+            return Some(rule.fault.clone());
+        }
+        let script = inner.scripts.get_mut(kind).filter(|script| !script.faults.is_empty())?;
+        script.next += 1;
+        script.faults[(script.next - 1) % script.faults.len()].clone()
     }
 
     /// How many requests of a kind were sent.
     pub fn asked(&self, kind: &str) -> usize {
-        self.inner().requests.iter().filter(|(asked, _)| *asked == kind).count()
+        self.inner().requests.iter().filter(|(asked, ..)| *asked == kind).count()
+    }
+
+    /// How many requests of each kind were sent.
+    pub fn all_asked(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for (kind, ..) in &self.inner().requests {
+            *counts.entry(*kind).or_default() += 1;
+        }
+        counts
     }
 
     /// How many requests of any kind were sent.
@@ -232,7 +276,7 @@ impl World {
         labels["batch.kubernetes.io/controller-uid"] = uid.clone();
         labels["batch.kubernetes.io/job-name"] = json!(job);
         let name = format!("{job}-p{}", inner.store.list("pods", NAMESPACE).count());
-        let status = json!({"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}],
+        let status = json!({"phase": "Running", "startTime": "2026-01-01T00:00:01Z", "conditions": [{"type": "PodScheduled", "status": "True"}],
             "containerStatuses": [{"name": "base", "image": "", "imageID": "", "ready": true, "restartCount": 0,
                 "state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}}]});
         let pod = json!({"metadata": {"labels": labels,
@@ -243,6 +287,36 @@ impl World {
         drop(inner);
         self.changed();
         name
+    }
+
+    pub fn update_pod(&self, pod: &str, change: impl FnOnce(&mut Value)) {
+        self.update("pods", pod, change);
+    }
+
+    /// A Pod goes, as after an eviction: with its last state, and its log at its end.
+    pub fn remove_pod(&self, pod: &str) {
+        self.end_log(pod);
+        self.inner().store.remove(&("pods".into(), NAMESPACE.into(), pod.into()));
+        self.changed();
+    }
+
+    /// The base container prints nothing more.
+    pub fn end_log(&self, pod: &str) {
+        if let Some(file) = self.inner().logs.get_mut(&(NAMESPACE.to_owned(), pod.to_owned(), "base".to_owned())) {
+            file.ended = true;
+        }
+        self.changed();
+    }
+
+    /// The kubelet says something about the base container of a Pod.
+    pub fn event(&self, pod: &str, reason: &str, message: &str) {
+        let mut inner = self.inner();
+        let key: Key = ("pods".into(), NAMESPACE.into(), pod.into());
+        let uid = inner.store.get(&key).expect("the Pod")["metadata"]["uid"].clone();
+        let about = json!({"kind": "Pod", "name": pod, "uid": uid, "fieldPath": "spec.containers{base}"});
+        let event = json!({"metadata": {}, "type": "Normal", "reason": reason, "message": message,
+            "lastTimestamp": "2026-01-01T00:00:07Z", "involvedObject": about});
+        inner.store.create(("events".into(), NAMESPACE.into(), format!("{pod}.{reason}")), event);
     }
 
     /// Takes all Pods from their owners, as the garbage collector does for a Job that is deleted with Orphan.
@@ -267,11 +341,7 @@ impl World {
     }
 
     pub fn end_pod(&self, pod: &str, exit_code: i32) {
-        let mut inner = self.inner();
-        if let Some(file) = inner.logs.get_mut(&(NAMESPACE.to_owned(), pod.to_owned(), "base".to_owned())) {
-            file.ended = true;
-        }
-        drop(inner);
+        self.end_log(pod);
         self.update("pods", pod, |pod| {
             pod["status"]["phase"] = json!(if exit_code == 0 { "Succeeded" } else { "Failed" });
             pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": exit_code,
@@ -341,12 +411,12 @@ impl Inner {
 }
 
 /// The order of try `try_number` of one task.
-pub fn order(try_number: u32) -> Order {
+pub fn order(try_number: u32) -> JobRequest {
     order_with(try_number, json!({}))
 }
 
 /// The same, with other fields of the request, and of its attempt where they stand under `attempt`.
-pub fn order_with(try_number: u32, changes: Value) -> Order {
+pub fn order_with(try_number: u32, changes: Value) -> JobRequest {
     let mut request = json!({
         "attempt": {"deployment": "prod", "dag_id": "etl", "run_id": "manual__1", "task_id": "train", "map_index": -1,
             "try_number": try_number, "instance": format!("ti-{try_number}"), "max_tries": 3, "retries": 3, "clear_number": 0},
@@ -355,7 +425,7 @@ pub fn order_with(try_number: u32, changes: Value) -> Order {
         "arguments": {"image": "train:1"},
     });
     merge(&mut request, changes);
-    Order::read(&request.to_string()).expect("a request")
+    JobRequest::read(&request.to_string()).expect("a request")
 }
 
 fn merge(into: &mut Value, changes: Value) {
@@ -372,7 +442,7 @@ fn merge(into: &mut Value, changes: Value) {
 /// What an attempt handed over until its end.
 pub struct Ended {
     pub run: Run,
-    pub origin: Option<Origin>,
+    pub origin: Option<JobOrigin>,
     pub messages: Vec<String>,
     /// All lines of its log, marks included.
     pub log: Vec<String>,
@@ -390,7 +460,7 @@ impl Ended {
 }
 
 /// Runs an attempt to its end.
-pub async fn run(cluster: &Cluster, order: Order) -> Ended {
+pub async fn run(cluster: &Cluster, order: JobRequest) -> Ended {
     follow(Run::start(cluster.clone(), order)).await
 }
 

@@ -50,7 +50,7 @@ kube-scheduler, kubelet, kubectl): then this program is that component, with its
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // a containerd that does not answer yet is no news
 	root.PersistentFlags().StringVar(&t.name, "name", "test", "name of the cluster; clusters of different names run side by side")
 	root.PersistentFlags().StringVar(&t.dir, "dir", "", "folder of the cluster, all of which is removed in the end (default $XDG_STATE_HOME/unique-k8s-job/clusters/NAME, or below ~/.local/state)")
-	root.AddCommand(upCommand(t), downCommand(t), statusCommand(t), kubeconfigCommand(t), kubectlCommand(t), startCommand(t),
+	root.AddCommand(upCommand(t), downCommand(t), statusCommand(t), kubeconfigCommand(t), kubectlCommand(t), manifestsCommand(), startCommand(t),
 		faultCommand(t, "pause", "Freeze a component (SIGSTOP), or cut the link", pause),
 		faultCommand(t, "resume", "Let a paused component run on (SIGCONT), or restore the link", resume),
 		faultCommand(t, "kill", "End a component at once (SIGKILL)", kill))

@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use unique_k8s_job::{
+    delete::{DeleteRequest, DeletedJobs, Deletion, DeletionEvent},
+    diagnose::survey::survey,
     error::Error,
-    job::delete::{DeleteOrder, DeletedJobs, Deletion, News},
+    resource::Namespaces,
 };
 
 use crate::{
@@ -25,21 +28,21 @@ fn make_job(world: &Arc<World>, name: &str, running: bool) -> String {
     uid
 }
 
-fn order(changes: &Value) -> DeleteOrder {
+fn order(changes: &Value) -> DeleteRequest {
     let mut order = json!({"target": {"kind": "name", "name": "report"}, "namespace": NAMESPACE});
     json_patch::merge(&mut order, changes);
-    DeleteOrder::read(&order.to_string()).unwrap()
+    DeleteRequest::read(&order.to_string()).unwrap()
 }
 
 /// Carries an order out; what was said on the way, and its end.
-async fn carry_out(world: &Arc<World>, order: DeleteOrder) -> (Vec<String>, Result<DeletedJobs, Error>) {
+async fn carry_out(world: &Arc<World>, order: DeleteRequest) -> (Vec<String>, Result<DeletedJobs, Error>) {
     let deletion = Deletion::start(world.cluster(), order);
     let mut said = Vec::new();
     loop {
         match deletion.next().await.expect("an order ends with its end") {
-            Ok(News::Message(message)) => said.push(format!("{}: {}", message.code, message.text)),
-            Ok(News::Deleted { .. }) => {}
-            Ok(News::Ended(jobs)) => return (said, Ok(jobs)),
+            Ok(DeletionEvent::Message(message)) => said.push(format!("{}: {}", message.code, message.text)),
+            Ok(DeletionEvent::Deleted { .. }) => {}
+            Ok(DeletionEvent::Ended(jobs)) => return (said, Ok(jobs)),
             Err(error) => return (said, Err(error)),
         }
     }
@@ -506,4 +509,99 @@ async fn order_that_fails_for_one_job_reports_the_others_and_keeps_its_class() {
     assert_eq!(facts["deleted"].as_array().unwrap().len(), 1);
     assert_eq!(facts["failed"].as_object().unwrap().len(), 2);
     assert_eq!(said.iter().filter(|text| text.starts_with("job-not-deleted")).count(), 2);
+}
+
+/// Answers with code 200 to a GET of the Job that are not the Job.
+const NOT_THE_JOB: [&str; 7] = [
+    "{}",
+    "[]",
+    "<html>welcome</html>",
+    r#"{"kind": "PodList", "items": []}"#,
+    r#"{"kind": "Job", "metadata": {"namespace": "etl", "name": "report"}}"#,
+    r#"{"kind": "Job", "metadata": {"namespace": "etl", "name": "other", "uid": "u"}}"#,
+    r#"{"kind": "Job", "metadata": {"namespace": "etl", "name": "report", "uid": "u"}, "spec": {"suspend": "yes"}}"#,
+];
+
+#[tokio::test(start_paused = true)]
+async fn answer_that_is_not_the_job_is_no_proof_that_it_is_gone() {
+    for body in NOT_THE_JOB {
+        let world = World::new();
+        make_job(&world, "report", false);
+        hold(&world, "example.com/backup");
+        // The first GET shows it; those after the DELETE do not.
+        let helper = Arc::clone(&world);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            helper.fault("get jobs", Fault::Instead { code: 200, body }, usize::MAX);
+        });
+        let (_, end) = carry_out(&world, order(&json!({"timeout_seconds": 30}))).await;
+        let error = end.unwrap_err();
+        assert!(!matches!(error, Error::Internal(_)), "{body}: {error}");
+        assert_eq!(world.jobs().len(), 1, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_that_is_not_the_job_is_no_claim_that_there_is_nothing_to_delete() {
+    for body in NOT_THE_JOB {
+        let world = World::new();
+        make_job(&world, "report", false);
+        world.fault("get jobs", Fault::Instead { code: 200, body }, usize::MAX);
+        let (said, end) = carry_out(&world, order(&json!({"timeout_seconds": 30}))).await;
+        let text = end.unwrap_err().to_string();
+        assert!(text.contains("something that is not"), "{body}: {text}");
+        assert!(!text.contains("did not answer"), "{body}: {text}");
+        assert!(said.iter().all(|said| !said.contains("nothing to delete")), "{body}: {said:?}");
+        assert_eq!(world.asked("delete jobs"), 0, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn page_that_is_not_found_is_no_proof_that_the_job_is_gone() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    world.fault("get jobs", Fault::Instead { code: 404, body: "404 page not found" }, usize::MAX);
+    let (_, end) = carry_out(&world, order(&json!({"timeout_seconds": 30}))).await;
+    let text = end.unwrap_err().to_string();
+    assert!(text.contains("not one that an API server gives"), "{text}");
+    assert_eq!(world.jobs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_that_is_no_list_of_jobs_is_no_claim_that_none_has_the_labels() {
+    for body in ["{}", "[]", r#"{"kind": "PodList", "items": []}"#, r#"{"kind": "List", "items": null}"#] {
+        let world = World::new();
+        make_job(&world, "report", false);
+        world.fault("list jobs", Fault::Instead { code: 200, body }, usize::MAX);
+        let by_label =
+            json!({"target": {"kind": "selector", "labels": "app=report", "name": null}, "timeout_seconds": 30});
+        let (_, end) = carry_out(&world, order(&by_label)).await;
+        let text = end.unwrap_err().to_string();
+        assert!(text.contains("something that is not a list of jobs.batch"), "{body}: {text}");
+        let place = Namespaces::One(NAMESPACE.parse().unwrap());
+        assert!(
+            survey(&world.cluster(), &place, &mpsc::channel(64).0)
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("something that is not"),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_job_that_cannot_be_understood_hides_no_other() {
+    let world = World::new();
+    make_job(&world, "report", false);
+    make_job(&world, "other", false);
+    hold(&world, "example.com/backup");
+    world.update_job("other", |job| job["spec"]["suspend"] = json!("yes"));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let place = Namespaces::One(NAMESPACE.parse().unwrap());
+    let (told, mut heard) = mpsc::channel(64);
+    let found = survey(&world.cluster(), &place, &told).await.unwrap();
+    assert_eq!((found.jobs, heard.try_recv().unwrap().len()), (1, 1), "{found:?}");
+    let unknown: Vec<_> = found.unknown.iter().map(ToString::to_string).collect();
+    assert!(unknown.iter().any(|unknown| unknown.contains("`etl/other` cannot be understood")), "{unknown:?}");
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use unique_k8s_job::{
     error::Error,
-    job::{order::Order, outcome::State, run::Run, submit::Origin},
+    model::outcome::OutcomeState,
+    session::attempt::Run,
+    submit::{JobOrigin, request::JobRequest},
 };
 
 use crate::{
@@ -18,18 +20,18 @@ use crate::{
 const NAME: &str = "nightly";
 
 /// Try `try_number` of a run that wants the fixed name.
-fn wants(run_id: &str, try_number: u32, changes: &Value) -> Order {
+fn wants(run_id: &str, try_number: u32, changes: &Value) -> JobRequest {
     let mut request = json!({"fixed_name": NAME,
         "attempt": {"run_id": run_id, "instance": format!("{run_id} {try_number}")}});
     json_patch::merge(&mut request, changes);
     order_with(try_number, request)
 }
 
-fn today(try_number: u32) -> Order {
+fn today(try_number: u32) -> JobRequest {
     wants("today", try_number, &json!({}))
 }
 
-fn cleared(try_number: u32) -> Order {
+fn cleared(try_number: u32) -> JobRequest {
     wants("today", try_number, &json!({"attempt": {"max_tries": try_number + 2, "clear_number": 1}}))
 }
 
@@ -47,7 +49,7 @@ async fn yesterday(world: &Arc<World>, acknowledged: bool) -> Ended {
 }
 
 /// A try of that run at work whose worker has died at this age.
-async fn dies_after(world: &Arc<World>, order: Order, age: Duration) {
+async fn dies_after(world: &Arc<World>, order: JobRequest, age: Duration) {
     let dying = Run::start(world.cluster(), order);
     tokio::time::sleep(age).await;
     drop(dying);
@@ -80,7 +82,7 @@ async fn free_name_costs_one_post_and_no_look() {
     let world = World::new();
     world.runs_jobs(Course::default());
     let ended = run(&world.cluster(), today(1)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
     assert_eq!(world.jobs_made(), [NAME]);
     assert_eq!((world.asked("create jobs"), world.asked("get jobs"), world.asked("list jobs")), (1, 0, 0));
 }
@@ -107,7 +109,7 @@ async fn finished_predecessor_is_deleted_and_the_job_made_anew_whatever_is_lost_
             world.fault(kind, fault, times);
         }
         let ended = run(&world.cluster(), today(1)).await;
-        assert_eq!(ended.outcome().state, State::Succeeded, "{lost}");
+        assert_eq!(ended.outcome().state, OutcomeState::Succeeded, "{lost}");
         assert_eq!(world.jobs_made(), [NAME, NAME], "{lost}");
         assert_ne!(ended.outcome().job.uid, first.outcome().job.uid, "{lost}");
         assert_eq!(ended.log, ["line 1", "line 2", "line 3"], "{lost}");
@@ -127,7 +129,7 @@ async fn predecessor_that_has_just_ended_is_left_to_its_try_until_that_has_read_
     assert_eq!(world.jobs()[0]["metadata"]["uid"], json!(first.outcome().job.uid), "still there");
     assert_eq!(first.run.acknowledge().await.unwrap(), []);
     let second = second.await.unwrap();
-    assert_eq!((second.outcome().state, second.origin), (State::Succeeded, Some(Origin::Created)));
+    assert_eq!((second.outcome().state, second.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
     assert!(said(&second, "name-unacknowledged"), "{:?}", second.messages);
 }
 
@@ -139,7 +141,7 @@ async fn predecessor_whose_worker_died_is_deleted_once_its_time_to_acknowledge_i
     world.update_job(NAME, |job| job["status"]["completionTime"] = json!("2026-01-01T00:00:04Z"));
     let begin = Instant::now();
     let ended = run(&world.cluster(), today(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert!((50..80).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
 }
 
@@ -155,8 +157,8 @@ async fn unfinished_predecessor_of_another_run_is_waited_for() {
     });
     tokio::time::sleep(Duration::from_secs(5)).await;
     let second = run(&world.cluster(), today(1)).await;
-    assert_eq!(first.await.unwrap().outcome().state, State::Succeeded, "it ran to its end");
-    assert_eq!((second.outcome().state, second.origin), (State::Succeeded, Some(Origin::Created)));
+    assert_eq!(first.await.unwrap().outcome().state, OutcomeState::Succeeded, "it ran to its end");
+    assert_eq!((second.outcome().state, second.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
     assert!(said(&second, "name-in-use"), "{:?}", second.messages);
 }
 
@@ -187,7 +189,7 @@ async fn predecessor_stuck_on_its_way_out_is_explained_and_freed_when_its_time_h
     orphan(&world);
     let begin = Instant::now();
     let ended = run(&world.cluster(), today(1)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
     assert!((50..75).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     assert!(said(&ended, "name-leaving") && said(&ended, "job-released"), "{:?}", ended.messages);
     assert_eq!(world.jobs_made().len(), 2);
@@ -264,7 +266,7 @@ async fn lost_reply_after_store_adopts_the_stored_job() {
     world.runs_jobs(Course::default());
     world.fault("create jobs", Fault::LoseReply, 1);
     let ended = run(&world.cluster(), today(1)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Adopted)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::Adopted)));
     assert_eq!(world.jobs_made().len(), 1);
 }
 
@@ -274,7 +276,7 @@ async fn retry_takes_over_the_unfinished_job_of_its_own_run() {
     world.runs_jobs(slow());
     dies_after(&world, today(1), Duration::from_secs(10)).await;
     let ended = run(&world.cluster(), today(2)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::TakenOver)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::TakenOver)));
     assert_eq!(world.jobs_made().len(), 1);
 }
 
@@ -284,7 +286,7 @@ async fn retry_uses_a_success_that_nobody_acknowledged() {
     world.runs_jobs(Course::default());
     dies_after(&world, today(1), Duration::from_secs(30)).await;
     let ended = run(&world.cluster(), today(2)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::OutcomeUsed)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::OutcomeUsed)));
     assert_eq!(world.jobs_made().len(), 1);
 }
 
@@ -295,7 +297,7 @@ async fn retry_after_a_failure_deletes_its_job_first() {
     let first = run(&world.cluster(), today(1)).await;
     first.run.acknowledge().await.unwrap();
     let second = run(&world.cluster(), today(2)).await;
-    assert_eq!((second.outcome().state, second.origin), (State::Failed, Some(Origin::Created)));
+    assert_eq!((second.outcome().state, second.origin), (OutcomeState::Failed, Some(JobOrigin::Created)));
     assert_eq!((world.jobs_made().len(), world.jobs().len()), (2, 1));
 }
 
@@ -308,7 +310,11 @@ async fn retry_whose_predecessor_is_stuck_on_its_way_out_says_so_once_and_frees_
         dies_after(&world, cleared(1), age).await;
         orphan(&world);
         let ended = run(&world.cluster(), today(2)).await;
-        assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)), "{at_work}");
+        assert_eq!(
+            (ended.outcome().state, ended.origin),
+            (OutcomeState::Succeeded, Some(JobOrigin::Created)),
+            "{at_work}"
+        );
         assert!(said(&ended, "job-released"), "{:?}", ended.messages);
         for code in ["predecessor-leaving", "name-leaving", "job-released"] {
             let times = ended.messages.iter().filter(|message| message.starts_with(code)).count();
@@ -325,7 +331,11 @@ async fn cleared_task_starts_afresh_whatever_its_predecessor_left() {
         dies_after(&world, today(1), Duration::from_secs(age)).await;
         let before = world.jobs()[0]["metadata"]["uid"].clone();
         let ended = run(&world.cluster(), cleared(2)).await;
-        assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)), "age {age}");
+        assert_eq!(
+            (ended.outcome().state, ended.origin),
+            (OutcomeState::Succeeded, Some(JobOrigin::Created)),
+            "age {age}"
+        );
         assert_ne!(json!(ended.outcome().job.uid), before);
         assert_eq!((world.jobs_made().len(), world.jobs().len()), (2, 1), "age {age}");
     }
@@ -340,7 +350,11 @@ async fn changed_manifest_and_policies_that_look_at_nothing_end_the_predecessor_
         world.runs_jobs(slow());
         dies_after(&world, today(1), Duration::from_secs(10)).await;
         let ended = run(&world.cluster(), wants("today", 2, &changes)).await;
-        assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)), "{changes}");
+        assert_eq!(
+            (ended.outcome().state, ended.origin),
+            (OutcomeState::Succeeded, Some(JobOrigin::Created)),
+            "{changes}"
+        );
         assert_eq!((world.jobs_made().len(), world.jobs().len()), (2, 1), "{changes}");
     }
 }
@@ -352,7 +366,7 @@ async fn own_job_that_was_acknowledged_is_used_up_deleted_and_made_anew() {
     let first = run(&world.cluster(), today(1)).await;
     first.run.acknowledge().await.unwrap();
     let again = run(&world.cluster(), today(1)).await;
-    assert_eq!((again.outcome().state, again.origin), (State::Succeeded, Some(Origin::Created)));
+    assert_eq!((again.outcome().state, again.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
     assert_eq!((world.jobs_made(), world.jobs().len()), (vec![NAME.to_owned(), NAME.to_owned()], 1));
 }
 
@@ -367,7 +381,7 @@ async fn two_runs_at_once_have_their_jobs_one_after_the_other() {
     };
     let (first, second, third) = tokio::join!(one("a"), one("b"), one("c"));
     for ended in [&first, &second, &third] {
-        assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)));
+        assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
         assert_eq!(ended.log, ["line 1", "line 2", "line 3"]);
     }
     assert_eq!((world.jobs_made().len(), world.jobs().len()), (3, 1));
@@ -417,7 +431,7 @@ async fn predecessor_that_somebody_deletes_while_it_is_waited_for_frees_the_name
     tokio::time::sleep(Duration::from_secs(10)).await;
     world.vanish(NAME, true);
     let ended = waiting.await.unwrap();
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
 }
 
 #[tokio::test(start_paused = true)]

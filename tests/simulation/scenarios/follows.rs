@@ -1,12 +1,9 @@
 //! From the Job to its outcome: no outcome lost or guessed, no line lost or doubled.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
-use unique_k8s_job::{
-    error::Error,
-    job::{outcome::State, run::Run},
-};
+use unique_k8s_job::{error::Error, model::outcome::OutcomeState, session::attempt::Run};
 
 use crate::{
     faults::Fault,
@@ -56,7 +53,7 @@ async fn restart_of_the_api_server_loses_neither_the_outcome_nor_a_line() {
         }
     });
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(ended.log, lines(40));
 }
 
@@ -66,7 +63,7 @@ async fn watch_that_is_answered_410_lists_anew() {
     world.runs_jobs(Course::default());
     world.fault("watch jobs", Fault::answer(410, "Expired", "too old resource version"), 2);
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert!(world.asked("list jobs") >= 1);
 }
 
@@ -91,7 +88,7 @@ async fn refusals_that_last_a_minute_in_mid_run_lose_neither_the_outcome_nor_the
         let ended = attempt.await.unwrap();
         assert_eq!(
             (ended.outcome().state, &ended.log[..]),
-            (State::Succeeded, &["afterwards".to_owned()][..]),
+            (OutcomeState::Succeeded, &["afterwards".to_owned()][..]),
             "{code}"
         );
         assert!(!ended.messages.iter().any(|said| said.contains("not-visible") || said.contains("not-watchable")));
@@ -107,14 +104,16 @@ async fn job_deleted_in_mid_run_vanishes_and_fails_with_what_its_pods_said() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     world.vanish(&name, true);
     let ended = attempt.await.unwrap();
-    assert_eq!(ended.outcome().state, State::Vanished);
+    assert_eq!(ended.outcome().state, OutcomeState::Vanished);
     assert!(ended.outcome().summary.contains("its outcome is unknown"), "{}", ended.outcome().summary);
     assert!(ended.log.contains(&"half-way".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn job_gone_unseen_has_succeeded_only_if_its_pods_prove_it() {
-    for (exit_code, state) in [(Some(0), State::Succeeded), (Some(3), State::Vanished), (None, State::Vanished)] {
+    for (exit_code, state) in
+        [(Some(0), OutcomeState::Succeeded), (Some(3), OutcomeState::Vanished), (None, OutcomeState::Vanished)]
+    {
         let world = World::new();
         let (attempt, name) = begun(&world).await;
         let pod = world.start_pod(&name);
@@ -143,7 +142,7 @@ async fn outcome_in_the_last_state_of_a_deleted_job_is_not_lost() {
     world.end_pod(&pod, 0);
     world.end_job(&name, true);
     world.vanish(&name, true);
-    assert_eq!(attempt.await.unwrap().outcome().state, State::Succeeded);
+    assert_eq!(attempt.await.unwrap().outcome().state, OutcomeState::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +154,7 @@ async fn job_whose_label_is_taken_away_is_followed_all_the_same() {
     let pod = world.start_pod(&name);
     world.end_pod(&pod, 0);
     world.end_job(&name, true);
-    assert_eq!(attempt.await.unwrap().outcome().state, State::Succeeded);
+    assert_eq!(attempt.await.unwrap().outcome().state, OutcomeState::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +171,7 @@ async fn unknown_and_untrue_conditions_end_nothing() {
     let pod = world.start_pod(&name);
     world.end_pod(&pod, 0);
     world.end_job(&name, true);
-    assert_eq!(attempt.await.unwrap().outcome().state, State::Succeeded);
+    assert_eq!(attempt.await.unwrap().outcome().state, OutcomeState::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +183,10 @@ async fn outcome_decided_but_never_ended_is_reported_after_a_minute_with_a_warni
     world.condition(&name, "FailureTarget", "DeadlineExceeded");
     let begin = tokio::time::Instant::now();
     let ended = attempt.await.unwrap();
-    assert_eq!((ended.outcome().state, ended.outcome().reason.as_deref()), (State::Failed, Some("DeadlineExceeded")));
+    assert_eq!(
+        (ended.outcome().state, ended.outcome().reason.as_deref()),
+        (OutcomeState::Failed, Some("DeadlineExceeded"))
+    );
     assert!(begin.elapsed() >= Duration::from_secs(60));
     assert!(ended.messages.iter().any(|said| said.starts_with("end-not-confirmed")), "{:?}", ended.messages);
 }
@@ -211,7 +213,7 @@ async fn suspended_job_is_waited_for_without_a_timer() {
     world.end_pod(&pod, 0);
     world.end_job(&name, true);
     let ended = attempt.await.unwrap();
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert!(ended.messages.iter().any(|said| said.starts_with("suspended")), "{:?}", ended.messages);
     assert!(ended.messages.iter().any(|said| said.starts_with("resumed")), "{:?}", ended.messages);
 }
@@ -222,7 +224,7 @@ async fn without_the_right_to_watch_jobs_the_job_is_asked_for_and_the_verb_is_na
     world.runs_jobs(Course::default());
     world.fault("watch jobs", Fault::answer(403, "Forbidden", "cannot watch"), usize::MAX);
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert!(ended.messages.iter().any(|said| said.contains("verb `watch` on `jobs.batch`")), "{:?}", ended.messages);
 }
 
@@ -234,7 +236,7 @@ async fn without_the_right_to_see_pods_the_job_alone_is_followed() {
         world.fault(kind, Fault::answer(403, "Forbidden", "cannot list"), usize::MAX);
     }
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(ended.messages.iter().filter(|said| said.starts_with("pods-not-visible")).count(), 1);
 }
 
@@ -251,7 +253,7 @@ async fn without_the_right_to_see_pods_a_job_that_runs_for_long_is_not_given_up(
     for kind in ["SuccessCriteriaMet", "Complete"] {
         world.condition(&name, kind, "CompletionsReached");
     }
-    assert_eq!(attempt.await.unwrap().outcome().state, State::Succeeded);
+    assert_eq!(attempt.await.unwrap().outcome().state, OutcomeState::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,7 +279,7 @@ async fn pods_that_only_a_list_at_the_end_can_show_are_asked_for_until_they_come
         world.end_job(&job, true);
         let begin = tokio::time::Instant::now();
         let ended = attempt.await.unwrap();
-        assert_eq!(ended.outcome().state, State::Succeeded, "{name}");
+        assert_eq!(ended.outcome().state, OutcomeState::Succeeded, "{name}");
         assert_eq!(ended.log == ["at last"], whole, "{name}: {:?}", ended.log);
         let said = ended.messages.iter().any(|said| said.starts_with("pods-incomplete"));
         assert_eq!(said, !whole, "{name}: {:?}", ended.messages);
@@ -292,7 +294,7 @@ async fn right_to_logs_that_is_missing_is_said_once_and_fails_nothing() {
     world.runs_jobs(Course::default());
     world.fault("log", Fault::answer(403, "Forbidden", "cannot get pods/log"), usize::MAX);
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(ended.log.len(), 1);
     assert!(ended.log[0].contains("`pods/log`"), "{:?}", ended.log);
 }
@@ -323,4 +325,234 @@ async fn same_world_twice_asks_the_same_requests() {
         (ended.log, ended.messages, kinds.map(|kind| world.asked(kind)))
     };
     assert_eq!(counts().await, counts().await);
+}
+
+/// The line that an exception begins with.
+fn head(ended: &crate::world::Ended) -> String {
+    ended.outcome().summary.lines().next().expect("a line").to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_of_parallelism_0_is_waited_for_without_a_timer_and_said_once() {
+    let world = World::new();
+    let paused = json!({"startup_timeout_seconds": 40, "manifest": {"spec": {"parallelism": 0}}});
+    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order_with(1, paused))));
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert!(!attempt.is_finished());
+    let name = world.jobs_made()[0].clone();
+    world.update_job(&name, |job| job["spec"]["parallelism"] = json!(1));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let pod = world.start_pod(&name);
+    world.end_pod(&pod, 0);
+    world.end_job(&name, true);
+    let ended = attempt.await.unwrap();
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
+    let said = |code: &str| ended.messages.iter().filter(|said| said.starts_with(code)).count();
+    assert_eq!((said("parallelism-zero"), said("resumed")), (1, 1), "{:?}", ended.messages);
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_is_scaled_to_0_in_mid_run_is_waited_for_and_goes_on() {
+    let world = World::new();
+    let order = order_with(1, json!({"startup_timeout_seconds": 40}));
+    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order)));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let name = world.jobs_made()[0].clone();
+    let pod = world.start_pod(&name);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.update_job(&name, |job| job["spec"]["parallelism"] = json!(0));
+    world.remove_pod(&pod);
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert!(!attempt.is_finished());
+    world.update_job(&name, |job| job["spec"]["parallelism"] = json!(1));
+    let pod = world.start_pod(&name);
+    world.end_pod(&pod, 0);
+    world.end_job(&name, true);
+    let ended = attempt.await.unwrap();
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
+    assert!(ended.messages.iter().any(|said| said.starts_with("parallelism-zero")), "{:?}", ended.messages);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pod_that_was_evicted_and_is_gone_when_its_job_fails_is_the_cause() {
+    let world = World::new();
+    let (attempt, name) = begun(&world).await;
+    let pod = world.start_pod(&name);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting"});
+    world.update_pod(&pod, |pod| pod["status"]["conditions"].as_array_mut().unwrap().push(condition));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.remove_pod(&pod);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.end_job(&name, false);
+    let ended = attempt.await.unwrap();
+    assert_eq!(
+        head(&ended),
+        format!(
+            "Job `{name}` failed: its Pod was evicted through the API, as by a drain of node `node1` \
+             (EvictionByEvictionAPI) [BackoffLimitExceeded]"
+        )
+    );
+    let [end] = &ended.outcome().pods[..] else { panic!("one Pod, not {:?}", ended.outcome().pods) };
+    assert_eq!(end.conditions[0].message.as_deref(), Some("Eviction API: evicting"));
+    assert!(ended.messages.iter().any(|said| said.starts_with("pod-disrupted: Pod `")), "{:?}", ended.messages);
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_phase_of_a_pod_that_its_watch_has_not_told_is_asked_for_when_the_job_has_failed() {
+    let world = World::new();
+    let (attempt, name) = begun(&world).await;
+    let pod = world.start_pod(&name);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Its containers have ended, and its phase says Running: what comes next, the watch does not tell.
+    world.update_pod(&pod, |pod| {
+        let end = json!({"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:00:02Z"});
+        pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": end});
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.fault("watch pods", Fault::answer(503, "ServiceUnavailable", "no"), usize::MAX);
+    world.fault("list pods", Fault::answer(503, "ServiceUnavailable", "no"), 3);
+    world.restart();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    world.update_pod(&pod, |pod| {
+        pod["status"]["phase"] = json!("Failed");
+        pod["status"]["reason"] = json!("Evicted");
+        pod["status"]["message"] = json!("The node was low on resource: memory. Threshold quantity: 1Mi");
+    });
+    world.end_log(&pod);
+    world.end_job(&name, false);
+    let ended = attempt.await.unwrap();
+    let cause = "its Pod was evicted: node `node1` was low on memory (Evicted)";
+    assert_eq!(ended.outcome().cause.as_deref(), Some(cause));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_tell_who_killed_a_container_are_asked_for_and_change_no_outcome_where_they_are_refused() {
+    let killed = "container `base` was killed: its liveness probe failed: db down (exit code 137)";
+    let unknown = "container `base` was killed (SIGKILL), and nothing tells by whom (exit code 137)";
+    for (refused, cause) in [(false, killed), (true, unknown)] {
+        let world = World::new();
+        if refused {
+            world.fault("list events", Fault::answer(403, "Forbidden", "no"), usize::MAX);
+        }
+        let (attempt, name) = begun(&world).await;
+        let pod = world.start_pod(&name);
+        world.event(&pod, "Unhealthy", "Liveness probe failed: db down\n");
+        world.event(&pod, "Killing", "Container base failed liveness probe");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.end_pod(&pod, 137);
+        world.end_job(&name, false);
+        let ended = attempt.await.unwrap();
+        assert_eq!(ended.outcome().cause.as_deref(), Some(cause));
+        assert!(world.asked("list events") <= 3, "{}", world.asked("list events"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_of_a_program_that_failed_is_asked_once_whether_a_file_system_is_read_only() {
+    let plain = "container `base` ended with exit code 1";
+    let read_only = "container `base` ended with exit code 1: read-only file system, says its log";
+    let cases = [
+        ("sh: can't create /x: Read-only file system", None, read_only),
+        ("something else", None, plain),
+        ("sh: can't create /x: Read-only file system", Some(Fault::answer(500, "InternalError", "no kubelet")), plain),
+        ("sh: can't create /x: Read-only file system", Some(Fault::Delay(Duration::from_secs(3600))), plain),
+    ];
+    for (line, fault, cause) in cases {
+        let world = World::new();
+        let (attempt, name) = begun(&world).await;
+        let pod = world.start_pod(&name);
+        world.print(&pod, line);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.end_pod(&pod, 1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.forget_requests();
+        if let Some(fault) = fault {
+            world.fault("log", fault, usize::MAX);
+        }
+        world.end_job(&name, false);
+        let ended = attempt.await.unwrap();
+        assert_eq!(ended.outcome().cause.as_deref(), Some(cause));
+        assert_eq!(world.asked("log"), 1);
+        assert!(!ended.outcome().summary.contains("/x"), "no line of the log: {}", ended.outcome().summary);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_goes_well_costs_six_requests_and_two_more_for_each_further_pod() {
+    for pods in [1, 4] {
+        let world = World::new();
+        let (attempt, name) = begun(&world).await;
+        let mut named = Vec::new();
+        for _ in 0..pods {
+            named.push(world.start_pod(&name));
+            tokio::time::sleep(Duration::from_millis(900)).await;
+        }
+        for pod in &named {
+            world.print(pod, "a line");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            world.end_pod(pod, 0);
+        }
+        world.end_job(&name, true);
+        let ended = attempt.await.unwrap();
+        assert_eq!((ended.outcome().state, ended.log.len()), (OutcomeState::Succeeded, pods));
+        assert_eq!(ended.run.acknowledge().await.unwrap(), []);
+        let expected = [("create jobs", 1), ("watch jobs", 1), ("patch jobs", 1), ("watch pods", 1), ("log", 2 * pods)];
+        assert_eq!(world.all_asked(), BTreeMap::from(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_asked_for_once_something_has_not_started_for_two_seconds_and_when_the_job_failed() {
+    let lists = async |pod_after: f64, exit_code: i32| {
+        let world = World::new();
+        let pod_after = Duration::from_secs_f64(pod_after);
+        world.runs_jobs(Course { pod_after, exit_code, ..Course::default() });
+        run(&world.cluster(), order(1)).await;
+        world.asked("list events")
+    };
+    assert_eq!(lists(1.9, 0).await, 0);
+    assert_eq!(lists(1.9, 1).await, 1, "the end is explained");
+    assert_eq!(lists(3.0, 0).await, 2, "once while it did not start, once for when its image came");
+}
+
+/// A Job with two Pods, of which one has failed, that were there before whoever follows it began to watch.
+async fn two_pods_before_the_watch(fault: Option<Fault>) -> (crate::world::Ended, Arc<World>) {
+    let world = World::new();
+    world.fault("create jobs", Fault::DelayReply(Duration::from_secs(4)), 1);
+    if let Some(fault) = fault {
+        world.fault("watch pods", fault, 1);
+    }
+    let (attempt, name) = begun(&world).await;
+    for exit_code in [1, 0] {
+        let pod = world.start_pod(&name);
+        world.print(&pod, "a line");
+        tokio::time::sleep(Duration::from_secs(if exit_code == 1 { 1 } else { 20 })).await;
+        world.end_pod(&pod, exit_code);
+    }
+    world.end_job(&name, true);
+    (attempt.await.unwrap(), world)
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_were_there_before_their_watch_are_seen_without_a_list() {
+    let (ended, world) = two_pods_before_the_watch(None).await;
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
+    assert_eq!(ended.log.len(), 2, "{:?}", ended.log);
+    assert_eq!((world.asked("list pods"), world.asked("watch pods")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_are_listed_where_their_watch_does_not_open_or_breaks_off_among_those_that_were_there() {
+    let refused = [(403, "Forbidden"), (410, "Expired")].map(|(code, reason)| Fault::answer(code, reason, "no"));
+    let cuts: [fn(usize) -> Fault; 2] = [Fault::CutBodyAfter, Fault::EndBodyAfter];
+    let cut = (0..1_600).step_by(100).flat_map(|bytes| cuts.map(|fault| fault(bytes)));
+    for fault in refused.into_iter().chain(cut) {
+        let case = format!("{fault:?}");
+        let (ended, world) = two_pods_before_the_watch(Some(fault)).await;
+        assert_eq!(ended.outcome().state, OutcomeState::Succeeded, "{case}");
+        assert_eq!(ended.log.len(), 2, "{case}: {:?}", ended.log);
+        assert_eq!(world.asked("list pods"), 1, "{case}");
+    }
 }

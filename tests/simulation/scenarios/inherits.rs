@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use unique_k8s_job::{
-    error::Error,
-    job::{outcome::State, run::Run, submit::Origin},
-};
+use unique_k8s_job::{error::Error, model::outcome::OutcomeState, session::attempt::Run, submit::JobOrigin};
 
 use crate::{
     faults::Fault,
@@ -24,7 +21,7 @@ fn slow() -> Course {
     Course { runs: Duration::from_secs(60), lines: 59, ..Course::default() }
 }
 
-fn cleared(try_number: u32) -> unique_k8s_job::job::order::Order {
+fn cleared(try_number: u32) -> unique_k8s_job::submit::request::JobRequest {
     order_with(try_number, json!({"attempt": {"max_tries": try_number + 2, "clear_number": 1}}))
 }
 
@@ -34,7 +31,7 @@ async fn retry_takes_over_the_unfinished_job_and_reads_its_whole_log() {
     world.runs_jobs(slow());
     try_one_dies_after(&world, Duration::from_secs(10)).await;
     let ended = run(&world.cluster(), order(2)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::TakenOver)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::TakenOver)));
     assert_eq!(world.jobs_made().len(), 1);
     assert_eq!(ended.log, (1..60).map(|number| format!("line {number}")).collect::<Vec<_>>());
 }
@@ -45,7 +42,7 @@ async fn retry_uses_a_success_that_nobody_acknowledged() {
     world.runs_jobs(Course::default());
     try_one_dies_after(&world, Duration::from_secs(30)).await;
     let ended = run(&world.cluster(), order(2)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::OutcomeUsed)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::OutcomeUsed)));
     assert_eq!(world.jobs_made().len(), 1);
 }
 
@@ -54,9 +51,9 @@ async fn retry_after_a_failure_makes_a_job_of_its_own() {
     let world = World::new();
     world.runs_jobs(Course { exit_code: 3, ..Course::default() });
     let first = run(&world.cluster(), order(1)).await;
-    assert_eq!((first.outcome().state, first.outcome().exit_code), (State::Failed, Some(3)));
+    assert_eq!((first.outcome().state, first.outcome().exit_code), (OutcomeState::Failed, Some(3)));
     let second = run(&world.cluster(), order(2)).await;
-    assert_eq!(second.origin, Some(Origin::Created));
+    assert_eq!(second.origin, Some(JobOrigin::Created));
     assert_eq!(world.jobs_made().len(), 2);
 }
 
@@ -67,7 +64,11 @@ async fn cleared_task_starts_afresh_whatever_its_predecessor_left() {
         world.runs_jobs(slow());
         try_one_dies_after(&world, Duration::from_secs(age)).await;
         let ended = run(&world.cluster(), cleared(2)).await;
-        assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::Created)), "age {age}");
+        assert_eq!(
+            (ended.outcome().state, ended.origin),
+            (OutcomeState::Succeeded, Some(JobOrigin::Created)),
+            "age {age}"
+        );
         assert_eq!(world.jobs_made().len(), 2);
         assert_eq!(world.jobs().len(), 1, "the old one is gone");
     }
@@ -83,7 +84,7 @@ async fn retry_after_a_clear_never_uses_an_outcome_from_before_it() {
     let said = first.run.acknowledge().await.unwrap();
     assert!(said.len() == 1 && said[0].text.contains("verb `patch`"), "{said:?}");
     let ended = run(&world.cluster(), cleared(2)).await;
-    assert_eq!(ended.origin, Some(Origin::Created));
+    assert_eq!(ended.origin, Some(JobOrigin::Created));
     assert_eq!(world.jobs_made().len(), 2);
 }
 
@@ -93,7 +94,7 @@ async fn changed_manifest_ends_the_predecessor_first() {
     world.runs_jobs(slow());
     try_one_dies_after(&world, Duration::from_secs(10)).await;
     let ended = run(&world.cluster(), order_with(2, json!({"arguments": {"image": "train:2"}}))).await;
-    assert_eq!(ended.origin, Some(Origin::Created));
+    assert_eq!(ended.origin, Some(JobOrigin::Created));
     assert_eq!((world.jobs_made().len(), world.jobs().len()), (2, 1));
     assert!(ended.messages.iter().any(|said| said.starts_with("predecessor-deleted")), "{:?}", ended.messages);
 }
@@ -105,7 +106,7 @@ async fn replace_ends_the_predecessor_and_ignore_does_not_look() {
         world.runs_jobs(slow());
         try_one_dies_after(&world, Duration::from_secs(10)).await;
         let ended = run(&world.cluster(), order_with(2, json!({"policy": policy}))).await;
-        assert_eq!(ended.origin, Some(Origin::Created), "{policy}");
+        assert_eq!(ended.origin, Some(JobOrigin::Created), "{policy}");
         assert_eq!((world.jobs().len(), world.asked("list jobs")), (left, lists), "{policy}");
     }
 }
@@ -116,7 +117,7 @@ async fn other_deployment_with_equal_ids_is_never_taken_over() {
     world.runs_jobs(slow());
     try_one_dies_after(&world, Duration::from_secs(10)).await;
     let ended = run(&world.cluster(), order_with(2, json!({"attempt": {"deployment": "staging"}}))).await;
-    assert_eq!(ended.origin, Some(Origin::Created));
+    assert_eq!(ended.origin, Some(JobOrigin::Created));
     assert_eq!(world.jobs().len(), 2);
     assert_eq!(world.asked("delete jobs"), 0);
 }
@@ -128,7 +129,7 @@ async fn job_whose_name_was_written_down_is_found_under_another_deployment_id() 
     try_one_dies_after(&world, Duration::from_secs(10)).await;
     let changes = json!({"attempt": {"deployment": "renamed"}, "known_names": [order(1).name(0).as_str()]});
     let ended = run(&world.cluster(), order_with(2, changes)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::TakenOver)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::TakenOver)));
     assert_eq!(world.jobs_made().len(), 1);
 }
 
@@ -139,7 +140,7 @@ async fn old_worker_that_wakes_up_late_stops_and_touches_nothing() {
     let old = tokio::spawn(follow(Run::start(world.cluster(), order(1))));
     tokio::time::sleep(Duration::from_secs(10)).await;
     let new = run(&world.cluster(), order(2)).await;
-    assert_eq!((new.outcome().state, new.origin), (State::Succeeded, Some(Origin::TakenOver)));
+    assert_eq!((new.outcome().state, new.origin), (OutcomeState::Succeeded, Some(JobOrigin::TakenOver)));
     let old = old.await.unwrap();
     assert!(matches!(old.error(), Error::TakenOver(_)), "{}", old.error());
     assert!(old.error().to_string().contains("taken over by try 2"), "{}", old.error());
@@ -154,12 +155,12 @@ async fn post_of_a_lower_try_that_arrives_late_is_noticed_and_its_job_deleted() 
     world.runs_jobs(slow());
     let newest = tokio::spawn(follow(Run::start(world.cluster(), order(2))));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let late = order(1).draft(0, "etl", None).unwrap();
+    let late = order(1).draft(0, &"etl".parse().unwrap(), None).unwrap();
     let late: Value = serde_json::from_slice(&late.body).unwrap();
     world.inner().store.create(("jobs".into(), "etl".into(), order(1).name(0).as_str().into()), late);
     world.changed();
     let ended = newest.await.unwrap();
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(world.jobs().len(), 1);
     assert!(ended.messages.iter().any(|said| said.starts_with("late-predecessor")), "{:?}", ended.messages);
 }
@@ -171,7 +172,7 @@ async fn without_the_right_to_patch_a_retry_ends_the_predecessor_and_starts_anew
     try_one_dies_after(&world, Duration::from_secs(10)).await;
     world.fault("patch jobs", Fault::answer(403, "Forbidden", "cannot patch"), usize::MAX);
     let ended = run(&world.cluster(), order(2)).await;
-    assert_eq!(ended.origin, Some(Origin::Created));
+    assert_eq!(ended.origin, Some(JobOrigin::Created));
     assert_eq!((world.jobs_made().len(), world.jobs().len()), (2, 1));
 }
 
@@ -182,7 +183,7 @@ async fn reply_of_a_takeover_that_is_lost_does_not_make_it_twice() {
     try_one_dies_after(&world, Duration::from_secs(10)).await;
     world.fault("patch jobs", Fault::LoseReply, 1);
     let ended = run(&world.cluster(), order(2)).await;
-    assert_eq!((ended.outcome().state, ended.origin), (State::Succeeded, Some(Origin::TakenOver)));
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::TakenOver)));
 }
 
 #[tokio::test(start_paused = true)]

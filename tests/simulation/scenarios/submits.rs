@@ -1,10 +1,7 @@
 //! Exactly one Job per attempt, whatever happens to its POST.
 
 use serde_json::json;
-use unique_k8s_job::{
-    error::Error,
-    job::{outcome::State, submit::Origin},
-};
+use unique_k8s_job::{error::Error, model::outcome::OutcomeState, submit::JobOrigin};
 
 use crate::{
     faults::Fault,
@@ -16,8 +13,8 @@ async fn first_try_sends_one_post_and_lists_no_job() {
     let world = World::new();
     world.runs_jobs(Course::default());
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
-    assert_eq!(ended.origin, Some(Origin::Created));
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
+    assert_eq!(ended.origin, Some(JobOrigin::Created));
     assert_eq!((world.asked("create jobs"), world.asked("list jobs"), world.asked("get jobs")), (1, 0, 0));
 }
 
@@ -39,7 +36,7 @@ async fn whatever_happens_to_the_post_there_is_one_job_and_its_outcome() {
             world.runs_jobs(Course::default());
             world.fault("create jobs", fault.clone(), times);
             let ended = run(&world.cluster(), order(1)).await;
-            assert_eq!(ended.outcome().state, State::Succeeded, "{name}");
+            assert_eq!(ended.outcome().state, OutcomeState::Succeeded, "{name}");
             assert_eq!(world.jobs_made().len(), 1, "{name}, {times} times");
             assert_eq!(ended.log, ["line 1", "line 2", "line 3"], "{name}");
         }
@@ -52,7 +49,7 @@ async fn lost_reply_after_store_adopts_the_stored_job() {
     world.runs_jobs(Course::default());
     world.fault("create jobs", Fault::LoseReply, 1);
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.origin, Some(Origin::Adopted));
+    assert_eq!(ended.origin, Some(JobOrigin::Adopted));
     assert_eq!((world.asked("create jobs"), world.asked("get jobs")), (1, 1));
 }
 
@@ -64,7 +61,7 @@ async fn quota_that_our_own_stored_job_fills_is_no_reason_for_a_second_one() {
     world.fault("create jobs", Fault::LoseReply, 1);
     world.fault("get jobs", Fault::answer(503, "ServiceUnavailable", ""), 2);
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(world.jobs_made().len(), 1);
 }
 
@@ -86,7 +83,7 @@ async fn retry_after_is_obeyed() {
     world.fault("create jobs", answer, 2);
     let begin = tokio::time::Instant::now();
     let ended = run(&world.cluster(), order(1)).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert!(begin.elapsed() >= std::time::Duration::from_secs(14));
     assert_eq!(world.asked("create jobs"), 3);
 }
@@ -170,7 +167,7 @@ async fn same_try_started_twice_shares_one_job() {
     world.runs_jobs(Course::default());
     let cluster = world.cluster();
     let (first, second) = tokio::join!(run(&cluster, order(1)), run(&cluster, order(1)));
-    assert_eq!((first.outcome().state, second.outcome().state), (State::Succeeded, State::Succeeded));
+    assert_eq!((first.outcome().state, second.outcome().state), (OutcomeState::Succeeded, OutcomeState::Succeeded));
     assert_eq!(world.jobs_made().len(), 1);
 }
 
@@ -181,7 +178,7 @@ async fn own_job_that_was_acknowledged_is_used_up_and_the_next_name_is_taken() {
     let first = run(&world.cluster(), order(1)).await;
     assert_eq!(first.run.acknowledge().await.unwrap(), []);
     let again = run(&world.cluster(), order(1)).await;
-    assert_eq!((again.outcome().state, again.origin), (State::Succeeded, Some(Origin::Created)));
+    assert_eq!((again.outcome().state, again.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
     assert_eq!(world.jobs_made(), [order(1).name(0).as_str(), order(1).name(1).as_str()]);
 }
 
@@ -206,7 +203,7 @@ async fn own_job_on_its_way_out_is_waited_for_until_its_pods_end_not_until_it_is
     helper.end_pod(&pod, 0);
     world.runs_jobs(Course::default());
     let ended = attempt.await.unwrap();
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(world.jobs_made()[1], order(1).name(1).as_str());
 }
 
@@ -216,7 +213,80 @@ async fn policy_that_caps_the_ttl_gets_the_users_ttl_and_a_warning() {
     world.runs_jobs(Course::default());
     world.fault("create jobs", Fault::answer(422, "Invalid", "spec.ttlSecondsAfterFinished: must be at most 3600"), 1);
     let ended = run(&world.cluster(), order_with(1, json!({"ttl": {"succeeded": {"kind": "seconds", "seconds": 60}, "failed": {"kind": "seconds", "seconds": 50}}}))).await;
-    assert_eq!(ended.outcome().state, State::Succeeded);
+    assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(world.jobs()[0]["spec"]["ttlSecondsAfterFinished"], 60);
     assert!(ended.messages.iter().any(|said| said.starts_with("ttl-capped")), "{:?}", ended.messages);
+}
+
+/// Answers that are no refusal of an API server.
+const DOUBTFUL: [(u16, &str); 19] = [
+    (101, ""),
+    (200, "{}"),
+    (201, "{}"),
+    (201, "[]"),
+    (201, r#"{"kind": "JobList", "items": []}"#),
+    (201, r#"{"kind": "Job", "metadata": {"namespace": "etl", "name": "other", "uid": "u"}}"#),
+    (201, "<html>welcome</html>"),
+    (204, ""),
+    (302, ""),
+    (307, "moved"),
+    (403, "blocked by the firewall"),
+    (403, r#"{"error": "forbidden"}"#),
+    (404, "no such page"),
+    (408, ""),
+    (422, r#"{"kind": "Status", "status": "Failure", "code": 400, "reason": "BadRequest"}"#),
+    (499, ""),
+    (520, ""),
+    (524, "a timeout occurred"),
+    (598, ""),
+];
+
+#[tokio::test(start_paused = true)]
+async fn job_that_was_stored_and_then_answered_by_somebody_else_is_found_by_its_name() {
+    for (code, body) in DOUBTFUL {
+        let world = World::new();
+        world.runs_jobs(Course::default());
+        world.fault("create jobs", Fault::DoneThen { code, body }, 1);
+        let ended = run(&world.cluster(), order(1)).await;
+        assert_eq!(ended.outcome().state, OutcomeState::Succeeded, "{code} {body}");
+        assert_eq!(ended.origin, Some(JobOrigin::Adopted), "{code} {body}");
+        assert_eq!((world.jobs_made().len(), world.asked("create jobs")), (1, 1), "{code} {body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn post_that_was_not_stored_and_answered_by_somebody_else_is_sent_again() {
+    for (code, body) in DOUBTFUL {
+        let world = World::new();
+        world.runs_jobs(Course::default());
+        world.fault("create jobs", Fault::Instead { code, body }, 2);
+        let ended = run(&world.cluster(), order(1)).await;
+        assert_eq!(ended.outcome().state, OutcomeState::Succeeded, "{code} {body}");
+        assert_eq!(world.jobs_made().len(), 1, "{code} {body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_says_that_no_job_was_made_where_that_is_not_proven() {
+    for (code, body) in DOUBTFUL {
+        let world = World::new();
+        world.fault("create jobs", Fault::Instead { code, body }, usize::MAX);
+        let ended = run(&world.cluster(), order(1)).await;
+        let text = ended.error().to_string();
+        assert!(
+            text.contains("is not one that an API server gives") || text.contains("something that is not"),
+            "{text}"
+        );
+        assert!(!text.contains("did not answer") && !text.contains("secret"), "{text}");
+        let deleted = ended.run.delete(std::time::Duration::from_secs(30)).await.unwrap_err().to_string();
+        assert!(deleted.contains("was interrupted before its answer"), "{code} {body}: {deleted}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirect_is_told_by_the_host_that_it_leads_to() {
+    let world = World::new();
+    world.fault("create jobs", Fault::Instead { code: 302, body: "" }, usize::MAX);
+    let ended = run(&world.cluster(), order(1)).await;
+    assert!(ended.error().to_string().contains("a redirect to the host `login.example`"), "{}", ended.error());
 }

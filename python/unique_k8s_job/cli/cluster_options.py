@@ -1,0 +1,42 @@
+"""The options of the command line that are the same for all its commands: which cluster, and how much is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def cluster_options(command: Command) -> Command:
+    """Add `--kubeconfig`, `--context` and `--verbose`."""
+    command = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_verbose,
+        help="Say each request to the API server on stderr; -vv: the events of its watches, too.",
+    )(command)
+    command = click.option("--context", "cluster_context", help="A context of the kubeconfig.")(command)
+    return click.option(
+        "--kubeconfig",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Default: KUBECONFIG, ~/.kube/config.",
+    )(command)
+
+
+def _verbose(_context: click.Context, _option: click.Parameter, times: int) -> None:
+    if times:
+        from unique_k8s_job.debug_log import turn_on
+
+        turn_on("debug" if times == 1 else "trace")
+
+
+def configuration(kubeconfig: str | None, cluster_context: str | None) -> str:
+    """Return the configuration for the Rust core, as JSON."""
+    place = {"source": "file", "path": kubeconfig} if kubeconfig else {"source": "default"}
+    return json.dumps({**place, "context": cluster_context})

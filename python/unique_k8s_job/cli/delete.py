@@ -1,0 +1,113 @@
+"""`unique-k8s-job delete`: deletes Jobs, and ends well only once they are gone and their work has stopped."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unique_k8s_job import native
+from unique_k8s_job.cli.cluster_options import cluster_options, configuration
+from unique_k8s_job.cli.console import Speaker
+from unique_k8s_job.cli.exit_codes import INTERRUPTED, OUR_ERROR, STUCK, SUCCESS
+from unique_k8s_job.cli.signals import Interrupted, waiting
+from unique_k8s_job.exceptions import DeletionUnconfirmedError, UniqueK8sJobError
+from unique_k8s_job.request.delete import (
+    ONLY_IF,
+    PROPAGATION_POLICIES,
+    RELEASE_STUCK,
+    WAIT_FOR,
+    delete_request,
+    sentence,
+)
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Work
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--uid", help="The Job's uid: alone, or with NAME to mean no namesake.")
+@click.option("-l", "--selector", help="All Jobs with these labels, as in `kubectl -l`.")
+@click.option("-n", "--namespace", help="Default: that of the context.")
+@click.option("--wait-for", type=click.Choice(WAIT_FOR), default="gone", show_default=True)
+@click.option("--timeout", type=click.IntRange(min=1), default=300, show_default=True, help="Seconds for all of it.")
+@click.option(
+    "--release-stuck",
+    type=click.Choice(RELEASE_STUCK),
+    default="ours",
+    show_default=True,
+    help="Free a Job that the garbage collector holds: one of ours, any (gc), or none.",
+)
+@click.option(
+    "--release-after", type=click.IntRange(min=0), default=60, show_default=True, help="Seconds without progress."
+)
+@click.option("--propagation-policy", type=click.Choice(PROPAGATION_POLICIES), default="Background", show_default=True)
+@click.option("--only-if", type=click.Choice(ONLY_IF), default="any", show_default=True)
+@click.option("--include-owned", is_flag=True, help="A selector also means unfinished Jobs that an Airflow task owns.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object on stdout.")
+@cluster_options
+def delete(
+    name: str | None,
+    uid: str | None,
+    selector: str | None,
+    namespace: str | None,
+    wait_for: str,
+    timeout: int,
+    release_stuck: str,
+    release_after: int,
+    propagation_policy: str,
+    only_if: str,
+    include_owned: bool,
+    as_json: bool,
+    kubeconfig: str | None,
+    cluster_context: str | None,
+) -> int:
+    """Delete the Job NAME and wait until it is gone and its Pods have ended.
+
+    Ends with 0 once all that the order means are gone; with 1 where one is still there or a Pod of it may still run,
+    saying what holds it; 125 where it could not be tried; 130 when interrupted: what was deleted stays deleted. With
+    --json, `gone` is true only if nothing was left alone and no Pod stays.
+    """
+    speaker = Speaker(elsewhere=not as_json)
+    try:
+        request = delete_request(
+            name=name,
+            uid=uid,
+            label_selector=selector,
+            namespace=namespace,
+            wait_for=wait_for,
+            timeout=timeout,
+            release_stuck=release_stuck,
+            release_after_seconds=release_after,
+            propagation_policy=propagation_policy,
+            only_if=only_if,
+            include_owned=include_owned,
+        )
+        with waiting():
+            work = native.delete_jobs(native.Cluster(configuration(kubeconfig, cluster_context)), request)
+            done = _follow(work, speaker, gone=wait_for == "gone")
+    except Interrupted:
+        speaker.say("Interrupted: what is deleted stays deleted, and what was asked to go may still go", "warning")
+        return INTERRUPTED
+    except UniqueK8sJobError as error:
+        speaker.say(str(error), "error")
+        if as_json:
+            click.echo(json.dumps({"gone": False, "error": str(error), **error.facts}))
+        return STUCK if isinstance(error, DeletionUnconfirmedError) else OUR_ERROR
+    if as_json:
+        gone = wait_for == "gone" and not done["skipped"] and not done["pods_kept"]
+        click.echo(json.dumps({"gone": gone, **done}))
+    return SUCCESS
+
+
+def _follow(work: Work, speaker: Speaker, *, gone: bool) -> dict[str, Any]:
+    while True:
+        for event in work.next(60.0):
+            if event["kind"] == "message":
+                speaker.say(event["text"], event["level"])
+            elif event["kind"] == "deleted":
+                speaker.say(sentence(event, gone=gone))
+            else:
+                return {key: value for key, value in event.items() if key != "kind"}

@@ -1,0 +1,23 @@
+"""The exit codes of the command line, stable, so that scripts and cron jobs can use them.
+
+| code | `run` | `delete` | `doctor` |
+|---|---|---|---|
+| 0 | the Job succeeded | all are gone | nothing is stuck |
+| 1 | the Job failed, and no single exit code says how | a Job, or work of one, is still there | something is stuck |
+| 124 | `--timeout` passed | | |
+| 125 | an error of ours, of the cluster or of the call; a stream that takes no more text | the same | the same |
+| 130 | interrupted by SIGINT, SIGTERM, SIGHUP or SIGQUIT | the same | the same |
+
+`run` also ends with the exit code of its container where exactly one Pod failed.
+"""
+
+from __future__ import annotations
+
+SUCCESS = 0
+#: Of `run`: the Job failed.
+JOB_FAILED = 1
+#: Of `delete` and `doctor`: something is still there, or stuck.
+STUCK = 1
+TIMEOUT = 124
+OUR_ERROR = 125
+INTERRUPTED = 130

@@ -1,0 +1,1 @@
+"""The hook: from a connection of Airflow to a cluster."""

@@ -1,0 +1,121 @@
+"""Whatever a DAG can hold, as the plain values of JSON: dicts, lists, texts, numbers, True, False, None.
+
+Airflow hands over any `Mapping` and any `Sequence`, such as the lazy XComs of mapped tasks, and templates render numbers.
+What JSON has not is refused with its path and type, never with its value.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from unique_k8s_job.exceptions import InvalidManifestError
+from unique_k8s_job.manifest.problem import DEEPEST, TOO_DEEP, TWICE, below
+from unique_k8s_job.manifest.scalars import key_text, whole
+
+
+def plain(path: str, value: Any, deep: int = 0) -> Any:
+    """Return a value as JSON has it.
+
+    :param path: the argument, and the keys that lead to the value
+    :raises InvalidManifestError: if a part of it is nothing that JSON has, naming that part
+    """
+    if deep > DEEPEST:
+        raise InvalidManifestError(
+            f"`{path}` cannot be a part of a Job", seen=[f"{TOO_DEEP}, or contains itself"], path=path
+        )
+    if is_list(value):
+        return [plain(f"{path}[{number}]", item, deep + 1) for number, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {key: plain(below(path, key), item, deep + 1) for key, item in keyed(path, value).items()}
+    value = unwrapped(value)
+    if isinstance(value, str):
+        return whole_text(path, value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return whole(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    raise not_plain(path, value)
+
+
+def whole_text(path: str, text: str) -> str:
+    """Check that a text has only whole characters: half of one, which no text of UTF-8 has, is from a file name or an argument.
+
+    :raises InvalidManifestError: if it has not
+    """
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidManifestError(
+            f"`{path}` cannot be a part of a Job", seen=["bytes that are no text of UTF-8"], path=path
+        )
+    return text
+
+
+def is_list(value: Any) -> bool:
+    """Return whether a value is a list to JSON."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
+
+
+def unwrapped(value: Any) -> Any:
+    """Return what a member of an enum stands for, and a number of any kind as one of Python's own."""
+    while isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
+def not_plain(path: str, value: Any) -> InvalidManifestError:
+    """Make the error about a value that JSON has not."""
+    if isinstance(value, float):
+        seen, hint = "a number that is not finite", "give it as text"
+    elif hasattr(value, "to_dict"):
+        seen = f"a value of type {_kind(value)}"
+        hint = (
+            "models of the Kubernetes client are not read: give plain dicts, spelled as in a YAML manifest, "
+            "such as `ApiClient().sanitize_for_serialization(model)`"
+        )
+    else:
+        seen = f"a value of type {_kind(value)}"
+        hint = "give plain dicts, lists, texts and numbers, spelled as in a YAML manifest"
+    return InvalidManifestError(f"`{path}` cannot be a part of a Job", seen=[seen], hint=hint, path=path)
+
+
+def keyed(path: str, value: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a map with the texts that its keys are to kubectl; its values as they are.
+
+    :raises InvalidManifestError: if a key is nothing that JSON has, or two keys are the same text
+    """
+    found: dict[str, Any] = {}
+    for given, item in value.items():
+        key = unwrapped(given)
+        text = key_text(key) if isinstance(key, (str, bool, int, float)) else None
+        if text is None:
+            raise InvalidManifestError(
+                f"`{path}` has a key that cannot be a part of a Job",
+                seen=[f"a key of type {_kind(key)}"],
+                hint="keys are texts",
+                path=path,
+            )
+        if whole_text(path, text) in found:
+            where = below(path, text)
+            raise InvalidManifestError(f"`{where}` cannot be a part of a Job", seen=[TWICE], path=where)
+        found[text] = item
+    return found
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

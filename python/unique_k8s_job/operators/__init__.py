@@ -1,0 +1,1 @@
+"""The operators: `job` runs a Job, `delete_job` deletes Jobs."""

@@ -1,0 +1,79 @@
+"""From the delete operator to the triggerer and back.
+
+The worker sends the DELETE; the trigger only watches until the Job is gone, or until it is time to free it; then a worker
+carries the same order to its end, for this very Job, which confirms that its Pods have ended, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from unique_k8s_job import native
+from unique_k8s_job.request.arguments import connection
+from unique_k8s_job.task import trigger_event
+from unique_k8s_job.task.compat import Context, airflow_version
+from unique_k8s_job.task.deferral import deadline
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Cluster
+    from unique_k8s_job.operators.delete_job import K8sJobDeleteOperator
+
+
+def only_waits(cluster: Cluster, operator: K8sJobDeleteOperator) -> dict[str, Any] | None:
+    """Return the reference of the Job if all that is left to do is to wait until it has gone."""
+    target = {"namespace": operator.namespace or None, "name": operator.name or None, "uid": operator.uid or None}
+    found = native.find_jobs(cluster, json.dumps(target))
+    if len(found) == 1 and found[0]["deleting"]:
+        return dict(found[0]["job"])
+    return None
+
+
+def defer(operator: K8sJobDeleteOperator, context: Context, job: Mapping[str, Any], *, asked: bool) -> NoReturn:
+    """Leave the wait to the triggerer.
+
+    :param job: the Job that is going
+    :param asked: whether this task asked for its deletion
+    """
+    from unique_k8s_job.triggers.sensor import UniqueK8sJobSensorTrigger
+
+    ti: Any = context["ti"]
+    start = getattr(ti, "start_date", None)
+    limits = [deadline(start, timedelta(seconds=operator.timeout), airflow=airflow_version())]
+    if operator.release_stuck != "never":
+        limits.append(deadline(None, timedelta(seconds=operator.release_after_seconds), airflow=(3, 0)))
+    if operator.execution_timeout is not None:
+        limits.append(deadline(start, operator.execution_timeout, airflow=airflow_version()))
+    trigger = UniqueK8sJobSensorTrigger(
+        target=dict(job),
+        until="gone",
+        connection=connection(operator),
+        deadline=min(limit for limit in limits if limit),
+        passed={"asked": asked, "job": dict(job)},
+    )
+    operator.defer(trigger=trigger, method_name="execute_complete")
+
+
+def passed_in(event: Any) -> tuple[dict[str, Any], bool]:
+    """Return the Job that was left going, and whether this task asked for its deletion.
+
+    :raises InternalError: if the event does not tell
+    """
+    try:
+        return dict(event["passed"]["job"]), bool(event["passed"]["asked"])
+    except (TypeError, KeyError, ValueError):
+        raise trigger_event.unreadable(event) from None
+
+
+def seconds_left(context: Context, timeout: int, *, now: datetime | None = None) -> int:
+    """Return what is left of the operator's `timeout`, counted from the first start of this try; at least one second."""
+    ti: Any = context["ti"]
+    start = getattr(ti, "start_date", None)
+    if start is None:
+        return timeout
+    if start.tzinfo is None:
+        start = start.replace(tzinfo=timezone.utc)
+    gone = (now or datetime.now(timezone.utc)) - start
+    return max(1, timeout - int(gone.total_seconds()))

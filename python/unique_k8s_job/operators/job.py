@@ -1,0 +1,444 @@
+"""`UniqueK8sJobOperator`: one try of a task, one Kubernetes Job.
+
+Thin: names, manifests, requests, watches, logs and outcomes are the Rust core's; here is what Airflow sees of them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+
+from unique_k8s_job import native
+from unique_k8s_job.exceptions import StoppedError, UniqueK8sJobError
+from unique_k8s_job.request.arguments import (
+    FIELD_VALIDATIONS,
+    FINISHES,
+    NAME_POLICIES,
+    NOT_GIVEN,
+    NotGiven,
+    connection,
+    fixed_name,
+    one_of,
+    per_outcome,
+    seconds,
+)
+from unique_k8s_job.task import conclusion, stop_in_worker
+from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version
+from unique_k8s_job.task.settings import default_deferrable
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Run, SubmittedEvent
+    from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
+    from unique_k8s_job.task.known_names import KnownNames
+    from unique_k8s_job.task.log_writer import LogWriter
+    from unique_k8s_job.task.settings import Settings
+
+#: Seconds to see a deleted Job gone. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
+CONFIRM_BEFORE_SIGKILL = 2.0
+#: Longer than the default termination grace period of Pods, 30 s.
+CONFIRM_OTHERWISE = 60.0
+
+
+class UniqueK8sJobOperator(BaseOperator):
+    """Run a Kubernetes Job to its end, under a name that no other try ever has.
+
+    An argument that is not given leaves the manifest alone; one that is given wins over it, also 0, False and empty ones.
+    Returns a summary of the outcome: `state`, `job`, `containers`, `times`, ... XCom `job_name`, `job_namespace` and
+    `job_uid` are there from the moment the Job exists, `job_deferred`, its uid again, from the moment the triggerer has it.
+
+    :param image: image of the base container: the one named `base`, else the first of the manifest
+    :param cmds: its command
+    :param arguments: its arguments
+    :param env_vars: its environment, `{"NAME": "value"}` or a list as in a manifest; merged by name
+    :param env_from: its `envFrom`
+    :param volumes: volumes of the Pod; merged by name
+    :param volume_mounts: its mounts; merged by mount path
+    :param container_resources: its resources, `{"requests": {...}, "limits": {...}}`
+    :param service_account_name: service account of the Pod
+    :param image_pull_policy: `Always`, `IfNotPresent` or `Never`
+    :param image_pull_secrets: names of secrets, or a list as in a manifest; merged by name
+    :param node_selector: labels a node must have
+    :param affinity: affinity of the Pod
+    :param tolerations: tolerations of the Pod
+    :param namespace: where the Job runs; else the manifest's, the connection's, the context's, `default`
+    :param name: what the Job's name begins with (at most 22 letters of it are kept); default: the `name` or `generateName`
+        of the manifest, else the task id
+    :param name_policy: `unique`, or `fixed`: `name` is the whole name, for those who still need one. Then a finished Job
+        of the same task in any run is deleted first; an unfinished or terminating one is waited for, at most
+        `startup_timeout_seconds`; a Job of anybody else fails the task and is left alone
+    :param labels: labels of the Job and its Pods
+    :param annotations: annotations of the Job and its Pods
+    :param backoff_limit: failed Pods that Kubernetes itself retries; without a manifest the default is 0, because
+        Airflow's retries come on top
+    :param completions: Pods that have to succeed
+    :param parallelism: Pods that run at once
+    :param completion_mode: `NonIndexed` or `Indexed`
+    :param suspend: create the Job suspended, for a queue that resumes it
+    :param active_deadline_seconds: after this long Kubernetes fails the Job
+    :param ttl_seconds_after_finished: how long the finished Job is kept, once its outcome is recorded. Not given: the
+        manifest's, else one day. None: for ever. By outcome: `{"succeeded": 60, "failed": 86400}`
+    :param on_finish: `keep` the finished Job for its TTL, or `delete` it, confirmed, once its outcome is recorded. By
+        outcome: `{"succeeded": "delete", "failed": "keep"}`
+    :param manifest: a whole Job: a dict, YAML text, or a `.yaml`, `.yml` or `.json` file, which is a template: an absolute
+        path, or one relative to the DAG file or to `template_searchpath`. Also a CronJob, whose
+        `jobTemplate` is run once, and a List with exactly one of them
+    :param from_cron_job: the name of a CronJob in `namespace`: its `jobTemplate`, as it is now, is run once, as by `kubectl
+        create job --from`; instead of `manifest`. Needs the verb `get` on `cronjobs`
+    :param field_validation: what becomes of a Job with fields that the API server does not know, such as misspelled ones:
+        `strict` refuses it, naming all of them; `warn` runs it without them and writes each into the log; `ignore` says
+        nothing. Default: `[unique_k8s_job] field_validation`, `strict`
+    :param startup_timeout_seconds: how long nothing may run before the task fails and the Job is deleted. Until anything
+        has started it counts from the Job's creation, its resumption, or the oldest Pod it has, by the clock of the API
+        server, whoever has waited meanwhile; a retry or a triggerer that comes late waits 30 s all the same. Not
+        counted while the Job is suspended, or has Pods that this identity may not list
+    :param handover_timeout_seconds: how long to wait for the Pods of a predecessor that is being deleted
+    :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over what runs and uses what
+        succeeded unrecorded, `replace` deletes what runs, `ignore` does not look. A cleared task always starts afresh
+    :param replace_lost: start although a Pod on a lost node may still run
+    :param release_stuck: with a fixed name: whose Job, stuck in its deletion on the finalizers `orphan` or
+        `foregroundDeletion`, is released by a second DELETE: `never` any, `ours`, or `gc`: whosoever
+    :param release_after_seconds: how long nothing must have moved before that
+    :param on_lingering_sidecar: what to do where the base container has ended and another container keeps its Pod
+        running: `wait`, or `finish`: the base container's exit code is the outcome, and the Job is deleted
+    :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: left if
+        another try will come, else deleted
+    :param get_logs: write the containers' logs into the task log
+    :param deferrable: wait in the triggerer, not in a worker; the log stays live. Default: `[operators]
+        default_deferrable`
+    :param defer_after_seconds: how long the worker follows the Job before it defers, so that short Jobs never do. 0 for
+        many mapped tasks at once: each holds its worker slot that long
+    :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
+    :param in_cluster: use the service account of the worker's Pod
+    :param config_file: use this kubeconfig file
+    :param cluster_context: use this context of the kubeconfig
+    :raises JobFailedError: the Job failed
+    :raises JobVanishedError: the Job is gone and nobody saw it end
+    :raises JobStartupError: the Job cannot start; it is deleted
+    """
+
+    #: Airflow stores it in serialized DAGs, and names the logger by it: it stays where the class was first.
+    __module__ = "unique_k8s_job.operator"
+
+    template_fields: Sequence[str] = (
+        "image",
+        "cmds",
+        "arguments",
+        "env_vars",
+        "env_from",
+        "volumes",
+        "volume_mounts",
+        "container_resources",
+        "service_account_name",
+        "image_pull_policy",
+        "image_pull_secrets",
+        "node_selector",
+        "affinity",
+        "tolerations",
+        "namespace",
+        "name",
+        "labels",
+        "annotations",
+        "backoff_limit",
+        "completions",
+        "parallelism",
+        "completion_mode",
+        "active_deadline_seconds",
+        "ttl_seconds_after_finished",
+        "manifest",
+        "from_cron_job",
+        "kubernetes_conn_id",
+        "config_file",
+        "cluster_context",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "manifest": "yaml",
+        "env_vars": "json",
+        "container_resources": "json",
+    }
+    ui_color = "#dbe9ff"
+
+    # Here, because a signal may come before `execute` has begun, and after it has ended.
+    _killed = False
+    _over = False
+    _run: Run | None = None
+    _job_uid: str | None = None
+
+    def __init__(
+        self,
+        *,
+        image: str | None = None,
+        cmds: Sequence[str] | None = None,
+        arguments: Sequence[str] | None = None,
+        env_vars: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        env_from: Sequence[Mapping[str, Any]] | None = None,
+        volumes: Sequence[Mapping[str, Any]] | None = None,
+        volume_mounts: Sequence[Mapping[str, Any]] | None = None,
+        container_resources: Mapping[str, Any] | None = None,
+        service_account_name: str | None = None,
+        image_pull_policy: str | None = None,
+        image_pull_secrets: Sequence[str | Mapping[str, Any]] | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        affinity: Mapping[str, Any] | None = None,
+        tolerations: Sequence[Mapping[str, Any]] | None = None,
+        namespace: str | None = None,
+        name: str | None = None,
+        name_policy: Literal["unique", "fixed"] = "unique",
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        backoff_limit: int | str | None = None,
+        completions: int | str | None = None,
+        parallelism: int | str | None = None,
+        completion_mode: str | None = None,
+        suspend: bool | None = None,
+        active_deadline_seconds: int | str | None = None,
+        ttl_seconds_after_finished: int | str | Mapping[str, int | str | None] | NotGiven | None = NOT_GIVEN,
+        on_finish: str | Mapping[str, str] = "keep",
+        manifest: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        from_cron_job: str | None = None,
+        field_validation: Literal["strict", "warn", "ignore"] | None = None,
+        startup_timeout_seconds: int = 600,
+        handover_timeout_seconds: int = 60,
+        reattach: Literal["reattach", "replace", "ignore"] = "reattach",
+        replace_lost: bool = False,
+        release_stuck: Literal["never", "ours", "gc"] = "ours",
+        release_after_seconds: int = 60,
+        on_lingering_sidecar: Literal["wait", "finish"] = "wait",
+        on_process_end: Literal["leave", "delete"] | None = None,
+        get_logs: bool = True,
+        deferrable: bool | None = None,
+        defer_after_seconds: int = 10,
+        kubernetes_conn_id: str | None = "kubernetes_default",
+        in_cluster: bool | None = None,
+        config_file: str | None = None,
+        cluster_context: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+        self.cmds = cmds
+        self.arguments = arguments
+        self.env_vars = env_vars
+        self.env_from = env_from
+        self.volumes = volumes
+        self.volume_mounts = volume_mounts
+        self.container_resources = container_resources
+        self.service_account_name = service_account_name
+        self.image_pull_policy = image_pull_policy
+        self.image_pull_secrets = image_pull_secrets
+        self.node_selector = node_selector
+        self.affinity = affinity
+        self.tolerations = tolerations
+        self.namespace = namespace
+        self.name = name
+        self.name_policy = one_of("name_policy", name_policy, *NAME_POLICIES)
+        if name is None:
+            fixed_name(name_policy, name)
+        self.labels = labels
+        self.annotations = annotations
+        self.backoff_limit = backoff_limit
+        self.completions = completions
+        self.parallelism = parallelism
+        self.completion_mode = completion_mode
+        self.suspend = suspend
+        self.active_deadline_seconds = active_deadline_seconds
+        self.ttl_seconds_after_finished = ttl_seconds_after_finished
+        per_outcome("on_finish", on_finish, lambda argument, word: one_of(argument, word, *FINISHES))
+        self.on_finish = on_finish
+        self.manifest = manifest
+        self.from_cron_job = from_cron_job
+        self.field_validation = field_validation and one_of("field_validation", field_validation, *FIELD_VALIDATIONS)
+        self.startup_timeout_seconds = startup_timeout_seconds
+        self.handover_timeout_seconds = handover_timeout_seconds
+        self.reattach = one_of("reattach", reattach, "reattach", "replace", "ignore")
+        self.replace_lost = replace_lost
+        self.release_stuck = one_of("release_stuck", release_stuck, "never", "ours", "gc")
+        self.release_after_seconds = release_after_seconds
+        self.on_lingering_sidecar = one_of("on_lingering_sidecar", on_lingering_sidecar, "wait", "finish")
+        self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
+        self.get_logs = get_logs
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.defer_after_seconds = seconds("defer_after_seconds", defer_after_seconds)
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.in_cluster = in_cluster
+        self.config_file = config_file
+        self.cluster_context = cluster_context
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the Job and return the summary of its outcome."""
+        from unique_k8s_job.operators.job_request import request_of
+        from unique_k8s_job.request.job import as_json
+        from unique_k8s_job.task.known_names import KnownNames
+        from unique_k8s_job.task.log_writer import LogWriter
+        from unique_k8s_job.task.settings import settings
+
+        options = settings()
+        self._over = False
+        log = LogWriter.of_task(self.log)
+        cluster = self._hook().get_conn()
+        names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
+        request = as_json(request_of(self, context, options, names, log))
+        names.add(native.job_name(request))
+        if self._killed:
+            raise StoppedError("The task was stopped before its Job was made")
+        run = self._run = native.Run(cluster, request)
+        end = self._judged(run, context, options, log, lambda: self._follow(run, context, names, log))
+        if end["kind"] == "handed_over":
+            self._defer(context, end["job"], log)
+        return self._conclude(end, log)
+
+    def execute_complete(self, context: Context, event: Any = None, **_: Any) -> dict[str, Any]:
+        """Go on after the deferral: what `execute` does once it knows how the Job ended.
+
+        :param event: what the trigger sent
+        """
+        from unique_k8s_job.request.job import as_json
+        from unique_k8s_job.task import deferral
+        from unique_k8s_job.task.log_writer import LogWriter
+        from unique_k8s_job.task.settings import settings
+
+        self._over = False
+        log = LogWriter.of_task(self.log)
+        request = deferral.resumed(event)
+        run = self._run = native.resume(self._hook().get_conn(), as_json(request))
+        self._job_uid = request["job"]["uid"]
+        return self._conclude(self._judged(run, context, settings(), log, lambda: deferral.outcome(event)), log)
+
+    def on_kill(self) -> None:
+        """Wake `execute`, which decides: the thread of a signal must neither wait nor ask Airflow anything."""
+        if not self._over:  # Airflow also calls it after a timeout has passed through `execute`
+            self._killed = True
+        if self._run is not None:
+            self._run.wake()
+
+    # --- the story of execute, step by step -------------------------------------------------------------------------
+
+    def _hook(self) -> UniqueK8sJobHook:
+        from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
+
+        return UniqueK8sJobHook(**connection(self))
+
+    def _judged(
+        self, run: Run, context: Context, options: Settings, log: LogWriter, wait: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Wait for the end of the Job and acknowledge it, or see to the Job where the task ends first."""
+        from unique_k8s_job import debug_log
+
+        try:
+            end = wait()
+            if end["kind"] == "outcome":
+                log.say(end["timeline"])
+                for said in run.acknowledge():
+                    log.say(said["text"], said["level"])
+        except BaseException as error:
+            self._end_early(run, context, error, self.on_process_end or options.on_process_end, log)
+            raise
+        finally:
+            run.close()
+            self._run = None
+            self._over = True
+            # Airflow ends the process of a task without Python's own end.
+            debug_log.flush()
+        return end
+
+    def _defer(self, context: Context, job: str, log: LogWriter) -> NoReturn:
+        from unique_k8s_job.task import deferral
+
+        log.say("The triggerer follows the Job from here on")
+        self.defer(trigger=deferral.trigger(self, context, job), method_name="execute_complete")
+
+    def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
+        """Write down what happens until the outcome is there, or it is time to defer.
+
+        :raises StoppedError: after `on_kill`
+        """
+        defer_at = time.monotonic() + self.defer_after_seconds if self.deferrable else math.inf
+        while not self._killed:
+            left = defer_at - time.monotonic()
+            if left <= 0 and self._job_uid:
+                return self._hand_over(run, context)
+            for event in run.next(60.0 if self._job_uid is None else min(60.0, left)):
+                if self._killed:
+                    break
+                if event["kind"] == "log":
+                    log.lines(event)
+                elif event["kind"] == "message":
+                    log.say(event["text"], event["level"])
+                elif event["kind"] == "submitted":
+                    self._submitted(event, context, names, log)
+                else:
+                    return dict(event)
+        raise StoppedError("The task was stopped before its Job had ended")
+
+    def _hand_over(self, run: Run, context: Context) -> dict[str, Any]:
+        from unique_k8s_job.triggers.left_behind import DEFERRED_UID
+
+        # By this the Job is known where the task is stopped before its trigger has begun.
+        ti: Any = context["ti"]
+        ti.xcom_push(key=DEFERRED_UID, value=self._job_uid)
+        # A task that was stopped may not have heard of it yet: Airflow refuses its deferral, and nobody minds its Job.
+        if stop_in_worker.stopped(context):
+            self._killed = True
+        job = run.hand_over()
+        if self._killed or job is None:
+            raise StoppedError("The task was stopped before its Job had ended")
+        return {"kind": "handed_over", "job": job}
+
+    def _submitted(self, event: SubmittedEvent, context: Context, names: KnownNames, log: LogWriter) -> None:
+        self._job_uid = event["uid"]
+        ti: Any = context["ti"]
+        ti.xcom_push(key="job_name", value=event["name"])
+        ti.xcom_push(key="job_namespace", value=event["namespace"])
+        ti.xcom_push(key="job_uid", value=event["uid"])  # the last: who finds it finds the others
+        names.add(event["name"])
+        how = {
+            "created": "Created",
+            "adopted": "Found, made by this very try:",
+            "taken_over": f"Taken over from try {event['try_number']}, still at work:",
+            "outcome_used": f"Try {event['try_number']} left a finished one, its outcome is used:",
+        }[event["origin"]]
+        namespace, name = event["namespace"], event["name"]
+        log.say(
+            f"{how} Job `{namespace}/{name}` (uid {event['uid']}); "
+            f"to look at it: kubectl -n {namespace} describe job {name}"
+        )
+
+    def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
+        """Return the summary of a good outcome, or raise why it is none."""
+        if self._killed:
+            # To return would turn a task green that Airflow or its user has stopped.
+            raise StoppedError("The task was stopped as its Job ended", seen=outcome["summary"].splitlines()[:1])
+        if outcome["state"] == "succeeded":
+            log.say(outcome["summary"])
+            return conclusion.summary(outcome)
+        raise conclusion.failure(outcome)
+
+    def _end_early(
+        self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
+    ) -> None:
+        """Decide what becomes of the Job, and see to it. Never hides `error`."""
+        cause = stop_in_worker.cause_of(error, killed=self._killed)
+        why, answer = cause.value, None
+        if cause is stop_in_worker.Cause.KILLED:
+            asked = stop_in_worker.ask(context)
+            answer, why = asked.answer, f"{why}; {asked}"
+        action = stop_in_worker.action_of(
+            cause,
+            answer=answer,
+            job_uid=self._job_uid,
+            another_try=stop_in_worker.another_try(context),
+            on_process_end=on_process_end,
+        )
+        deed, level = f"Its Job is {action.value}", "info"
+        if action is stop_in_worker.JobAction.DELETE:
+            # Before any word about it: an Airflow that is away takes none, and SIGKILL may be near.
+            soon = cause is stop_in_worker.Cause.KILLED and airflow_version() >= (3, 0)
+            try:
+                deed = run.delete(CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE)
+            except UniqueK8sJobError as failure:
+                deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
+        if isinstance(error, UniqueK8sJobError):
+            error.seen.append(deed)
+        log.say(f"This try ends before its Job ({why}). {deed}", level)

@@ -1,0 +1,61 @@
+"""From an operator and its context to the request that starts its run. Reads templates and settings; asks no cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unique_k8s_job.operators.manifest_file import manifest_of
+from unique_k8s_job.request.arguments import FINISHES, fixed_name, flag, given, one_of, per_outcome, seconds, text, ttl
+from unique_k8s_job.task import identity
+
+if TYPE_CHECKING:
+    from unique_k8s_job.operators.job import UniqueK8sJobOperator
+    from unique_k8s_job.task.compat import Context
+    from unique_k8s_job.task.known_names import KnownNames
+    from unique_k8s_job.task.log_writer import LogWriter
+    from unique_k8s_job.task.settings import Settings
+
+
+def request_of(
+    task: UniqueK8sJobOperator, context: Context, options: Settings, known: KnownNames, log: LogWriter
+) -> dict[str, Any]:
+    """Collect the request of this try, see `unique_k8s_job.request.job`.
+
+    :raises UniqueK8sJobError: if an argument cannot be used, naming it
+    """
+    deployment = identity.deployment()
+    attempt = identity.attempt(context, deployment, task.retries)
+    names = known.names if attempt["try_number"] > 1 else []
+    if not deployment.known and not names and attempt["try_number"] > 1:
+        log.say(
+            "This Airflow cannot be told from others (no fernet key, default URLs), so Jobs of earlier tries are not "
+            "looked for: set `[unique_k8s_job] deployment_id`",
+            "warning",
+        )
+    return {
+        "attempt": attempt,
+        "slug": text("name", task.name) if task.name else None,
+        "default_slug": task.task_id,
+        "fixed_name": fixed_name(task.name_policy, task.name),
+        "run_time": identity.run_time(context),
+        "namespace": text("namespace", task.namespace) if task.namespace else None,
+        "manifest": manifest_of(task, context),
+        "from_cron_job": text("from_cron_job", task.from_cron_job) if task.from_cron_job else None,
+        "field_validation": task.field_validation or options.field_validation,
+        "arguments": given(task),
+        "ttl": per_outcome("ttl_seconds_after_finished", task.ttl_seconds_after_finished, ttl),
+        "on_finish": per_outcome("on_finish", task.on_finish, lambda name, word: one_of(name, word, *FINISHES)),
+        "safe_ttl_seconds": options.safe_ttl_seconds,
+        "patch_jobs": options.patch_jobs,
+        "policy": task.reattach,
+        "lookup": deployment.known,
+        "known_names": names,
+        "startup_timeout_seconds": seconds("startup_timeout_seconds", task.startup_timeout_seconds),
+        "handover_timeout_seconds": seconds("handover_timeout_seconds", task.handover_timeout_seconds),
+        "replace_lost": flag("replace_lost", task.replace_lost),
+        "release_stuck": task.release_stuck,
+        "release_after_seconds": seconds("release_after_seconds", task.release_after_seconds),
+        "on_lingering_sidecar": task.on_lingering_sidecar,
+        "get_logs": flag("get_logs", task.get_logs),
+        "running_clear_is_visible": identity.clears_are_counted(),
+    }

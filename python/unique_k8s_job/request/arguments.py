@@ -1,0 +1,277 @@
+"""The operator's arguments as the `arguments` of a request: only what was given, in the spelling of Kubernetes. Pure.
+
+None is not given; 0, False and what is empty are. What has the wrong shape is refused here, where the argument has a name
+that the user knows; what the values mean is for the core and for Kubernetes to judge.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from decimal import Decimal
+from typing import Any
+
+from unique_k8s_job.described import described
+from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
+from unique_k8s_job.manifest.plain import is_list, keyed, not_plain, plain, unwrapped, whole_text
+
+
+class NotGiven(enum.Enum):
+    """Tells an argument that was not given from None, where None means something. Copies are the same object."""
+
+    NOT_GIVEN = enum.auto()
+
+    def __str__(self) -> str:
+        """Airflow shows it as the value of a template field."""
+        return "not given"
+
+
+NOT_GIVEN = NotGiven.NOT_GIVEN
+
+#: How a Job can end, where an argument tells the ends apart. What vanished unseen counts as failed.
+OUTCOMES = ("succeeded", "failed")
+#: What becomes of a finished Job.
+FINISHES = ("keep", "delete")
+#: Of text that stands for a whole number: no more digits than 64 bits have.
+_INTEGER = re.compile(r"[-+]?[0-9]{1,19}", re.ASCII)
+#: What becomes of a manifest with fields that the API server does not know.
+FIELD_VALIDATIONS = ("strict", "warn", "ignore")
+#: Who makes the whole name of a Job: we, a new one for each try, or the user.
+NAME_POLICIES = ("unique", "fixed")
+
+
+def given(source: Any) -> dict[str, Any]:
+    """Collect the given arguments from the attributes of an operator.
+
+    :raises InvalidManifestError: if an argument has the wrong shape
+    """
+    values = {name: getattr(source, name) for name in SHAPES}
+    return {name: shape(name, values[name]) for name, shape in SHAPES.items() if values[name] is not None}
+
+
+def ttl(name: str, value: int | NotGiven | None) -> dict[str, Any]:
+    """Turn a TTL into that of a request: None means never."""
+    if value is NOT_GIVEN:
+        return {"kind": "unset"}
+    if value is None:
+        return {"kind": "never"}
+    return {"kind": "seconds", "seconds": seconds(name, value)}
+
+
+def per_outcome(name: str, value: Any, choice: Callable[[str, Any], Any]) -> dict[str, Any]:
+    """Read one choice for all outcomes, or a dict of choices; an outcome that it leaves out has the default.
+
+    :raises InvalidManifestError: if the dict names another outcome
+    """
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(OUTCOMES, choice(name, value))
+    unknown = [key for key in value if key not in OUTCOMES]
+    if unknown or not value:
+        raise InvalidManifestError(
+            f"The argument `{name}` takes the outcomes {' and '.join(f'`{key}`' for key in OUTCOMES)}",
+            seen=[repr(key) for key in unknown] or ["an empty dict"],
+            path=name,
+        )
+    return {key: choice(f"{name}[{key!r}]", item) for key, item in value.items()}
+
+
+def fixed_name(policy: str, name: Any) -> str | None:
+    """Return the whole name of the Job where the policy is `fixed`; whether it can name a Job is for the core to judge.
+
+    :raises ConfigurationError: if there is no name, also where it was rendered to nothing
+    """
+    if one_of("name_policy", policy, *NAME_POLICIES) == "unique":
+        return None
+    if name is None or name == "":
+        raise ConfigurationError(
+            '`name_policy="fixed"` needs `name`, the whole name of the Job',
+            seen=[f"`name` is {described(name)}"],
+            path="name",
+        )
+    return text("name", name)
+
+
+def seconds(name: str, value: Any) -> int:
+    """Check a number of whole seconds; Kubernetes keeps them in 32 bits."""
+    number = integer(name, value)
+    if not 0 <= number < 2**31:
+        raise _refused(name, "a number of seconds, 0 or more", value)
+    return number
+
+
+def one_of(name: str, value: Any, *words: str) -> Any:
+    """Check a word of a few.
+
+    :raises ConfigurationError: if it is another one
+    """
+    value = unwrapped(value)
+    if value not in words:
+        raise ConfigurationError(
+            f"`{name}` has to be {' or '.join(f'`{word}`' for word in words)}", seen=[described(value)], path=name
+        )
+    return value
+
+
+def env_vars(value: Any, name: str = "env_vars") -> list[dict[str, Any]]:
+    """Turn `{"A": "1"}` into `[{"name": "A", "value": "1"}]`; a list stays as it is."""
+    if isinstance(value, Mapping):
+        return [{"name": key, "value": _word(f"{name}[{key!r}]", word)} for key, word in keyed(name, value).items()]
+    return _objects(name, value)
+
+
+def _refused(name: str, wanted: str, value: Any) -> InvalidManifestError:
+    if hasattr(value, "to_dict"):
+        hint = not_plain(name, value).hint
+    else:
+        hint = f"give `{name}=[...]`" if wanted.startswith("a list") else None
+    return InvalidManifestError(
+        f"The argument `{name}` has to be {wanted}", seen=[f"a {_kind(value)}"], hint=hint, path=name
+    )
+
+
+def _kind(value: Any) -> str:
+    return "text that is none" if isinstance(value, str) else f"value of type {type(value).__name__}"
+
+
+def text(name: str, value: Any) -> str:
+    """Check a text; a whole number stands for its digits, which is what a template makes of a text of digits.
+
+    :raises InvalidManifestError: if it is anything else
+    """
+    value = digits(value)
+    if not isinstance(value, str):
+        raise _refused(name, "text", value)
+    return whole_text(name, value)
+
+
+def digits(value: Any) -> Any:
+    """Return the text of a whole number, and anything else as it is."""
+    value = unwrapped(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _word(name: str, value: Any) -> str:
+    """Text, or what has one usual spelling as such: templates rendered to native objects give numbers and dates, too."""
+    if not isinstance(value, Decimal):
+        value = unwrapped(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return ""
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    return str(value) if isinstance(value, (int, float, Decimal)) else text(name, value)
+
+
+def integer(name: str, value: Any) -> int:
+    """Check a whole number; the text of one counts, which is what a template makes of it.
+
+    :raises InvalidManifestError: if it is anything else
+    """
+    number = whole_number(value)
+    if number is None:
+        raise _refused(name, "a whole number", value)
+    return number
+
+
+def whole_number(value: Any) -> int | None:
+    """Return a whole number, also one that is written as text or with a fraction of zero; None for anything else."""
+    value = unwrapped(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check True or False.
+
+    :raises InvalidManifestError: if it is anything else
+    """
+    if not isinstance(value, bool):
+        raise _refused(name, "True or False", value)
+    return value
+
+
+def _list(name: str, value: Any, wanted: str = "a list") -> list[Any]:
+    if not is_list(value):
+        raise _refused(name, wanted, value)
+    return list(value)
+
+
+def _words(name: str, value: Any) -> list[str]:
+    return [_word(f"{name}[{number}]", word) for number, word in enumerate(_list(name, value, "a list of texts"))]
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _refused(name, "a dict, spelled as in a YAML manifest", value)
+    values: dict[str, Any] = plain(name, value)
+    return values
+
+
+def _objects(name: str, value: Any) -> list[dict[str, Any]]:
+    return [_object(f"{name}[{number}]", item) for number, item in enumerate(_list(name, value, "a list of dicts"))]
+
+
+def _names(name: str, value: Any) -> list[dict[str, Any]]:
+    """Names of secrets, plain or as `{"name": ...}`."""
+    return [
+        _object(f"{name}[{number}]", item) if isinstance(item, Mapping) else {"name": text(f"{name}[{number}]", item)}
+        for number, item in enumerate(_list(name, value))
+    ]
+
+
+def _texts(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _refused(name, "a dict of texts", value)
+    return {key: _word(f"{name}[{key!r}]", word) for key, word in keyed(name, value).items()}
+
+
+#: The arguments that choose the cluster: the same for the hook and for all operators and sensors.
+CONNECTION = ("kubernetes_conn_id", "in_cluster", "config_file", "cluster_context")
+
+
+def connection(source: Any) -> dict[str, Any]:
+    """Collect the arguments of the hook from the attributes of an operator or sensor, as the triggerer can have them, too.
+
+    :raises InvalidManifestError: if one that is a text is anything else
+    """
+    values = {name: getattr(source, name) for name in CONNECTION}
+    for name, value in values.items():
+        if isinstance(value, os.PathLike):
+            values[name] = os.fspath(value)
+        elif value is not None and name != "in_cluster":
+            values[name] = text(name, value)
+    return values
+
+
+#: The operator's arguments that shape the Job, and the shape of each.
+SHAPES: Mapping[str, Callable[[str, Any], Any]] = {
+    "image": text,
+    "cmds": _words,
+    "arguments": _words,
+    "env_vars": lambda name, value: env_vars(value, name),
+    "env_from": _objects,
+    "volumes": _objects,
+    "volume_mounts": _objects,
+    "container_resources": _object,
+    "service_account_name": text,
+    "image_pull_policy": text,
+    "image_pull_secrets": _names,
+    "node_selector": _texts,
+    "affinity": _object,
+    "tolerations": _objects,
+    "labels": _texts,
+    "annotations": _texts,
+    "backoff_limit": integer,
+    "completions": integer,
+    "parallelism": integer,
+    "completion_mode": text,
+    "suspend": flag,
+    "active_deadline_seconds": integer,
+}

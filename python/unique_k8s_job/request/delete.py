@@ -1,0 +1,117 @@
+"""The order to delete Jobs: one JSON object, the whole contract with the Rust core. Shared by operator and command line.
+
+Keys: `target` ({"kind": "name", "name", "uid"}, {"kind": "uid", "uid"} or {"kind": "selector", "labels"}), `namespace`,
+`wait_for`, `timeout_seconds`, `release_stuck`, `release_after_seconds`, `propagation_policy`, `only_if`, `include_owned`.
+The Rust side refuses keys that it does not know, and names that no object of Kubernetes has: such as `None`, which is how a
+missing XCom is rendered.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from unique_k8s_job.described import described
+from unique_k8s_job.exceptions import ConfigurationError
+from unique_k8s_job.request.arguments import digits, flag, one_of, seconds, text, whole_number
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import DeletedEvent
+
+WaitFor = Literal["gone", "accepted"]
+ReleaseStuck = Literal["never", "ours", "gc"]
+PropagationPolicy = Literal["Background", "Foreground", "Orphan"]
+OnlyIf = Literal["any", "finished", "succeeded", "failed"]
+
+WAIT_FOR = ("gone", "accepted")
+RELEASE_STUCK = ("never", "ours", "gc")
+PROPAGATION_POLICIES = ("Background", "Foreground", "Orphan")
+ONLY_IF = ("any", "finished", "succeeded", "failed")
+
+
+def delete_request(
+    *,
+    name: str | None,
+    uid: str | None,
+    label_selector: str | None,
+    namespace: str | None,
+    wait_for: str,
+    timeout: int,
+    release_stuck: str,
+    release_after_seconds: int,
+    propagation_policy: str,
+    only_if: str,
+    include_owned: bool,
+) -> str:
+    """Return the order as JSON.
+
+    :raises ConfigurationError: if it does not say clearly which Job, or a value is none of those that are known
+    """
+    return json.dumps(
+        {
+            "target": _target(name, uid, label_selector),
+            "namespace": _namespace(namespace),
+            "wait_for": one_of("wait_for", wait_for, *WAIT_FOR),
+            "timeout_seconds": _positive("timeout", timeout),
+            "release_stuck": one_of("release_stuck", release_stuck, *RELEASE_STUCK),
+            "release_after_seconds": seconds("release_after_seconds", release_after_seconds),
+            "propagation_policy": one_of("propagation_policy", propagation_policy, *PROPAGATION_POLICIES),
+            "only_if": one_of("only_if", only_if, *ONLY_IF),
+            "include_owned": flag("include_owned", include_owned),
+        }
+    )
+
+
+def sentence(deleted: DeletedEvent, *, gone: bool) -> str:
+    """Say what an event of the kind `deleted` means; `gone`: the order waited for more than "accepted"."""
+    job = f"Job `{deleted['namespace']}/{deleted['name']}` (uid {deleted['uid']})"
+    if not gone:
+        return f"{job} is deleted, says the API server"
+    if kept := deleted["pods_kept"]:
+        return f"{job} is gone; its Pods stay: {', '.join(kept)}"
+    return f"{job} is gone, and its work has stopped"
+
+
+def _namespace(namespace: Any) -> str | None:
+    if namespace is None:
+        return None
+    name = text("namespace", namespace)
+    if not name.strip():
+        raise ConfigurationError("`namespace` is empty: a template rendered to nothing?", path="namespace")
+    return name
+
+
+def _positive(name: str, value: Any) -> int:
+    number = whole_number(value)
+    if number is None or not 1 <= number < 2**31:
+        raise ConfigurationError(
+            f"`{name}` has to be a whole number of seconds, 1 or more", seen=[described(value)], path=name
+        )
+    return number
+
+
+def _target(name: Any, uid: Any, label_selector: Any) -> dict[str, Any]:
+    name, uid, label_selector = digits(name), digits(uid), digits(label_selector)
+    given = {key: value for key, value in (("name", name), ("uid", uid), ("label_selector", label_selector))}
+    for key, value in given.items():
+        # Of a template that renders to nothing, nothing may follow: least of all "every Job", or "any namesake".
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise _unclear(f"`{key}` is {described(value)}")
+        if value is not None:
+            text(key, value)
+    if label_selector is not None and name is None and uid is None:
+        return {"kind": "selector", "labels": label_selector}
+    if name is not None and label_selector is None:
+        return {"kind": "name", "name": name, "uid": uid}
+    if uid is not None and label_selector is None:
+        return {"kind": "uid", "uid": uid}
+    named = " and ".join(f"`{key}`" for key, value in given.items() if value is not None)
+    raise _unclear(named or "none of them")
+
+
+def _unclear(seen: str) -> ConfigurationError:
+    return ConfigurationError(
+        "Which Job is to be deleted is not clear: give `name`, or `uid`, or both, or `label_selector` alone",
+        seen=[seen],
+        path="name",
+    )

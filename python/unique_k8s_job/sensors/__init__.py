@@ -1,0 +1,1 @@
+"""The sensor: `job` waits for Jobs that others made."""

@@ -1,0 +1,50 @@
+"""From a sensor in the worker to its trigger, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from unique_k8s_job.request.arguments import connection
+from unique_k8s_job.task import trigger_event
+from unique_k8s_job.task.compat import Context, airflow_version
+from unique_k8s_job.task.deferral import deadline
+from unique_k8s_job.task.satisfaction import Verdict
+
+if TYPE_CHECKING:
+    from unique_k8s_job.sensors.job import UniqueK8sJobSensor
+
+
+def defer(sensor: UniqueK8sJobSensor, context: Context) -> NoReturn:
+    """Leave the wait to the triggerer. The sensor's `timeout` counts from the first start of this try."""
+    from unique_k8s_job.triggers.sensor import UniqueK8sJobSensorTrigger
+
+    ti: Any = context["ti"]
+    limit = timedelta(seconds=sensor.timeout)
+    if sensor.execution_timeout is not None:
+        limit = min(limit, sensor.execution_timeout)
+    trigger = UniqueK8sJobSensorTrigger(
+        target=sensor.target(),
+        until=sensor.until,
+        logs=sensor.logs,
+        poke_interval=sensor.poke_interval,
+        connection=connection(sensor),
+        deadline=deadline(getattr(ti, "start_date", None), limit, airflow=airflow_version()),
+    )
+    sensor.defer(trigger=trigger, method_name="execute_complete")
+
+
+def found_in(event: Any) -> tuple[Verdict, list[dict[str, Any]]]:
+    """Return what the trigger found, and what it means; `WAIT` means that the time is over.
+
+    :raises UniqueK8sJobError: what kept the trigger from looking
+    """
+    if not isinstance(event, Mapping):
+        raise trigger_event.unreadable(event)
+    if event.get("kind") == "error":
+        raise trigger_event.error_in(event)
+    try:
+        return Verdict(event.get("verdict")), list(event.get("jobs") or ())
+    except ValueError:
+        raise trigger_event.unreadable(event) from None

@@ -1,0 +1,215 @@
+"""`UniqueK8sJobSensor`: waits for Jobs that somebody else made.
+
+Thin: what is awaited is a table in `satisfaction`; looking and following are the Rust core's. It reads only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NoReturn
+
+from unique_k8s_job import native
+from unique_k8s_job.exceptions import ConfigurationError, JobVanishedError, UniqueK8sJobError
+from unique_k8s_job.request.arguments import connection, one_of, text
+from unique_k8s_job.task import conclusion
+from unique_k8s_job.task.compat import BaseSensorOperator, Context, moved_exception
+from unique_k8s_job.task.satisfaction import UNTIL, Verdict, failed, verdict
+from unique_k8s_job.task.settings import default_deferrable
+
+
+class UniqueK8sJobSensor(BaseSensorOperator):
+    """Wait for Jobs made elsewhere: to succeed, to finish, to exist, or to be gone.
+
+    A Job has to fit everything that is given. A name means whichever Job has it; a uid one Job and no namesake; labels
+    all Jobs that have them, of which there has to be at least one (but for `gone`), and each of which has to be so far.
+    Returns the summary of the outcome, or the list of them for `label_selector`; for `exists` what was found.
+
+    :param namespace: where the Jobs are; else the connection's, the context's, `default`
+    :param name: the name of the Job
+    :param uid: the uid of the Job
+    :param label_selector: labels of the Jobs, as in `kubectl -l`
+    :param until: `succeeded`, where a failed Job fails the sensor; `finished`, well or badly; `exists`; `gone`
+    :param logs: write the containers' logs into the task log: live where deferrable, else once the Job has ended
+    :param deferrable: wait in the triggerer; known the moment Kubernetes knows it, without polling. Default: `[operators]
+        default_deferrable`
+    :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
+    :param in_cluster: use the service account of the worker's Pod
+    :param config_file: use this kubeconfig file
+    :param cluster_context: use this context of the kubeconfig
+    :raises JobFailedError: a Job failed; skipped instead with `soft_fail`
+    :raises JobVanishedError: a Job named by its uid is gone and its end was not seen; skipped instead with `soft_fail`
+    """
+
+    #: As in `UniqueK8sJobOperator`: stored, and part of the logger's name.
+    __module__ = "unique_k8s_job.sensor"
+
+    template_fields: Sequence[str] = (
+        "namespace",
+        "name",
+        "uid",
+        "label_selector",
+        "kubernetes_conn_id",
+        "config_file",
+        "cluster_context",
+    )
+    ui_color = "#e6f1f2"
+
+    # What was said already. Of the class, because Airflow makes operators without calling `__init__`, too.
+    _said: frozenset[str] | set[str] = frozenset()
+
+    def __init__(
+        self,
+        *,
+        namespace: str | None = None,
+        name: str | None = None,
+        uid: str | None = None,
+        label_selector: str | None = None,
+        until: Literal["succeeded", "finished", "gone", "exists"] = "succeeded",
+        logs: bool = False,
+        deferrable: bool | None = None,
+        kubernetes_conn_id: str | None = "kubernetes_default",
+        in_cluster: bool | None = None,
+        config_file: str | None = None,
+        cluster_context: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.namespace = namespace
+        self.name = name
+        self.uid = uid
+        self.label_selector = label_selector
+        self.until = one_of("until", until, *UNTIL)
+        self.logs = logs
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.in_cluster = in_cluster
+        self.config_file = config_file
+        self.cluster_context = cluster_context
+
+    def poke(self, context: Context) -> Any:
+        """Look once; Airflow calls it again until it is satisfied."""
+        from unique_k8s_job.sensors.log import write_logs
+
+        target, cluster = self.target(), self._cluster()
+        found = native.find_jobs(cluster, json.dumps({**target, "explain": True}))
+        judged = verdict(self.until, found, by_uid=bool(self.uid))
+        if judged is Verdict.WAIT:
+            self._say_once(waiting(self.until, found))
+            for job in found:
+                for finding in job["findings"]:
+                    self._say_once(finding)
+            return False
+        if self.logs and self.until != "exists":
+            write_logs(cluster, found, self.log)
+        return self._concluded(judged, found)
+
+    def execute(self, context: Context) -> Any:
+        """Wait, in this process or in the triggerer."""
+        if not self.deferrable:
+            return super().execute(context)
+        from unique_k8s_job.sensors.deferral import defer
+
+        if (found := self.poke(context)) is not False:
+            return found.xcom_value
+        return defer(self, context)
+
+    def execute_complete(self, context: Context, event: Any = None, **_: Any) -> Any:
+        """Go on after the deferral, with what the trigger found."""
+        from unique_k8s_job.sensors import deferral as sensor_deferral
+
+        try:
+            judged, found = sensor_deferral.found_in(event)
+        except UniqueK8sJobError as error:
+            self._fail(error)
+        if judged is Verdict.WAIT:
+            why = f"The sensor's time is over: {waiting(self.until, found)}"
+            raise moved_exception("AirflowSkipException" if self.soft_fail else "AirflowSensorTimeout")(why)
+        return self._concluded(judged, found).xcom_value
+
+    # --- shared by all modes ----------------------------------------------------------------------------------------
+
+    def target(self) -> dict[str, Any]:
+        """Return which Jobs are meant, as the request of a look.
+
+        :raises ConfigurationError: if nothing says it
+        """
+        if not (self.name or self.uid or self.label_selector):
+            raise ConfigurationError(
+                "The sensor does not know which Job to wait for", hint="give `name`, `uid` or `label_selector`"
+            )
+        return {
+            key: text(key, getattr(self, key)) if getattr(self, key) else None
+            for key in ("namespace", "name", "uid", "label_selector")
+        }
+
+    def _cluster(self) -> Any:
+        from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
+
+        return UniqueK8sJobHook(**connection(self)).get_conn()
+
+    def _concluded(self, judged: Verdict, found: Sequence[Mapping[str, Any]]) -> Any:
+        from unique_k8s_job.task.compat import PokeReturnValue
+
+        if judged is Verdict.FAILED:
+            first, *more = failed(found)
+            seen = [finding for job in found if job.get("outcome") == first for finding in job.get("findings") or ()]
+            seen += [f"{len(more)} more Jobs failed, too"] if more else []
+            self._fail(conclusion.failure(first, seen=seen))
+        if judged is Verdict.VANISHED:
+            self._fail(
+                JobVanishedError(
+                    f"Job of uid {self.uid} is gone, and its end was not seen",
+                    seen=["no Job of this uid" + (f" in namespace `{self.namespace}`" if self.namespace else "")],
+                    hint="give Jobs a TTL longer than the sensor's pauses, or make the sensor deferrable",
+                    uid=self.uid,
+                )
+            )
+        for job in found:
+            if job.get("outcome"):
+                self.log.info("%s", job["outcome"]["summary"])
+        results = [summary(job) for job in found]
+        value = results if self.label_selector else (results[0] if results else None)
+        return PokeReturnValue(is_done=True, xcom_value=value)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said = {*self._said, text}
+            self.log.info("%s", text)
+
+    def _fail(self, error: UniqueK8sJobError) -> NoReturn:
+        """Raise an error, or skip where the sensor is to fail softly: Airflow does so for its own errors only."""
+        if self.soft_fail or getattr(self, "never_fail", False):
+            raise moved_exception("AirflowSkipException")(f"Skipped instead of failed: {error}") from error
+        raise error
+
+
+def summary(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the sensor returns for one Job: the summary of its outcome, as the operator's, or what is known."""
+    if outcome := job.get("outcome"):
+        return conclusion.summary(outcome)
+    return {"state": "unfinished", "job": dict(job["job"])}
+
+
+def waiting(until: str, found: Sequence[Mapping[str, Any]]) -> str:
+    """Say what is still awaited."""
+    if not found:
+        return "no such Job yet"
+    names = [
+        f"`{job['job']['namespace']}/{job['job']['name']}`{condition(job)}" for job in found if awaited(until, job)
+    ]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    goal = "to be gone" if until == "gone" else "to end"
+    return f"waiting for {', '.join(names[:5])}{more} {goal}"
+
+
+def awaited(until: str, job: Mapping[str, Any]) -> bool:
+    """Whether this Job is one that the sensor still waits for."""
+    return until == "gone" or not job.get("outcome")
+
+
+def condition(job: Mapping[str, Any]) -> str:
+    """Say what keeps a Job from going on, where a look shows it."""
+    if job.get("deleting"):
+        return " (being deleted)"
+    return " (suspended)" if job.get("suspended") else ""

@@ -1,0 +1,77 @@
+"""The names of Airflow that moved between 2.11 and 3.x. Nothing else here.
+
+What a DAG file does not need is looked up when it is used: in 3.0 `BaseHook` alone brings half of Airflow with it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+else:
+    try:
+        from airflow.sdk import BaseOperator
+    except ImportError:  # Airflow 2
+        from airflow.models.baseoperator import BaseOperator
+    Context = Any
+
+    def __getattr__(name: str) -> Any:
+        if name == "BaseHook":
+            return _moved("airflow.sdk", "airflow.hooks.base", name)  # since Airflow 3.1
+        if name in ("BaseSensorOperator", "PokeReturnValue"):
+            return _moved("airflow.sdk", "airflow.sensors.base", name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "BaseHook",
+    "BaseOperator",
+    "BaseSensorOperator",
+    "Context",
+    "PokeReturnValue",
+    "airflow_version",
+    "configuration",
+    "mask_secret",
+    "moved_exception",
+]
+
+
+def airflow_version() -> tuple[int, int]:
+    """Major and minor version of the Airflow that runs us."""
+    try:
+        from airflow import __version__ as version
+
+        major, minor = version.split(".")[:2]
+    except ImportError:  # the Task SDK alone: 1.2 belongs to Airflow 3.2
+        from airflow.sdk import __version__ as version
+
+        major, minor = "3", version.split(".")[1]
+    return int(major), int(minor)
+
+
+def configuration(section: str, option: str, fallback: str) -> str:
+    """Read an option of Airflow's configuration; an unset or empty one is the fallback."""
+    return str(
+        _moved("airflow.sdk", "airflow.configuration", "conf").get(section, option, fallback=fallback) or fallback
+    )
+
+
+def mask_secret(secret: str) -> None:
+    """Hide a value in everything that Airflow logs from now on."""
+    _moved("airflow.sdk.log", "airflow.utils.log.secrets_masker", "mask_secret")(secret)
+
+
+def moved_exception(name: str) -> type[Exception]:
+    """Return one of Airflow's own exceptions, such as `AirflowSkipException`."""
+    kind: type[Exception] = _moved("airflow.sdk.exceptions", "airflow.exceptions", name)
+    return kind
+
+
+def _moved(module: str, earlier: str, name: str) -> Any:
+    """Find a name where it is in the newest Airflow, else where it was before."""
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        return getattr(import_module(earlier), name)

@@ -1,0 +1,62 @@
+"""Whether a connection that Airflow does not find is missing, or whether one of the places where it looks did not answer.
+
+Airflow says "not found" for both: it passes over a place that fails, its own API and its database among them. The default
+connection may be missing, and then another configuration is used, which may lead to another cluster: so each place is
+asked once more, by itself.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from unique_k8s_job.exceptions import AirflowUnreachableError
+
+
+def look_again(conn_id: str) -> Any:
+    """Ask each place where Airflow looks for a connection; return it, or None if all of them say that it is not there.
+
+    :raises AirflowUnreachableError: if one of them does not answer
+    """
+    for place in _places():
+        problem: str | None = None
+        try:
+            found = _asked(place, conn_id)
+        except Exception as error:  # noqa: BLE001  # whatever a backend raises
+            problem = type(error).__name__
+        # Outside of the `except`: the error of a secrets backend may quote its address and its token.
+        if problem is not None:
+            raise AirflowUnreachableError(
+                f"Whether Airflow has a connection `{conn_id}` is not known",
+                seen=[f"{type(place).__name__} did not answer: {problem}"],
+                hint="try again once it answers; with `kubernetes_conn_id=None` the default configuration is used unasked",
+            )
+        if found:
+            return found
+    return None
+
+
+def _asked(place: Any, conn_id: str) -> Any:
+    if type(place).__name__ != "ExecutionAPISecretsBackend":
+        return place.get_connection(conn_id=conn_id)
+    # It says None, too, where it had no answer.
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    answer = SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id))
+    if not isinstance(answer, ErrorResponse):
+        return place.get_connection(conn_id=conn_id)
+    if answer.error is not ErrorType.CONNECTION_NOT_FOUND:
+        raise AirflowRuntimeError(answer)
+    return None
+
+
+def _places() -> list[Any]:
+    """The secrets backends, in Airflow's order."""
+    try:
+        loaded = import_module("airflow.sdk.execution_time.supervisor").ensure_secrets_backend_loaded
+    except (ImportError, AttributeError):  # Airflow 2
+        loaded = import_module("airflow.configuration").ensure_secrets_loaded
+    places: list[Any] = loaded()
+    return places

@@ -1,0 +1,84 @@
+"""From the worker to the triggerer and back: when a task defers, what it hands over, what it makes of the event.
+
+The worker follows the Job first, for `defer_after_seconds`: a deferral costs two process starts, which short Jobs save.
+Airflow 3 forgets `execution_timeout` while a task is deferred, so its trigger gets the moment at which it is over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from unique_k8s_job.request.arguments import connection
+from unique_k8s_job.task import trigger_event
+from unique_k8s_job.task.compat import Context, airflow_version, moved_exception
+
+if TYPE_CHECKING:
+    from unique_k8s_job.triggers.job import UniqueK8sJobTrigger
+
+#: Airflow 2 fails a deferred task at its `execution_timeout` without calling us, so ours is over this much earlier: it is
+#: the time in which the trigger deletes the Job.
+BEFORE_AIRFLOW_2 = timedelta(seconds=20)
+
+
+def deadline(start: datetime | None, limit: timedelta | None, *, airflow: tuple[int, int]) -> str | None:
+    """Return the moment at which `execution_timeout` is over, counted from the first start of the try, in ISO 8601."""
+    if limit is None:
+        return None
+    start = start or datetime.now(timezone.utc)
+    if start.tzinfo is None:
+        start = start.replace(tzinfo=timezone.utc)
+    if airflow < (3, 0):
+        limit -= min(BEFORE_AIRFLOW_2, limit / 4)
+    return (start + limit).astimezone(timezone.utc).isoformat()
+
+
+def trigger(operator: Any, context: Context, job: str) -> UniqueK8sJobTrigger:
+    """Make the trigger that goes on where the worker stops.
+
+    :param job: what `Run.hand_over` gave
+    """
+    from unique_k8s_job.triggers.job import UniqueK8sJobTrigger
+
+    ti: Any = context["ti"]
+    return UniqueK8sJobTrigger(
+        job=job,
+        connection=connection(operator),
+        deadline=deadline(getattr(ti, "start_date", None), operator.execution_timeout, airflow=airflow_version()),
+    )
+
+
+def resumed(event: Any) -> dict[str, Any]:
+    """Return the request of `resume`: what was handed over, and how the Job finished where the event tells it.
+
+    :raises InternalError: if the event tells nothing of a Job
+    """
+    try:
+        handed_over: dict[str, Any] = json.loads(event["job"])
+    except (TypeError, KeyError, ValueError):
+        raise trigger_event.unreadable(event) from None
+    told = event.get("outcome")
+    if isinstance(told, Mapping):
+        handed_over["finish"] = {"state": told.get("state"), "lingering": bool(told.get("lingering"))}
+    return handed_over
+
+
+def outcome(event: Any) -> dict[str, Any]:
+    """Return the outcome that an event tells.
+
+    :raises UniqueK8sJobError: what ended the following without an outcome, as the sync mode raises it
+    :raises AirflowTaskTimeout: after the task's `execution_timeout`
+    """
+    if not isinstance(event, Mapping):
+        raise trigger_event.unreadable(event)
+    kind = event.get("kind")
+    if kind == "outcome" and isinstance(event.get("outcome"), Mapping):
+        return dict(event["outcome"])
+    if kind == "error":
+        raise trigger_event.error_in(event)
+    if kind == "deadline":
+        text = "The task's `execution_timeout` is over, and its Job has not ended"
+        raise moved_exception("AirflowTaskTimeout")(f"{text}. {event['deed']}" if event.get("deed") else text)
+    raise trigger_event.unreadable(event)

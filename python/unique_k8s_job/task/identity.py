@@ -1,0 +1,89 @@
+"""Who a running try is: from Airflow's context to the `attempt` of a request.
+
+Promise: the same try is always the same attempt, and no two tries are, in whichever Airflow. Every field is what Airflow
+says; nothing is made up but a nonce where Airflow has no id that tells the try from all others.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from unique_k8s_job import native
+from unique_k8s_job.task.compat import Context, airflow_version, configuration
+
+log = logging.getLogger("unique_k8s_job.identity")
+
+
+class Deployment(NamedTuple):
+    """Which Airflow this is."""
+
+    id: str
+    #: Whether the id tells this Airflow from others, so that Jobs of earlier tries can be looked for.
+    known: bool
+
+
+def deployment() -> Deployment:
+    """Return `[unique_k8s_job] deployment_id`, else a digest of the URLs keyed by the first fernet key."""
+    configured = configuration("unique_k8s_job", "deployment_id", "")
+    if configured:
+        return Deployment(configured, True)
+    key = configuration("core", "fernet_key", "").split(",")[0].strip()
+    if key.startswith("{"):
+        # The Task SDK's configuration shows an unset key as the placeholder of its template: the same one everywhere.
+        key = ""
+    base_url = configuration("api" if airflow_version() >= (3, 0) else "webserver", "base_url", "")
+    execution_url = configuration("core", "execution_api_server_url", "")
+    ordinary = all(
+        not url or url.startswith(("http://localhost:", "http://localhost/")) for url in (base_url, execution_url)
+    )
+    return Deployment(native.deployment_digest(key, base_url, execution_url), bool(key) or not ordinary)
+
+
+def attempt(context: Context, of: Deployment, retries: int | None) -> dict[str, Any]:
+    """Return the `attempt` object of a request for the try that runs with this context."""
+    ti: Any = context["ti"]
+    dag_run: Any = context["dag_run"]
+    return {
+        "deployment": of.id,
+        "dag_id": ti.dag_id,
+        "run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": _number(ti.map_index, -1),
+        "try_number": ti.try_number,
+        "instance": _instance(ti, dag_run, of),
+        "max_tries": _number(getattr(ti, "max_tries", None), None),
+        "retries": retries,
+        "clear_number": _number(getattr(dag_run, "clear_number", None), None) if clears_are_counted() else None,
+    }
+
+
+def clears_are_counted() -> bool:
+    """Whether the run's `clear_number` grows when a running task is cleared. Before 3.2 only finished runs grow it."""
+    return airflow_version() >= (3, 2)
+
+
+def _instance(ti: Any, dag_run: Any, of: Deployment) -> str:
+    """Return what tells this try from one with the same ids, such as one of a run that was deleted and made again."""
+    if ti.try_number > 0:
+        if unique := getattr(ti, "id", None):  # Airflow 3: new for each try
+            return str(unique)
+        # 2.11: the number of the run in the database, which means nothing outside this deployment.
+        if of.known and (number := getattr(dag_run, "id", None)):
+            return str(number)
+    return uuid.uuid4().hex
+
+
+def run_time(context: Context) -> str:
+    """Return the time of the run, the same for all its tries and after a clear: never a start date."""
+    dag_run: Any = context["dag_run"]
+    time = getattr(dag_run, "run_after", None) or getattr(dag_run, "logical_date", None)
+    if not isinstance(time, datetime):
+        time = datetime.fromtimestamp(0, timezone.utc)
+    return time.astimezone(timezone.utc).isoformat()
+
+
+def _number(value: Any, default: int | None) -> int | None:
+    return default if value is None else int(value)

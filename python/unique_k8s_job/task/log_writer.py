@@ -1,0 +1,205 @@
+"""The task log: our own sentences, and the lines of the Job's containers.
+
+Promise: records appear in Airflow's log view in the order in which they were written, none of them is dropped there as
+a repetition, and a single line keeps the moment in which its container wrote it.
+Airflow 3 shows records by time and drops one that is equal to the one before in all fields: so the time of a line is
+its container's, but never before that of the record before it, and never in the future (the clocks of nodes differ).
+Lines that come fast come many in one record, made by the native module: a record costs Airflow, not a line.
+Airflow 2 sorts by what looks like a time at the beginning of each line, also of those inside a record, and drops a line that
+is equal to the one before: so there all lines of a record but the first begin with their number, as `2| `, and no two
+records have the same millisecond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, overload
+
+from unique_k8s_job.exceptions import InternalError
+from unique_k8s_job.task.compat import airflow_version
+from unique_k8s_job.task.compat.log_channel import room
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import LogEvent, MessageEvent, OutcomeEvent, SubmittedEvent, Waiter
+
+#: Seconds of logging after which the other coroutines of the loop get their turn.
+TURN = 0.02
+#: What the log view tells apart: Airflow 3 shows microseconds, Airflow 2 milliseconds.
+_TICK = timedelta(microseconds=1)
+_TICK_OF_AIRFLOW_2 = timedelta(milliseconds=1)
+_SKEW = timedelta(seconds=1)
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
+
+
+class LogWriter:
+    """Writes what a try has to say, on the thread that Airflow knows.
+
+    :param log: the logger of the task: of `logging` up to Airflow 3.2, of `structlog` from 3.3 on
+    :param structured: whether records may carry fields and a time of their own (Airflow 3)
+    """
+
+    def __init__(self, log: Any, *, structured: bool) -> None:
+        self._log = log
+        self._lines = _structured_logger(log) if structured else None
+        self._last = _now()
+        #: When the last line of a container was written, monotonic; 0 before the first.
+        self.last_line = 0.0
+
+    @classmethod
+    def of_task(cls, log: Any) -> LogWriter:
+        """For the logger of a task, in this Airflow."""
+        return cls(log, structured=airflow_version() >= (3, 0))
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Write a sentence of our own."""
+        if self._lines is None:
+            self._record(logging.getLevelName(level.upper()), text, _now())
+        else:
+            self._log.log(logging.getLevelName(level.upper()), "%s", text)
+            self._last = max(self._last, _now())
+
+    def lines(self, event: Mapping[str, Any]) -> None:
+        """Write an event of the kind `log`: one line or many, or a mark about the log."""
+        self.last_line = time.monotonic()
+        if event["mark"]:
+            self.say(event["text"], "warning")
+        elif self._lines is None:
+            stamp = event["timestamp"]
+            self._record(logging.INFO, event["text"], (read_time(stamp) if stamp else None) or _now())
+        else:
+            moment, fields = self._time(event["timestamp"])
+            self._lines.info(
+                event["text"],
+                timestamp=moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                pod=event["pod"],
+                container=event["container"],
+                **fields,
+            )
+
+    def _record(self, level: int, text: str, written: datetime) -> None:
+        """Write a record of Airflow 2, whose log view can mistake none of its lines."""
+        if not self._log.isEnabledFor(level):
+            return
+        moment = in_order(_whole(written), self._last, _whole(_now()), tick=_TICK_OF_AIRFLOW_2)
+        self._last = moment = _whole(moment)
+        file, line, function, _ = self._log.findCaller()
+        record = self._log.makeRecord(self._log.name, level, file, line, "%s", (unmistakable(text),), None, function)
+        record.created, record.msecs = moment.timestamp(), moment.microsecond // 1000
+        self._log.handle(record)
+
+    def _time(self, stamp: str | None) -> tuple[datetime, dict[str, str]]:
+        now = _now()
+        written = read_time(stamp) if stamp else None
+        self._last = time = in_order(written or now, self._last, now)
+        if written is not None and abs(time - written) > _SKEW:
+            return time, {"written": str(stamp)}
+        return time, {}
+
+
+@overload
+async def write_down(waiter: Waiter, log: LogWriter) -> dict[str, Any]: ...
+@overload
+async def write_down(waiter: Waiter, log: LogWriter, timeout: float | None) -> dict[str, Any] | None: ...
+async def write_down(waiter: Waiter, log: LogWriter, timeout: float | None = None) -> dict[str, Any] | None:
+    """Write what a Waiter tells into the task log, in this coroutine, whose context Airflow knows; return the outcome.
+
+    :param timeout: seconds after which None is returned instead, once what has come by then is written; None waits for
+        ever
+    :raises InternalError: if the waiter ends without an outcome
+
+    What was taken from the Waiter is written before a cancellation goes on: the place in the log is already behind it.
+    """
+    over = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if over is None else over - time.monotonic()
+        if left is not None and left <= 0:
+            return None
+        events = deque(await waiter.next(left))
+        if not events and (over is None or time.monotonic() < over):
+            raise InternalError("The native waiter ended without an outcome")
+        if outcome := await _write_all(events, log):
+            return outcome
+        del events  # a thousand triggers wait above
+
+
+async def _write_all(
+    events: deque[SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent], log: LogWriter
+) -> dict[str, Any] | None:
+    """Write what came at once; return the outcome if it is among it."""
+    turn = time.monotonic()
+    try:
+        while events:
+            first = events[0]
+            if first["kind"] == "outcome":
+                return dict(first)
+            if first["kind"] == "log":
+                await room()
+            _write(events.popleft(), log)
+            if time.monotonic() - turn > TURN:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+    except asyncio.CancelledError:
+        for taken in events:
+            _write(taken, log)
+        raise
+    return None
+
+
+def _write(event: SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent, log: LogWriter) -> None:
+    if event["kind"] == "log":
+        log.lines(event)
+    elif event["kind"] == "message":
+        log.say(event["text"], event["level"])
+
+
+def in_order(written: datetime, last: datetime, now: datetime, *, tick: timedelta = _TICK) -> datetime:
+    """The time of a record: when it was written, but after the last record and not in the future. Pure."""
+    return max(min(written, now), last + tick)
+
+
+def _whole(time: datetime) -> datetime:
+    """The millisecond of a time."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def unmistakable(text: str) -> str:
+    """The text of a record as Airflow 2 can show it: each line but the first begins with its number. Pure.
+
+    Lines are what its log view takes for lines: what ends with a line feed, a carriage return, or one of Unicode's.
+    """
+    first, *more = text.splitlines() or [""]
+    return "\n".join([first, *(f"{number}| {line}" for number, line in enumerate(more, 2))])
+
+
+def read_time(stamp: str) -> datetime | None:
+    """`2026-01-01T06:00:00.123456789Z` in the microseconds that Python keeps; None if it is no time."""
+    if not (match := _STAMP.fullmatch(stamp)):
+        return None
+    second, fraction, zone = match.groups()
+    try:
+        time = datetime.fromisoformat(second + zone.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return (time + timedelta(microseconds=int((fraction or "")[:6].ljust(6, "0")))).astimezone(timezone.utc)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _structured_logger(log: Any) -> Any:
+    return _logger(log.name)
+
+
+@functools.cache
+def _logger(name: str) -> Any:
+    import structlog
+
+    return structlog.get_logger(name)

@@ -1,0 +1,65 @@
+"""The section `[unique_k8s_job]` of Airflow's configuration, read when a task runs. `provider_info` documents it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from unique_k8s_job.described import described
+from unique_k8s_job.exceptions import ConfigurationError
+from unique_k8s_job.request.arguments import FIELD_VALIDATIONS, one_of
+from unique_k8s_job.task.compat import configuration
+
+SECTION = "unique_k8s_job"
+_TRUE, _FALSE = ("true", "t", "yes", "on", "1"), ("false", "f", "no", "off", "0")
+
+
+class Settings(NamedTuple):
+    """What an installation decides for all its tasks."""
+
+    safe_ttl_seconds: int
+    patch_jobs: bool
+    on_process_end: str | None
+    field_validation: str
+
+
+def default_deferrable() -> bool:
+    """Read `[operators] default_deferrable`, Airflow's own option."""
+    return configuration("operators", "default_deferrable", "False").strip().lower() in _TRUE
+
+
+def settings() -> Settings:
+    """Read the options.
+
+    :raises ConfigurationError: if one cannot be used, naming it
+    """
+    return Settings(
+        safe_ttl_seconds=_seconds("safe_ttl", "604800"),
+        patch_jobs=_flag("patch_jobs", "True"),
+        on_process_end=_fate("on_process_end"),
+        field_validation=_validation("field_validation", "strict"),
+    )
+
+
+def _seconds(option: str, default: str) -> int:
+    text = configuration(SECTION, option, default).strip()
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise ConfigurationError(f"`[{SECTION}] {option}` has to be a number of seconds", seen=[described(text)])
+    return int(text)
+
+
+def _flag(option: str, default: str) -> bool:
+    text = configuration(SECTION, option, default).strip().lower()
+    if text not in _TRUE + _FALSE:
+        raise ConfigurationError(f"`[{SECTION}] {option}` has to be True or False", seen=[described(text)])
+    return text in _TRUE
+
+
+def _fate(option: str) -> str | None:
+    text = configuration(SECTION, option, "").strip()
+    return one_of(f"[{SECTION}] {option}", text, "leave", "delete") if text else None
+
+
+def _validation(option: str, default: str) -> str:
+    text = configuration(SECTION, option, default).strip().lower()
+    word: str = one_of(f"[{SECTION}] {option}", text or default, *FIELD_VALIDATIONS)
+    return word

@@ -1,0 +1,139 @@
+"""What is done with the Job when a worker's task ends before the Job does. The decision is a pure table.
+
+A user's stop and a timeout delete the Job. A worker's own end leaves it for the next try, if there is one. Airflow's
+signal does not say which of the two it is, so the task's state is asked for: a task that still runs, with our Job in its
+XCom, belongs to a process that is ending.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import enum
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from unique_k8s_job.exceptions import JobStartupError, TakenOverError
+from unique_k8s_job.task.compat import Context
+from unique_k8s_job.task.compat.task_state import Answer, answer_in_worker, state_in_worker
+
+#: Airflow 3 kills a task process 5 s after the signal: the answer has to leave room for the DELETE.
+ANSWER_WITHIN = 1.5
+RUNNING = "running"
+_log = logging.getLogger("unique_k8s_job.stop")
+#: States of a task instance for which no other try comes, unless somebody clears it.
+ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
+_STOPPED = ENDED | {"restarting"}
+
+
+class Cause(enum.Enum):
+    """Why execute() ends without an outcome."""
+
+    TIMEOUT = "a timeout, Ctrl-C, or a limit of ours"
+    KILLED = "a signal from Airflow: a user's stop or the end of the process"
+    TAKEN_OVER = "another try owns the Job"
+    ERROR = "an error"
+
+
+class JobAction(enum.Enum):
+    """What is done with the Job of a task that stops; the value says what became of it."""
+
+    DELETE = "deleted"
+    LEAVE = "left as it is"
+    UNTOUCHED = "not ours any more"
+
+
+class Asked(NamedTuple):
+    """What came of a question to Airflow."""
+
+    answer: Answer | None
+    #: Why there is no answer.
+    why_not: str = ""
+
+    def __str__(self) -> str:
+        if self.answer:
+            return f"Airflow says that the task is {self.answer.state}"
+        return f"Airflow gave no answer: {self.why_not}"
+
+
+def action_of(
+    cause: Cause,
+    *,
+    answer: Answer | None,
+    job_uid: str | None,
+    another_try: bool,
+    on_process_end: str | None,
+) -> JobAction:
+    """Decide what is done with the Job.
+
+    :param answer: what Airflow says of the task, None if it did not answer in time
+    :param job_uid: the uid of our Job, None if none is known yet
+    :param another_try: whether Airflow will try again if this process ends now
+    :param on_process_end: `leave` or `delete` where the user chose, else None
+    """
+    if cause is Cause.TAKEN_OVER:
+        return JobAction.UNTOUCHED
+    if cause is Cause.TIMEOUT:
+        return JobAction.DELETE
+    if cause is Cause.KILLED and answer is not None:
+        # Without a Job of ours yet, a newer try that has none yet looks the same: then ours, if any, has just begun.
+        ending = answer.state == RUNNING and job_uid is not None and answer.job_uid == job_uid
+        if not ending:
+            return JobAction.DELETE
+    if on_process_end is not None:
+        return JobAction.DELETE if on_process_end == "delete" else JobAction.LEAVE
+    return JobAction.LEAVE if another_try else JobAction.DELETE
+
+
+def cause_of(error: BaseException, *, killed: bool) -> Cause:
+    """Tell from the error that ends execute(), and from whether `on_kill` was called, why it ends."""
+    if isinstance(error, TakenOverError):
+        return Cause.TAKEN_OVER
+    # AirflowTaskTerminated: what Airflow 2 raises for a signal. By name, since the classes moved between versions.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, (KeyboardInterrupt, JobStartupError)) or "AirflowTaskTimeout" in kinds:
+        return Cause.TIMEOUT
+    if killed or "AirflowTaskTerminated" in kinds:
+        return Cause.KILLED
+    return Cause.ERROR
+
+
+def another_try(context: Context) -> bool:
+    """Return whether Airflow will try again if this try fails now."""
+    ti: Any = context["ti"]
+    max_tries = getattr(ti, "max_tries", None)
+    return ti.try_number > 0 and max_tries is not None and ti.try_number <= max_tries
+
+
+def stopped(context: Context) -> bool:
+    """Whether a user has stopped the task, although its process may not have heard of it yet."""
+    answer, why_not = _within(ANSWER_WITHIN, lambda: Answer(state_in_worker(context["ti"]), None))
+    if answer is None:
+        _log.warning("Airflow has not said whether the task was stopped: %s", why_not)
+    # Not all that is not running: `dag.test()` of Airflow 2 runs tasks that have no state.
+    return answer is not None and answer.state in _STOPPED
+
+
+def ask(context: Context) -> Asked:
+    """Ask Airflow for the task's state and Job, for at most `ANSWER_WITHIN`.
+
+    On a thread of its own, because the answer can take half a minute while Airflow's API is away. Logs nothing, since
+    that can take as long.
+    """
+    return _within(ANSWER_WITHIN, lambda: answer_in_worker(context["ti"]))
+
+
+def _within(seconds: float, question: Callable[[], Answer]) -> Asked:
+    found: list[Asked] = []
+
+    def put() -> None:
+        try:
+            found.append(Asked(question()))
+        except Exception as error:  # noqa: BLE001  # no answer is an answer here, whatever the reason
+            found.append(Asked(None, f"{type(error).__name__}: {error}"))
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(put,), daemon=True, name="ask-airflow")
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else Asked(None, f"none within {seconds:.1f} s")

@@ -1,0 +1,261 @@
+"""`UniqueK8sJobTrigger`: follows the Job of a deferred task, in the triggerer.
+
+Promise: `run` reads only (but for the place in the log that the core keeps on our own Job, and the end of the task's time,
+where it deletes the Job), may start anew at any time and run twice at once; it sends exactly one small event; while it waits, the log is in the task's log, live.
+What Airflow stores of a trigger is a wire format: tasks deferred by an older version are resumed by a newer one, so
+unknown and missing arguments are accepted. No secret and no manifest is among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from unique_k8s_job import native
+from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
+from unique_k8s_job.task import stop_in_trigger, trigger_event, triggerer
+from unique_k8s_job.task.log_writer import LogWriter, write_down
+from unique_k8s_job.task.stop_in_worker import JobAction
+from unique_k8s_job.task.triggerer import held, to_its_end
+from unique_k8s_job.triggers import left_behind
+from unique_k8s_job.triggers.connection import connect
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Cluster, Waiter
+
+VERSION = 1
+#: Airflow can fail a task that is resumed within some five seconds of its deferral: the executor's late report of the
+#: first process is then taken for the end of the second. Seconds of monotonic time since `run` began.
+HOLD_EVENT = 8.0
+#: Seconds between the last line of the log and the event. The process that writes the log closes it when the trigger has
+#: ended, and what is still on its way by then goes into the triggerer's own log.
+LOG_SETTLES = 2.0
+#: Seconds that a trigger follows in any case, and seconds for a look at the Job when the time is over: a Job that ended in
+#: time, or while no triggerer lived, has an outcome, not a timeout. Both together are less than `BEFORE_AIRFLOW_2`.
+FIRST_LOOK = 5.0
+LAST_LOOK = 10.0
+#: Seconds for the rest of the log of such a Job: the core gives it ten minutes, and then tells the outcome.
+LAST_LINES = 660.0
+#: Seconds to store the place in the log when the trigger is cancelled, or its time is over.
+STORE_WITHIN = 1.5
+#: Seconds to see a deleted Job gone: Airflow closes the log of a cancelled trigger after thirty.
+CONFIRM_DELETION = 20.0
+#: Seconds that a cancelled trigger keeps the task's log open for what becomes of its Job, before Airflow 3.3.
+HELD = 25.0
+#: Seconds to see a Job gone at the end of the task's time; the task, which confirms it, is not to wait for longer.
+CONFIRM_IN_TIME = 5.0
+_log = logging.getLogger("unique_k8s_job.triggers")
+
+
+class UniqueK8sJobTrigger(BaseTrigger):
+    """Follow a Job to its end.
+
+    :param job: what `Run.hand_over` gave: the Job, its owner, limits, and how far its log was delivered; JSON
+    :param connection: the arguments of `UniqueK8sJobHook`; the connection itself is read in the triggerer
+    :param deadline: when the task's `execution_timeout` is over, in ISO 8601; None for never
+    :param version: of these arguments
+    """
+
+    #: Airflow stores the trigger by it, for workers and triggerers of every version: it never changes.
+    __module__ = "unique_k8s_job.triggers"
+
+    def __init__(
+        self,
+        job: str = "{}",
+        connection: Mapping[str, Any] | None = None,
+        deadline: str | None = None,
+        version: int = VERSION,
+        **_: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.job = job
+        self.connection = dict(connection or {})
+        self.deadline = deadline
+        self.version = version
+        self._cluster: Cluster | None = None
+        self._event_sent = False
+        self._parent = 0
+        self._writer: LogWriter | None = None
+        self._told: Waiter | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what Airflow stores."""
+        kwargs = {"job": self.job, "connection": self.connection, "deadline": self.deadline, "version": self.version}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Follow the Job; send one event: its outcome, an error, or that the time is over."""
+        began = time.monotonic()
+        self._parent = os.getppid()
+        triggerer.notice()
+        try:
+            event = await self._event()
+            last_line = self._writer.last_line if self._writer else 0.0
+            await asyncio.sleep(max(began + HOLD_EVENT, last_line + LOG_SETTLES) - time.monotonic())
+        except asyncio.CancelledError:
+            if self._told:  # no event has told the outcome yet: the next trigger follows the Job once more
+                await self._store_place(self._told)
+            if not stop_in_trigger.airflow_calls_on_kill():  # a user's stop looks like everything else
+                await held(self._stop(), HELD)
+            raise
+        self._event_sent = True
+        yield TriggerEvent({**event, "job": without_positions(self.job)})  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Delete the Job if a user stopped the task. Airflow 3.3 calls it also where another triggerer took over."""
+        await to_its_end(self._stop())  # for which Airflow waits thirty seconds
+
+    # --- following --------------------------------------------------------------------------------------------------
+
+    async def _event(self) -> dict[str, Any]:
+        try:
+            return await self._follow()
+        except UniqueK8sJobError as error:
+            return trigger_event.of_error(error)
+        except Exception as error:
+            # Without an event the task would fail with no word about its Job, and nothing would look after it.
+            self.log.exception("The trigger failed")
+            return trigger_event.of_error(InternalError(f"The trigger failed: {type(error).__name__}: {error}"))
+
+    async def _follow(self) -> dict[str, Any]:
+        """Follow the Job; return the event of its outcome, or of the deadline."""
+        cluster = await self._connect()
+        with self._others_looked_for(cluster):
+            return await self._followed(cluster)
+
+    def _others_looked_for(self, cluster: Cluster) -> contextlib.AbstractContextManager[None]:
+        """Look for Jobs that a stop has left behind where this one is; not in `dag.test()`, where nothing goes on."""
+        namespace = (json.loads(self.job).get("job") or {}).get("namespace")
+        if self.task_instance is None or not namespace:
+            return contextlib.nullcontext()
+        return left_behind.looked_for(cluster, self.connection, namespace)
+
+    async def _followed(self, cluster: Cluster) -> dict[str, Any]:
+        waiter = native.Waiter(cluster, self.job)
+        self._writer = writer = self._log_writer()
+        left = seconds_until(self.deadline)
+        try:
+            outcome = await write_down(waiter, writer, None if left is None else max(FIRST_LOOK, left))
+            if outcome is None and await self._has_finished(cluster):
+                outcome = await write_down(waiter, writer, LAST_LINES)
+            if outcome is not None:
+                self._told = waiter
+                return trigger_event.of_outcome(outcome)
+            await self._store_place(waiter)
+            return trigger_event.of_deadline(left or 0.0, await self._deleted_in_time())
+        except asyncio.CancelledError:
+            await self._store_place(waiter)
+            raise
+        finally:
+            waiter.close()
+
+    async def _deleted_in_time(self) -> str:
+        """Delete the Job, whose time is over, and say what became of it.
+
+        Here, since a worker may take the task up much later, and Airflow 2 fails it then without calling us.
+        """
+        try:
+            # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
+            deed = await to_its_end(self._delete(CONFIRM_IN_TIME))
+        except Exception as failure:  # noqa: BLE001  # the event has to go out; the task deletes it once more
+            deed = f"Its Job was to be deleted, and may still run: {failure}"
+        self._log_writer().say(f"The task's `execution_timeout` is over. {deed}", "warning")
+        return deed
+
+    async def _has_finished(self, cluster: Cluster) -> bool:
+        """Look once whether this very Job has ended; one that cannot be seen has not."""
+        job = json.loads(self.job).get("job") or {}
+        target = json.dumps({key: job.get(key) for key in ("namespace", "name", "uid")})
+        try:
+            found = await asyncio.wait_for(native.find_jobs_async(cluster, target), LAST_LOOK)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the time is over
+            what = f"{type(error).__name__}: {error}"
+            self._log_writer().say(
+                f"The time is over, and whether the Job has finished cannot be seen: {what}", "warning"
+            )
+            return False
+        return any(seen["outcome"] for seen in found)
+
+    async def _store_place(self, waiter: Waiter) -> None:
+        """Store the place in the log, where whoever follows the Job next goes on."""
+        # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
+        if os.getppid() == self._parent:
+            try:
+                await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
+            except Exception as error:  # noqa: BLE001  # what was not stored is told again, and marked
+                what = f"{type(error).__name__}: {error}"
+                _log.warning(
+                    "How far the log was written is not stored, so that its last lines may come again: %s", what
+                )
+
+    async def _connect(self) -> Cluster:
+        if self._cluster is None:
+            self._cluster = await connect(self.connection, self._log_writer())
+        return self._cluster
+
+    def _log_writer(self) -> LogWriter:
+        return LogWriter.of_task(self.log)
+
+    # --- stopping ---------------------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        if self._event_sent:
+            return
+        job = json.loads(self.job).get("job") or {}
+        action, answer, told, ending = await stop_in_trigger.decide(
+            self.task_instance, event_sent=self._event_sent, job_uid=str(job.get("uid"))
+        )
+        if ending:
+            state = "the triggerer ends, and the next one goes on"
+        else:
+            state = f"Airflow says that the task is {answer.state}" if answer else "Airflow gave no answer"
+        deed, level = f"Its Job is {action.value}", "info"
+        if not told:
+            deed, level = f"{deed}: whether the task goes on with it could not be told", "warning"
+        if action is JobAction.DELETE:
+            try:
+                deed = await self._delete()
+            except Exception as failure:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
+                deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
+        self._log_writer().say(f"The trigger of this task is cancelled ({state}). {deed}", level)
+
+    async def _delete(self, confirm_for: float = CONFIRM_DELETION) -> str:
+        waiter = native.Waiter(await self._connect(), self.job)
+        try:
+            deed: str = await waiter.delete(confirm_for)
+            return deed
+        finally:
+            waiter.close()
+
+
+def without_positions(job: str) -> str:
+    """Return what was handed over as far as the resumed task needs it: the log is complete by then."""
+    handed_over: dict[str, Any] = json.loads(job)
+    return json.dumps({key: value for key, value in handed_over.items() if key != "positions"})
+
+
+async def _stored(waiter: Waiter) -> None:
+    await waiter.store_positions()
+
+
+def seconds_until(deadline: str | None) -> float | None:
+    """Return the seconds left, negative if it is over; None without a deadline or with one that cannot be read."""
+    if not deadline:
+        return None
+    try:
+        moment = datetime.fromisoformat(deadline.replace("Z", "+00:00"))
+    except ValueError:
+        _log.warning("A deadline that is no time is passed over: %r", deadline)
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - datetime.now(timezone.utc)).total_seconds()

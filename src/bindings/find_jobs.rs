@@ -1,0 +1,46 @@
+//! `find_jobs` and `find_jobs_async`: Jobs by name, uid or labels, asked for once.
+
+use pyo3::{
+    prelude::*,
+    types::{PyAny, PyList},
+};
+
+use super::{asyncio::awaitable, cluster::Cluster, errors::python, events::json, runtime};
+use crate::{
+    error::Error,
+    session::find_jobs::{FoundJob, JobSelector, find_jobs as find},
+};
+
+#[pyfunction]
+pub(super) fn find_jobs<'py>(py: Python<'py>, cluster: &Cluster, request: &str) -> PyResult<Bound<'py, PyList>> {
+    let found = begin(py, cluster, request)?;
+    runtime::wait(py, found)?.into_pyobject(py)
+}
+
+#[pyfunction]
+pub(super) fn find_jobs_async<'py>(py: Python<'py>, cluster: &Cluster, request: &str) -> PyResult<Bound<'py, PyAny>> {
+    let found = begin(py, cluster, request)?;
+    awaitable(py, found)
+}
+
+fn begin(
+    py: Python<'_>,
+    cluster: &Cluster,
+    request: &str,
+) -> PyResult<impl Future<Output = Result<Jobs, Error>> + Send + 'static> {
+    let (cluster, target) = runtime::done(py, || Ok((cluster.handle()?, JobSelector::read(request)?)))?;
+    Ok(async move { find(&cluster, &target).await.map(Jobs) })
+}
+
+/// A list of dicts, in Python.
+struct Jobs(Vec<FoundJob>);
+
+impl<'py> IntoPyObject<'py> for Jobs {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        Ok(python(py, &json(&self.0)?)?.cast_into()?)
+    }
+}

@@ -1,0 +1,66 @@
+//! `Unattended`: the Jobs of a namespace that nobody waits for in this process.
+
+use std::sync::Arc;
+
+use pyo3::{prelude::*, types::PyList};
+use serde_json::{Value, json};
+
+use super::{
+    cluster::Cluster,
+    errors::{python, raised},
+    runtime,
+};
+use crate::{error::Error, follow::shared_watch, identity::InvalidName, model::observed_job::ObservedJob};
+
+#[pyclass(frozen, module = "unique_k8s_job._core")]
+pub(super) struct Unattended {
+    namespace: Arc<shared_watch::Unattended>,
+    pid: u32,
+}
+
+#[pymethods]
+impl Unattended {
+    #[new]
+    fn new(py: Python<'_>, cluster: &Cluster, namespace: &str) -> PyResult<Self> {
+        let namespace = runtime::done(py, || {
+            let namespace = namespace.parse().map_err(|invalid: InvalidName| invalid.in_configuration())?;
+            let _entered = runtime::runtime()?.enter();
+            Ok(cluster.waiting_room()?.hubs.unattended(&namespace))
+        })?;
+        Ok(Self { namespace: Arc::new(namespace), pid: std::process::id() })
+    }
+
+    fn jobs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        if self.pid != std::process::id() {
+            return Err(raised(
+                py,
+                &Error::internal("Unattended was used in a process forked from the one that made it"),
+            ));
+        }
+        let jobs: Vec<Value> = self.namespace.jobs().iter().filter_map(|job| of_task(job)).collect();
+        Ok(python(py, &Value::Array(jobs))?.cast_into()?)
+    }
+}
+
+impl Drop for Unattended {
+    fn drop(&mut self) {
+        if self.pid != std::process::id() {
+            // Inherited by a fork: its watches are of threads that do not exist here.
+            std::mem::forget(Arc::clone(&self.namespace));
+        }
+    }
+}
+
+fn of_task(job: &ObservedJob) -> Option<Value> {
+    let marks = job.marks.as_ref()?;
+    let task = marks.task.as_ref()?;
+    Some(json!({
+        "job": job.reference,
+        "owner": marks.owner.to_string(),
+        "dag_id": task.dag_id,
+        "run_id": task.run_id,
+        "task_id": task.task_id,
+        "map_index": task.map_index,
+        "try_number": marks.try_number,
+    }))
+}

@@ -1,0 +1,355 @@
+//! Why a request has no whole answer, in sentences of ours.
+//!
+//! The errors of the libraries below us quote what they were given: URLs with passwords, tokens, whole command lines.
+//! So none of their texts is passed on. [`Cause::of`] finds out by the types of an error's chain what happened, and says
+//! it; there is no way to make a `Cause` of a text that was put together elsewhere.
+
+use std::{error::Error as StdError, fmt, io, time::Duration};
+
+use http::StatusCode;
+use http_body_util::LengthLimitError;
+use rustls::{AlertDescription, CertificateError};
+use tokio_util::codec::LinesCodecError;
+
+use super::{
+    request::Failure, secret::Address, transport::NameNotResolved, trust::CertificateRefused, tunnel::TunnelError,
+};
+use crate::{
+    error::{Error, Report},
+    unreadable::Unreadable,
+};
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cause(What);
+
+/// What happened. Whether it can pass by itself is told by the table in [`super::retry`].
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum What {
+    Said(&'static str),
+    /// A code of the operating system, whose text it knows.
+    Os(i32),
+    Name(String),
+    /// The server's, which is not accepted here.
+    Certificate(Box<Report>),
+    /// The server's word, with which it ended the handshake.
+    Alert(AlertDescription),
+    /// There is no TLS between the two, whatever is shown.
+    NoTls(&'static str),
+    /// An HTTP proxy answered so.
+    ProxyRefused(StatusCode),
+    /// A SOCKS proxy does not serve us.
+    SocksRefused(&'static str),
+    NoAnswerWithin(Duration),
+    Silence(Duration),
+    EndedAfter(Duration),
+    EndlessList(usize),
+    Unreadable(&'static str, Unreadable),
+    /// The API server's own words, see [`super::recovery`].
+    NoRolesYet(String),
+    /// Composed as every [`Report`] is.
+    NotRenewed(Box<Report>),
+    At(Address, Box<Cause>),
+}
+
+/// A sentence that stands in our own source.
+impl From<&'static str> for Cause {
+    fn from(sentence: &'static str) -> Self {
+        Self(What::Said(sentence))
+    }
+}
+
+impl Cause {
+    /// The most exact that can be said of an error and its causes.
+    #[must_use]
+    pub fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut exact = None;
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref() {
+                return Self(tunnel(error));
+            }
+            match known(error) {
+                Some(last @ (What::Name(_) | What::NoAnswerWithin(_))) => return Self(last),
+                Some(what) => exact = Some(what),
+                None => {}
+            }
+            let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            next = inside.map(|inside| inside as &(dyn StdError + 'static)).or_else(|| error.source());
+        }
+        Self(exact.unwrap_or(What::Said("the connection failed, for a reason that is not known")))
+    }
+
+    /// The whole answer was not there in time.
+    #[must_use]
+    pub fn no_answer_within(limit: Duration) -> Self {
+        Self(What::NoAnswerWithin(limit))
+    }
+
+    /// An open stream brought nothing for so long.
+    #[must_use]
+    pub fn silence(limit: Duration) -> Self {
+        Self(What::Silence(limit))
+    }
+
+    /// A stream was ended, cleanly and too soon.
+    #[must_use]
+    pub fn ended_after(age: Duration) -> Self {
+        Self(What::EndedAfter(age))
+    }
+
+    /// A list has more pages than any can have.
+    #[must_use]
+    pub fn endless_list(pages: usize) -> Self {
+        Self(What::EndlessList(pages))
+    }
+
+    /// What came is not what was asked for: `what` says which part.
+    #[must_use]
+    pub fn unreadable(what: &'static str, error: &serde_json::Error) -> Self {
+        Self(What::Unreadable(what, Unreadable::json(error)))
+    }
+
+    /// The API server refuses everybody, because it has just started.
+    #[must_use]
+    pub(super) fn no_roles_yet(refusal: &Failure) -> Self {
+        Self(What::NoRolesYet(refusal.message()))
+    }
+
+    /// Credentials that have run out could not be renewed.
+    #[must_use]
+    pub(super) fn not_renewed(error: &Error) -> Self {
+        Self(What::NotRenewed(Box::new(error.report().clone())))
+    }
+
+    /// The same with the address at which it happened.
+    #[must_use]
+    pub(super) fn at(self, address: &Address) -> Self {
+        Self(What::At(address.clone(), Box::new(self)))
+    }
+
+    /// Without the address.
+    #[must_use]
+    pub(super) fn what(&self) -> &What {
+        match &self.0 {
+            What::At(_, cause) => cause.what(),
+            what => what,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            What::Said(sentence) | What::NoTls(sentence) | What::SocksRefused(sentence) => f.write_str(sentence),
+            What::ProxyRefused(code) if *code == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                f.write_str("the proxy asks for credentials (HTTP 407)")
+            }
+            What::ProxyRefused(code) => {
+                write!(f, "the proxy refused to connect to the server (HTTP {})", code.as_u16())
+            }
+            What::Os(code) => {
+                let text = io::Error::from_raw_os_error(*code).to_string();
+                f.write_str(text.split(" (os error").next().unwrap_or_default())
+            }
+            What::Name(host) => write!(f, "the name `{host}` cannot be resolved"),
+            What::Alert(alert) => match of_the_client_certificate(*alert) {
+                Some(_) => write!(f, "the server does not accept the client certificate ({alert:?})"),
+                None => write!(f, "the server ended the TLS handshake ({alert:?})"),
+            },
+            What::NoAnswerWithin(limit) => write!(f, "no whole answer within {} s", limit.as_secs()),
+            What::Silence(limit) => write!(f, "silence for {} s", limit.as_secs()),
+            What::EndedAfter(age) => write!(f, "it was ended after {:.1} s", age.as_secs_f32()),
+            What::EndlessList(pages) => write!(f, "a list without an end: it has more than {pages} pages"),
+            What::Unreadable(what, why) => write!(f, "{what}: {why}"),
+            What::NoRolesYet(message) => {
+                write!(f, "it has just started and knows no Roles yet, as it seems: {message}")
+            }
+            What::NotRenewed(report) | What::Certificate(report) => {
+                f.write_str(&report.message)?;
+                report.seen.iter().try_for_each(|evidence| write!(f, "; {evidence}"))
+            }
+            What::At(address, cause) => write!(f, "{address}: {cause}"),
+        }
+    }
+}
+
+/// Why a client certificate is not accepted, where an alert says that one is not.
+/// Source: RFC 8446, section 6.2.
+pub(super) fn of_the_client_certificate(alert: AlertDescription) -> Option<&'static str> {
+    Some(match alert {
+        AlertDescription::CertificateRequired | AlertDescription::NoCertificate => "it wants one, and none was shown",
+        AlertDescription::BadCertificate => "it cannot be read, or its signature is wrong",
+        AlertDescription::UnsupportedCertificate => "it is of a kind that the server does not take",
+        AlertDescription::CertificateExpired => "it has expired, or is not valid yet",
+        AlertDescription::CertificateRevoked => "it is revoked",
+        AlertDescription::CertificateUnknown => "the server does not say why",
+        AlertDescription::UnknownCA => "the server does not trust the authority that signed it",
+        AlertDescription::AccessDenied => "its holder is not let in",
+        _ => return None,
+    })
+}
+
+/// So that it can travel inside an [`io::Error`].
+impl StdError for Cause {}
+
+fn known(error: &(dyn StdError + 'static)) -> Option<What> {
+    if let Some(Cause(what)) = error.downcast_ref() {
+        return Some(what.clone());
+    }
+    if let Some(NameNotResolved(host)) = error.downcast_ref() {
+        return Some(What::Name(host.clone()));
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls(error));
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return io(error);
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return http(error).map(What::Said);
+    }
+    if error.is::<tower::timeout::error::Elapsed>() {
+        return Some(What::NoAnswerWithin(super::transport::HEADER_TIMEOUT));
+    }
+    if error.is::<LengthLimitError>() {
+        return Some(What::Said("the answer is larger than 64 MiB"));
+    }
+    if let Some(LinesCodecError::MaxLineLengthExceeded) = error.downcast_ref() {
+        return Some(What::Said("a line of the answer is longer than 16 MiB"));
+    }
+    socks(&error.to_string())
+}
+
+fn io(error: &io::Error) -> Option<What> {
+    if let Some(code) = error.raw_os_error() {
+        return Some(What::Os(code));
+    }
+    Some(What::Said(match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::ConnectionReset => "connection reset",
+        io::ErrorKind::ConnectionAborted => "connection aborted",
+        io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe => "the connection was lost",
+        io::ErrorKind::TimedOut => "the connection timed out",
+        io::ErrorKind::UnexpectedEof => "the connection was closed in the middle",
+        _ => return None,
+    }))
+}
+
+fn http(error: &hyper::Error) -> Option<&'static str> {
+    Some(if error.is_parse() {
+        "the answer is not HTTP, or its headers are too large"
+    } else if error.is_incomplete_message() {
+        "the connection was closed before the answer was complete"
+    } else if error.is_timeout() {
+        "the connection timed out"
+    } else if error.is_closed() || error.is_canceled() {
+        "the connection was closed"
+    } else {
+        return None;
+    })
+}
+
+fn tunnel(error: &TunnelError) -> What {
+    match error {
+        TunnelError::Unreachable { proxy, source } => {
+            What::At(Address::of(proxy), Box::new(Cause::of(source.as_ref())))
+        }
+        TunnelError::Refused(code) => What::ProxyRefused(*code),
+        TunnelError::NoAnswer(error) if error.is_parse() => What::Said("the proxy's answer is not one of a proxy"),
+        TunnelError::NoAnswer(_) => What::Said("the proxy closed the connection"),
+        TunnelError::NoTarget => What::Said("the proxy gave no connection"),
+    }
+}
+
+/// These errors have no public type, but a fixed set of texts.
+fn socks(text: &str) -> Option<What> {
+    let said = text.strip_prefix("SOCKS error: ")?;
+    Some(match said {
+        "credentials not accepted" => What::SocksRefused("the SOCKS proxy does not accept the credentials"),
+        "server does not support user/pass authentication" | "server implements authentication incorrectly" => {
+            What::SocksRefused("the SOCKS proxy wants another kind of credentials")
+        }
+        "connection not allowed" => What::SocksRefused("the SOCKS proxy does not allow the connection to the server"),
+        _ => What::Said("the SOCKS proxy did not connect to the server"),
+    })
+}
+
+fn tls(error: &rustls::Error) -> What {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
+            match other.0.downcast_ref::<CertificateRefused>() {
+                Some(CertificateRefused(report)) => What::Certificate(Box::new(report.clone())),
+                None => What::NoTls("the server's certificate is not valid"),
+            }
+        }
+        // The verifier explains each certificate that it refuses; this is a signature under the handshake.
+        rustls::Error::InvalidCertificate(_) => {
+            What::NoTls("the server has not the key of the certificate that it shows")
+        }
+        rustls::Error::NoCertificatesPresented => What::NoTls("the server shows no certificate"),
+        rustls::Error::AlertReceived(alert) => What::Alert(*alert),
+        rustls::Error::InvalidMessage(_) => What::NoTls("the server does not speak TLS"),
+        rustls::Error::PeerIncompatible(_) => {
+            What::NoTls("the server speaks no version of TLS that is safe (1.2, 1.3)")
+        }
+        _ => What::Said("the TLS handshake failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(Box<dyn StdError>);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("https://user:hunter2@host failed")
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&*self.0)
+        }
+    }
+
+    fn said(error: impl StdError + 'static) -> String {
+        Cause::of(&Outer(Box::new(error))).to_string()
+    }
+
+    #[test]
+    fn causes_are_told_by_their_type_and_in_our_words() {
+        for (error, sentence) in [
+            (io::Error::from_raw_os_error(24), "Too many open files"),
+            (io::ErrorKind::ConnectionRefused.into(), "connection refused"),
+            (io::Error::new(io::ErrorKind::UnexpectedEof, "hunter2"), "the connection was closed in the middle"),
+            (
+                io::Error::other(rustls::Error::InvalidCertificate(CertificateError::BadSignature)),
+                "the server has not the key of the certificate that it shows",
+            ),
+            (
+                io::Error::other(TunnelError::Unreachable {
+                    proxy: "http://joe:hunter2@proxy:3128".parse().unwrap(),
+                    source: Box::new(io::Error::from(io::ErrorKind::ConnectionRefused)),
+                }),
+                "http://proxy:3128: connection refused",
+            ),
+            (
+                io::Error::other(TunnelError::Refused(StatusCode::FORBIDDEN)),
+                "the proxy refused to connect to the server (HTTP 403)",
+            ),
+            (
+                io::Error::other(rustls::Error::AlertReceived(AlertDescription::UnknownCA)),
+                "the server does not accept the client certificate (UnknownCA)",
+            ),
+            (io::Error::other(rustls::Error::General("hunter2".into())), "the TLS handshake failed"),
+            (io::Error::other(NameNotResolved("host".into())), "the name `host` cannot be resolved"),
+            (io::Error::other("hunter2"), "the connection failed, for a reason that is not known"),
+        ] {
+            assert_eq!(said(error), sentence);
+        }
+    }
+}

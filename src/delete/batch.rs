@@ -1,0 +1,297 @@
+//! A person's order at work: finds the Jobs it means, deletes them side by side, and tells what becomes of each.
+//!
+//! Cost: one GET, or the pages of one list; for each Job a DELETE and a GET; lists of Pods that up to a hundred Jobs
+//! share; one watch of Jobs if any of them does not go at once, and then a look at those every 15 s (without the right
+//! to watch every 2 to 15 s), at most eight a second in all.
+//! An order by selector finds Pods through their Jobs: given again after its Jobs are gone, it cannot know of Pods that
+//! still run. The error of the first time names them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::AtomicUsize,
+    time::Duration,
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use serde::Serialize;
+use serde_json::json;
+use tokio::{
+    sync::{Mutex as AsyncMutex, Semaphore, mpsc},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::{
+    absent::Absent,
+    job_watch::JobWatch,
+    pods::PodsWatcher,
+    removal::{RemovalContext, RemovalEnd},
+    request::{DeleteRequest, DeleteTarget},
+};
+use crate::{
+    cluster::Cluster,
+    error::{Error, Report},
+    identity::{JobName, Namespace},
+    job_api::{
+        api_call::ApiCall,
+        jobs::{find_job, list_jobs, named},
+    },
+    model::{
+        message::Message,
+        observed_job::{JobReference, ObservedJob},
+    },
+    resource::Selector,
+};
+
+/// DELETEs, and looks, under way at once.
+const AT_ONCE: usize = 16;
+/// How much longer than its limit an order waits for an answer about Pods.
+const NO_ANSWER: Duration = Duration::from_secs(5);
+/// At most this many Jobs are told in an error; each is told as it happens.
+const NAMED: usize = 5;
+
+/// What an order tells.
+#[derive(Debug)]
+pub enum DeletionEvent {
+    /// A sentence for the log.
+    Message(Message),
+    /// A Job is gone, or its deletion was accepted where nobody waits for more.
+    Deleted {
+        /// Which Job.
+        job: JobReference,
+        /// Its Pods that stay; all others have ended.
+        pods_kept: BTreeSet<String>,
+    },
+    /// The end.
+    Ended(DeletedJobs),
+}
+
+/// What became of the Jobs of an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DeletedJobs {
+    /// Names of those that are gone, or whose deletion was accepted.
+    pub deleted: Vec<String>,
+    /// Those of them that had to be freed from finalizers of the garbage collector.
+    pub released: Vec<String>,
+    /// Names of Pods that nobody else deleted.
+    pub pods_deleted: Vec<String>,
+    /// Names of Pods that stay, because they were orphaned on purpose.
+    pub pods_kept: Vec<String>,
+    /// Those left alone, and why.
+    pub skipped: BTreeMap<String, String>,
+}
+
+/// An order at work. Dropping it stops the watching; what was accepted goes on in the cluster.
+pub struct Deletion {
+    task: JoinHandle<()>,
+    inbox: AsyncMutex<DeletionEvents>,
+}
+
+struct DeletionEvents {
+    news: mpsc::UnboundedReceiver<Result<DeletionEvent, Error>>,
+    over: bool,
+}
+
+impl Deletion {
+    /// Starts the order. Must run inside a tokio runtime.
+    #[must_use]
+    pub fn start(cluster: Cluster, order: DeleteRequest) -> Self {
+        let (news, inbox) = mpsc::unbounded_channel();
+        let warned = news.clone();
+        let cluster = cluster.telling(move |warning| {
+            let _ = warned.send(Ok(DeletionEvent::Message(Message::of_the_api_server(&warning))));
+        });
+        let task = tokio::spawn(async move {
+            let tell = |piece: DeletionEvent| {
+                let _ = news.send(Ok(piece));
+            };
+            let end = Box::pin(work(&cluster, &order, &tell, &news)).await;
+            let _ = news.send(end.map(DeletionEvent::Ended));
+        });
+        Self { task, inbox: AsyncMutex::new(DeletionEvents { news: inbox, over: false }) }
+    }
+
+    /// The next piece of news; `None` after the last one.
+    pub async fn next(&self) -> Option<Result<DeletionEvent, Error>> {
+        let mut inbox = self.inbox.lock().await;
+        if inbox.over {
+            return None;
+        }
+        let piece = inbox.news.recv().await;
+        let piece = piece.unwrap_or_else(|| Err(Error::internal("an order to delete broke off without an end")));
+        inbox.over = matches!(piece, Ok(DeletionEvent::Ended(_)) | Err(_));
+        Some(piece)
+    }
+
+    /// Stops watching.
+    pub fn close(&self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Deletion {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn work(
+    beyond: &Cluster,
+    order: &DeleteRequest,
+    tell: &(dyn Fn(DeletionEvent) + Sync),
+    news: &mpsc::UnboundedSender<Result<DeletionEvent, Error>>,
+) -> Result<DeletedJobs, Error> {
+    let deadline = Instant::now() + order.timeout();
+    let cluster = &beyond.until(deadline);
+    let namespace = match &order.namespace {
+        Some(namespace) => namespace.clone(),
+        None => cluster.namespace().await?,
+    };
+    let say = news.clone();
+    // Pods are looked at once more when the deadline has come.
+    let pods = PodsWatcher::start(beyond.until(deadline + NO_ANSWER), namespace.clone(), move |message| {
+        let _ = say.send(Ok(DeletionEvent::Message(message)));
+    });
+    let jobs = find(cluster, order, &namespace).await?;
+    if jobs.is_empty() {
+        return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, tell }.settle().await;
+    }
+    let say = news.clone();
+    let sightings = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), move |message| {
+        let _ = say.send(Ok(DeletionEvent::Message(message)));
+    });
+    let shared = RemovalContext {
+        cluster,
+        beyond,
+        order,
+        sightings: &sightings,
+        pods: &pods,
+        deadline,
+        deletes: Semaphore::new(AT_ONCE),
+        looks: Semaphore::new(AT_ONCE),
+        explained: AtomicUsize::new(0),
+        tell,
+    };
+    let shared = &shared;
+    let mut running: FuturesUnordered<_> = jobs
+        .into_iter()
+        .map(|job| async move {
+            let reference = job.reference.clone();
+            (reference, Box::pin(shared.delete(job)).await)
+        })
+        .collect();
+    // One failure among many is told as it happens; a single one is the error itself.
+    let many = running.len() > 1;
+    let (mut done, mut failed) = (DeletedJobs::default(), Vec::new());
+    while let Some((job, end)) = running.next().await {
+        match end {
+            Ok(RemovalEnd::Gone { released, pods_deleted, pods_kept }) => {
+                if released {
+                    done.released.push(job.name.to_string());
+                }
+                done.pods_deleted.extend(pods_deleted);
+                done.pods_kept.extend(pods_kept.iter().cloned());
+                done.deleted.push(job.name.to_string());
+                tell(DeletionEvent::Deleted { job, pods_kept });
+            }
+            Ok(RemovalEnd::Accepted) => {
+                done.deleted.push(job.name.to_string());
+                tell(DeletionEvent::Deleted { job, pods_kept: BTreeSet::new() });
+            }
+            Ok(RemovalEnd::Skipped(why)) => {
+                tell(DeletionEvent::Message(Message::info("job-skipped", format!("{job} is left alone: {why}"))));
+                done.skipped.insert(job.name.into(), why.to_string());
+            }
+            Err(error) => {
+                if many {
+                    tell(DeletionEvent::Message(Message::warning("job-not-deleted", error.to_string())));
+                }
+                failed.push((job.name.into(), error));
+            }
+        }
+    }
+    if failed.is_empty() { Ok(done) } else { Err(together(failed, &done)) }
+}
+
+/// The Jobs that the order means, whatever their state.
+async fn find(cluster: &Cluster, order: &DeleteRequest, namespace: &Namespace) -> Result<Vec<ObservedJob>, Error> {
+    let listed = async |selector: &Selector| {
+        let limit = Some(cluster.timing().retry_for);
+        let place = format!("namespace `{namespace}`");
+        let listed = list_jobs(cluster, namespace, selector).await;
+        listed.map_err(|failure| ApiCall::ListJobs(&place).failed(failure, limit))
+    };
+    match &order.target {
+        DeleteTarget::Name { name, uid } => {
+            let mut jobs: Vec<_> = get(cluster, namespace, name).await?.into_iter().collect();
+            jobs.retain(|job| uid.as_ref().is_none_or(|uid| *uid == job.reference.uid));
+            Ok(jobs)
+        }
+        DeleteTarget::Uid { uid } => {
+            let mut jobs = listed(&Selector::default()).await?;
+            jobs.retain(|job| job.reference.uid == *uid);
+            Ok(jobs)
+        }
+        DeleteTarget::Selector { labels } => listed(&Selector::labels(labels.clone())).await,
+    }
+}
+
+pub(crate) async fn get(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    name: &JobName,
+) -> Result<Option<ObservedJob>, Error> {
+    let limit = Some(cluster.timing().retry_for);
+    let found = find_job(cluster, namespace, name).await;
+    found.map_err(|failure| ApiCall::GetJob(&named(namespace, name)).failed(failure, limit))
+}
+
+/// What one watch has to show for all of them.
+fn watched(order: &DeleteRequest, jobs: &[ObservedJob]) -> Selector {
+    match (&order.target, jobs) {
+        (DeleteTarget::Selector { labels }, _) => Selector::labels(labels.clone()),
+        (_, [job, ..]) => Selector::fields(format!("metadata.name={}", job.reference.name)),
+        (_, []) => Selector::default(),
+    }
+}
+
+/// One error for many: the first few in full, all of them by name as the fact `failed`.
+fn together(mut failed: Vec<(String, Error)>, done: &DeletedJobs) -> Error {
+    if failed.len() == 1 && done == &DeletedJobs::default() {
+        return failed.remove(0).1;
+    }
+    let count = failed.len();
+    let mut report = Report::new(format!("{count} of {} Jobs are not deleted", count + done.deleted.len()));
+    for (_, error) in failed.iter().take(NAMED) {
+        let Report { message, seen, .. } = error.report();
+        report = seen.iter().fold(report.seen(message), |report, evidence| report.seen(format!("  {evidence}")));
+    }
+    if count > NAMED {
+        report = report.seen(format!("and {} more, each told above", count - NAMED));
+    }
+    if let Some(hint) = failed.iter().find_map(|(_, error)| error.report().hint.clone()) {
+        report = report.hint(hint);
+    }
+    let findings: Vec<_> =
+        failed.iter().filter_map(|(_, error)| error.report().facts.get("findings")?.as_array()).flatten().collect();
+    report = report.fact("findings", json!(findings));
+    report = report
+        .fact(
+            "failed",
+            json!(
+                failed.iter().map(|(name, error)| (name, error.report().message.clone())).collect::<BTreeMap<_, _>>()
+            ),
+        )
+        .fact("deleted", json!(done.deleted))
+        .fact("released", json!(done.released))
+        .fact("pods_deleted", json!(done.pods_deleted))
+        .fact("pods_kept", json!(done.pods_kept))
+        .fact("skipped", json!(done.skipped));
+    // What all of them are, the whole is; of different ones, what is left is that they are not deleted.
+    let class = failed[0].1.class();
+    if failed.iter().all(|(_, error)| error.class() == class) {
+        failed.remove(0).1.with_report(|_| report)
+    } else {
+        Error::DeletionUnconfirmed(Box::new(report))
+    }
+}

@@ -1,0 +1,256 @@
+//! One watch of Jobs for all Jobs of one order that do not go at once.
+//!
+//! Opened by the first that needs it. What leaves the watch, or is missing after a gap, may be gone: whoever waits for
+//! it looks by name, for absence is never an answer. Where watching is forbidden everybody looks from time to time, which
+//! is said, and the watch is tried again once a minute.
+//! Cost of the looks, whatever the watch does: [`LOOKS_A_SECOND`] for all Jobs together.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use tokio::{
+    sync::watch::{Receiver, Sender, channel},
+    task::JoinHandle,
+};
+use tracing::Instrument;
+
+use crate::{
+    cluster::{Cluster, Failure, Pauses, Start, WatchEvent, watch},
+    identity::Namespace,
+    job_api::refusal_budget::RefusalBudget,
+    model::{
+        message::Message,
+        observed_job::{JobReference, ObservedJob},
+    },
+    resource::{Resource, Selector},
+};
+
+/// The shortest pause between two looks at a Job that the watch does not show.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A watch may be silent for reasons of its own: a Job is looked at this often all the same. The longest pause where
+/// nothing is watched.
+const LOOK_SELDOM: Duration = Duration::from_secs(15);
+/// At most so many looks in a second, however many Jobs are waited for.
+const LOOKS_A_SECOND: u32 = 8;
+/// A watch that was refused for good is tried again this often.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+
+/// What the watch says of one Job. Newest value wins.
+#[derive(Debug, Clone)]
+pub(crate) enum JobWatchState {
+    /// Nothing yet.
+    Unseen,
+    /// This is its newest state.
+    Present(Arc<ObservedJob>),
+    /// It left the watch, or a whole list is without it: look.
+    Missing,
+    /// Nothing is watched: look from time to time.
+    Blind,
+}
+
+/// The watch, once somebody needs it.
+pub(crate) struct JobWatch {
+    cluster: Cluster,
+    namespace: Namespace,
+    selector: Selector,
+    jobs: Arc<Mutex<WatchedJobs>>,
+    say: Reporter,
+}
+
+/// Takes sentences for the log.
+type Reporter = Arc<dyn Fn(Message) + Send + Sync>;
+
+#[derive(Default)]
+struct WatchedJobs {
+    by_uid: HashMap<String, Sender<JobWatchState>>,
+    blind: bool,
+    task: Option<JoinHandle<()>>,
+}
+
+impl JobWatch {
+    pub fn new(
+        cluster: Cluster,
+        namespace: Namespace,
+        selector: Selector,
+        say: impl Fn(Message) + Send + Sync + 'static,
+    ) -> Self {
+        Self { cluster, namespace, selector, jobs: Arc::default(), say: Arc::new(say) }
+    }
+
+    /// Until the next look that nothing asks for, at a Job that has been waited for so long.
+    pub fn pause(&self, sighting: &JobWatchState, waited: Duration) -> Duration {
+        let alone = match sighting {
+            // It is there, but its labels have changed, or nobody may watch.
+            JobWatchState::Missing | JobWatchState::Blind => (waited / 10).clamp(LOOK_EVERY, LOOK_SELDOM),
+            JobWatchState::Unseen | JobWatchState::Present(_) => LOOK_SELDOM,
+        };
+        let waiting = lock(&self.jobs).by_uid.values().filter(|sender| !sender.is_closed()).count();
+        let together = Duration::from_secs(1) * u32::try_from(waiting).unwrap_or(u32::MAX) / LOOKS_A_SECOND;
+        alone.max(together)
+    }
+
+    /// What is seen of this Job from now on.
+    pub fn subscribe(&self, job: &JobReference) -> JobStates {
+        let mut jobs = lock(&self.jobs);
+        let first = if jobs.blind { JobWatchState::Blind } else { JobWatchState::Unseen };
+        let (sender, receiver) = channel(first);
+        jobs.by_uid.insert(job.uid.clone(), sender);
+        if jobs.task.is_none() {
+            let (cluster, namespace, selector) = (self.cluster.clone(), self.namespace.clone(), self.selector.clone());
+            let (jobs_seen, say) = (Arc::clone(&self.jobs), Arc::clone(&self.say));
+            let seeing = run(cluster, namespace, selector, jobs_seen, say);
+            jobs.task = Some(tokio::spawn(seeing.in_current_span()));
+        }
+        JobStates(receiver)
+    }
+}
+
+/// The states of one Job, as the watch tells them.
+///
+/// Promise: a state is given away as a value. A borrowed one would hold a lock for which the watch waits while it holds
+/// that of [`WatchedJobs`], which [`JobWatch::pause`] takes: the two would wait for each other for ever.
+pub(crate) struct JobStates(Receiver<JobWatchState>);
+
+impl JobStates {
+    /// The newest state.
+    pub fn latest(&self) -> JobWatchState {
+        self.0.borrow().clone()
+    }
+
+    /// The next state, once there is one.
+    pub async fn next(&mut self) -> JobWatchState {
+        self.0.changed().await.unwrap_or_else(|_| unreachable!("the watch outlives those who wait for it"));
+        self.0.borrow_and_update().clone()
+    }
+}
+
+impl Drop for JobWatch {
+    fn drop(&mut self) {
+        if let Some(task) = lock(&self.jobs).task.take() {
+            task.abort();
+        }
+    }
+}
+
+async fn run(cluster: Cluster, namespace: Namespace, selector: Selector, jobs: Arc<Mutex<WatchedJobs>>, say: Reporter) {
+    let pauses = Pauses::new(cluster.next_seed());
+    let mut events = watch(cluster, Resource::Jobs, namespace.clone(), selector, Start::List, pauses).boxed();
+    let mut patience = RefusalBudget::default();
+    while let Some(event) = events.next().await {
+        match event {
+            WatchEvent::Interrupted(failure) => {
+                if patience.ends_with(&failure) {
+                    if lock(&jobs).goes_blind() {
+                        say(not_watchable(&namespace, &failure));
+                    }
+                    tokio::time::sleep(REFUSED_AGAIN).await;
+                }
+            }
+            // A list may be allowed where the watch is not.
+            WatchEvent::Relisted(objects) => lock(&jobs).relist(&objects),
+            event @ (WatchEvent::Opened | WatchEvent::Steady | WatchEvent::Applied(_) | WatchEvent::Deleted(_)) => {
+                patience.works();
+                if lock(&jobs).was_blind() {
+                    say(Message::info("watch-resumed", format!("The watch of {} works again", Resource::Jobs.rbac())));
+                }
+                lock(&jobs).apply(event);
+            }
+        }
+    }
+}
+
+fn not_watchable(namespace: &Namespace, failure: &Failure) -> Message {
+    let text = format!(
+        "The Jobs of namespace `{namespace}` cannot be watched ({}): those that are being deleted are looked at every {} to \
+         {} s, and the watch is tried again every {} s",
+        failure.message(),
+        LOOK_EVERY.as_secs(),
+        LOOK_SELDOM.as_secs(),
+        REFUSED_AGAIN.as_secs()
+    );
+    Message::warning("jobs-not-watchable", text)
+}
+
+impl WatchedJobs {
+    fn apply(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Applied(object) => self.present(&object),
+            WatchEvent::Deleted(object) => {
+                let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+                self.tell(uid, JobWatchState::Missing);
+            }
+            WatchEvent::Relisted(_) | WatchEvent::Opened | WatchEvent::Steady | WatchEvent::Interrupted(_) => {}
+        }
+    }
+
+    fn relist(&mut self, objects: &[serde_json::Value]) {
+        let uids: HashSet<_> = objects.iter().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
+        for (uid, sender) in &self.by_uid {
+            if !uids.contains(&uid.as_str()) {
+                sender.send_replace(JobWatchState::Missing);
+            }
+        }
+        for object in objects {
+            self.present(object);
+        }
+    }
+
+    /// True where it was not.
+    fn goes_blind(&mut self) -> bool {
+        for sender in self.by_uid.values() {
+            sender.send_replace(JobWatchState::Blind);
+        }
+        !std::mem::replace(&mut self.blind, true)
+    }
+
+    /// True where it was blind. What it missed comes next.
+    fn was_blind(&mut self) -> bool {
+        if self.blind {
+            for sender in self.by_uid.values() {
+                sender.send_replace(JobWatchState::Unseen);
+            }
+        }
+        std::mem::take(&mut self.blind)
+    }
+
+    fn present(&mut self, object: &serde_json::Value) {
+        let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+        if self.by_uid.contains_key(uid)
+            && let Ok(seen) = ObservedJob::read(object)
+        {
+            self.tell(uid, JobWatchState::Present(Arc::new(seen)));
+        }
+    }
+
+    fn tell(&mut self, uid: &str, sighting: JobWatchState) {
+        self.by_uid.retain(|_, sender| !sender.is_closed());
+        if let Some(sender) = self.by_uid.get(uid) {
+            sender.send_replace(sighting);
+        }
+    }
+}
+
+fn lock(jobs: &Mutex<WatchedJobs>) -> MutexGuard<'_, WatchedJobs> {
+    jobs.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    #[test]
+    fn state_at_hand_keeps_the_watch_from_nothing() {
+        let (sender, receiver) = channel(JobWatchState::Unseen);
+        let states = JobStates(receiver);
+        let at_hand = states.latest();
+        let (told, ends) = mpsc::channel();
+        thread::spawn(move || told.send(sender.send_replace(JobWatchState::Blind)));
+        assert!(ends.recv_timeout(Duration::from_secs(60)).is_ok(), "the watch waits for who holds {at_hand:?}");
+    }
+}

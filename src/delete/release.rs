@@ -1,0 +1,296 @@
+//! Frees a Job that waits for the garbage collector: when (pure), and how.
+//!
+//! `orphan` and `foregroundDeletion` are removed by the garbage collector of kube-controller-manager alone. Where it is
+//! frozen, away, or its UPDATE is refused by a webhook, they stay for ever. A second DELETE with the policy Background
+//! strips both in the API server itself: it is no UPDATE, needs no garbage collector and only the verb `delete`.
+//! Source: `deletionFinalizersForGarbageCollection` in kubernetes `apiserver/pkg/registry/generic/registry/store.go`.
+//! What a finalizer of anybody else stands for is not known here, so it is never touched.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{owned::delete_options, pods};
+use crate::{
+    cluster::{Cluster, Failure},
+    job_api::jobs::get_job,
+    model::{
+        message::Message,
+        observed_job::ObservedJob,
+        policies::{Propagation, ReleasePolicy},
+    },
+};
+
+/// Two looks between which nothing moved are at least this far apart.
+const APART: Duration = Duration::from_secs(1);
+/// The same after something has moved again and again.
+const FAR_APART: Duration = Duration::from_secs(5);
+/// The first of the last two looks comes so long before a Job may be freed.
+const AHEAD: Duration = Duration::from_secs(5);
+
+/// The garbage collector's own finalizers.
+pub const OF_GARBAGE_COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
+
+/// What to do about a Job that is being deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseVerdict {
+    /// Free it now.
+    Release,
+    /// Look again after this long.
+    LookAgain(Duration),
+    /// It is not freed from here.
+    Leave(Stuck),
+}
+
+/// Why a stuck Job is not freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stuck {
+    /// A finalizer that only its owner may remove.
+    ForeignFinalizer,
+    /// The policy is `never`.
+    Policy,
+    /// Its deletion was not ours, and neither is the Job.
+    NotOurs,
+    /// Nothing holds it: the API server is about to remove it.
+    NothingHolds,
+}
+
+/// How long a Job has stood still while it was being deleted.
+#[derive(Debug, Clone)]
+pub struct StuckDetector {
+    seen_first: Instant,
+    /// How long its deletion was under way when it was seen first.
+    before: Duration,
+    looked: Option<(Instant, ResourceVersions)>,
+    /// How often something had moved when its time had come.
+    moves: u32,
+}
+
+/// What changes when anything moves: the versions of the Job and of its Pods.
+pub type ResourceVersions = Vec<(String, String)>;
+
+impl StuckDetector {
+    /// Begins with a Job whose deletion has been under way for so long, by its `deletionTimestamp`.
+    #[must_use]
+    pub fn new(now: Instant, under_way: Duration) -> Self {
+        Self { seen_first: now, before: under_way, looked: None, moves: 0 }
+    }
+
+    /// Judges a look at the Job and its Pods. A Job is freed only if nothing moved between two looks.
+    pub fn observe(
+        &mut self,
+        now: Instant,
+        fingerprint: ResourceVersions,
+        after: Duration,
+        policy: ReleasePolicy,
+        ours: bool,
+        finalizers: &[String],
+    ) -> ReleaseVerdict {
+        if let Some(stuck) = never_released(policy, ours, finalizers) {
+            return ReleaseVerdict::Leave(stuck);
+        }
+        let is_due = self.due_in(now, after).is_zero();
+        match &self.looked {
+            Some((at, before)) if *before == fingerprint => {
+                if is_due && now.saturating_duration_since(*at) >= self.apart() {
+                    return ReleaseVerdict::Release;
+                }
+            }
+            looked => {
+                self.moves += u32::from(is_due && looked.is_some());
+                self.looked = Some((now, fingerprint));
+            }
+        }
+        ReleaseVerdict::LookAgain(self.pause(now, after))
+    }
+
+    /// Until the next look: the last two are [`AHEAD`] of the moment at which the Job may be freed, and at that moment.
+    #[must_use]
+    pub fn pause(&self, now: Instant, after: Duration) -> Duration {
+        let due_in = self.due_in(now, after);
+        let until_the_last_two = due_in.saturating_sub(AHEAD);
+        if !until_the_last_two.is_zero() {
+            return until_the_last_two;
+        }
+        let Some((at, _)) = &self.looked else { return Duration::ZERO };
+        due_in.max(self.apart().saturating_sub(now.saturating_duration_since(*at)))
+    }
+
+    fn due_in(&self, now: Instant, after: Duration) -> Duration {
+        after.saturating_sub(self.before + now.saturating_duration_since(self.seen_first))
+    }
+
+    /// Whoever is at work on it is not asked about every second.
+    fn apart(&self) -> Duration {
+        (APART * 2_u32.saturating_pow(self.moves.saturating_sub(1))).min(FAR_APART)
+    }
+}
+
+/// Why a Job with these finalizers is not freed, whatever time passes.
+pub(crate) fn never_released(policy: ReleasePolicy, ours: bool, finalizers: &[String]) -> Option<Stuck> {
+    let foreign = |finalizer: &String| !OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str());
+    if finalizers.is_empty() {
+        Some(Stuck::NothingHolds)
+    } else if finalizers.iter().any(foreign) {
+        Some(Stuck::ForeignFinalizer)
+    } else {
+        match policy {
+            ReleasePolicy::Never => Some(Stuck::Policy),
+            ReleasePolicy::Ours if !ours => Some(Stuck::NotOurs),
+            ReleasePolicy::Ours | ReleasePolicy::Gc => None,
+        }
+    }
+}
+
+/// Whether a Job's Pods lose, or may have lost, their owner with it.
+#[must_use]
+pub(crate) fn orphans(job: &ObservedJob) -> bool {
+    job.finalizers().iter().any(|finalizer| finalizer == "orphan")
+}
+
+/// What is compared between two looks. Without the right to list Pods the Job alone speaks.
+pub async fn resource_versions(cluster: &Cluster, job: &ObservedJob) -> Result<ResourceVersions, Failure> {
+    let mut versions = match pods::versions(cluster, &job.reference).await {
+        Ok(versions) => versions,
+        Err(failure) if failure.code() == Some(403) => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    versions.push((job.reference.uid.clone(), job.resource_version.clone()));
+    Ok(versions)
+}
+
+/// What became of the second DELETE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseResult {
+    /// It was accepted, or the Job was gone: a GET tells.
+    Sent,
+    /// The Job is not as it was seen: look again.
+    Changed,
+}
+
+/// Sends the second DELETE, with the policy Background, if the Job is exactly as it was seen.
+///
+/// That is looked at right before. The DELETE itself names the uid alone: one that takes finalizers away and names a
+/// resourceVersion is always refused with 409 (Kubernetes 1.36: `Precondition failed: ResourceVersion in precondition: ,
+/// ResourceVersion in object meta: 580`).
+pub async fn release(cluster: &Cluster, job: &ObservedJob) -> Result<ReleaseResult, Failure> {
+    match get_job(cluster, &job.reference).await? {
+        None => return Ok(ReleaseResult::Sent),
+        Some(newer) if newer.resource_version != job.resource_version => return Ok(ReleaseResult::Changed),
+        Some(_) => {}
+    }
+    let options = delete_options(Propagation::Background, &job.reference.uid, None);
+    match cluster.delete(job.reference.object(), &options).await {
+        Ok(_) => Ok(ReleaseResult::Sent),
+        // Gone, or another Job has its name.
+        Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(ReleaseResult::Sent),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What is said of a Job that was freed.
+#[must_use]
+pub fn release_message(job: &ObservedJob) -> Message {
+    let text = format!(
+        "{} stands still, held by {}: it is freed by a second DELETE with the policy Background",
+        job.reference,
+        job.finalizers().join(", ")
+    );
+    Message::warning("job-released", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(60);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn print(version: &str) -> ResourceVersions {
+        vec![("job".into(), version.into())]
+    }
+
+    /// The moment at which a Job that never moves is freed, from its first look on.
+    fn released(under_way: Duration, after: Duration) -> Option<Duration> {
+        let begin = Instant::now();
+        let (mut detector, mut now) = (StuckDetector::new(begin, under_way), begin);
+        for _ in 0..10 {
+            match detector.observe(now, print("1"), after, ReleasePolicy::Gc, false, &["orphan".into()]) {
+                ReleaseVerdict::Release => return Some(now - begin),
+                ReleaseVerdict::LookAgain(pause) => now += pause,
+                ReleaseVerdict::Leave(_) => return None,
+            }
+        }
+        panic!("never decided");
+    }
+
+    #[tokio::test]
+    async fn job_that_stands_still_is_freed_when_its_time_has_come_and_not_before_a_second_look() {
+        let cases = [
+            ("the order is there from the beginning", 0, 60, 60),
+            ("it comes late", 50, 60, 10),
+            ("it comes at the last moment", 59, 60, 1),
+            ("it comes too late", 7200, 60, 1),
+            ("no time is to pass", 7200, 0, 1),
+        ];
+        for (name, under_way, after, expected) in cases {
+            assert_eq!(released(seconds(under_way), seconds(after)), Some(seconds(expected)), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_looks_long_before_a_job_may_be_freed() {
+        let begin = Instant::now();
+        let mut detector = StuckDetector::new(begin, seconds(10));
+        assert_eq!(detector.pause(begin, AFTER), seconds(45));
+        let mut observe = |at: u64| {
+            let now = begin + seconds(at);
+            detector.observe(now, print("1"), AFTER, ReleasePolicy::Ours, true, &["orphan".into()])
+        };
+        assert_eq!(observe(45), ReleaseVerdict::LookAgain(seconds(5)));
+        assert_eq!(observe(47), ReleaseVerdict::LookAgain(seconds(3)), "its time has not come");
+        assert_eq!(observe(50), ReleaseVerdict::Release);
+    }
+
+    #[tokio::test]
+    async fn job_that_moves_is_looked_at_again() {
+        let begin = Instant::now();
+        let mut detector = StuckDetector::new(begin, seconds(7200));
+        let mut observe = |at: u64, version: &str| {
+            let now = begin + seconds(at);
+            detector.observe(now, print(version), AFTER, ReleasePolicy::Ours, true, &["foregroundDeletion".into()])
+        };
+        assert_eq!(observe(0, "1"), ReleaseVerdict::LookAgain(seconds(1)));
+        assert_eq!(observe(1, "2"), ReleaseVerdict::LookAgain(seconds(1)), "a Pod of it has moved");
+        assert_eq!(observe(2, "3"), ReleaseVerdict::LookAgain(seconds(2)), "and again: somebody is at work");
+        assert_eq!(observe(3, "3"), ReleaseVerdict::LookAgain(seconds(1)));
+        assert_eq!(observe(4, "4"), ReleaseVerdict::LookAgain(seconds(4)));
+        assert_eq!(observe(8, "5"), ReleaseVerdict::LookAgain(seconds(5)));
+        assert_eq!(observe(13, "6"), ReleaseVerdict::LookAgain(seconds(5)));
+        assert_eq!(observe(18, "6"), ReleaseVerdict::Release);
+    }
+
+    #[tokio::test]
+    async fn who_is_freed_is_this_table() {
+        use ReleasePolicy::{Gc, Never, Ours};
+        let cases: [(ReleasePolicy, bool, &[&str], Option<Stuck>); 8] = [
+            (Ours, true, &["orphan"], None),
+            (Ours, true, &["foregroundDeletion"], None),
+            (Ours, false, &["orphan"], Some(Stuck::NotOurs)),
+            (Gc, false, &["orphan"], None),
+            (Never, true, &["orphan"], Some(Stuck::Policy)),
+            (Gc, true, &["example.com/backup"], Some(Stuck::ForeignFinalizer)),
+            (Gc, true, &["orphan", "example.com/backup"], Some(Stuck::ForeignFinalizer)),
+            (Gc, true, &[], Some(Stuck::NothingHolds)),
+        ];
+        for (policy, ours, finalizers, expected) in cases {
+            let finalizers: Vec<_> = finalizers.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(never_released(policy, ours, &finalizers), expected, "{policy:?} {ours} {finalizers:?}");
+        }
+    }
+}

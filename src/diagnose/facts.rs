@@ -1,0 +1,294 @@
+//! All that is known of one Job at one moment, and what is not known.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+
+use crate::model::{
+    job::{Job, JobSpec},
+    observed_job::{JobReference, ObservedJob},
+    pod::time,
+};
+
+/// Something that was asked of the cluster, or the reason why there is no answer.
+#[derive(Debug, Clone)]
+pub enum Known<T> {
+    /// The answer.
+    Seen(T),
+    /// None, and why.
+    Not(Unknown),
+}
+
+/// Why something is not known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unknown {
+    /// Nothing needed it so far.
+    NotAsked,
+    /// The identity may not ask.
+    NoRight {
+        /// As RBAC spells it.
+        verb: &'static str,
+        /// As RBAC spells it.
+        resource: &'static str,
+    },
+    /// Asked, without a usable answer.
+    NoAnswer {
+        /// What was asked for.
+        resource: &'static str,
+        /// The failure.
+        why: String,
+    },
+    /// Listed, but not in the form of its kind.
+    Unreadable {
+        /// As RBAC spells it.
+        resource: &'static str,
+        /// Namespace and name.
+        object: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("unknown: not asked"),
+            Self::NoRight { verb, resource } => write!(f, "unknown: no right to {verb} {resource}"),
+            Self::NoAnswer { resource, why } => write!(f, "unknown: {resource} could not be read: {why}"),
+            Self::Unreadable { resource, object, why } => {
+                write!(f, "unknown: {resource} `{object}` cannot be understood: {why}")
+            }
+        }
+    }
+}
+
+impl<T> Known<T> {
+    /// The answer, if there is one.
+    pub fn get(&self) -> Option<&T> {
+        match self {
+            Self::Seen(value) => Some(value),
+            Self::Not(_) => None,
+        }
+    }
+
+    /// The same about something that follows from the answer.
+    pub fn map<K>(self, follows: impl FnOnce(T) -> K) -> Known<K> {
+        match self {
+            Self::Seen(value) => Known::Seen(follows(value)),
+            Self::Not(why) => Known::Not(why),
+        }
+    }
+
+    /// A part of the answer.
+    pub fn each<K>(&self, part: impl FnOnce(&T) -> K) -> Known<K> {
+        match self {
+            Self::Seen(value) => Known::Seen(part(value)),
+            Self::Not(why) => Known::Not(why.clone()),
+        }
+    }
+
+    /// Why there is none, unless nobody asked.
+    pub fn missing(&self) -> Option<&Unknown> {
+        match self {
+            Self::Not(why) if *why != Unknown::NotAsked => Some(why),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self::Not(Unknown::NotAsked)
+    }
+}
+
+/// Whether the kubelet of a node reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeState {
+    /// It does.
+    Ready,
+    /// It does not, or says that it is not ready.
+    NotReady {
+        /// When that was noticed.
+        since: Option<Timestamp>,
+        /// The condition's reason and message.
+        why: String,
+    },
+    /// There is no such node.
+    Gone,
+}
+
+impl NodeState {
+    /// What a Node object says.
+    #[must_use]
+    pub fn of(node: &Node) -> Self {
+        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        match conditions.into_iter().find(|condition| condition.type_ == "Ready") {
+            Some(ready) if ready.status == "True" => Self::Ready,
+            Some(ready) => Self::NotReady {
+                since: time(ready.last_transition_time.as_ref()),
+                why: [ready.reason.as_deref(), ready.message.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(": "),
+            },
+            None => Self::NotReady { since: None, why: "it has never reported".into() },
+        }
+    }
+}
+
+/// Whether a namespace takes new objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamespaceState {
+    /// It does.
+    Active,
+    /// It is being deleted.
+    Terminating {
+        /// When its deletion was accepted.
+        since: Option<Timestamp>,
+        /// Type and message of each of its conditions that is true.
+        conditions: Vec<(String, String)>,
+    },
+    /// There is no such namespace.
+    Gone,
+}
+
+impl NamespaceState {
+    /// What a Namespace object says.
+    #[must_use]
+    pub fn of(namespace: &Namespace) -> Self {
+        let since = time(namespace.metadata.deletion_timestamp.as_ref());
+        let status = namespace.status.clone().unwrap_or_default();
+        if since.is_none() && status.phase.as_deref() != Some("Terminating") {
+            return Self::Active;
+        }
+        let conditions = status.conditions.into_iter().flatten().filter(|condition| condition.status == "True");
+        Self::Terminating { since, conditions: conditions.map(|c| (c.type_, c.message.unwrap_or_default())).collect() }
+    }
+}
+
+/// What a write with `dryRun=All` came to: admission answers as for a real one, and nothing is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// It would have been done.
+    Accepted,
+    /// Admission refused it.
+    Refused(String),
+}
+
+/// Ends of failed Pods, of which nothing else is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// How many.
+    pub count: usize,
+    /// The newest.
+    pub newest: Option<Timestamp>,
+}
+
+/// All that is known of one Job.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The clock of the API server.
+    pub now: Timestamp,
+    /// Which Job.
+    pub reference: JobReference,
+    /// Its state; none where it does not exist any more.
+    pub job: Option<Arc<ObservedJob>>,
+    /// Its Pods by controller-uid, whoever owns them now.
+    pub pods: Known<Vec<Arc<Pod>>>,
+    /// When each of its failed Pods ended that are not among these.
+    pub failures: Failures,
+    /// Events about it and about Pods of it that have not started.
+    pub events: Known<Vec<Event>>,
+    /// The nodes of its Pods.
+    pub nodes: BTreeMap<String, Known<NodeState>>,
+    /// Its namespace.
+    pub namespace: Known<NamespaceState>,
+    /// A change of the Job, tried.
+    pub job_update: Known<Probe>,
+    /// A deletion of the Job, tried.
+    pub job_delete: Known<Probe>,
+    /// A change of a Pod of it that does not go, tried.
+    pub pod_update: Known<Probe>,
+}
+
+impl Facts {
+    /// The Job alone; everything else is not asked for yet.
+    #[must_use]
+    pub fn new(now: Timestamp, reference: JobReference, job: Option<Arc<ObservedJob>>) -> Self {
+        Self {
+            now,
+            reference,
+            job,
+            pods: Known::default(),
+            failures: Failures::default(),
+            events: Known::default(),
+            nodes: BTreeMap::new(),
+            namespace: Known::default(),
+            job_update: Known::default(),
+            job_delete: Known::default(),
+            pod_update: Known::default(),
+        }
+    }
+
+    /// What was asked for in vain, each reason once.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<Unknown> {
+        let nodes = self.nodes.values().filter_map(Known::missing);
+        let rest = [
+            self.pods.missing(),
+            self.events.missing(),
+            self.namespace.missing(),
+            self.job_update.missing(),
+            self.job_delete.missing(),
+            self.pod_update.missing(),
+        ];
+        let mut all: Vec<_> = rest.into_iter().flatten().chain(nodes).cloned().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    pub(crate) fn job(&self) -> Option<&Job> {
+        self.job.as_ref().map(|seen| &seen.job)
+    }
+
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &Pod> + Clone {
+        self.pods.get().into_iter().flatten().map(|pod| &**pod)
+    }
+
+    pub(crate) fn events(&self) -> &[Event] {
+        self.events.get().map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn spec(&self) -> Option<&JobSpec> {
+        self.job()?.spec.as_ref()
+    }
+
+    /// When the deletion of the Job was accepted.
+    pub(crate) fn deleted_at(&self) -> Option<Timestamp> {
+        time(self.job()?.metadata.deletion_timestamp.as_ref())
+    }
+
+    pub(crate) fn finalizers(&self) -> &[String] {
+        self.job().and_then(|job| job.metadata.finalizers.as_deref()).unwrap_or_default()
+    }
+
+    /// The node a Pod is bound to, and what is known of it.
+    pub(crate) fn node_of<'a>(&'a self, pod: &'a Pod) -> Option<(&'a str, &'a Known<NodeState>)> {
+        let name = pod.spec.as_ref()?.node_name.as_deref()?;
+        Some((name, self.nodes.get(name)?))
+    }
+
+    /// Whole seconds since then, 0 for a time that is still to come.
+    pub(crate) fn age(&self, then: Timestamp) -> u64 {
+        u64::try_from(self.now.duration_since(then).as_secs()).unwrap_or(0)
+    }
+
+    /// Whether at least so many seconds have passed since then.
+    pub(crate) fn older(&self, then: Option<Timestamp>, seconds: u64) -> bool {
+        then.is_some_and(|then| self.now >= then && self.age(then) >= seconds)
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a Job does not move, or does not go: from facts to findings. Nothing here writes; the clock is a fact, too.
+//!
+//! Promise: the same facts give the same findings, most blocking first; a healthy Job has none; what could not be
+//! read is never taken for an answer, and a cause that is not sure says so. [`collect`] and [`survey`]
+//! gather the facts, of one Job and of a cluster; `dry_run` asks the API server what it would answer. `rules` has a file
+//! a family of ways to be stuck, with all its texts in the order object, evidence, cause, next step; one [`Code`] a
+//! finding. [`rights`] tells what an identity may do.
+//! Start at [`findings`].
+
+mod alike;
+mod facts;
+mod finding;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+pub use facts::{Facts, Failures, Known, NamespaceState, NodeState, Probe, Unknown};
+pub use finding::{Code, Finding, ObjectReference, Remedy, Severity};
+pub use rules::namespace::of_namespace;
+
+use crate::error::Report;
+use rules::{deletion, image, namespace, pods, running, startup};
+
+/// What the facts show, most blocking first. Empty for a Job that is well.
+#[must_use]
+pub fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    namespace::rules(facts, &mut found);
+    deletion::rules(facts, &mut found);
+    pods::rules(facts, &mut found);
+    startup::rules(facts, &mut found);
+    image::rules(facts, &mut found);
+    running::rules(facts, &mut found);
+    let mut found = alike::together(&facts.reference, found);
+    found.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.code));
+    found
+}
+
+/// Adds the findings to an error: their evidence, in place of less of the same, the first one's next step as its hint,
+/// and all of them as the fact `findings`.
+#[must_use]
+pub fn explain(mut report: Report, findings: &[Finding]) -> Report {
+    for finding in findings {
+        report.seen.retain(|seen| !finding.seen.iter().any(|evidence| evidence.contains(seen.as_str())));
+        report = report.seen(format!("{}: {}", finding.code, finding.cause));
+        report.seen.extend(finding.seen.iter().cloned());
+    }
+    if let Some(first) = findings.first() {
+        report = report.hint(first.next_step.clone());
+    }
+    report.fact("findings", serde_json::to_value(findings).unwrap_or(Value::Null))
+}
+
+/// Whether a container that waits for this reason has a finding.
+#[must_use]
+pub fn covers(waiting_reason: &str) -> bool {
+    waiting_reason == running::CRASH_LOOP || image::REASONS.contains(&waiting_reason)
+}
+pub mod collect;
+pub(crate) mod dry_run;
+pub mod rights;
+pub mod rules;
+pub mod survey;

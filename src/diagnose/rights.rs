@@ -1,0 +1,173 @@
+//! Which rights the present identity has in a namespace, of those that something here needs.
+//!
+//! The API server is asked who we are and, right by right, whether we may: any identity may ask that about itself.
+//! The list is that of `docs/rbac.yaml`, and what the diagnosis can use beyond it.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::Cluster,
+    error::Error,
+    identity::Namespace,
+    resource::{Review, Verb},
+};
+
+/// Whether something works without a right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// It belongs to the shipped Role.
+    Required,
+    /// Something says less, or does less, without it.
+    Optional,
+}
+
+/// One right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Right {
+    /// As RBAC spells it.
+    pub verb: &'static str,
+    /// The API group, empty for the core one.
+    pub group: &'static str,
+    /// With its subresource, as in `pods/log`.
+    pub resource: &'static str,
+    /// Whether objects of this kind are in a namespace, so that a Role can grant it.
+    pub namespaced: bool,
+    /// Whether the shipped Role has it.
+    pub need: Need,
+    /// What is lost without it.
+    pub without: &'static str,
+}
+
+const fn required(verb: &'static str, group: &'static str, resource: &'static str, without: &'static str) -> Right {
+    Right { verb, group, resource, namespaced: true, need: Need::Required, without }
+}
+
+const fn optional(verb: &'static str, resource: &'static str, namespaced: bool, without: &'static str) -> Right {
+    Right { verb, group: "", resource, namespaced, need: Need::Optional, without }
+}
+
+const GET_CRON_JOBS: Right = Right {
+    verb: "get",
+    group: "batch",
+    resource: "cronjobs",
+    namespaced: true,
+    need: Need::Optional,
+    without: "no task can run the Job of a CronJob of the cluster (`from_cron_job`)",
+};
+
+/// All rights that something here needs.
+pub const RIGHTS: [Right; 18] = [
+    required("create", "batch", "jobs", "nothing runs"),
+    required("get", "batch", "jobs", "a creation without an answer cannot be settled, nor an end during an outage"),
+    required("watch", "batch", "jobs", "the end of a Job is asked for every few seconds instead of known at once"),
+    required("list", "batch", "jobs", "a retry cannot find and take over the Job of an earlier try"),
+    required("patch", "batch", "jobs", "no taking over, and Jobs go at the safe TTL; or set `patch_jobs = False`"),
+    required("delete", "batch", "jobs", "a stop, a timeout and a clear leave their Job running"),
+    required("get", "", "pods", "a lost place in the log cannot be found again"),
+    required("list", "", "pods", "exit codes and logs are not known in a triggerer, nor after a watch was interrupted"),
+    required("watch", "", "pods", "why a Job does not start, exit codes and logs are not known"),
+    required("delete", "", "pods", "Pods that have lost their Job go on (`delete`, `doctor --fix`)"),
+    required("get", "", "pods/log", "the task log has no line of the containers"),
+    required("list", "", "events", "why no Pod can be made (quota, admission) is not known"),
+    GET_CRON_JOBS,
+    optional("patch", "pods", true, "whether a webhook breaks changes of Pods is not known"),
+    optional("get", "nodes", false, "whether the node of a Pod is lost is not known"),
+    optional("list", "nodes", false, "the same, for `doctor` without --job"),
+    optional("get", "namespaces", false, "what holds a namespace that is being deleted is not known"),
+    optional("list", "namespaces", false, "the same, for `doctor --all-namespaces`"),
+];
+
+/// A right, and whether the identity has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// Which.
+    #[serde(flatten)]
+    pub right: Right,
+    /// The API server's answer.
+    pub allowed: bool,
+}
+
+/// Who the API server takes us for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// The user name, none where the API server is too old to say (before 1.28).
+    pub user: Option<String>,
+    /// The uid, where whoever proved the identity gave one.
+    pub uid: Option<String>,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// What else is known, as lists of texts.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+/// The present identity, and its rights in one namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rights {
+    /// Its user name, none where the API server is too old to say (before 1.28).
+    pub user: Option<String>,
+    /// Its groups.
+    pub groups: Vec<String>,
+    /// Where.
+    pub namespace: Namespace,
+    /// Right by right.
+    pub rights: Vec<Held>,
+}
+
+/// Asks for all of them.
+pub async fn rights(cluster: &Cluster, namespace: &Namespace) -> Result<Rights, Error> {
+    let ask = |right: Right| async move {
+        let allowed = may(cluster, namespace, right).await?;
+        Ok::<_, Error>(Held { right, allowed })
+    };
+    let asked = stream::iter(RIGHTS).map(ask).buffered(8).try_collect::<Vec<_>>();
+    let (who, rights) = futures::join!(identity(cluster), asked);
+    let Identity { user, groups, .. } = who?;
+    Ok(Rights { user, groups, namespace: namespace.clone(), rights: rights? })
+}
+
+async fn may(cluster: &Cluster, namespace: &Namespace, right: Right) -> Result<bool, Error> {
+    let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+    let namespace = if right.namespaced { namespace.as_str() } else { "" };
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"namespace": namespace, "verb": right.verb, "group": right.group,
+                                        "resource": resource, "subresource": subresource}},
+    });
+    let answer = ask(cluster, Review::Access, &review, "ask which rights this identity has").await?;
+    Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
+}
+
+/// Asks who we are.
+pub async fn identity(cluster: &Cluster) -> Result<Identity, Error> {
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    match ask(cluster, Review::Subject, &review, "ask who this identity is").await {
+        Ok(answer) => {
+            let info = &answer["status"]["userInfo"];
+            let text = |key: &str| info[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+            let extra = info["extra"].as_object().into_iter().flatten();
+            Ok(Identity {
+                user: text("username"),
+                uid: text("uid"),
+                groups: texts(&info["groups"]),
+                extra: extra.map(|(key, values)| (key.clone(), texts(values))).collect(),
+            })
+        }
+        Err(Error::ApiRefused(report)) if report.facts.get("status") == Some(&json!(404)) => Ok(Identity::default()),
+        Err(error) => Err(error),
+    }
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+async fn ask(cluster: &Cluster, review: Review, question: &Value, what: &str) -> Result<Value, Error> {
+    let asked = cluster.review(review, question).await;
+    asked.map_err(|failure| failure.into_error(what, Verb::Create, review.resource(), None))
+}

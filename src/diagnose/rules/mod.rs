@@ -1,0 +1,8 @@
+//! From facts to findings, a file per family of ways to be stuck. Pure.
+
+pub(crate) mod deletion;
+pub(crate) mod image;
+pub(crate) mod namespace;
+pub(crate) mod pods;
+pub(crate) mod running;
+pub(crate) mod startup;

@@ -1,0 +1,275 @@
+//! Pods that have to end and do not, or that have ended and are still there; and Pods whose Job is gone.
+//!
+//! The `deletionTimestamp` of a Pod is the moment at which its grace period is over, not that of the DELETE.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::deletion::{controller_manager, domain, fix, pods_of, remove_finalizer};
+use crate::{
+    diagnose::{
+        alike::EXAMPLES,
+        facts::{Facts, Known, NodeState, Probe},
+        finding::{Code, Finding, ObjectReference, Remedy, Severity},
+    },
+    model::{
+        conditions::{self, JobEnd},
+        pod::{JOB_TRACKING, ended_at, finalizers, owned_by_another, phase, phase_is_terminal, time, work_has_stopped},
+    },
+    text::Command,
+};
+
+/// What a kubelet needs beyond the grace period to say that a Pod is gone.
+const GONE_WITHIN: u64 = 10;
+/// What the Job controller needs to count a Pod that has ended.
+const COUNTED_WITHIN: u64 = 30;
+/// What a decided outcome may wait for its Pods: their usual grace period, twice.
+const ENDED_WITHIN: u64 = 60;
+/// What the garbage collector needs for a Pod whose owner is gone.
+const COLLECTED_WITHIN: u64 = 10;
+pub(crate) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
+    if facts.job.is_none() {
+        of_vanished_job(facts, found);
+    }
+    for pod in facts.pods() {
+        one(facts, pod, found);
+    }
+    decided(facts, found);
+}
+
+fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
+    uncounted(facts, pod, found);
+    let Some(over) = time(pod.metadata.deletion_timestamp.as_ref()) else { return };
+    if !held(facts, pod) {
+        return;
+    }
+    let object = ObjectReference::from(pod);
+    let since = format!("its time to end was over at {over:.0}");
+    let foreign: Vec<_> = finalizers(pod).iter().filter(|finalizer| finalizer.as_str() != JOB_TRACKING).collect();
+    for finalizer in foreign {
+        let ObjectReference { namespace, name, uid, .. } = &object;
+        found.push(
+            Finding::new(Code::PodForeignFinalizer, Severity::Blocking, pod, format!(
+                "{object} is deleted but held by the finalizer `{finalizer}` of `{}`: only its owner knows when it may go",
+                domain(finalizer)
+            ))
+            .since(Some(over))
+            .seen(since.clone())
+            .next(remove_finalizer("pod", namespace, name, uid, finalizers(pod), finalizer)),
+        );
+    }
+    if work_has_stopped(pod) {
+        return;
+    }
+    match facts.node_of(pod) {
+        Some((node, Known::Seen(state @ (NodeState::NotReady { .. } | NodeState::Gone)))) => {
+            found.push(
+                Finding::new(
+                    Code::PodOnLostNode,
+                    Severity::Blocking,
+                    pod,
+                    format!(
+                        "{object} is deleted and may still run: its node `{node}` {}, so nobody can end it or tell",
+                        out_of_reach(state)
+                    ),
+                )
+                .since(Some(over))
+                .seen(since)
+                .next(
+                    Command::new(&["kubectl", "get", "node"])
+                        .name(node)
+                        .comment("bring it back, or, once it is off for good, kubectl delete node"),
+                ),
+            );
+        }
+        node => {
+            let (place, unsure) = match node {
+                Some((node, Known::Seen(_))) => (format!(" on node `{node}`, which reports"), String::new()),
+                Some((node, Known::Not(why))) => {
+                    (format!(" on node `{node}`"), format!("; whether that node reports is {why}"))
+                }
+                None => match pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
+                    Some(node) => (format!(" on node `{node}`"), "; whether that node reports is not known".into()),
+                    None => (String::new(), String::new()),
+                },
+            };
+            found.push(
+                Finding::new(
+                    Code::PodOutlivesGracePeriod,
+                    Severity::Blocking,
+                    pod,
+                    format!("{object} still runs{place}, after the time it was given to end{unsure}"),
+                )
+                .since(Some(over))
+                .seen(since)
+                .next(
+                    Command::kubectl_in(&object.namespace, &["describe", "pod"])
+                        .name(&object.name)
+                        .comment("its Events say why the kubelet cannot end it"),
+                ),
+            );
+        }
+    }
+}
+
+/// A Pod that has ended keeps `job-tracking` until the Job controller has counted it. One that is being deleted is counted
+/// without its last phase, so that its containers tell whose turn it is.
+/// Source: k/k `pkg/controller/job/job_controller.go`, `isPodFailed`.
+fn uncounted(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
+    let since = ended_at(pod).or_else(|| time(pod.metadata.creation_timestamp.as_ref()));
+    let tracked = finalizers(pod).iter().any(|finalizer| finalizer == JOB_TRACKING);
+    if !tracked || !work_has_stopped(pod) || !facts.older(since, COUNTED_WITHIN) || managed_elsewhere(facts) {
+        return;
+    }
+    if phase(pod) == "Failed" && waits_for_replacement(facts) {
+        return;
+    }
+    let why = match &facts.pod_update {
+        Known::Seen(Probe::Refused(_)) => "it cannot, since no change of the Pod passes admission",
+        Known::Seen(Probe::Accepted) => "changes of the Pod pass admission, so it is down, frozen or overloaded",
+        Known::Not(_) => "it is down, frozen or overloaded, or a webhook refuses changes of Pods (which is not known)",
+    };
+    let object = ObjectReference::from(pod);
+    found.push(
+        Finding::new(Code::PodJobTrackingStuck, Severity::Blocking, pod, format!(
+            "{object} has ended, but the Job controller of kube-controller-manager has not counted it and taken its \
+             finalizer `{JOB_TRACKING}` away: {why}"
+        ))
+        .since(since)
+        .seen(format!("phase {}, finalizers `{}`", phase(pod), finalizers(pod).join("`, `")))
+        .next(controller_manager()),
+    );
+}
+
+/// With `backoffLimitPerIndex` the last failed Pod of an index keeps `job-tracking` until its replacement is made, which
+/// may take as long as a pause: up to 10 min.
+/// Source: k/k `pkg/controller/job/job_controller.go`, `trackJobStatusAndRemoveFinalizers`.
+fn waits_for_replacement(facts: &Facts) -> bool {
+    let by_index = facts.spec().is_some_and(|spec| spec.backoff_limit_per_index.is_some());
+    by_index && facts.deleted_at().is_none() && facts.job().is_some_and(|job| conditions::decided(job).is_none())
+}
+
+fn decided(facts: &Facts, found: &mut Vec<Finding>) {
+    let Some(job) = facts.job() else { return };
+    let Some(end) = conditions::decided(job).filter(|_| conditions::finished(job).is_none()) else { return };
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let since = conditions
+        .into_iter()
+        .filter(|c| c.status == "True" && matches!(c.type_.as_str(), "FailureTarget" | "SuccessCriteriaMet"))
+        .find_map(|c| time(c.last_transition_time.as_ref()));
+    // The Job controller waits for the phase, which may come later than the end of the containers, or never.
+    let all: Vec<&Pod> = facts.pods().filter(|pod| !phase_is_terminal(pod)).collect();
+    // A Pod within its grace period, however long, ends as it was told to.
+    let in_grace = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() && !held(facts, pod);
+    let remaining: Vec<&Pod> = all.iter().copied().filter(|pod| !in_grace(pod)).collect();
+    let late = remaining.iter().any(|pod| held(facts, pod));
+    if (!late && !facts.older(since, ENDED_WITHIN)) || (remaining.is_empty() && !all.is_empty()) {
+        return;
+    }
+    let (end, why) = match end {
+        JobEnd::Succeeded => ("succeeded".to_owned(), "SuccessCriteriaMet".to_owned()),
+        JobEnd::Failed { reason, message } => {
+            (format!("failed ({reason})"), format!("FailureTarget {reason}: {message}"))
+        }
+    };
+    let held = if remaining.is_empty() {
+        format!(
+            "{} terminating Pods that are not visible",
+            job.status.as_ref().and_then(|s| s.terminating).unwrap_or_default()
+        )
+    } else {
+        pod_names(remaining.iter().copied())
+    };
+    let job = &facts.reference;
+    found.push(
+        Finding::new(
+            Code::DecidedButHeldByPods,
+            Severity::Blocking,
+            job,
+            format!("{job} has {end}, but it does not end before its Pods do, and these do not: {held}"),
+        )
+        .since(since)
+        .seen(format!("condition {why}"))
+        .next(pods_of(job)),
+    );
+}
+
+fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
+    let left = |pod: &&Pod| {
+        if owned_by_another(pod, &facts.reference.uid) {
+            return false;
+        }
+        let made = time(pod.metadata.creation_timestamp.as_ref());
+        pod.metadata.deletion_timestamp.is_none() && facts.older(made, COLLECTED_WITHIN)
+    };
+    let (running, over): (Vec<&Pod>, Vec<&Pod>) = facts.pods().filter(left).partition(|pod| !work_has_stopped(pod));
+    for (pods, severity, words) in
+        [(running, Severity::Blocking, "still there and not ended"), (over, Severity::Warning, "still there")]
+    {
+        if pods.is_empty() {
+            continue;
+        }
+        let job = &facts.reference;
+        let owned = pods.iter().any(|pod| pod.metadata.owner_references.iter().flatten().any(|o| o.uid == job.uid));
+        let why = if owned {
+            "the garbage collector of kube-controller-manager deletes them as soon as it works"
+        } else {
+            "the Job was deleted with propagation policy Orphan, so nothing will ever delete them"
+        };
+        found.push(
+            Finding::new(
+                Code::PodsOfVanishedJob,
+                severity,
+                job,
+                format!(
+                    "{job} does not exist any more, but its Pods {} are {words}: {why}",
+                    pod_names(pods.iter().copied())
+                ),
+            )
+            .since(pods.iter().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).min())
+            .seen_all(pods.iter().take(EXAMPLES).map(|pod| where_it_is(pod)))
+            .seen_all(more(pods.len()))
+            .next(fix(job).comment("deletes these Pods, each by its uid"))
+            .remedy(Remedy::DeleteOwnerlessPods),
+        );
+    }
+}
+
+fn more(pods: usize) -> Option<String> {
+    pods.checked_sub(EXAMPLES).filter(|more| *more > 0).map(|more| format!("and {more} more Pods"))
+}
+
+fn where_it_is(pod: &Pod) -> String {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("no node");
+    let owners = pod.metadata.owner_references.iter().flatten().count();
+    let owned = if owners == 0 { ", no owner" } else { "" };
+    format!("Pod `{}` {} on `{node}`{owned}", pod.metadata.name.as_deref().unwrap_or("?"), phase(pod))
+}
+
+/// Whether a Pod that is being deleted has had its time and more.
+pub(crate) fn held(facts: &Facts, pod: &Pod) -> bool {
+    facts.older(time(pod.metadata.deletion_timestamp.as_ref()), GONE_WITHIN)
+}
+
+fn managed_elsewhere(facts: &Facts) -> bool {
+    facts.spec().is_some_and(crate::model::job::managed_by_another)
+}
+
+/// What keeps a node from being asked.
+pub(crate) fn out_of_reach(state: &NodeState) -> String {
+    match state {
+        NodeState::Ready => "reports".into(),
+        NodeState::NotReady { since: Some(since), why } => format!("has not been ready since {since:.0} ({why})"),
+        NodeState::NotReady { since: None, why } => format!("is not ready ({why})"),
+        NodeState::Gone => "does not exist any more".into(),
+    }
+}
+
+/// The names of a few Pods, and how many more there are.
+pub(crate) fn pod_names<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> String {
+    let names: Vec<_> = pods.into_iter().map(|pod| pod.metadata.name.as_deref().unwrap_or("?")).collect();
+    let shown = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(3) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

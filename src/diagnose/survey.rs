@@ -1,0 +1,616 @@
+//! Every Job of a namespace, or of all of them, that has findings, handed over page by page as they are found.
+//!
+//! Promise: all Jobs are looked at, whoever made them, each told once; memory does not grow with the Jobs that are stuck,
+//! only with the Pods that have not ended and with the warnings about those. A Pod counts as left behind only after its Job
+//! was asked for by name, and after a second look at the Pod: it may be listed before its Job.
+//! Cost: two paged lists (Pods, Jobs); one of nodes where Pods are under way, one of namespaces, one of warning Events in
+//! each namespace where Pods are missing or have not started; one GET and one list a Job that is gone; dry runs as in
+//! [`super::dry_run`] for at most [`PROBED`] Jobs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Event, Namespace as NamespaceObject, Node, ObjectReference, Pod},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+use tokio::sync::mpsc;
+
+use super::{
+    collect::{AT_ONCE, SECOND_LOOK_AFTER, known, namespace, no_namespace, pods_of, unknown},
+    dry_run,
+    facts::{Facts, Failures, Known, NamespaceState, NodeState, Unknown},
+    finding::{Finding, Severity},
+    findings,
+    rules::namespace::of_namespace,
+};
+use crate::{
+    cluster::{Cluster, Failure},
+    error::Error,
+    identity::{JobName, Namespace},
+    job_api::{api_call::ApiCall, jobs::get_job},
+    model::{
+        conditions,
+        job::Job,
+        observed_job::{JobReference, ObservedJob},
+        pod::{
+            self, CONTROLLER_UID, JOB_NAME, all_containers, ended_at, event_last_time, event_time, has_started,
+            phase_is_terminal, work_has_stopped,
+        },
+    },
+    resource::{Malformed, Namespaces, Resource, Selector, Verb},
+    unreadable,
+};
+
+/// At most this many Jobs are probed by dry runs: what breaks one breaks them all.
+const PROBED: usize = 20;
+/// From so many namespaces on, Events are listed in all at once.
+const MANY_NAMESPACES: usize = 5;
+/// So many Jobs that are gone are looked at before what was found about them is told.
+const GONE_AT_ONCE: usize = 200;
+/// At most this many warnings are kept about one object: findings read the newest.
+const WARNINGS_KEPT: usize = 5;
+/// Characters of the message of a warning; Kubernetes itself cuts at 1024.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// So many objects that cannot be understood are named.
+const NAMED: usize = 20;
+
+/// What a survey comes to.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// How many Jobs were looked at.
+    pub jobs: usize,
+    /// How many of those that have findings have a blocking one.
+    pub stuck: usize,
+    /// What could not be read.
+    pub unknown: BTreeSet<Unknown>,
+}
+
+/// Takes what is found, as it is found; within one call the most blocking first.
+pub type DiagnosisSender = mpsc::Sender<Vec<Diagnosis>>;
+
+/// One Job, and what was found about it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Diagnosis {
+    /// Which Job.
+    pub job: Diagnosed,
+    /// Most blocking first.
+    pub findings: Vec<Finding>,
+}
+
+/// What has findings.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Diagnosed {
+    /// A Job.
+    Job(JobReference),
+    /// A namespace that is stuck itself, and has no Job any more: written as one with an empty name and uid.
+    Namespace {
+        /// Which.
+        namespace: Namespace,
+        /// Empty.
+        name: &'static str,
+        /// Empty.
+        uid: &'static str,
+    },
+}
+
+impl Diagnosed {
+    fn sort_key(&self) -> (Namespace, Option<JobName>) {
+        match self {
+            Self::Job(job) => (job.namespace.clone(), Some(job.name.clone())),
+            Self::Namespace { namespace, .. } => (namespace.clone(), None),
+        }
+    }
+}
+
+impl Diagnosis {
+    /// What the facts about one Job come to; none where there is nothing to find.
+    #[must_use]
+    pub fn of(facts: &Facts) -> Self {
+        Self { job: Diagnosed::Job(facts.reference.clone()), findings: findings(facts) }
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Blocking)
+    }
+}
+
+impl Totals {
+    /// Takes in what was found about a Job.
+    pub fn add(&mut self, facts: &Facts, diagnosis: &Diagnosis) {
+        self.unknown.extend(facts.unknown());
+        self.stuck += usize::from(diagnosis.is_stuck());
+    }
+}
+
+/// Looks at all Jobs of a namespace, or of all.
+pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSender) -> Result<Totals, Error> {
+    let mut totals = Totals::default();
+    let pods = match pods_under_way(cluster, place).await {
+        Ok(pods) => Known::Seen(pods),
+        Err(failure) if failure.code() == Some(403) => Known::Not(unknown(&failure, Verb::List, Resource::Pods)),
+        Err(failure) => return Err(ApiCall::ListPods(&named(place)).failed(failure, None)),
+    };
+    totals.unknown.extend(pods.missing().cloned());
+    let mut surroundings = Surroundings::of(cluster, place).await?;
+    let (mut told, mut unreadable) = (HashSet::new(), Vec::new());
+    let mut uids = HashSet::new();
+    let nothing = Selector::default();
+    let mut pages = cluster.survey::<Job>(Resource::Jobs, place, &nothing);
+    loop {
+        let page = pages.next().await.map_err(|failure| ApiCall::ListJobs(&named(place)).failed(failure, None))?;
+        let Some(page) = page else { break };
+        if page.anew {
+            totals.jobs = 0;
+            uids.clear();
+            unreadable.clear();
+        }
+        unreadable.extend(page.unreadable);
+        totals.jobs += page.items.len();
+        uids.extend(page.items.iter().map(|job| job.metadata.uid.clone()));
+        let mut suspects = Vec::new();
+        for job in page.items {
+            match suspect(cluster, job, &pods) {
+                Ok(suspect) => suspects.extend(suspect),
+                Err(why) => unreadable.push(why),
+            }
+        }
+        // A list that began anew brings again what was told.
+        suspects.retain(|facts| told.insert(facts.reference.uid.clone()));
+        surroundings.judge(suspects, found, &mut totals).await;
+    }
+    totals.unknown.extend(some_of(&unreadable));
+    let Known::Seen(ListedPods { by_job: mut unclaimed, unreadable, .. }) = pods else { return Ok(totals) };
+    totals.unknown.extend(some_of(&unreadable));
+    unclaimed.retain(|uid, _| !uids.contains(uid));
+    let mut candidates: Vec<_> = unclaimed.drain().filter_map(|(uid, pods)| reference(&uid, &pods)).collect();
+    if !candidates.is_empty() {
+        tokio::time::sleep(SECOND_LOOK_AFTER).await;
+    }
+    while !candidates.is_empty() {
+        let some = candidates.split_off(candidates.len().saturating_sub(GONE_AT_ONCE));
+        surroundings.judge(vanished(cluster, some).await, found, &mut totals).await;
+    }
+    if told.is_empty()
+        && let Namespaces::One(place) = place
+        && let Some(finding) = surroundings.own_namespace.as_ref().and_then(|state| of_namespace(place, state))
+    {
+        // Nothing of a Job is left to show it.
+        let job = Diagnosed::Namespace { namespace: place.clone(), name: "", uid: "" };
+        let diagnosis = Diagnosis { job, findings: vec![finding] };
+        totals.stuck += usize::from(diagnosis.is_stuck());
+        let _ = found.send(vec![diagnosis]).await;
+    }
+    Ok(totals)
+}
+
+fn named(place: &Namespaces) -> String {
+    match place {
+        Namespaces::One(namespace) => format!("namespace `{namespace}`"),
+        Namespaces::All => "all namespaces".to_owned(),
+    }
+}
+
+type PodsByJob = HashMap<String, Vec<Arc<Pod>>>;
+
+/// What is kept of all Pods.
+#[derive(Default)]
+struct ListedPods {
+    /// Those that have not ended, and those that have and are held, by the uid of their Job.
+    by_job: PodsByJob,
+    /// Those of the others that have failed: the pause of the Job begins with the end of the newest.
+    failures: HashMap<String, Failures>,
+    /// Those that cannot be understood.
+    unreadable: Vec<Malformed>,
+    /// The uids of the Jobs that these are of: of their Pods not enough is known.
+    incomplete: HashMap<String, Unknown>,
+}
+
+impl ListedPods {
+    fn read(&mut self, object: &RawValue) {
+        let Ok(pod) = serde_json::from_str(object.get()) else { return self.malformed(object) };
+        self.take(pod);
+    }
+
+    fn malformed(&mut self, object: &RawValue) {
+        let why = unreadable::from_json::<Pod>(object.get().as_bytes()).err();
+        let why = why.map(|why| why.to_string()).unwrap_or_default();
+        let object: Value = serde_json::from_str(object.get()).unwrap_or_default();
+        let unreadable = Malformed::new(Resource::Pods, &object, why);
+        if let Some(uid) = object["metadata"]["labels"][CONTROLLER_UID].as_str() {
+            self.incomplete.insert(uid.to_owned(), not_understood(&unreadable));
+        }
+        self.unreadable.push(unreadable);
+    }
+
+    fn take(&mut self, mut pod: Pod) {
+        let labels = pod.metadata.labels.as_ref();
+        let Some(uid) = labels.and_then(|labels| labels.get(CONTROLLER_UID)).cloned() else { return };
+        if matters(&pod) {
+            pod::trim(&mut pod);
+            pod.metadata.annotations = None;
+            self.by_job.entry(uid).or_default().push(Arc::new(pod));
+        } else if phase(&pod) == Some("Failed")
+            && let Some(end) = ended_at(&pod)
+        {
+            let failures = self.failures.entry(uid).or_default();
+            failures.count += 1;
+            failures.newest = failures.newest.max(Some(end));
+        }
+    }
+}
+
+async fn pods_under_way(cluster: &Cluster, place: &Namespaces) -> Result<ListedPods, Failure> {
+    let of_jobs = Selector::labels(CONTROLLER_UID);
+    let mut pages = cluster.survey::<Box<RawValue>>(Resource::Pods, place, &of_jobs);
+    let mut found = ListedPods::default();
+    while let Some(page) = pages.next().await? {
+        if page.anew {
+            found = ListedPods::default();
+        }
+        page.items.iter().for_each(|pod| found.read(pod));
+    }
+    Ok(found)
+}
+
+/// An ended Pod matters where something holds it, or where it has nobody who deletes it. One that is being deleted matters
+/// anyway, so its phase tells as much as its containers would.
+fn matters(pod: &Pod) -> bool {
+    let held = pod.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+    let owned = pod.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
+    !phase_is_terminal(pod) || held || !owned || pod.metadata.deletion_timestamp.is_some()
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
+}
+
+/// What is known of a Job that may have findings.
+fn suspect(cluster: &Cluster, job: Job, pods: &Known<ListedPods>) -> Result<Option<Facts>, Malformed> {
+    let uid = &job.metadata.uid;
+    let its_pods = match pods {
+        Known::Seen(pods) => match pods.incomplete.get(uid) {
+            Some(why) => Known::Not(why.clone()),
+            None => Known::Seen(pods.by_job.get(uid).cloned().unwrap_or_default()),
+        },
+        Known::Not(why) => Known::Not(why.clone()),
+    };
+    let failures = pods.get().and_then(|pods| pods.failures.get(uid).copied()).unwrap_or_default();
+    if is_over(&job, cluster.now()) && its_pods.get().is_none_or(Vec::is_empty) {
+        return Ok(None);
+    }
+    let seen = ObservedJob::of(job)?;
+    let mut facts = Facts::new(cluster.now(), seen.reference.clone(), Some(Arc::new(seen)));
+    facts.pods = its_pods;
+    facts.failures = failures;
+    Ok(Some(facts))
+}
+
+fn not_understood(unreadable: &Malformed) -> Unknown {
+    let Malformed { resource, object, why } = unreadable;
+    Unknown::Unreadable { resource: resource.rbac(), object: object.clone(), why: why.clone() }
+}
+
+/// The first of them, and how many more there are.
+fn some_of(unreadable: &[Malformed]) -> impl Iterator<Item = Unknown> {
+    let more = unreadable.get(NAMED..).filter(|more| !more.is_empty());
+    let more = more.map(|more| Unknown::NoAnswer {
+        resource: more[0].resource.rbac(),
+        why: format!("{} more objects cannot be understood", more.len()),
+    });
+    unreadable.iter().take(NAMED).map(not_understood).chain(more)
+}
+
+/// Ended, not being deleted, and not beyond its TTL.
+fn is_over(job: &Job, now: Timestamp) -> bool {
+    let ttl = job.spec.as_ref().and_then(|spec| spec.ttl_seconds_after_finished).map(i64::from);
+    let overdue = match (ttl, conditions::ended_at(job)) {
+        (Some(ttl), Some(ended)) => now.duration_since(ended).as_secs() > ttl,
+        _ => false,
+    };
+    conditions::finished(job).is_some() && job.metadata.deletion_timestamp.is_none() && !overdue
+}
+
+/// Pods whose Job does not exist, looked at for the second time.
+async fn vanished(cluster: &Cluster, candidates: Vec<JobReference>) -> Vec<Facts> {
+    let looked = stream::iter(candidates).map(|job| async move {
+        // A Job that is there was made after the Pods were listed, or cannot be ruled out.
+        if !matches!(get_job(cluster, &job).await, Ok(None)) {
+            return None;
+        }
+        let pods = known(pods_of(cluster, &job).await, Verb::List, Resource::Pods);
+        let mut facts = Facts::new(cluster.now(), job, None);
+        facts.pods = pods;
+        Some(facts)
+    });
+    let found: Vec<_> = looked.buffer_unordered(AT_ONCE).collect().await;
+    found.into_iter().flatten().collect()
+}
+
+/// What many Jobs share, read once, as soon as one needs it.
+struct Surroundings<'a> {
+    cluster: &'a Cluster,
+    place: &'a Namespaces,
+    /// That of the survey, if it is about one.
+    own_namespace: Option<Known<NamespaceState>>,
+    namespaces: Option<Known<BTreeMap<String, NamespaceState>>>,
+    nodes: Option<Known<BTreeMap<String, NodeState>>>,
+    /// Warnings by namespace, or under none those of all.
+    events: BTreeMap<Option<Namespace>, Known<Warnings>>,
+    probes_left: usize,
+}
+
+impl<'a> Surroundings<'a> {
+    async fn of(cluster: &'a Cluster, place: &'a Namespaces) -> Result<Self, Error> {
+        let mut own_namespace = None;
+        if let Namespaces::One(place) = place {
+            let state = namespace(cluster, place).await;
+            if matches!(state, Known::Seen(NamespaceState::Gone)) {
+                return Err(no_namespace(place));
+            }
+            own_namespace = Some(state);
+        }
+        Ok(Self {
+            cluster,
+            place,
+            own_namespace,
+            namespaces: None,
+            nodes: None,
+            events: BTreeMap::new(),
+            probes_left: PROBED,
+        })
+    }
+
+    /// Completes the facts about some Jobs, and hands over what they come to.
+    async fn judge(&mut self, mut suspects: Vec<Facts>, found: &DiagnosisSender, totals: &mut Totals) {
+        if suspects.is_empty() {
+            return;
+        }
+        self.nodes(&mut suspects).await;
+        self.namespaces(&mut suspects).await;
+        self.events(&mut suspects).await;
+        let now = self.cluster.now();
+        for facts in &mut suspects {
+            facts.now = now;
+        }
+        let stuck: Vec<_> =
+            suspects.iter_mut().filter(|facts| dry_run::explains(facts)).take(self.probes_left).collect();
+        self.probes_left -= stuck.len();
+        stream::iter(stuck).for_each_concurrent(AT_ONCE, |facts| dry_run::probe(self.cluster, facts)).await;
+        let mut diagnoses = Vec::new();
+        for facts in suspects {
+            let of_job = Diagnosis::of(&facts);
+            totals.add(&facts, &of_job);
+            if !of_job.findings.is_empty() {
+                diagnoses.push(of_job);
+            }
+        }
+        diagnoses.sort_by_cached_key(|diagnosis| {
+            let first = &diagnosis.findings[0];
+            (std::cmp::Reverse(first.severity), first.code, diagnosis.job.sort_key())
+        });
+        if !diagnoses.is_empty() {
+            // Nobody listens any more: the survey is about to be dropped.
+            let _ = found.send(diagnoses).await;
+        }
+    }
+
+    async fn nodes(&mut self, suspects: &mut [Facts]) {
+        if suspects.iter().flat_map(super::collect::node_names).next().is_none() {
+            return;
+        }
+        if self.nodes.is_none() {
+            let listed =
+                all::<Node, _>(self.cluster, Resource::Nodes, &Namespaces::All, &Selector::default(), |node| {
+                    Some((node.metadata.name.clone()?, NodeState::of(&node)))
+                })
+                .await;
+            let states = known(listed, Verb::List, Resource::Nodes);
+            self.nodes = Some(states.map(|listed| listed.into_iter().collect()));
+        }
+        let Some(states) = &self.nodes else { return };
+        for facts in suspects {
+            let names: BTreeSet<_> = super::collect::node_names(facts).map(str::to_owned).collect();
+            let state = |name: &String| states.each(|states| states.get(name).cloned().unwrap_or(NodeState::Gone));
+            facts.nodes = names.into_iter().map(|name| (name.clone(), state(&name))).collect();
+        }
+    }
+
+    async fn namespaces(&mut self, suspects: &mut [Facts]) {
+        if let Some(state) = &self.own_namespace {
+            for facts in suspects {
+                facts.namespace = state.clone();
+            }
+            return;
+        }
+        if self.namespaces.is_none() {
+            let nothing = Selector::default();
+            let listed = all::<NamespaceObject, _>(
+                self.cluster,
+                Resource::Namespaces,
+                &Namespaces::All,
+                &nothing,
+                |namespace| Some((namespace.metadata.name.clone()?, NamespaceState::of(&namespace))),
+            )
+            .await;
+            let states = known(listed, Verb::List, Resource::Namespaces);
+            self.namespaces = Some(states.map(|listed| listed.into_iter().collect()));
+        }
+        let Some(states) = &self.namespaces else { return };
+        for facts in suspects {
+            let own = &facts.reference.namespace;
+            facts.namespace = states.each(|states| states.get(own.as_str()).cloned().unwrap_or(NamespaceState::Active));
+        }
+    }
+
+    /// Warnings about Jobs that get no Pod and about Pods that do not start.
+    async fn events(&mut self, suspects: &mut [Facts]) {
+        let wanted: BTreeSet<Namespace> = suspects
+            .iter()
+            .filter(|facts| !explainable(facts).is_empty())
+            .map(|facts| facts.reference.namespace.clone())
+            .collect();
+        if !self.events.contains_key(&None) {
+            let mut missing: BTreeSet<Option<Namespace>> = wanted.into_iter().map(Some).collect();
+            missing.retain(|place| !self.events.contains_key(place));
+            if *self.place == Namespaces::All && self.events.len() + missing.len() > MANY_NAMESPACES {
+                self.events.clear();
+                missing = BTreeSet::from([None]);
+            }
+            for place in missing {
+                let listed = warnings(self.cluster, &place.clone().map_or(Namespaces::All, Namespaces::One)).await;
+                self.events.insert(place, known(listed, Verb::List, Resource::Events));
+            }
+        }
+        for facts in suspects {
+            let about = explainable(facts);
+            let own = Some(facts.reference.namespace.clone());
+            let here = self.events.get(&None).or_else(|| self.events.get(&own));
+            let Some(here) = here.filter(|_| !about.is_empty()) else { continue };
+            facts.events = here.each(|warnings| about.iter().flat_map(|uid| warnings.about(uid)).collect());
+        }
+    }
+}
+
+/// Warning Events, the newest few about each object, and of each only what findings read: there may be as many as Jobs.
+#[derive(Default)]
+struct Warnings(HashMap<String, Vec<Warning>>);
+
+struct Warning {
+    reason: Box<str>,
+    message: Box<str>,
+    count: Option<i32>,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl Warnings {
+    fn take(&mut self, event: Event) {
+        let last = event_last_time(&event);
+        let first = event_time(&event);
+        let (Some(uid), Some("Job" | "Pod")) = (event.involved_object.uid, event.involved_object.kind.as_deref())
+        else {
+            return;
+        };
+        let message: String = event.message.unwrap_or_default().chars().take(LONGEST_MESSAGE).collect();
+        let reason = event.reason.unwrap_or_default().into();
+        let about = self.0.entry(uid).or_default();
+        about.push(Warning { reason, message: message.into(), count: event.count, first, last });
+        if about.len() > WARNINGS_KEPT {
+            about.sort_by_key(|warning| std::cmp::Reverse(warning.last));
+            about.truncate(WARNINGS_KEPT);
+        }
+        about.shrink_to_fit();
+    }
+
+    /// Those about an object, as Events.
+    fn about(&self, uid: &str) -> Vec<Event> {
+        let event = |warning: &Warning| Event {
+            involved_object: ObjectReference { uid: Some(uid.to_owned()), ..ObjectReference::default() },
+            type_: Some("Warning".to_owned()),
+            reason: Some(warning.reason.to_string()),
+            message: Some(warning.message.to_string()),
+            count: warning.count,
+            first_timestamp: warning.first.map(Time),
+            last_timestamp: warning.last.map(Time),
+            ..Event::default()
+        };
+        self.0.get(uid).into_iter().flatten().map(event).collect()
+    }
+}
+
+async fn warnings(cluster: &Cluster, place: &Namespaces) -> Result<Warnings, Failure> {
+    let of_type = Selector::fields("type=Warning");
+    let mut pages = cluster.survey::<Event>(Resource::Events, place, &of_type);
+    let mut found = Warnings::default();
+    while let Some(page) = pages.next().await? {
+        if page.anew {
+            found = Warnings::default();
+        }
+        page.items.into_iter().for_each(|event| found.take(event));
+    }
+    Ok(found)
+}
+
+/// The uids about which Events can explain something.
+fn explainable(facts: &Facts) -> HashSet<String> {
+    let Some(job) = &facts.job else { return HashSet::new() };
+    if job.pause().is_some() || conditions::decided(&job.job).is_some() || job.deletion_timestamp().is_some() {
+        return HashSet::new();
+    }
+    let pods = facts.pods.get().into_iter().flatten();
+    let unstarted = pods.clone().filter(|pod| !all_containers(pod).any(has_started));
+    let uids = unstarted.filter_map(|pod| pod.metadata.uid.clone());
+    let spec = job.job.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
+    // As the rule about Pods that are refused counts them.
+    let live = pods.filter(|pod| !work_has_stopped(pod)).count();
+    let short = usize::try_from(wanted).is_ok_and(|wanted| live < wanted);
+    uids.chain(short.then(|| facts.reference.uid.clone())).collect()
+}
+
+/// The Job that these Pods name.
+fn reference(uid: &str, pods: &[Arc<Pod>]) -> Option<JobReference> {
+    let metadata = &pods.first()?.metadata;
+    let name = metadata.labels.as_ref()?.get(JOB_NAME)?.parse().ok()?;
+    Some(JobReference { namespace: metadata.namespace.as_ref()?.parse().ok()?, name, uid: uid.to_owned() })
+}
+
+/// A whole list, of each object what `keep` makes of it.
+async fn all<T: DeserializeOwned, K>(
+    cluster: &Cluster,
+    resource: Resource,
+    place: &Namespaces,
+    selector: &Selector,
+    mut keep: impl FnMut(T) -> Option<K>,
+) -> Result<Vec<K>, Failure> {
+    let mut pages = cluster.survey::<T>(resource, place, selector);
+    let mut kept = Vec::new();
+    while let Some(page) = pages.next().await? {
+        if page.anew {
+            kept.clear();
+        }
+        // An Event only explains. Of other kinds, one that is missing here would be told as gone.
+        if let Some(unreadable) = page.unreadable.into_iter().next().filter(|_| resource != Resource::Events) {
+            return Err(unreadable.into());
+        }
+        kept.extend(page.items.into_iter().filter_map(&mut keep));
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_ended_pods_that_nothing_holds_only_the_failures_are_counted() {
+        let pod = |phase: &str, end: &str| {
+            let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "u-1"});
+            let ended = json!({"name": "base", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 1, "finishedAt": end}}});
+            serde_json::from_value::<Pod>(json!({
+                "metadata": {"labels": {CONTROLLER_UID: "u-1"}, "ownerReferences": [owner]},
+                "status": {"phase": phase, "containerStatuses": [ended]},
+            }))
+            .unwrap()
+        };
+        let mut pods = ListedPods::default();
+        pods.take(pod("Failed", "2026-01-06T10:02:00Z"));
+        pods.take(pod("Failed", "2026-01-06T10:01:00Z"));
+        pods.take(pod("Succeeded", "2026-01-06T10:03:00Z"));
+        assert!(pods.by_job.is_empty());
+        let newest = Some("2026-01-06T10:02:00Z".parse().unwrap());
+        assert_eq!(pods.failures["u-1"], Failures { count: 2, newest });
+    }
+}

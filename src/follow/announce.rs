@@ -1,0 +1,379 @@
+//! What to say about a Job while it is under way: each thing once, as it happens. Pure.
+//!
+//! Not here: why it does not move or go, which the findings tell ([`crate::diagnose`]).
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+
+use crate::{
+    diagnose,
+    model::{
+        conditions::JobEnd,
+        container_exit::{ContainerExit, container_exits},
+        message::Message,
+        observed_job::Pause,
+        pod::{all_containers, has_started, phase_is_terminal},
+        pod_reason::{PodReason, in_words, pod_condition, pod_reason},
+        snapshot::JobSnapshot,
+    },
+};
+
+/// Waiting reasons of the normal course, which need no word.
+const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+/// Events of which neither the Pod's status nor a finding tells.
+const TELLING: [&str; 3] = ["Pulling", "Evicted", "Preempted"];
+
+/// So many times the same is said about Pods of one Job; a Job may have ten thousand.
+const SAID_AT_MOST: usize = 50;
+
+/// What was said so far.
+#[derive(Debug, Default)]
+pub struct ProgressAnnouncer {
+    said: HashSet<String>,
+    /// How often each code was said.
+    counts: HashMap<String, usize>,
+    pause: Option<Pause>,
+    failures: i32,
+}
+
+impl ProgressAnnouncer {
+    /// What is new in this view, in order.
+    pub fn observe(&mut self, snapshot: &JobSnapshot) -> Vec<Message> {
+        let mut news = Vec::new();
+        self.job(snapshot, &mut news);
+        for event in &snapshot.events {
+            self.event(event, &mut news);
+        }
+        for pod in snapshot.pods() {
+            self.pod(pod, &snapshot.events, &mut news);
+        }
+        self.retries(snapshot, &mut news);
+        news
+    }
+
+    fn once(&mut self, key: String, news: &mut Vec<Message>, message: impl FnOnce() -> Message) {
+        if !self.said.insert(key) {
+            return;
+        }
+        let message = message();
+        let count = self.counts.entry(message.code.clone()).or_default();
+        *count += 1;
+        if *count <= SAID_AT_MOST {
+            news.push(message);
+        } else if *count == SAID_AT_MOST + 1 {
+            let text = format!("{}; the same of more Pods is not said one by one", message.text);
+            news.push(Message { text, ..message });
+        }
+    }
+
+    fn job(&mut self, snapshot: &JobSnapshot, news: &mut Vec<Message>) {
+        let pause = snapshot.job.pause().filter(|_| snapshot.end.is_none());
+        if let (Some(past), None, None) = (self.pause, pause, &snapshot.end) {
+            let how = match (past, snapshot.job.job.spec.as_ref().and_then(|spec| spec.parallelism)) {
+                (Pause::NoParallelism, Some(parallelism)) => format!(": its parallelism is {parallelism}"),
+                _ => String::new(),
+            };
+            news.push(Message::info("resumed", format!("{} is resumed{how}", snapshot.job.reference)));
+        }
+        self.pause = pause;
+        if let Some(time) = snapshot.job.deletion_timestamp() {
+            self.once("deleting".into(), news, || {
+                let held = snapshot.job.finalizers();
+                let held = if held.is_empty() { String::new() } else { format!(", held by {}", held.join(", ")) };
+                Message::warning(
+                    "job-deleting",
+                    format!("{} is being deleted by somebody since {time}{held}", snapshot.job.reference),
+                )
+            });
+        }
+        if let Some(JobEnd::Failed { reason, message }) = &snapshot.end {
+            self.once("decided".into(), news, || {
+                Message::warning(
+                    "failure-decided",
+                    format!("Kubernetes decided that the Job failed: {reason}: {message}"),
+                )
+            });
+        }
+    }
+
+    fn retries(&mut self, snapshot: &JobSnapshot, news: &mut Vec<Message>) {
+        let failed = snapshot.job.job.status.as_ref().and_then(|status| status.failed).unwrap_or(0);
+        let limit = snapshot.job.job.spec.as_ref().and_then(|spec| spec.backoff_limit);
+        if failed > self.failures && snapshot.end.is_none() {
+            let limit = limit.map_or(String::new(), |limit| format!(" of the {limit} that backoffLimit forgives"));
+            news.push(Message::warning(
+                "pod-retry",
+                format!("{failed} failed Pods{limit}: Kubernetes makes a new Pod after a pause of 10 s or more"),
+            ));
+        }
+        self.failures = self.failures.max(failed);
+    }
+
+    fn event(&mut self, event: &Event, news: &mut Vec<Message>) {
+        let Some(reason) = event.reason.as_deref().filter(|reason| TELLING.contains(reason)) else { return };
+        let about = &event.involved_object;
+        let key = format!("event {} {reason}", about.uid.as_deref().unwrap_or_default());
+        self.once(key, news, || {
+            let text = format!(
+                "{} `{}`: {}",
+                about.kind.as_deref().unwrap_or("Object"),
+                about.name.as_deref().unwrap_or_default(),
+                event.message.as_deref().unwrap_or(reason),
+            );
+            if event.type_.as_deref() == Some("Warning") {
+                Message::warning(kebab(reason), text)
+            } else {
+                Message::info(kebab(reason), text)
+            }
+        });
+    }
+
+    fn pod(&mut self, pod: &Pod, events: &[Event], news: &mut Vec<Message>) {
+        let (Some(uid), Some(name)) = (&pod.metadata.uid, &pod.metadata.name) else { return };
+        if pod_condition(pod, "PodScheduled").is_some_and(|condition| condition.status == "True") {
+            self.once(format!("{uid} scheduled"), news, || {
+                let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("a node");
+                Message::info("pod-scheduled", format!("Pod `{name}` is scheduled on `{node}`"))
+            });
+        }
+        if let Some(given) = pod_reason(pod) {
+            self.once(format!("{uid} ended for {}", given.reason), news, || own_reason(pod, name, given));
+        }
+        for container in all_containers(pod) {
+            self.container(uid, name, container, news);
+        }
+        for end in container_exits(std::iter::once(pod), events).into_iter().filter(|end| end.exit_code != 0) {
+            self.container_end(uid, &end, news);
+        }
+        if pod.metadata.deletion_timestamp.is_some() {
+            self.once(format!("{uid} deleting"), news, || {
+                Message::info("pod-deleting", format!("Pod `{name}` is being deleted"))
+            });
+        }
+    }
+
+    fn container_end(&mut self, uid: &str, end: &ContainerExit, news: &mut Vec<Message>) {
+        let ContainerExit { pod, container, killed_by, .. } = end;
+        let ended = format!("{uid} {container} {} ended", end.restart_count);
+        let killed = killed_by.as_ref().map(|by| format!("{uid} {container} killed by {by}"));
+        if !self.said.contains(&ended) {
+            // Said with it, and not again of the next run.
+            self.said.extend(killed.clone());
+        }
+        self.once(ended, news, || {
+            let mut text = format!("Container `{container}` of Pod `{pod}` ended with {}", end.words);
+            if let Some(message) = &end.message {
+                let _ = write!(text, "; it said: {}", message.trim_end());
+            }
+            Message::warning("container-failed", text)
+        });
+        if let (Some(key), Some(by)) = (killed, killed_by) {
+            let text = || format!("Container `{container}` of Pod `{pod}` was killed: {by}");
+            self.once(key, news, || Message::warning("container-killed", text()));
+        }
+    }
+
+    fn container(&mut self, uid: &str, pod: &str, container: &ContainerStatus, news: &mut Vec<Message>) {
+        let name = &container.name;
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+        if let Some(reason) = reason.filter(|reason| !ORDINARY.contains(reason) && !diagnose::covers(reason)) {
+            self.once(format!("{uid} {name} waits {reason}"), news, || {
+                let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
+                let text = format!("Container `{name}` of Pod `{pod}` waits: {reason}: {message}");
+                Message::warning(format!("waiting-{}", kebab(reason)), text.trim_end_matches(": ").to_owned())
+            });
+        }
+        if has_started(container) {
+            self.once(format!("{uid} {name} {} started", container.restart_count), news, || {
+                let again = match container.restart_count {
+                    0 => String::new(),
+                    count => format!(" again (restart {count})"),
+                };
+                Message::info("container-started", format!("Container `{name}` of Pod `{pod}` started{again}"))
+            });
+        }
+    }
+}
+
+/// Why a Pod is ended, or is about to be, in our words and in those of Kubernetes.
+fn own_reason(pod: &Pod, name: &str, given: PodReason<'_>) -> Message {
+    let mut text = in_words(pod, given, &format!("Pod `{name}`"));
+    if let Some(first) = text.get(..1) {
+        text.replace_range(..1, &first.to_uppercase());
+    }
+    if !given.message.is_empty() && !text.contains(given.message) {
+        let _ = write!(text, "; Kubernetes says: {}", given.message);
+    }
+    Message::warning(if phase_is_terminal(pod) { "pod-failed" } else { "pod-disrupted" }, text)
+}
+
+/// `ImagePullBackOff` -> `image-pull-back-off`.
+fn kebab(reason: &str) -> String {
+    let mut text = String::with_capacity(reason.len() + 4);
+    for letter in reason.chars() {
+        if letter.is_uppercase() && !text.is_empty() {
+            text.push('-');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::observed_job::ObservedJob;
+
+    fn job(spec: &Value, status: &Value) -> ObservedJob {
+        let job =
+            json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"}, "spec": spec, "status": status});
+        ObservedJob::read(&job).unwrap()
+    }
+
+    fn snapshot() -> JobSnapshot {
+        JobSnapshot::new(job(&json!({"template": {}}), &json!({})))
+    }
+
+    fn codes(messages: &[Message]) -> Vec<&str> {
+        messages.iter().map(|message| message.code.as_str()).collect()
+    }
+
+    fn pod(state: &Value, restarts: i32) -> Value {
+        json!({"metadata": {"name": "p", "uid": "p"}, "spec": {"nodeName": "n", "containers": []}, "status": {
+            "conditions": [{"type": "PodScheduled", "status": "True"}],
+            "containerStatuses": [{"name": "base", "image": "", "imageID": "", "ready": true, "restartCount": restarts, "state": state}]}})
+    }
+
+    #[test]
+    fn each_step_is_said_once() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        assert!(progress.observe(&snapshot).is_empty());
+        snapshot.apply_pod_object(pod(&json!({"waiting": {"reason": "ContainerCreating"}}), 0), false);
+        assert_eq!(codes(&progress.observe(&snapshot)), ["pod-scheduled"]);
+        snapshot
+            .apply_pod_object(pod(&json!({"waiting": {"reason": "NewReason", "message": "not known here"}}), 0), false);
+        assert_eq!(codes(&progress.observe(&snapshot)), ["waiting-new-reason"]);
+        snapshot
+            .apply_pod_object(pod(&json!({"waiting": {"reason": "ErrImagePull", "message": "no such tag"}}), 0), false);
+        assert!(progress.observe(&snapshot).is_empty(), "a finding tells of it");
+        snapshot.apply_pod_object(pod(&json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}}), 0), false);
+        assert_eq!(codes(&progress.observe(&snapshot)), ["container-started"]);
+        snapshot.apply_pod_object(
+            pod(&json!({"terminated": {"exitCode": 3, "reason": "Error", "startedAt": "2026-01-01T00:00:00Z"}}), 0),
+            false,
+        );
+        assert_eq!(codes(&progress.observe(&snapshot)), ["container-failed"]);
+        snapshot.apply_pod_object(pod(&json!({"running": {"startedAt": "2026-01-01T00:00:09Z"}}), 1), false);
+        let again = progress.observe(&snapshot);
+        assert_eq!(codes(&again), ["container-started"]);
+        assert!(again[0].text.contains("restart 1"), "{}", again[0].text);
+    }
+
+    #[test]
+    fn of_thousands_of_pods_some_are_said_and_then_that_there_are_more() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        for number in 0..1000 {
+            let mut one = pod(&json!({"waiting": {"reason": "ContainerCreating"}}), 0);
+            one["metadata"] = json!({"name": format!("p{number:04}"), "uid": format!("u{number}")});
+            snapshot.apply_pod_object(one, false);
+        }
+        let said = progress.observe(&snapshot);
+        assert_eq!(said.len(), SAID_AT_MOST + 1);
+        assert!(said[SAID_AT_MOST].text.ends_with("the same of more Pods is not said one by one"), "{said:?}");
+    }
+
+    #[test]
+    fn resumption_is_said_each_time() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        let suspended = |suspend: bool| job(&json!({"template": {}, "suspend": suspend}), &json!({}));
+        let mut said = Vec::new();
+        for suspend in [true, true, false, true] {
+            snapshot.apply_job(suspended(suspend));
+            said.extend(progress.observe(&snapshot));
+        }
+        assert_eq!(codes(&said), ["resumed"]);
+    }
+
+    #[test]
+    fn job_that_is_scaled_up_again_is_said_to_be_resumed() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        let mut said = Vec::new();
+        for spec in [
+            json!({"template": {}, "parallelism": 0}),
+            json!({"template": {}, "parallelism": 0, "suspend": true}),
+            json!({"template": {}, "parallelism": 0}),
+            json!({"template": {}, "parallelism": 3}),
+        ] {
+            snapshot.apply_job(job(&spec, &json!({})));
+            said.extend(progress.observe(&snapshot));
+        }
+        assert_eq!(codes(&said), ["resumed"]);
+        assert_eq!(said[0].text, "Job `etl/train` is resumed: its parallelism is 3");
+    }
+
+    #[test]
+    fn own_reason_of_a_pod_is_said_once_in_our_words_and_those_of_kubernetes() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        let mut target = pod(&json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}}), 0);
+        target["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True",
+            "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}]);
+        snapshot.apply_pod_object(target, false);
+        let said = progress.observe(&snapshot);
+        assert_eq!(codes(&said), ["pod-disrupted", "container-started"]);
+        assert_eq!(
+            said[0].text,
+            "Pod `p` was evicted through the API, as by a drain of node `n` (EvictionByEvictionAPI); Kubernetes says: \
+             Eviction API: evicting"
+        );
+        let refused = json!({"metadata": {"name": "q", "uid": "q"}, "spec": {"nodeName": "n", "containers": []},
+            "status": {"phase": "Failed", "reason": "ReasonOfTomorrow", "message": "because"}});
+        snapshot.apply_pod_object(refused, false);
+        let said = progress.observe(&snapshot);
+        assert_eq!(codes(&said), ["pod-failed"]);
+        assert_eq!(said[0].text, "Node `n` refused Pod `q`: because (ReasonOfTomorrow)");
+        assert!(progress.observe(&snapshot).is_empty());
+    }
+
+    #[test]
+    fn who_killed_a_container_is_said_when_it_is_known_and_not_of_each_run() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        let killed = |restarts: i32| {
+            let end = json!({"terminated": {"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:00:00Z"}});
+            pod(&end, restarts)
+        };
+        snapshot.apply_pod_object(killed(0), false);
+        assert_eq!(codes(&progress.observe(&snapshot)), ["pod-scheduled", "container-started", "container-failed"]);
+        let about = json!({"uid": "p", "fieldPath": "spec.containers{base}"});
+        let event = json!({"metadata": {}, "reason": "Killing", "message": "Container base failed liveness probe",
+            "involvedObject": about});
+        snapshot.events = vec![serde_json::from_value(event).unwrap()];
+        let said = progress.observe(&snapshot);
+        assert_eq!(codes(&said), ["container-killed"]);
+        assert_eq!(said[0].text, "Container `base` of Pod `p` was killed: its liveness probe failed");
+        snapshot.apply_pod_object(killed(1), false);
+        assert_eq!(codes(&progress.observe(&snapshot)), ["container-started", "container-failed"]);
+    }
+
+    #[test]
+    fn failed_pods_are_counted_against_the_backoff_limit() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        snapshot.apply_job(job(&json!({"template": {}, "backoffLimit": 3}), &json!({"failed": 1})));
+        let said = progress.observe(&snapshot);
+        assert_eq!(codes(&said), ["pod-retry"]);
+        assert!(said[0].text.contains("1 failed Pods of the 3"), "{}", said[0].text);
+    }
+}

@@ -1,0 +1,331 @@
+//! Where a follower's news of its Job and Pods comes from: watches of its own, or the one that all share.
+//!
+//! Promise: every state that matters arrives, in order, or the newest one takes the place of those before it. Absence
+//! is told as [`FeedEvent::Missing`], which is never an answer by itself.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, stream::BoxStream};
+use k8s_openapi::api::core::v1::Pod;
+
+use super::shared_watch::Subscription;
+use crate::{
+    cluster::{Cluster, Failure, Pauses, Start, WatchEvent, watch},
+    identity::TASK,
+    job_api::refusal_budget::RefusalBudget,
+    model::{
+        handoff::Handoff,
+        observed_job::{JobReference, ObservedJob},
+        pod::{by_controller_uid, lean_pod},
+    },
+    resource::{Resource, Selector},
+};
+
+/// How often a Job is asked for where it cannot be watched.
+pub(crate) const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a Job is asked for of which its watch tells nothing: a watch can be open and tell lies.
+pub(crate) const CHECK_EVERY: Duration = Duration::from_secs(600);
+
+/// What a source tells.
+#[derive(Debug)]
+pub(crate) enum FeedEvent {
+    /// The Job's newest state.
+    Job(Arc<ObservedJob>),
+    /// The Job left the source, or is not in it: only a GET tells whether it is gone.
+    Missing,
+    /// What the source told of the Job is not understood: only a GET tells its state.
+    Unclear(Failure),
+    /// A Job of the same task.
+    Other(Arc<ObservedJob>),
+    /// The newest state of a Pod, and whether its deletion was seen.
+    Pod(Arc<Pod>, bool),
+    /// All Pods there are at present.
+    Pods(Vec<Arc<Pod>>),
+    /// The watch of Pods is open, so there is a right to it; nothing is known of the Pods yet.
+    PodsWatched,
+    /// It works again after [`FeedEvent::Interrupted`].
+    Contact(Resource),
+    /// The source does not work at present; it goes on by itself.
+    Interrupted(Resource, Failure),
+    /// It was refused for good.
+    Refused(Resource, Failure),
+}
+
+/// Where news come from.
+pub(crate) enum Feed {
+    /// Watches for one follower alone.
+    Own(Box<OwnWatches>),
+    /// The watch that all share.
+    Shared(Box<Subscription>),
+}
+
+impl Feed {
+    /// Watches for one follower alone; `seen` is the state of the Job that the watch goes on from.
+    /// `alone` is the token of one who is watched by itself.
+    pub fn own(cluster: &Cluster, handoff: &Handoff, seen: &ObservedJob, alone: Option<Arc<()>>) -> Self {
+        Self::Own(Box::new(OwnWatches { _alone: alone, ..OwnWatches::new(cluster, handoff, seen) }))
+    }
+
+    /// The Job is there, as a GET has shown, although it is missing here: it may have been made a moment ago, or its
+    /// labels were changed.
+    pub fn found(&mut self, seen: &Arc<ObservedJob>) {
+        match self {
+            Self::Own(watches) => watches.watch_by_name(),
+            Self::Shared(subscription) if subscription.found(seen) => {}
+            Self::Shared(_) => self.alone().watch_by_name(),
+        }
+    }
+
+    /// The pause between two GETs of the Job while the source does not work.
+    pub fn ask_every(&self) -> Duration {
+        match self {
+            Self::Own(_) => ASK_EVERY,
+            Self::Shared(subscription) => subscription.ask_every(),
+        }
+    }
+
+    /// The pause before a GET of a Job of which the source, although it works, tells nothing.
+    pub fn check_every(&self) -> Duration {
+        match self {
+            Self::Own(_) => CHECK_EVERY,
+            Self::Shared(subscription) => subscription.check_every(),
+        }
+    }
+
+    /// Jobs cannot be watched: from now on the Job is asked for every [`ASK_EVERY`].
+    pub fn ask(&mut self) {
+        match self {
+            Self::Own(watches) => watches.ask(),
+            Self::Shared(_) => self.alone().ask(),
+        }
+    }
+
+    /// There is no right to watch Pods.
+    pub fn without_pods(&mut self) {
+        match self {
+            Self::Own(watches) => watches.pods = None,
+            // It goes on if somebody gives the right.
+            Self::Shared(_) => {}
+        }
+    }
+
+    /// The next news. Nothing is lost where this is cancelled.
+    pub async fn next(&mut self) -> FeedEvent {
+        match self {
+            Self::Own(watches) => watches.next().await,
+            Self::Shared(subscription) => subscription.next().await,
+        }
+    }
+
+    fn alone(&mut self) -> &mut OwnWatches {
+        if let Self::Shared(subscription) = self {
+            *self = Self::Own(Box::new(OwnWatches::by_name(subscription.cluster(), &subscription.handoff().job)));
+        }
+        match self {
+            Self::Own(watches) => watches,
+            Self::Shared(_) => unreachable!("replaced above"),
+        }
+    }
+}
+
+/// The watches of one Job and its Pods.
+pub(crate) struct OwnWatches {
+    cluster: Cluster,
+    job: JobReference,
+    jobs: BoxStream<'static, WatchEvent>,
+    pods: Option<BoxStream<'static, WatchEvent>>,
+    /// Those of whichever watch of Jobs there is.
+    pauses: Pauses,
+    health: [WatchHealth; 2],
+    pending: VecDeque<FeedEvent>,
+    /// Counts those who are watched by themselves.
+    _alone: Option<Arc<()>>,
+}
+
+impl OwnWatches {
+    fn new(cluster: &Cluster, handoff: &Handoff, seen: &ObservedJob) -> Self {
+        let job = &handoff.job;
+        // A Job that was taken over from another deployment carries another label.
+        let task = handoff.task.as_ref().filter(|task| seen.marks.as_ref().is_some_and(|m| m.task_digest == **task));
+        let selector = task.map_or_else(|| by_name(job), |task| Selector::labels(format!("{TASK}={task}")));
+        Self::with(cluster, job, selector, Start::Version(seen.resource_version.clone()))
+    }
+
+    fn by_name(cluster: &Cluster, job: &JobReference) -> Self {
+        Self::with(cluster, job, by_name(job), Start::List)
+    }
+
+    fn with(cluster: &Cluster, job: &JobReference, selector: Selector, from: Start) -> Self {
+        let watched = |resource, selector, start, pauses| {
+            watch(cluster.clone(), resource, job.namespace.clone(), selector, start, pauses)
+        };
+        let [pauses, of_pods] = [(); 2].map(|()| Pauses::new(cluster.next_seed()));
+        Self {
+            jobs: watched(Resource::Jobs, selector, from, pauses.clone()).boxed(),
+            pods: Some(watched(Resource::Pods, by_controller_uid(job), Start::Present, of_pods).boxed()),
+            pauses,
+            cluster: cluster.clone(),
+            job: job.clone(),
+            health: <[WatchHealth; 2]>::default(),
+            pending: VecDeque::new(),
+            _alone: None,
+        }
+    }
+
+    fn watch_by_name(&mut self) {
+        let (namespace, selector, pauses) = (self.job.namespace.clone(), by_name(&self.job), self.pauses.clone());
+        self.jobs = watch(self.cluster.clone(), Resource::Jobs, namespace, selector, Start::List, pauses).boxed();
+    }
+
+    fn ask(&mut self) {
+        self.health[0] = WatchHealth::default();
+        self.jobs = asked_for(self.cluster.clone(), self.job.clone()).boxed();
+    }
+
+    async fn next(&mut self) -> FeedEvent {
+        loop {
+            if let Some(news) = self.pending.pop_front() {
+                return news;
+            }
+            let (jobs, pods) = (&mut self.jobs, &mut self.pods);
+            let next_of_pods = async {
+                match pods {
+                    Some(pods) => pods.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(event) = jobs.next() => self.of_jobs(event),
+                Some(event) = next_of_pods => self.of_pods(event),
+            }
+        }
+    }
+
+    fn of_jobs(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Applied(object) => {
+                self.answered(Resource::Jobs, Works::Wholly);
+                self.read(&object);
+            }
+            WatchEvent::Deleted(object) => {
+                self.answered(Resource::Jobs, Works::Wholly);
+                if self.read(&object) {
+                    self.pending.push_back(FeedEvent::Missing);
+                }
+            }
+            WatchEvent::Relisted(objects) => {
+                self.answered(Resource::Jobs, Works::Partly);
+                let mut found = false;
+                for object in &objects {
+                    found |= self.read(object);
+                }
+                if !found {
+                    self.pending.push_back(FeedEvent::Missing);
+                }
+            }
+            WatchEvent::Opened => self.answered(Resource::Jobs, Works::Wholly),
+            WatchEvent::Steady => self.contact(Resource::Jobs),
+            WatchEvent::Interrupted(failure) => self.interrupted(Resource::Jobs, failure),
+        }
+    }
+
+    /// True where it tells of the Job itself.
+    fn read(&mut self, object: &serde_json::Value) -> bool {
+        match ObservedJob::read(object) {
+            Ok(seen) if seen.reference.uid == self.job.uid => {
+                self.pending.push_back(FeedEvent::Job(Arc::new(seen)));
+                true
+            }
+            Ok(seen) => {
+                self.pending.push_back(FeedEvent::Other(Arc::new(seen)));
+                false
+            }
+            Err(unreadable) => {
+                let ours = object["metadata"]["uid"].as_str().is_none_or(|uid| uid == self.job.uid);
+                if ours {
+                    self.pending.push_back(FeedEvent::Unclear(unreadable.into()));
+                }
+                ours
+            }
+        }
+    }
+
+    fn of_pods(&mut self, event: WatchEvent) {
+        // A list may be allowed where the watch is not.
+        let works = if matches!(event, WatchEvent::Relisted(_)) { Works::Partly } else { Works::Wholly };
+        let news = match event {
+            WatchEvent::Applied(object) => lean_pod(object).map(|pod| FeedEvent::Pod(pod, false)),
+            WatchEvent::Deleted(object) => lean_pod(object).map(|pod| FeedEvent::Pod(pod, true)),
+            WatchEvent::Relisted(objects) => Some(FeedEvent::Pods(objects.into_iter().filter_map(lean_pod).collect())),
+            WatchEvent::Opened => Some(FeedEvent::PodsWatched),
+            WatchEvent::Steady => return self.contact(Resource::Pods),
+            WatchEvent::Interrupted(failure) => return self.interrupted(Resource::Pods, failure),
+        };
+        self.answered(Resource::Pods, works);
+        self.pending.extend(news);
+    }
+
+    fn answered(&mut self, resource: Resource, works: Works) {
+        let health = &mut self.health[usize::from(resource == Resource::Pods)];
+        match works {
+            Works::Wholly => health.patience.works(),
+            Works::Partly => health.patience.begins_anew(),
+        }
+    }
+
+    fn contact(&mut self, resource: Resource) {
+        self.answered(resource, Works::Wholly);
+        let health = &mut self.health[usize::from(resource == Resource::Pods)];
+        if std::mem::take(&mut health.interrupted) {
+            self.pending.push_back(FeedEvent::Contact(resource));
+        }
+    }
+
+    fn interrupted(&mut self, resource: Resource, failure: Failure) {
+        let health = &mut self.health[usize::from(resource == Resource::Pods)];
+        health.interrupted = true;
+        let for_good = health.patience.ends_with(&failure);
+        self.pending.push_back(if for_good {
+            FeedEvent::Refused(resource, failure)
+        } else {
+            FeedEvent::Interrupted(resource, failure)
+        });
+    }
+}
+
+/// How a watch has worked since it last brought something.
+#[derive(Debug, Default)]
+struct WatchHealth {
+    interrupted: bool,
+    patience: RefusalBudget,
+}
+
+/// What a watch has shown to work.
+#[derive(Debug, Clone, Copy)]
+enum Works {
+    Wholly,
+    /// Its list.
+    Partly,
+}
+
+fn by_name(job: &JobReference) -> Selector {
+    Selector::fields(format!("metadata.name={}", job.name))
+}
+
+/// Where watching is forbidden: the Job, asked for again and again, as a watch would tell it.
+fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEvent> + Send {
+    let answers = futures::stream::unfold((), move |()| {
+        let (cluster, job) = (cluster.clone(), job.clone());
+        async move {
+            tokio::time::sleep(ASK_EVERY).await;
+            let events = match cluster.get(job.object()).await {
+                // Nothing else has to work.
+                Ok(found) => vec![WatchEvent::Relisted(found.into_iter().collect()), WatchEvent::Steady],
+                Err(failure) => vec![WatchEvent::Interrupted(failure)],
+            };
+            Some((events, ()))
+        }
+    });
+    answers.flat_map(futures::stream::iter)
+}

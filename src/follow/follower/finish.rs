@@ -1,0 +1,238 @@
+//! The last part of following: the Job is over, and everything about it is completed before its outcome is told.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{JobFollower, PODS_ASKED, Reading};
+use crate::{
+    error::Error,
+    follow::{
+        feed::{Feed, FeedEvent},
+        last_pods::{PodVisibility, last_pods, missing},
+    },
+    job_api::events::list_events,
+    logs,
+    model::{
+        conditions::{self, JobEnd},
+        container_exit::{ContainerExit, container_exits},
+        container_killer::unexplained_kill,
+        job::managed_by_another,
+        log_position::LogSource,
+        message::Message,
+        outcome::Outcome,
+        pod::{all_containers, ended_at, phase_is_terminal},
+        snapshot::ObservedPod,
+    },
+    resource::Resource,
+};
+
+/// The watch of Pods may be so far behind that of the Job; then they are listed.
+const PODS_BEHIND: Duration = Duration::from_secs(1);
+/// After the end, how long the last Pods and the logs may take.
+const DRAIN_LOGS: Duration = Duration::from_secs(600);
+/// After the end, how long a log may bring nothing. What it is asked for meanwhile is refused, cut, or not answered.
+const NOTHING_FOR: Duration = Duration::from_secs(60);
+/// After so long, what is waited for is said.
+const SAY_AFTER: Duration = Duration::from_secs(10);
+/// What programs write where a file system is read-only, in small letters.
+const READ_ONLY: [&str; 2] = ["read-only file system", "erofs"];
+/// How long what only explains may take.
+const EXPLAINED_WITHIN: Duration = Duration::from_secs(5);
+/// The same as [`DRAIN_LOGS`] where Pods may be out of reach.
+const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
+
+impl JobFollower<'_> {
+    /// The Job is over: completes Pods and logs, then concludes.
+    pub(crate) async fn conclude(mut self: Box<Self>) -> Result<Outcome, Error> {
+        let unreachable =
+            conditions::finished(&self.snapshot.job.job).is_none() && !self.gone && self.lingering.is_empty();
+        if unreachable {
+            self.say.say(Message::warning(
+                "end-not-confirmed",
+                format!(
+                    "{}'s outcome is decided, but some of its Pods do not end: they may still run",
+                    self.snapshot.job.reference
+                ),
+            ));
+        }
+        let limit = if unreachable { DRAIN_UNREACHABLE } else { DRAIN_LOGS };
+        let deadline = Instant::now() + limit;
+        self.complete_pods(deadline).await;
+        self.announce();
+        self.stop_reading_sidecars();
+        self.drain(limit, deadline).await;
+        self.complete_events().await;
+        self.look_for_a_read_only_file_system().await;
+        let mut outcome = Outcome::conclude(&self.snapshot, self.gone);
+        outcome.lingering = self.lingering.into_iter().flat_map(|lingering| lingering.sidecars).collect();
+        Ok(outcome)
+    }
+
+    /// Waits for the logs to be complete: as long as they bring something, and as the deadline allows.
+    async fn drain(&mut self, limit: Duration, deadline: Instant) {
+        let end = Instant::now();
+        let mut said = false;
+        loop {
+            let now = Instant::now();
+            if now >= deadline {
+                self.readers.abort_all();
+                self.say.say(Message::warning(
+                    "log-incomplete",
+                    format!("The log was not complete {} s after the end: what follows is missing", limit.as_secs()),
+                ));
+                return;
+            }
+            if !said && now >= end + SAY_AFTER {
+                said = true;
+                self.say_what_is_waited_for(limit);
+            }
+            let mut next = if said { deadline } else { deadline.min(end + SAY_AFTER) };
+            for ((_, container), Reading { pod, reader, stall, .. }) in &self.reading {
+                let Some((since, why)) = stall.since().filter(|_| !reader.is_finished()) else { continue };
+                let due = since.max(end) + NOTHING_FOR;
+                if due > now {
+                    next = next.min(due);
+                    continue;
+                }
+                reader.abort();
+                let why = if why.is_empty() { why } else { format!(": {why}") };
+                let text = format!(
+                    "The log of container `{container}` of Pod `{pod}` has brought nothing for {} s after the end{why}: what \
+                     follows is missing",
+                    NOTHING_FOR.as_secs()
+                );
+                self.say.say(Message::warning("log-incomplete", text));
+            }
+            tokio::select! {
+                ended = self.readers.join_next() => if ended.is_none() { return },
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+    }
+
+    fn say_what_is_waited_for(&self, limit: Duration) {
+        let open = self.reading.values().filter(|reading| !reading.reader.is_finished());
+        let mut reasons: Vec<_> = open.filter_map(|reading| reading.stall.since()).map(|(_, why)| why).collect();
+        reasons.retain(|why| !why.is_empty());
+        reasons.sort();
+        reasons.dedup();
+        let why = reasons.first().map_or_else(String::new, |why| format!(" ({why})"));
+        let text = format!(
+            "{} has ended, and its log is not complete yet{why}: it is waited for up to {} s while it brings nothing, up to \
+             {} s in all",
+            self.snapshot.job.reference,
+            NOTHING_FOR.as_secs().min(limit.as_secs()),
+            limit.as_secs()
+        );
+        self.say.say(Message::info("log-awaited", text));
+    }
+
+    /// The logs of what lingers never end.
+    fn stop_reading_sidecars(&self) {
+        for ((_, container), Reading { pod, reader, .. }) in &self.reading {
+            if self.lingering.iter().any(|l| l.pod == *pod && l.sidecars.contains(container)) {
+                reader.abort();
+            }
+        }
+    }
+
+    /// The Job has ended: waits a moment for what the watch of Pods is about to tell of them.
+    pub(crate) async fn catch_up(&mut self, sources: &mut Feed) {
+        let until = Instant::now() + PODS_BEHIND;
+        let finished = conditions::finished(&self.snapshot.job.job).is_some();
+        while finished && !self.gone && self.sight != PodVisibility::Refused && !self.pods_complete() {
+            match tokio::time::timeout_at(until, sources.next()).await {
+                Ok(FeedEvent::Pod(pod, gone)) => self.snapshot.apply_pod(pod, gone),
+                Ok(FeedEvent::Pods(pods)) => self.snapshot.relist_pods(pods),
+                Err(_) | Ok(FeedEvent::Interrupted(Resource::Pods, _) | FeedEvent::Refused(Resource::Pods, _)) => {
+                    return;
+                }
+                // The Job has ended: no other news changes that.
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Whether all Pods of the Job were seen to end.
+    fn pods_complete(&self) -> bool {
+        // Containers that have ended are not enough: why the Pod ended comes with its last phase.
+        let ended = |seen: &ObservedPod| seen.gone || phase_is_terminal(&seen.pod);
+        self.snapshot.pods.values().all(ended) && self.all_pods_seen()
+    }
+
+    /// Lists the Pods where the watch has not shown all of them.
+    async fn complete_pods(&mut self, deadline: Instant) {
+        if self.pods_complete() {
+            return;
+        }
+        let job = &self.snapshot.job.reference.clone();
+        let mut listing = std::pin::pin!(last_pods(self.cluster, job, self.sight, deadline));
+        let listed = if let Ok(listed) = tokio::time::timeout(SAY_AFTER, &mut listing).await {
+            listed
+        } else {
+            let text = format!("{job} has ended, and the list of its last Pods is not answered yet: it is waited for");
+            self.say.say(Message::info("pods-awaited", text));
+            listing.await
+        };
+        match listed {
+            Ok(pods) => self.snapshot.relist_pods(pods),
+            Err(_) if self.sight == PodVisibility::Refused => {}
+            Err(failure) => self.say.say(missing(job, &failure)),
+        }
+    }
+
+    /// Whether the Job counts no more Pods than were seen. That it counts none proves that there was none only once it has
+    /// finished, for then all its Pods have ended and are counted:
+    /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>.
+    fn all_pods_seen(&self) -> bool {
+        let job = &self.snapshot.job.job;
+        let (succeeded, failed) = job.status.as_ref().map_or((None, None), |status| (status.succeeded, status.failed));
+        let counted = succeeded.unwrap_or(0) + failed.unwrap_or(0);
+        let proven = || conditions::finished(job).is_some() && !job.spec.as_ref().is_some_and(managed_by_another);
+        let seen = self.snapshot.pods.len();
+        usize::try_from(counted).is_ok_and(|counted| counted <= seen) && (seen > 0 || proven())
+    }
+
+    /// Nothing but the log tells of it, in the words of the C library or of Go: that of the Pod that failed last is asked for.
+    async fn look_for_a_read_only_file_system(&mut self) {
+        let failed = matches!(self.snapshot.end, Some(JobEnd::Failed { .. })) && self.handoff.get_logs;
+        let pods = self.snapshot.pods.iter().filter(|(_, seen)| failed && !seen.gone);
+        let Some((uid, pod)) = pods.max_by_key(|(_, seen)| ended_at(&seen.pod)).map(|(uid, seen)| (uid, &seen.pod))
+        else {
+            return;
+        };
+        let exits = container_exits(std::iter::once(&**pod), &self.snapshot.events);
+        let Some(exit) = exits.into_iter().find(ContainerExit::is_its_own_answer) else { return };
+        // No API server stores others.
+        let (Ok(name), Ok(container)) = (exit.pod.parse(), exit.container.parse()) else { return };
+        let namespace = self.snapshot.job.reference.namespace.clone();
+        let source = LogSource { namespace, pod: name, pod_uid: uid.clone(), container };
+        let uid = uid.clone();
+        if logs::last_lines_have(self.cluster, &source, &READ_ONLY, EXPLAINED_WITHIN).await {
+            self.snapshot.read_only.insert(uid);
+        }
+    }
+
+    /// What only Events tell and went by between two lists: when the first image was there, and who killed containers.
+    /// The image of what went well at once is not asked about.
+    async fn complete_events(&mut self) {
+        let known = self.snapshot.times();
+        let pods = self.snapshot.pods();
+        let worth_it = self.events.were_listed() || self.snapshot.end != Some(JobEnd::Succeeded);
+        let timeline = worth_it && known.image_ready.is_none() && known.started.is_some();
+        let first = pods.first().filter(|_| timeline);
+        let killed = pods.iter().rev().filter(|pod| {
+            all_containers(pod).any(|container| unexplained_kill(pod, container, &self.snapshot.events).is_some())
+        });
+        let asked: BTreeSet<_> =
+            killed.take(PODS_ASKED).chain(first).filter_map(|pod| pod.metadata.uid.clone()).collect();
+        let deadline = Instant::now() + EXPLAINED_WITHIN;
+        for uid in asked {
+            let listed = list_events(self.cluster, &self.snapshot.job.reference.namespace, &uid);
+            if let Ok(Ok(events)) = tokio::time::timeout_at(deadline, listed).await {
+                self.snapshot.events.extend(events);
+            }
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! Follows one Job from its creation to its outcome: watches it and its Pods, reads its logs, says what happens,
+//! gives up where nothing can happen any more.
+//!
+//! Promise: the outcome is what the Job controller decided, or what the Pods prove, or `Vanished`; absence is
+//! never an answer before a GET confirmed it; while the source of its news does not work, the Job is asked for by GET;
+//! and the outcome is told only after the logs are complete, or their
+//! gap is marked. A new owner ends the following at once.
+//! Cost while waiting: that of its [`Feed`]; Events are listed only about what has not started for some seconds, and
+//! about a Pod that was killed.
+
+mod finish;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::ContainerStatus;
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
+use tracing::Instrument;
+
+use crate::{
+    cluster::{Cluster, Failure, Pauses},
+    diagnose,
+    error::Error,
+    follow::{
+        announce::ProgressAnnouncer,
+        contact::Contact,
+        event_polls::{EventLists, Pace},
+        feed::{ASK_EVERY, Feed, FeedEvent},
+        findings::FindingAnnouncer,
+        last_pods::PodVisibility,
+        late_predecessors::LatePredecessors,
+        sidecar::{self, Sidecars},
+        startup_timeout::StartupTimeout,
+    },
+    job_api::{api_call::ApiCall, jobs::get_job, owner_patch, refusal_budget::RefusalBudget},
+    logs,
+    model::{
+        conditions,
+        container_killer::unexplained_kill,
+        handoff::Handoff,
+        lingering::Lingering,
+        log_position, log_positions,
+        message::{Message, Say},
+        observed_job::ObservedJob,
+        outcome::Outcome,
+        pod::{all_containers, has_started},
+        policies::Until,
+        snapshot::JobSnapshot,
+    },
+    resource::Resource,
+};
+
+/// After an outcome was decided, how long to wait for the terminal condition: a Pod on a lost node holds it for ever.
+const END_AFTER_DECISION: Duration = Duration::from_secs(60);
+/// A watch that does not work for so long is not waited for alone: the Job is asked for.
+const ASK_AFTER: Duration = Duration::from_secs(60);
+/// How long one answer to that may take: meanwhile nothing else is heard.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// As good as no limit in time.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Events are asked for at most this many Pods at a time.
+pub(super) const PODS_ASKED: usize = 3;
+
+/// After so long no Event comes any more that tells who killed a container.
+const KILL_EXPLAINED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is followed, from where, and who is told.
+pub(crate) struct Following<'a> {
+    pub cluster: &'a Cluster,
+    pub handoff: &'a Handoff,
+    /// How far its log was delivered.
+    pub positions: Vec<log_positions::SourcePosition>,
+    pub say: &'a Arc<dyn Say>,
+    pub sources: Feed,
+    pub sink: logs::Sink,
+    /// The shares of logs that many followers of one process keep to, if there are many.
+    pub quota: Option<Arc<logs::LogQuota>>,
+    /// Whether the Job is known to be gone.
+    pub gone: bool,
+}
+
+/// Follows the Job, beginning with this state of it, to its outcome.
+///
+/// A thousand of these wait at once: what a Job does seldom is boxed as it happens, and not part of the future.
+pub(crate) fn follow(
+    following: Following<'_>,
+    job: impl Into<Arc<ObservedJob>>,
+) -> impl Future<Output = Result<Outcome, Error>> {
+    let (follower, sources) = JobFollower::new(following, job.into());
+    Box::new(follower).run(sources)
+}
+
+/// The reader of one log.
+struct Reading {
+    pod: String,
+    reader: AbortHandle,
+    stall: Arc<logs::Stall>,
+    /// Where it hears of its container.
+    told: watch::Sender<logs::ContainerNow>,
+}
+
+struct JobFollower<'a> {
+    cluster: &'a Cluster,
+    handoff: &'a Handoff,
+    positions: Vec<log_positions::SourcePosition>,
+    say: &'a Arc<dyn Say>,
+    snapshot: JobSnapshot,
+    progress: ProgressAnnouncer,
+    explained: FindingAnnouncer,
+    startup: StartupTimeout,
+    sidecars: Sidecars,
+    /// What kept running when the Job was over.
+    lingering: Vec<Lingering>,
+    sink: logs::Sink,
+    quota: Option<Arc<logs::LogQuota>>,
+    readers: JoinSet<()>,
+    /// By Pod uid and container: each log that has its reader.
+    reading: HashMap<(String, String), Reading>,
+    late_predecessors: LatePredecessors,
+    events: EventLists,
+    /// When the outcome was decided.
+    decided: Option<Instant>,
+    /// That to Jobs and that to Pods.
+    contacts: [Contact; 2],
+    /// Between two GETs that something told by the source asks for.
+    looks: Pauses,
+    /// When to ask for the Job because its source does not tell of it.
+    ask: Option<Instant>,
+    /// When to ask for it because its source has been silent for long, as that of a quiet Job is, and that of a liar.
+    check: Instant,
+    /// How long that is.
+    check_every: Duration,
+    /// Whether it was said that the source does not tell of the Job.
+    asking_said: bool,
+    /// Whether the Job is watched rather than asked for.
+    watched: bool,
+    /// Whether Pods are seen.
+    sight: PodVisibility,
+    gone: bool,
+}
+
+impl<'a> JobFollower<'a> {
+    fn new(following: Following<'a>, job: Arc<ObservedJob>) -> (Self, Feed) {
+        let Following { cluster, handoff, positions, say, sources, sink, quota, gone } = following;
+        let follower = Self {
+            cluster,
+            handoff,
+            positions,
+            say,
+            startup: StartupTimeout::new(handoff.startup_timeout().unwrap_or(FOR_EVER)),
+            sidecars: Sidecars::new(handoff.on_lingering_sidecar),
+            lingering: Vec::new(),
+            events: EventLists::new(if quota.is_some() { Pace::Beside } else { Pace::Steady }),
+            snapshot: JobSnapshot::new(job),
+            progress: ProgressAnnouncer::default(),
+            explained: FindingAnnouncer::new(),
+            sink,
+            quota,
+            readers: JoinSet::new(),
+            reading: HashMap::new(),
+            late_predecessors: LatePredecessors::default(),
+            decided: None,
+            contacts: [Resource::Jobs, Resource::Pods].map(Contact::new),
+            looks: Pauses::new(cluster.next_seed()),
+            ask: None,
+            check: Instant::now() + sources.check_every(),
+            check_every: sources.check_every(),
+            asking_said: false,
+            watched: true,
+            sight: PodVisibility::default(),
+            gone,
+        };
+        (follower, sources)
+    }
+
+    async fn run(mut self: Box<Self>, mut sources: Feed) -> Result<Outcome, Error> {
+        loop {
+            self.announce();
+            let next_lingering = self.check_sidecars();
+            if self.over() {
+                Box::pin(self.catch_up(&mut sources)).await;
+                break;
+            }
+            let next_look = self.startup.evaluate(Instant::now(), self.cluster.now(), &self.snapshot);
+            let next_look = next_look.map_err(|error| self.explained(error))?;
+            let decided = self.decided.map(|at| at + END_AFTER_DECISION);
+            let [of_jobs, of_pods] = [0, 1].map(|at: usize| self.contacts[at].due());
+            let timer = [
+                next_look,
+                next_lingering,
+                self.events.due,
+                decided,
+                self.explained.due,
+                self.ask,
+                Some(self.check),
+                of_jobs,
+                of_pods,
+            ];
+            let timer = timer.into_iter().flatten().min();
+            tokio::select! {
+                news = sources.next() => self.take(news, &mut sources).await?,
+                Some(events) = self.events.inbox.next() => self.snapshot.events = events,
+                () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
+                    self.on_time();
+                    let now = Instant::now();
+                    if self.ask.is_some_and(|at| at <= now) {
+                        self.say_that_it_is_asked_for(sources.ask_every());
+                        self.ask = Some(now + sources.ask_every());
+                        Box::pin(self.ask_for_it()).await?;
+                    } else if self.check <= now {
+                        self.check_every = sources.check_every();
+                        self.check = now + self.check_every;
+                        Box::pin(self.ask_for_it()).await?;
+                    }
+                }
+            }
+        }
+        Box::pin(self.conclude()).await
+    }
+
+    /// Says what is new, reads new containers, plans the next list of Events.
+    fn announce(&mut self) {
+        for message in self.progress.observe(&self.snapshot) {
+            self.say.say(message);
+        }
+        for message in self.explained.observe(self.cluster, &self.snapshot) {
+            self.say.say(message);
+        }
+        if self.snapshot.end.is_some() {
+            self.decided.get_or_insert_with(Instant::now);
+        }
+        self.read_logs();
+        let may_start = self.snapshot.end.is_none() && self.snapshot.job.pause().is_none();
+        let unexplained = self.unexplained().filter(|_| may_start).map(str::to_owned).collect();
+        self.events.plan(unexplained);
+    }
+
+    /// Ends the following where only sidecars run; else when to look again.
+    fn check_sidecars(&mut self) -> Option<Instant> {
+        match self.sidecars.evaluate(Instant::now(), &self.snapshot) {
+            sidecar::SidecarVerdict::Wait(next) => next,
+            sidecar::SidecarVerdict::Over(end, lingering) => {
+                self.say.say(sidecar::over(&lingering));
+                self.snapshot.end = Some(end);
+                self.lingering = lingering;
+                None
+            }
+        }
+    }
+
+    /// Why the Job was given up, with all that is known about it.
+    fn explained(&self, error: Error) -> Error {
+        let Error::JobStartup(report) = error else { return error };
+        let found = self.explained.findings(&self.snapshot, self.cluster.now());
+        Error::JobStartup(Box::new(diagnose::explain(*report, &found)))
+    }
+
+    /// The uids of what Events could explain: the Job while it has no Pod, Pods that have not started, and those with a
+    /// container that somebody has killed just now.
+    fn unexplained(&self) -> impl Iterator<Item = &str> {
+        let job = self.snapshot.pods.is_empty().then_some(self.snapshot.job.reference.uid.as_str());
+        let events = &self.snapshot.events;
+        let now = self.cluster.now();
+        let pods = self.snapshot.pods.iter().filter(move |(_, seen)| {
+            let killed = |container: &ContainerStatus| {
+                let killed = unexplained_kill(&seen.pod, container, events);
+                killed.is_some_and(|at| now.duration_since(at) < KILL_EXPLAINED_WITHIN)
+            };
+            let pod = &seen.pod;
+            !seen.gone && (!all_containers(pod).any(has_started) || all_containers(pod).any(killed))
+        });
+        job.into_iter().chain(pods.map(|(uid, _)| uid.as_str())).take(PODS_ASKED)
+    }
+
+    fn over(&self) -> bool {
+        let late = || self.decided.is_some_and(|at| at.elapsed() >= END_AFTER_DECISION);
+        let finished =
+            || late() || !self.lingering.is_empty() || conditions::finished(&self.snapshot.job.job).is_some();
+        self.gone || (self.handoff.until == Until::Finished && finished())
+    }
+
+    fn on_time(&mut self) {
+        for contact in &mut self.contacts {
+            if let Some(message) = contact.sum_up() {
+                self.say.say(message);
+            }
+        }
+        if self.events.due.is_some_and(|due| due <= Instant::now()) {
+            self.events.ask(self.cluster.clone(), self.snapshot.job.reference.namespace.clone());
+        }
+    }
+
+    async fn take(&mut self, news: FeedEvent, sources: &mut Feed) -> Result<(), Error> {
+        match news {
+            FeedEvent::Job(seen) => {
+                self.newer(seen)?;
+                self.check = Instant::now() + self.check_every;
+                if !self.contacts[0].is_lost() {
+                    self.ask = None;
+                }
+            }
+            FeedEvent::Unclear(failure) => self.unclear(&failure),
+            FeedEvent::Missing => {
+                if Box::pin(self.confirm_gone()).await? {
+                    sources.found(&self.snapshot.job);
+                }
+            }
+            FeedEvent::Other(seen) => self.late_predecessors.meet(&seen, self.cluster, self.handoff, self.say),
+            FeedEvent::Pod(pod, gone) => {
+                self.sight = PodVisibility::Seen;
+                self.snapshot.apply_pod(pod, gone);
+            }
+            FeedEvent::Pods(pods) => {
+                self.sight = PodVisibility::Seen;
+                self.snapshot.relist_pods(pods);
+            }
+            FeedEvent::PodsWatched => self.sight = PodVisibility::Seen,
+            FeedEvent::Contact(resource) => self.contact(resource),
+            FeedEvent::Interrupted(resource, failure) => self.lost_contact(resource, &failure),
+            FeedEvent::Refused(Resource::Pods, failure) => {
+                sources.without_pods();
+                self.sight = PodVisibility::Refused;
+                let why = failure.message();
+                let text = format!(
+                    "No right to list and watch Pods ({why}): following the Job alone, without logs, and without a startup timeout once it has Pods"
+                );
+                self.say.say(Message::warning("pods-not-visible", text));
+            }
+            FeedEvent::Refused(_, failure) => {
+                let error = ApiCall::WatchJob(&self.snapshot.job.reference).failed(failure, None);
+                // Who may not watch may still ask; only what is answered then ends the following.
+                if !std::mem::take(&mut self.watched) {
+                    return Err(error);
+                }
+                self.ask = None;
+                sources.ask();
+                let what = format!("{} is asked for every {} s", self.snapshot.job.reference, ASK_EVERY.as_secs());
+                self.say.say(Message::in_spite_of(&error, "jobs-not-watchable", what));
+            }
+        }
+        Ok(())
+    }
+
+    fn newer(&mut self, seen: impl Into<Arc<ObservedJob>>) -> Result<(), Error> {
+        let seen = seen.into();
+        if let (Some(ours), Some(marks)) = (&self.handoff.owner, &seen.marks)
+            && marks.owner != *ours
+        {
+            return Err(owner_patch::taken_over(&seen.reference, &marks.owner));
+        }
+        self.snapshot.apply_job(seen);
+        Ok(())
+    }
+
+    /// Missing from its source: only a GET tells whether it is gone. True where it is there.
+    async fn confirm_gone(&mut self) -> Result<bool, Error> {
+        let job = self.handoff.job.clone();
+        // The watch that told of it has worked.
+        let mut patience = RefusalBudget::of_one_that_worked();
+        let mut failed = false;
+        loop {
+            self.looks.turn().await;
+            let failure = match get_job(self.cluster, &job).await {
+                Ok(Some(seen)) => {
+                    self.newer(seen)?;
+                    if let Some(message) = failed.then(|| self.contacts[0].found()).flatten() {
+                        self.say.say(message);
+                    }
+                    return Ok(true);
+                }
+                Ok(None) => {
+                    self.gone = true;
+                    return Ok(false);
+                }
+                Err(failure) => failure,
+            };
+            if failure.code() == Some(403) || patience.ends_with(&failure) {
+                return Err(ApiCall::GetJob(&job).failed(failure, None));
+            }
+            failed = true;
+            if let Some(message) = self.contacts[0].lost(&failure) {
+                self.say.say(message);
+            }
+        }
+    }
+
+    /// The source tells something of the Job that nobody understands: it is asked for until it is told in plain words.
+    fn unclear(&mut self, failure: &Failure) {
+        if !std::mem::replace(&mut self.asking_said, true) {
+            let text = format!(
+                "What the watch tells of {} is not understood, so it is asked for: {}",
+                self.snapshot.job.reference,
+                failure.message()
+            );
+            self.say.say(Message::warning("job-asked-for", text));
+        }
+        let next = self.looks.next();
+        self.ask = Some(self.ask.map_or(next, |at| at.min(next)));
+    }
+
+    fn say_that_it_is_asked_for(&mut self, every: Duration) {
+        if !std::mem::replace(&mut self.asking_said, true) {
+            let text = format!(
+                "The watch of {} has not worked for {} s: until it does, {} is asked for every {} s",
+                Resource::Jobs.rbac(),
+                ASK_AFTER.as_secs(),
+                self.snapshot.job.reference,
+                every.as_secs()
+            );
+            self.say.say(Message::warning("job-asked-for", text));
+        }
+    }
+
+    /// Asks once for a Job that its source does not tell of. What is not answered is asked for again.
+    async fn ask_for_it(&mut self) -> Result<(), Error> {
+        let cluster = self.cluster.until(Instant::now() + ANSWERED_WITHIN);
+        match get_job(&cluster, &self.handoff.job).await {
+            Ok(Some(seen)) => self.newer(seen)?,
+            Ok(None) => self.gone = true,
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn contact(&mut self, resource: Resource) {
+        if resource == Resource::Jobs {
+            self.ask = None;
+        }
+        if let Some(message) = self.contact_to(resource).found() {
+            self.say.say(message);
+        }
+    }
+
+    fn lost_contact(&mut self, resource: Resource, failure: &Failure) {
+        if resource == Resource::Jobs && self.watched {
+            self.ask.get_or_insert_with(|| Instant::now() + ASK_AFTER);
+        }
+        if let Some(message) = self.contact_to(resource).lost(failure) {
+            self.say.say(message);
+        }
+    }
+
+    fn contact_to(&mut self, resource: Resource) -> &mut Contact {
+        &mut self.contacts[usize::from(resource == Resource::Pods)]
+    }
+
+    fn read_logs(&mut self) {
+        if !self.handoff.get_logs {
+            return;
+        }
+        let many = self.snapshot.many_sources();
+        self.sink.name_sources(many);
+        for (uid, seen) in &self.snapshot.pods {
+            for container in all_containers(&seen.pod).filter(|container| has_started(container)) {
+                let key = (uid.clone(), container.name.clone());
+                let now = logs::ContainerNow::of(&seen.pod, &container.name);
+                if let Some(reading) = self.reading.get(&key) {
+                    // A Pod that left the watch may be there all the same: its reader asks for it.
+                    if !seen.gone && !reading.reader.is_finished() {
+                        reading.told.send_if_modified(|told| std::mem::replace(told, now.clone()) != now);
+                    }
+                    continue;
+                }
+                let name = seen.pod.metadata.name.as_deref().unwrap_or_default();
+                // No API server stores others.
+                let (Ok(pod), Ok(name)) = (name.parse(), container.name.parse()) else { continue };
+                let mut stored = self.positions.iter();
+                let position =
+                    stored.find(|at| at.pod == *uid && at.container == container.name).map(|at| at.position.clone());
+                let source = log_position::LogSource {
+                    namespace: self.snapshot.job.reference.namespace.clone(),
+                    pod,
+                    pod_uid: uid.clone(),
+                    container: name,
+                };
+                let (cluster, sink, timing) = (self.cluster.clone(), self.sink.clone(), logs::LogTiming::default());
+                let (pod, stall) = (source.pod.to_string(), Arc::<logs::Stall>::default());
+                let (told, of_pod) = watch::channel(now);
+                let start = logs::LogStart { source, restart_count: container.restart_count, position, told: of_pod };
+                let stalled = Arc::clone(&stall);
+                let reader = match &self.quota {
+                    None => self.readers.spawn(logs::follow(cluster, start, sink, stalled, timing).in_current_span()),
+                    Some(quota) => {
+                        let cluster = quota.of(cluster);
+                        self.readers.spawn(logs::follow(cluster, start, sink, stalled, timing).in_current_span())
+                    }
+                };
+                self.reading.insert(key, Reading { pod, reader, stall, told });
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! From a Job to its outcome: what is seen of it, what is said about it, when it is over.
+//!
+//! `follower` is the loop. `feed` brings the news, from watches of its own or from [`shared_watch`]; [`announce`],
+//! `findings` and `contact` say what happens, each once; [`startup_timeout`] and [`sidecar`] decide when waiting is of
+//! no use (both pure); `event_polls` and `last_pods` ask for what no watch brings.
+
+pub mod announce;
+pub(crate) mod contact;
+pub(crate) mod event_polls;
+pub(crate) mod feed;
+pub(crate) mod findings;
+pub(crate) mod follower;
+pub(crate) mod last_pods;
+pub(crate) mod late_predecessors;
+pub mod shared_watch;
+pub mod sidecar;
+pub mod startup_timeout;

@@ -1,0 +1,267 @@
+//! Feeds an [`Index`] from one list and watch of Jobs and one of Pods, as long as somebody holds the hub.
+//!
+//! Promise: whatever happens to a watch (410, 401, 403 in mid-life, restart of the API server, a half-open link), it goes
+//! on by itself; those who wait hear of it only where it lasts. Cost while nothing happens: each watch is renewed once
+//! a minute.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+use tokio::{task::JoinHandle, time::Instant};
+
+use super::index::{Index, Keep};
+use crate::{
+    cluster::{Cluster, Failure, Pauses, Start, WatchEvent, watch_as},
+    identity::{ACKNOWLEDGED, MANAGED_BY, Namespace},
+    job_api::refusal_budget::RefusalBudget,
+    model::{observed_job::ObservedJob, pod::lean_pod},
+    resource::{Resource, Selector},
+};
+
+/// A watch that fails for less than this is nobody's business: an API server restarts in some seconds.
+const SAY_AFTER: Duration = Duration::from_secs(10);
+/// A watch that was refused for good is tried again this often.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+/// The value of the label on all our Jobs and Pods.
+const OURS: &str = "unique-k8s-job";
+
+/// The two watches of a namespace.
+pub(crate) struct Hub {
+    index: Arc<Mutex<Index>>,
+    keep: Keep,
+    watches: [JoinHandle<()>; 2],
+}
+
+impl Hub {
+    /// Starts the watches. Must run inside a tokio runtime.
+    pub fn start(cluster: &Cluster, namespace: &Namespace, keep: Keep) -> Self {
+        let index = Arc::new(Mutex::new(Index::new(keep)));
+        let ours = format!("{MANAGED_BY}={OURS}");
+        let (jobs, pods) = match keep {
+            Keep::All => (Selector::labels(format!("{ours},!{ACKNOWLEDGED}")), Selector::labels(ours)),
+            Keep::Waited => (Selector::default(), Selector::default()),
+        };
+        let watches = [
+            tokio::spawn(feed(cluster.clone(), namespace.clone(), jobs, Arc::clone(&index), JobFeed)),
+            tokio::spawn(feed(cluster.clone(), namespace.clone(), pods, Arc::clone(&index), PodFeed)),
+        ];
+        Self { index, keep, watches }
+    }
+
+    /// Whether a Job is one of those that are watched.
+    pub fn watches(&self, job: &ObservedJob) -> bool {
+        let ours = job.job.metadata.labels.managed_by.as_deref() == Some(OURS);
+        self.keep == Keep::Waited || (ours && !job.acknowledged())
+    }
+
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        locked(&self.index)
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.watches.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn locked(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    index.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An object of the API server.
+enum Read<T> {
+    Understood(T),
+    /// The Job of this uid is in a state that is not understood: who waits for it has to ask.
+    Unclear(String, Failure),
+    /// It is not ours.
+    Foreign,
+}
+
+/// A resource and its place in the index.
+trait WatchFeed: Copy + Send + 'static {
+    type Object: Send + 'static;
+    const RESOURCE: Resource;
+
+    fn read(object: Value) -> Read<Self::Object>;
+    fn apply(index: &mut Index, object: Self::Object, gone: bool);
+    fn relist(index: &mut Index, objects: Vec<Self::Object>);
+}
+
+#[derive(Clone, Copy)]
+struct JobFeed;
+
+impl WatchFeed for JobFeed {
+    type Object = Arc<ObservedJob>;
+    const RESOURCE: Resource = Resource::Jobs;
+
+    fn read(object: Value) -> Read<Self::Object> {
+        match ObservedJob::read(&object) {
+            Ok(seen) => Read::Understood(Arc::new(seen)),
+            Err(error) => {
+                let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+                Read::Unclear(uid, error.into())
+            }
+        }
+    }
+
+    fn apply(index: &mut Index, job: Self::Object, gone: bool) {
+        if gone {
+            index.remove_job(job);
+        } else {
+            index.apply_job(job);
+        }
+    }
+
+    fn relist(index: &mut Index, jobs: Vec<Self::Object>) {
+        index.relist_jobs(jobs);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct PodFeed;
+
+impl WatchFeed for PodFeed {
+    type Object = Arc<Pod>;
+    const RESOURCE: Resource = Resource::Pods;
+
+    fn read(object: Value) -> Read<Self::Object> {
+        lean_pod(object).map_or(Read::Foreign, Read::Understood)
+    }
+
+    fn apply(index: &mut Index, pod: Self::Object, gone: bool) {
+        index.apply_pod(pod, gone);
+    }
+
+    fn relist(index: &mut Index, pods: Vec<Self::Object>) {
+        index.relist_pods(pods);
+    }
+}
+
+async fn feed<F: WatchFeed>(
+    cluster: Cluster,
+    namespace: Namespace,
+    selector: Selector,
+    index: Arc<Mutex<Index>>,
+    _: F,
+) {
+    let pauses = Pauses::new(cluster.next_seed());
+    let mut events = watch_as(cluster, F::RESOURCE, namespace, selector, Start::List, pauses, F::read).boxed();
+    let mut trouble = WatchTrouble::default();
+    loop {
+        let due = trouble.due();
+        tokio::select! {
+            Some(event) = events.next() => {
+                if let WatchEvent::Interrupted(failure) = event {
+                    if trouble.takes(&failure) {
+                        locked(&index).refused(F::RESOURCE, failure);
+                        tokio::time::sleep(REFUSED_AGAIN).await;
+                    }
+                    continue;
+                }
+                let mut index = locked(&index);
+                match event {
+                    WatchEvent::Applied(read) => {
+                        trouble.patience.works();
+                        feed_one::<F>(&mut index, read, false);
+                    }
+                    WatchEvent::Deleted(read) => {
+                        trouble.patience.works();
+                        feed_one::<F>(&mut index, read, true);
+                    }
+                    // A list may be allowed where the watch is not.
+                    WatchEvent::Relisted(all) => {
+                        let (mut understood, mut unclear) = (Vec::new(), Vec::new());
+                        for read in all {
+                            match read {
+                                Read::Understood(object) => understood.push(object),
+                                Read::Unclear(uid, failure) => unclear.push((uid, failure)),
+                                Read::Foreign => {}
+                            }
+                        }
+                        F::relist(&mut index, understood);
+                        for (uid, failure) in unclear {
+                            index.unclear(&uid, failure);
+                        }
+                    }
+                    WatchEvent::Steady => {
+                        trouble = WatchTrouble::over();
+                        index.works(F::RESOURCE);
+                    }
+                    WatchEvent::Opened => trouble.patience.works(),
+                    WatchEvent::Interrupted(_) => {}
+                }
+            }
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if let Some(failure) = trouble.say() {
+                    locked(&index).interrupted(F::RESOURCE, failure);
+                }
+            }
+        }
+    }
+}
+
+fn feed_one<F: WatchFeed>(index: &mut Index, read: Read<F::Object>, gone: bool) {
+    match read {
+        Read::Understood(object) => F::apply(index, object, gone),
+        Read::Unclear(uid, failure) => index.unclear(&uid, failure),
+        Read::Foreign => {}
+    }
+}
+
+/// What fails at present.
+#[derive(Default)]
+struct WatchTrouble {
+    patience: RefusalBudget,
+    since: Option<Instant>,
+    failure: Option<Failure>,
+    said: bool,
+}
+
+impl WatchTrouble {
+    /// The watch works.
+    fn over() -> Self {
+        Self { patience: RefusalBudget::of_one_that_worked(), ..Self::default() }
+    }
+
+    /// True where the failure is final.
+    fn takes(&mut self, failure: &Failure) -> bool {
+        self.since.get_or_insert_with(Instant::now);
+        self.failure = Some(failure.clone());
+        self.patience.ends_with(failure)
+    }
+
+    /// When to say so.
+    fn due(&self) -> Option<Instant> {
+        self.since.filter(|_| !self.said).map(|since| since + SAY_AFTER)
+    }
+
+    fn say(&mut self) -> Option<Failure> {
+        self.said = true;
+        self.failure.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_used_for_a_moment_is_not_final_where_the_watch_has_worked() {
+        let half_written = Failure::Unusable(Error::internal("half a kubeconfig"));
+        let mut trouble = WatchTrouble::default();
+        assert_eq!([(); 3].map(|()| trouble.takes(&half_written)), [false, false, true]);
+        let mut trouble = WatchTrouble::over();
+        assert!(!trouble.takes(&half_written));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!trouble.takes(&half_written));
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert!(trouble.takes(&half_written));
+    }
+}

@@ -1,0 +1,205 @@
+//! The labels and annotations that we write on Jobs, and how they are read back.
+//!
+//! Labels hold digests, since a label value takes 63 letters of a small alphabet; annotations hold the ids whole.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    attempt::{Attempt, AttemptDigest, TaskDigest, TaskIdentity, describe_parts},
+    manifest_digest::ManifestDigest,
+    owner::Owner,
+};
+
+/// What all our labels and annotations begin with.
+pub const PREFIX: &str = "unique-k8s-job/";
+/// Label: the value is `unique-k8s-job`.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Label: the digest of the task, by which a retry finds Jobs of earlier tries.
+pub const TASK: &str = "unique-k8s-job/task";
+/// Label and annotation: the digest of the attempt that made the Job.
+pub const ATTEMPT: &str = "unique-k8s-job/attempt";
+/// Label: set once the attempt has reached its verdict.
+pub const ACKNOWLEDGED: &str = "unique-k8s-job/acknowledged";
+/// Annotation: which attempt may write to the Job and delete it.
+pub const OWNER: &str = "unique-k8s-job/owner";
+
+/// Annotation: how far its log was delivered, as the one who waited for it wrote it.
+pub const LOG_POSITIONS: &str = "unique-k8s-job/log-positions";
+
+const DEPLOYMENT: &str = "unique-k8s-job/deployment";
+const DAG_ID: &str = "unique-k8s-job/dag-id";
+const RUN_ID: &str = "unique-k8s-job/run-id";
+const TASK_ID: &str = "unique-k8s-job/task-id";
+const MAP_INDEX: &str = "unique-k8s-job/map-index";
+const TRY_NUMBER: &str = "unique-k8s-job/try-number";
+const INSTANCE: &str = "unique-k8s-job/instance";
+const MAX_TRIES: &str = "unique-k8s-job/max-tries";
+const CLEAR_NUMBER: &str = "unique-k8s-job/clear-number";
+const MANIFEST_DIGEST: &str = "unique-k8s-job/manifest-digest";
+const PROTOCOL_VERSION: &str = "unique-k8s-job/protocol-version";
+
+/// The labels of an attempt's Job and of its Pods.
+#[must_use]
+pub fn labels(attempt: &Attempt) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (MANAGED_BY.into(), "unique-k8s-job".into()),
+        (TASK.into(), attempt.task.digest().to_string()),
+        (ATTEMPT.into(), attempt.label()),
+    ])
+}
+
+/// The annotations of an attempt's Job.
+#[must_use]
+pub fn annotations(attempt: &Attempt, manifest: &ManifestDigest) -> BTreeMap<String, String> {
+    let task = &attempt.task;
+    let mut annotations = BTreeMap::from([
+        (DEPLOYMENT.into(), task.deployment.clone()),
+        (DAG_ID.into(), task.dag_id.clone()),
+        (RUN_ID.into(), task.run_id.clone()),
+        (TASK_ID.into(), task.task_id.clone()),
+        (MAP_INDEX.into(), task.map_index.to_string()),
+        (TRY_NUMBER.into(), attempt.try_number.to_string()),
+        (INSTANCE.into(), attempt.instance.clone()),
+        (ATTEMPT.into(), attempt.digest().to_string()),
+        (OWNER.into(), attempt.owner().to_string()),
+        (MANIFEST_DIGEST.into(), manifest.to_string()),
+        (PROTOCOL_VERSION.into(), super::digest::VERSION.to_string()),
+    ]);
+    for (key, value) in [(MAX_TRIES, attempt.max_tries), (CLEAR_NUMBER, attempt.clear_number)] {
+        if let Some(value) = value {
+            annotations.insert(key.into(), value.to_string());
+        }
+    }
+    annotations
+}
+
+/// What we once wrote on a Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// The task instance, where all its ids are there.
+    pub task: Option<TaskIdentity>,
+    /// Whose try.
+    pub task_digest: TaskDigest,
+    /// Which attempt made it.
+    pub attempt_digest: AttemptDigest,
+    /// Who may write to it now.
+    pub owner: Owner,
+    /// The try that made it.
+    pub try_number: u32,
+    /// `max_tries` as that try saw it.
+    pub max_tries: Option<i64>,
+    /// `clear_number` as that try saw it.
+    pub clear_number: Option<i64>,
+    /// What it was made from.
+    pub manifest_digest: ManifestDigest,
+    /// Whether an attempt has reached its verdict over it.
+    pub acknowledged: bool,
+    described: String,
+}
+
+impl Marks {
+    /// Reads a Job of the API server; `None` where one of the marks that prove it ours is missing.
+    #[must_use]
+    pub fn read(job: &Value) -> Option<Self> {
+        let metadata = &job["metadata"];
+        let annotation = |key: &str| metadata["annotations"][key].as_str();
+        let label = |key: &str| metadata["labels"][key].as_str();
+        let number = |key: &str| annotation(key).and_then(|text| text.parse().ok());
+        let try_number: u32 = annotation(TRY_NUMBER)?.parse().ok()?;
+        let text = |key: &str| annotation(key).unwrap_or("?").to_owned();
+        let whole = |key: &str| annotation(key).map(str::to_owned);
+        let task = || {
+            Some(TaskIdentity {
+                deployment: whole(DEPLOYMENT)?,
+                dag_id: whole(DAG_ID)?,
+                run_id: whole(RUN_ID)?,
+                task_id: whole(TASK_ID)?,
+                map_index: number(MAP_INDEX)?,
+            })
+        };
+        Some(Self {
+            task: task(),
+            task_digest: TaskDigest(label(TASK)?.to_owned()),
+            attempt_digest: AttemptDigest(annotation(ATTEMPT)?.to_owned()),
+            owner: Owner::read(annotation(OWNER)?),
+            try_number,
+            max_tries: number(MAX_TRIES),
+            clear_number: number(CLEAR_NUMBER),
+            manifest_digest: ManifestDigest::read(annotation(MANIFEST_DIGEST).unwrap_or_default()),
+            acknowledged: label(ACKNOWLEDGED).is_some(),
+            described: describe_parts(
+                &text(DEPLOYMENT),
+                &text(DAG_ID),
+                &text(TASK_ID),
+                &text(RUN_ID),
+                number(MAP_INDEX).unwrap_or(-1),
+                try_number,
+            ),
+        })
+    }
+}
+
+/// For people: which attempt made a Job.
+#[must_use]
+pub fn describe(marks: &Marks) -> String {
+    marks.described.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn attempt() -> Attempt {
+        let task = TaskIdentity {
+            deployment: "prod-eu".into(),
+            dag_id: "etl".into(),
+            run_id: "manual__1\u{0}ü".into(),
+            task_id: "train".into(),
+            map_index: 3,
+        };
+        Attempt {
+            task,
+            try_number: 2,
+            instance: "a/b".into(),
+            max_tries: Some(3),
+            retries: Some(3),
+            clear_number: Some(0),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let attempt = attempt();
+        let manifest = ManifestDigest::read("m");
+        let job = json!({"metadata": {"labels": labels(&attempt), "annotations": annotations(&attempt, &manifest)}});
+        let marks = Marks::read(&job).unwrap();
+        assert_eq!(marks.task.as_ref(), Some(&attempt.task));
+        assert_eq!(marks.task_digest, attempt.task.digest());
+        assert_eq!(marks.attempt_digest, attempt.digest());
+        assert_eq!(marks.owner, attempt.owner());
+        assert_eq!(marks.owner.try_number(), Some(2));
+        assert_eq!((marks.try_number, marks.max_tries, marks.clear_number), (2, Some(3), Some(0)));
+        assert_eq!(marks.manifest_digest, manifest);
+        assert!(!marks.acknowledged);
+        assert_eq!(describe(&marks), attempt.describe());
+    }
+
+    #[test]
+    fn job_of_others_has_no_marks() {
+        assert_eq!(Marks::read(&json!({"metadata": {"labels": {TASK: "x"}}})), None);
+    }
+
+    #[test]
+    fn label_values_are_valid() {
+        for (key, value) in labels(&attempt()) {
+            assert!(
+                value.len() <= 63 && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'),
+                "{key}: {value}"
+            );
+        }
+    }
+}

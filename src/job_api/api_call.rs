@@ -1,0 +1,67 @@
+//! The requests about a Job and its Pods as an error words them: "Cannot look at Job `etl/train`: …".
+//!
+//! Promise: one request has the same words, verb and resource, whichever room sends it.
+
+use std::{fmt::Display, time::Duration};
+
+use crate::{
+    cluster::Failure,
+    error::Error,
+    resource::{Resource, Verb},
+};
+
+/// A request, and what it is about: a Job as its reference names it, a Pod, or a place such as "namespace `etl`".
+#[derive(Clone, Copy)]
+pub(crate) enum ApiCall<'a> {
+    /// POST of a Job.
+    CreateJob(&'a dyn Display),
+    /// GET of a Job.
+    GetJob(&'a dyn Display),
+    /// The same after a POST without a clear answer.
+    CreatedJob(&'a dyn Display),
+    /// The Jobs of a place.
+    ListJobs(&'a dyn Display),
+    /// The Jobs that earlier tries of a task have left in a place.
+    EarlierJobs(&'a dyn Display),
+    /// The watch of a Job.
+    WatchJob(&'a dyn Display),
+    /// DELETE of a Job.
+    DeleteJob(&'a dyn Display),
+    /// The second DELETE, which takes the garbage collector's finalizers away.
+    FreeJob(&'a dyn Display),
+    /// Patch of its owner.
+    TakeOver(&'a dyn Display),
+    /// Patch of its label and TTL.
+    Acknowledge(&'a dyn Display),
+    /// The Pods of a Job, or of a place.
+    ListPods(&'a dyn Display),
+    /// DELETE of a Pod.
+    DeletePod(&'a dyn Display),
+}
+
+impl ApiCall<'_> {
+    /// The error of this request. `tried_for` says how long it was sent again and again, where it was.
+    pub fn failed(self, failure: Failure, tried_for: Option<Duration>) -> Error {
+        let (what, verb, resource) = self.words();
+        failure.into_error(&what, verb, resource, tried_for)
+    }
+
+    fn words(self) -> (String, Verb, Resource) {
+        match self {
+            Self::CreateJob(job) => (format!("create {job}"), Verb::Create, Resource::Jobs),
+            Self::GetJob(job) => (format!("look at {job}"), Verb::Get, Resource::Jobs),
+            Self::CreatedJob(job) => (format!("see whether {job} was created"), Verb::Get, Resource::Jobs),
+            Self::ListJobs(place) => (format!("list the Jobs of {place}"), Verb::List, Resource::Jobs),
+            Self::EarlierJobs(place) => {
+                (format!("look for Jobs of earlier tries in {place}"), Verb::List, Resource::Jobs)
+            }
+            Self::WatchJob(job) => (format!("watch {job}"), Verb::Watch, Resource::Jobs),
+            Self::DeleteJob(job) => (format!("delete {job}"), Verb::Delete, Resource::Jobs),
+            Self::FreeJob(job) => (format!("free {job}"), Verb::Delete, Resource::Jobs),
+            Self::TakeOver(job) => (format!("take over {job}"), Verb::Patch, Resource::Jobs),
+            Self::Acknowledge(job) => (format!("acknowledge {job}"), Verb::Patch, Resource::Jobs),
+            Self::ListPods(of) => (format!("list the Pods of {of}"), Verb::List, Resource::Pods),
+            Self::DeletePod(pod) => (format!("delete {pod}"), Verb::Delete, Resource::Pods),
+        }
+    }
+}

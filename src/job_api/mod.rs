@@ -1,0 +1,7 @@
+//! Requests about a Job that several rooms send, each with its error text.
+
+pub(crate) mod api_call;
+pub mod events;
+pub mod jobs;
+pub mod owner_patch;
+pub(crate) mod refusal_budget;

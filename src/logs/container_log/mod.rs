@@ -1,0 +1,398 @@
+//! Follows the log of one container to its end, over all its runs.
+//!
+//! A clean end, an error and silence are all the same: learn what the container is, and read on from the position, until
+//! the container has ended and one more pass brings nothing. A kubelet that is killed ends a stream as cleanly as a
+//! container does. That a run is over is final, so whoever watches its Pod tells it ([`LogStart::told`]); everything else
+//! is asked for. Cost of an undisturbed container whose Pod is watched: two reads of its log.
+//! What an earlier run printed is in [`crate::logs::previous_run`].
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    cluster::{Failure, Pauses},
+    logs::{
+        channel::{Line, Sink},
+        container::{ContainerNow, RunState},
+        lines::Piece,
+        reader::{Output, ReadPlace, Reader},
+        record::LogLine,
+        source::{LogApi, LogRequest, Which},
+        stall::Stall,
+        stream_quota::StreamPermit,
+    },
+    model::log_position::{LogSource, Position},
+};
+
+/// Limits in time of one reader.
+#[derive(Debug, Clone, Copy)]
+pub struct LogTiming {
+    /// Silence after which the link is taken for dead and opened anew. Default 60 s.
+    pub silence: Duration,
+    /// How far the status of a Pod may be behind its containers, where the kubelet looks at them once a second.
+    /// Default 2 s.
+    pub status_lag: Duration,
+    /// How long the place to go on may be missing from the log of a container that may have been started again,
+    /// before that counts as rotated away. Default 10 s.
+    pub place_missing: Duration,
+    /// After a clean end of the stream, how long the watch of the Pod is given to tell the end of the container before
+    /// the Pod is asked for. Default 5 s: the kubelet writes the status a second or two later, more under load.
+    pub told_within: Duration,
+}
+
+impl Default for LogTiming {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { silence: seconds(60), status_lag: seconds(2), place_missing: seconds(10), told_within: seconds(5) }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// So often an ended container's log may be refused, or be words instead of a log, before that is final.
+pub(crate) const REFUSED_AGAIN: u32 = 5;
+
+/// Which log is read, from where on.
+pub struct LogStart {
+    /// Of which container.
+    pub source: LogSource,
+    /// Its current run.
+    pub restart_count: i32,
+    /// How far it was delivered; where that is an earlier run, it is completed first.
+    pub position: Option<Position>,
+    /// The container as the watch of its Pod tells it.
+    pub told: watch::Receiver<ContainerNow>,
+}
+
+/// Reads the log into `sink` until its container has ended for good or its log cannot be read any more. `stall` tells
+/// whoever waits for the end whether there is hope.
+pub async fn follow<A: LogApi>(api: A, start: LogStart, sink: Sink, stall: Arc<Stall>, timing: LogTiming) {
+    let pauses = Pauses::new(api.next_seed());
+    let LogStart { source, restart_count, position, told } = start;
+    let follower = ContainerFollower { api, source: Arc::new(source), told, sink, stall, pauses, timing };
+    let mut run = restart_count;
+    let mut reader = match position {
+        Some(position) if position.restart_count < run => {
+            follower
+                .restarted(position.restart_count, Reader::new(position.restart_count, Some(&position)), false, run)
+                .await
+        }
+        None if run > 0 => {
+            if run > 1 {
+                follower.mark(&format!("restarted {run} times before it was read: the first logs are gone")).await;
+            }
+            follower.restarted(run - 1, Reader::new(run - 1, None), false, run).await
+        }
+        position => Reader::new(run, position.as_ref()),
+    };
+    while let Some((next, of_next)) = follower.one_run(run, reader).await {
+        (run, reader) = (next, of_next);
+    }
+}
+
+pub(crate) struct ContainerFollower<A> {
+    pub api: A,
+    pub source: Arc<LogSource>,
+    pub told: watch::Receiver<ContainerNow>,
+    pub sink: Sink,
+    pub stall: Arc<Stall>,
+    /// Those of all passes, over all runs.
+    pub pauses: Pauses,
+    pub timing: LogTiming,
+}
+
+/// How a pass over a log ended.
+#[derive(Debug)]
+pub(crate) enum PassEnd {
+    /// The stream ended as if the container had; one that does not follow ends where the log does at present.
+    Clean(Which),
+    /// Nothing came for long.
+    Silent,
+    /// The stream broke, or was broken off.
+    Broken,
+    /// The log cannot be had at present.
+    Unavailable(Failure),
+    /// The kubelet's words instead of a log.
+    NotLog(String),
+    /// Nobody takes the lines any more.
+    Closed,
+}
+
+/// What the passes over one run's log have shown.
+#[derive(Default)]
+struct KnownRun {
+    /// The container had ended for good before the pass began.
+    ended: bool,
+    /// How many passes in a row have ended cleanly. One may have been cut by the end of the kubelet; then the next
+    /// is refused.
+    clean_passes: u32,
+    /// The last pass that had an answer ended cleanly behind the position.
+    clean: bool,
+    /// The same, and it showed nothing new, or began after the container had ended.
+    whole: bool,
+    /// Refusals and words instead of a log, in a row, since then.
+    refused: u32,
+    /// Since when the place to go on is missing.
+    lost: Option<Instant>,
+    /// How long the watch of the Pod is given to tell the end after the next clean end of the stream.
+    told_within: Duration,
+}
+
+impl<A: LogApi> ContainerFollower<A> {
+    /// Reads one run to its end; gives the next one, and its reader.
+    async fn one_run(&self, run: i32, mut reader: Reader) -> Option<(i32, Reader)> {
+        let mut known = KnownRun { told_within: self.timing.told_within, ..KnownRun::default() };
+        let mut pause = false;
+        loop {
+            if pause && reader.place() != ReadPlace::Moved {
+                self.pauses.turn().await;
+            } else {
+                self.pauses.soon().await;
+            }
+            let end = self.pass(&mut reader, Which::Follow).await;
+            known.judge(&end, &mut reader);
+            match &end {
+                PassEnd::Closed => return None,
+                PassEnd::Clean(_) if known.ended && known.clean_passes > 1 && reader.nothing_new() => {
+                    return self.over(&mut reader).await;
+                }
+                PassEnd::Unavailable(failure) if failure.code() == Some(403) => {
+                    let text = failure.message();
+                    self.mark(&format!("the log cannot be read: {text}; allow the verb `get` on `pods/log`")).await;
+                    return None;
+                }
+                PassEnd::Unavailable(_) | PassEnd::NotLog(_) if known.ended && known.refused >= REFUSED_AGAIN => {
+                    self.mark(&format!("the rest of the log cannot be read any more: {}", end.why())).await;
+                    return None;
+                }
+                _ => {}
+            }
+            // Silence was long enough, and who is not followed waits for the next turn.
+            let paced = matches!(end, PassEnd::Silent | PassEnd::Clean(Which::Current));
+            pause = !paced || reader.place() != ReadPlace::Reached;
+            match self.settled(run, &mut known, &end).await {
+                Ok(ContainerNow::Run { restart_count, .. }) if restart_count > run => {
+                    return Some((restart_count, self.restarted(run, reader, known.clean, restart_count).await));
+                }
+                Ok(ContainerNow::PodGone) => {
+                    self.over::<()>(&mut reader).await;
+                    if !known.whole {
+                        self.mark("the Pod is gone: the end of this log may be missing").await;
+                    }
+                    return None;
+                }
+                Ok(ContainerNow::Run { state, .. }) => {
+                    if let RunState::Ended { finished } = &state {
+                        if let Some(finished) = finished {
+                            reader.container_finished(finished);
+                        }
+                        // One more pass at once, unless the log cannot be had at present.
+                        pause =
+                            !matches!(end, PassEnd::Clean(_)) || (known.ended && reader.place() == ReadPlace::Sought);
+                    }
+                    known.ended = matches!(state, RunState::Ended { .. });
+                    let other_file = matches!(state, RunState::Restartable | RunState::Restarting);
+                    if let Some(since) = known.lost
+                        && (!other_file || since.elapsed() >= self.timing.place_missing)
+                    {
+                        self.gap(&mut reader).await;
+                        known.lost = None;
+                        pause = false;
+                    }
+                }
+                Err(failure) if failure.code() == Some(403) && known.whole && reader.nothing_new() => {
+                    let text = failure.message();
+                    self.mark(&format!(
+                        "whether the log is complete cannot be known: {text}; allow the verb `get` on `pods`"
+                    ))
+                    .await;
+                    return self.over(&mut reader).await;
+                }
+                Ok(ContainerNow::Unknown) | Err(_) => known.ended = false,
+            }
+        }
+    }
+
+    /// The log of this run is complete: what it ends with is a line also without a newline.
+    pub(crate) async fn over<T>(&self, reader: &mut Reader) -> Option<T> {
+        let mut outputs = Vec::new();
+        reader.finish(&mut outputs);
+        self.hand_on(outputs).await;
+        None
+    }
+
+    /// Reads once from the position to whatever end.
+    pub(crate) async fn pass(&self, reader: &mut Reader, which: Which) -> PassEnd {
+        // To wait for it is no silence of the container.
+        let asked = Instant::now();
+        let turn = self.api.turn(which).await;
+        self.stall.asks(asked.elapsed());
+        let end = self.read(reader, &turn).await;
+        self.stall.because(&end);
+        end
+    }
+
+    async fn read(&self, reader: &mut Reader, turn: &StreamPermit) -> PassEnd {
+        let request = LogRequest { which: turn.which, since: reader.begin() };
+        // A silent container may be answered only with its first line: that is no failure.
+        let opened = tokio::time::timeout(self.timing.silence, self.api.open(&self.source, &request)).await;
+        let stream = match opened {
+            Err(_) => return PassEnd::Silent,
+            Ok(Err(failure)) => return PassEnd::Unavailable(failure),
+            Ok(Ok(stream)) => stream,
+        };
+        let mut stream = std::pin::pin!(stream);
+        loop {
+            let chunk = match tokio::time::timeout(self.timing.silence, stream.next()).await {
+                Err(_) => return PassEnd::Silent,
+                Ok(None) => return reader.words_at_the_end().map_or(PassEnd::Clean(turn.which), PassEnd::NotLog),
+                Ok(Some(Err(_))) => return PassEnd::Broken,
+                Ok(Some(Ok(chunk))) => chunk,
+            };
+            let mut outputs = Vec::new();
+            reader.feed(&chunk, &mut outputs);
+            if let Some(end) = self.hand_on(outputs).await {
+                return end;
+            }
+            // Not before it has brought something: else it would never get further.
+            if turn.over() && reader.brought() {
+                return PassEnd::Broken;
+            }
+        }
+    }
+
+    /// What the container is, once its status can be believed: the log of the next run is served a moment before the
+    /// Pod's status tells of it, and must not be taken for more of this one.
+    async fn settled(&self, run: i32, known: &mut KnownRun, end: &PassEnd) -> Result<ContainerNow, Failure> {
+        if let Some(over) = self.told_over(run, known, end).await {
+            return Ok(over);
+        }
+        let since = Instant::now();
+        let pauses = Pauses::new(self.api.next_seed());
+        pauses.turn().await;
+        loop {
+            let now = self.api.container_state(&self.source).await?;
+            let pause = match &now {
+                ContainerNow::Run { restart_count, state } if *restart_count == run => match state {
+                    // The kubelet's own pause between two runs grows up to five minutes.
+                    RunState::Restarting if known.clean => {
+                        LOOK_EVERY.max(pauses.next().saturating_duration_since(Instant::now()))
+                    }
+                    // The end of what is written tells nothing of the container: the next pass shows the next run.
+                    RunState::Restartable if matches!(end, PassEnd::Clean(Which::Current)) => return Ok(now),
+                    RunState::Restarting | RunState::Restartable if since.elapsed() < self.timing.status_lag => {
+                        LOOK_EVERY
+                    }
+                    _ => return Ok(now),
+                },
+                _ => return Ok(now),
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// That this run is over, where the watch of the Pod tells it.
+    async fn told_over(&self, run: i32, known: &mut KnownRun, end: &PassEnd) -> Option<ContainerNow> {
+        // Streams that end cleanly although the container runs may do so again: who waited in vain does not wait again.
+        let within = match end {
+            PassEnd::Clean(Which::Follow) => std::mem::take(&mut known.told_within),
+            _ => Duration::ZERO,
+        };
+        let mut told = self.told.clone();
+        // Where nobody watches the Pod any more, this ends at once.
+        let over = tokio::time::timeout(within, told.wait_for(|now| now.is_past(run))).await.ok()?.ok()?;
+        Some(over.clone())
+    }
+
+    /// The last line delivered is not in the log any more: what there is follows behind a mark.
+    pub(crate) async fn gap(&self, reader: &mut Reader) {
+        self.mark("lines may be missing here: the log was rotated before it was read on").await;
+        reader.accept_gap();
+    }
+
+    /// Puts what a part of a pass has brought; gives how the pass ends where it cannot go on.
+    async fn hand_on(&self, outputs: Vec<Output>) -> Option<PassEnd> {
+        let (mut lines, mut end) = (Vec::with_capacity(outputs.len()), None);
+        for output in outputs {
+            match output {
+                Output::Piece(piece, position) => lines.push(Line::Text(log_line(piece, position))),
+                Output::NotLog(text) => end = Some(PassEnd::NotLog(text)),
+                Output::Again => end = Some(PassEnd::Broken),
+            }
+            if end.is_some() {
+                break;
+            }
+        }
+        if !lines.is_empty() {
+            self.stall.is_over();
+            let taken = self.sink.put_all(&self.source, lines).await;
+            self.stall.asks(Duration::ZERO);
+            if !taken {
+                return Some(PassEnd::Closed);
+            }
+        }
+        end
+    }
+
+    pub(crate) async fn mark(&self, text: &str) {
+        let LogSource { pod, container, .. } = &*self.source;
+        self.sink
+            .put(&self.source, Line::Mark(format!("--- container `{container}` of Pod `{pod}`: {text} ---")))
+            .await;
+    }
+}
+
+fn log_line(piece: Piece, position: Position) -> LogLine {
+    let Piece { stamp, mut text, offset, last } = piece;
+    if last && text.last() == Some(&b'\r') {
+        text.pop();
+    }
+    let text = String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    LogLine { stamp, text, whole: last && offset == 0, position }
+}
+
+impl KnownRun {
+    /// Takes what a pass has shown.
+    fn judge(&mut self, end: &PassEnd, reader: &mut Reader) {
+        let clean = matches!(end, PassEnd::Clean(_));
+        // To read what is written up to now proves an end only where the container had ended before.
+        let at_end = clean && (self.ended || !matches!(end, PassEnd::Clean(Which::Current)));
+        self.clean_passes = if at_end { self.clean_passes + 1 } else { 0 };
+        if clean && self.ended {
+            reader.ended();
+        }
+        match end {
+            PassEnd::Unavailable(failure) => {
+                self.refused += u32::from(self.ended && matches!(failure.code(), Some(400 | 404)));
+            }
+            PassEnd::NotLog(_) => self.refused += u32::from(self.ended),
+            _ => {
+                self.clean = at_end && reader.place() == ReadPlace::Reached;
+                self.whole = self.clean && (self.ended || reader.nothing_new());
+                self.refused = 0;
+            }
+        }
+        match reader.place() {
+            ReadPlace::Lost => _ = self.lost.get_or_insert_with(Instant::now),
+            ReadPlace::Reached => self.lost = None,
+            ReadPlace::Sought | ReadPlace::Moved => {}
+        }
+    }
+}
+
+impl PassEnd {
+    /// In words, where a log was not to be had.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Self::Unavailable(failure) => failure.message(),
+            Self::NotLog(text) => text.clone(),
+            Self::Silent => "nothing comes".to_owned(),
+            Self::Broken => "it breaks off".to_owned(),
+            Self::Clean(_) | Self::Closed => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Why a Job failed, in one clause: what the Pod says that decided it, above the reason of the Job controller. Pure.
+
+use super::{pod_end::PodEnd, snapshot::JobSnapshot};
+
+/// The cause of a failure that has this reason; none where the Job controller's own words say it best, or no Pod was seen.
+pub(crate) fn failure_cause(snapshot: &JobSnapshot, reason: &str, pods: &[PodEnd]) -> Option<String> {
+    match reason {
+        "DeadlineExceeded" => Some(deadline(snapshot, pods)),
+        // Decided here: its message names the container.
+        "LingeringSidecar" => None,
+        _ => decisive(pods).map(of_pod),
+    }
+}
+
+fn of_pod(end: &PodEnd) -> String {
+    match &end.index {
+        Some(index) => format!("index {index}: {}", end.words),
+        None => end.words.clone(),
+    }
+}
+
+/// The Job controller ends all Pods at the deadline: how they ended says nothing, only that they never began.
+fn deadline(snapshot: &JobSnapshot, pods: &[PodEnd]) -> String {
+    let limit = snapshot.job.job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
+    let limit =
+        limit.map_or_else(|| "activeDeadlineSeconds".to_owned(), |limit| format!("{limit} s (activeDeadlineSeconds)"));
+    if snapshot.started() {
+        return format!("it ran longer than {limit}");
+    }
+    let why = pods.last().map_or_else(String::new, |end| format!(": {}", end.words));
+    format!("it did not start in {limit}{why}")
+}
+
+/// The Pod that ended last. Once a Job has failed, its controller deletes the Pods that still work: these count only where
+/// there is no other.
+fn decisive(pods: &[PodEnd]) -> Option<&PodEnd> {
+    let (deleted, failed): (Vec<&PodEnd>, Vec<&PodEnd>) = pods.iter().partition(|end| end.only_deleted);
+    let candidates = if failed.is_empty() { deleted } else { failed };
+    candidates.into_iter().max_by_key(|end| end.at)
+}

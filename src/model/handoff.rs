@@ -1,0 +1,129 @@
+//! What is followed, for whom, and how far its log was delivered: all that a follower knows besides what it sees.
+//!
+//! It is also what travels from the worker to the triggerer and back, as one JSON object: unknown keys are passed over
+//! and missing ones have defaults, so that a task that was deferred by another version is resumed. It holds no secret
+//! and no manifest.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing::{Span, debug_span};
+
+use super::{
+    log_positions::SourcePosition,
+    observed_job::JobReference,
+    policies::{CleanUp, Finish, OnLingeringSidecar, Until},
+};
+use crate::{
+    error::{Error, Report},
+    identity::{AttemptDigest, Owner, TaskDigest},
+    unreadable,
+};
+
+/// A Job to follow.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Handoff {
+    /// Which Job.
+    pub job: JobReference,
+    /// The attempt that follows its own Job; none for a Job made by others, to which nothing is ever written.
+    #[serde(default)]
+    pub owner: Option<Owner>,
+    /// The task of that attempt.
+    #[serde(default)]
+    pub task: Option<TaskDigest>,
+    /// What tells that attempt's Jobs from late ones of lower tries, which it ends; none where it does not look for them.
+    #[serde(default)]
+    pub attempt: Option<AttemptDigest>,
+    /// What ends the following.
+    #[serde(default)]
+    pub until: Until,
+    /// Whether to read the logs.
+    #[serde(default = "yes")]
+    pub get_logs: bool,
+    /// Whether lines that share a record carry their times.
+    #[serde(default = "yes")]
+    pub line_times: bool,
+    /// How long it may take to start, in seconds; none for ever.
+    #[serde(default)]
+    pub startup_timeout_seconds: Option<u32>,
+    /// How long to wait for the Pods of a Job that is being deleted, in seconds.
+    #[serde(default = "one_minute")]
+    pub handover_timeout_seconds: u32,
+    /// What to do where a sidecar keeps a Pod running.
+    #[serde(default)]
+    pub on_lingering_sidecar: OnLingeringSidecar,
+    /// What is to be done after the verdict.
+    #[serde(default)]
+    pub clean_up: CleanUp,
+    /// How it ended, once that is known.
+    #[serde(default)]
+    pub finish: Option<Finish>,
+    /// How far its logs were delivered.
+    #[serde(default)]
+    pub positions: Vec<SourcePosition>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one_minute() -> u32 {
+    60
+}
+
+impl Handoff {
+    /// Reads the JSON text that [`Handoff::write`] made, in whatever version.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        unreadable::from_json(text.as_bytes()).map_err(|error| {
+            Error::Internal(Box::new(
+                Report::new("What was handed over about a deferred Job cannot be read")
+                    .seen(error.to_string())
+                    .hint("clear the task: it was deferred by a version that this one does not understand"),
+            ))
+        })
+    }
+
+    /// As JSON text.
+    pub fn write(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// What all lines of the debug log about it begin with.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        let JobReference { namespace, name, uid } = &self.job;
+        debug_span!("job", %namespace, %name, uid = %uid.escape_debug())
+    }
+
+    /// How long it may take to start.
+    #[must_use]
+    pub fn startup_timeout(&self) -> Option<Duration> {
+        self.startup_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// How long to wait for the Pods of a Job that is being deleted.
+    #[must_use]
+    pub fn handover_timeout(&self) -> Duration {
+        Duration::from_secs(self.handover_timeout_seconds.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn object_of_another_version_is_read_with_its_unknown_keys_and_without_the_missing_ones() {
+        let text = r#"{"version": 9, "job": {"namespace": "etl", "name": "train", "uid": "u", "zone": 1}, "new": []}"#;
+        let handoff = Handoff::read(text).unwrap();
+        assert_eq!((handoff.owner, handoff.get_logs, handoff.until), (None, true, Until::Finished));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let text = r#"{"job": {"namespace": "etl", "name": "train", "uid": "u"}, "owner": "t/1/i", "until": "gone"}"#;
+        let written = Handoff::read(text).unwrap().write().unwrap();
+        let read = Handoff::read(&written).unwrap();
+        assert_eq!((read.owner.unwrap().to_string(), read.until), ("t/1/i".into(), Until::Gone));
+    }
+}

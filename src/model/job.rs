@@ -1,0 +1,135 @@
+//! Jobs and Pods as far as anybody here reads them, so that thousands of them fit into memory.
+//!
+//! A Job has the fields that its decisions are made of, under the names that Kubernetes gives them; the rest is passed
+//! over as it is read. As `k8s_openapi` has it, a Job takes 2.6 KB before its first string, and 2 KB more a container.
+
+use k8s_openapi::{
+    api::{batch::v1::JobStatus, core::v1::LocalObjectReference},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, Time},
+};
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::unreadable::nullable;
+
+/// A Job of `batch/v1`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Job {
+    /// Who it is; what identifies it is moved into [`super::observed_job::ObservedJob`].
+    pub metadata: JobMetadata,
+    /// What is wanted.
+    pub spec: Option<JobSpec>,
+    /// What has become of it.
+    pub status: Option<JobStatus>,
+}
+
+/// The metadata of a Job.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the fields are those of Kubernetes")]
+pub struct JobMetadata {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub resource_version: String,
+    pub creation_timestamp: Option<Time>,
+    pub deletion_timestamp: Option<Time>,
+    pub finalizers: Option<Vec<String>>,
+    #[serde(deserialize_with = "nullable")]
+    pub labels: JobLabels,
+}
+
+/// Those of its labels that tell something.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct JobLabels {
+    /// Who made it.
+    #[serde(rename = "app.kubernetes.io/managed-by")]
+    pub managed_by: Option<String>,
+    /// The queue of Kueue that it waits in.
+    #[serde(rename = "kueue.x-k8s.io/queue-name")]
+    pub queue_name: Option<String>,
+}
+
+/// The spec of a Job.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the fields are those of Kubernetes")]
+pub struct JobSpec {
+    pub active_deadline_seconds: Option<i64>,
+    pub backoff_limit: Option<i32>,
+    pub backoff_limit_per_index: Option<i32>,
+    pub completion_mode: Option<String>,
+    pub completions: Option<i32>,
+    pub managed_by: Option<String>,
+    pub manual_selector: Option<bool>,
+    pub parallelism: Option<i32>,
+    /// Of a Job that chose its Pods by hand; every other Job's names its uid.
+    pub selector: Option<Box<LabelSelector>>,
+    /// Whether there is one.
+    pub success_policy: Option<IgnoredAny>,
+    pub suspend: Option<bool>,
+    #[serde(deserialize_with = "nullable")]
+    pub template: PodTemplate,
+    pub ttl_seconds_after_finished: Option<i32>,
+}
+
+/// The Pod that a Job makes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PodTemplate {
+    /// Its spec.
+    pub spec: Option<TemplateSpec>,
+}
+
+/// The spec of that Pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the fields are those of Kubernetes")]
+pub struct TemplateSpec {
+    #[serde(deserialize_with = "nullable")]
+    pub containers: Vec<TemplateContainer>,
+    pub init_containers: Option<Vec<TemplateContainer>>,
+    pub image_pull_secrets: Option<Vec<LocalObjectReference>>,
+    pub restart_policy: Option<String>,
+    pub service_account_name: Option<String>,
+}
+
+/// A container of that Pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct TemplateContainer {
+    /// Its name.
+    pub name: String,
+}
+
+impl TemplateSpec {
+    /// The container that does the work: the one named `base`, else the first.
+    pub(crate) fn base_container(&self) -> Option<&TemplateContainer> {
+        self.containers.iter().find(|container| container.name == "base").or(self.containers.first())
+    }
+}
+
+impl Job {
+    /// Gives back what growing lists and unread values have taken too much.
+    pub(crate) fn fit(&mut self) {
+        if let Some(spec) = &mut self.spec {
+            if spec.manual_selector != Some(true) {
+                spec.selector = None;
+            }
+            if let Some(template) = &mut spec.template.spec {
+                template.containers.shrink_to_fit();
+                template.init_containers.iter_mut().for_each(Vec::shrink_to_fit);
+            }
+        }
+        if let Some(conditions) = self.status.as_mut().and_then(|status| status.conditions.as_mut()) {
+            conditions.shrink_to_fit();
+        }
+    }
+}
+
+/// Whether the Job controller of Kubernetes leaves the Job to somebody else.
+#[must_use]
+pub fn managed_by_another(spec: &JobSpec) -> bool {
+    spec.managed_by.as_deref().is_some_and(|manager| manager != "kubernetes.io/job-controller")
+}

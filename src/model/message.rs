@@ -1,0 +1,58 @@
+//! One sentence for the task log about what happens to a Job.
+
+use serde::Serialize;
+
+use crate::{error::Error, text::one_line};
+
+/// Takes sentences for the task log.
+pub trait Say: Send + Sync {
+    /// One more.
+    fn say(&self, message: Message);
+}
+
+/// How much a sentence matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The normal course.
+    Info,
+    /// Something holds the Job, or a promise is limited.
+    Warning,
+}
+
+/// One sentence, with a stable code for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// How much it matters.
+    pub level: Level,
+    /// Stable, in kebab case: `pod-scheduled`, or the code of a finding.
+    pub code: String,
+    /// The sentence: one line, or a line and those of a report.
+    pub text: String,
+}
+
+impl Message {
+    /// About the normal course.
+    #[must_use]
+    pub fn info(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { level: Level::Info, code: code.into(), text: one_line(text) }
+    }
+
+    /// About an error that does not end the work: what is done in spite of it, and its report.
+    #[must_use]
+    pub fn in_spite_of(error: &Error, code: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { level: Level::Warning, code: code.into(), text: format!("{}\n{error}", one_line(what)) }
+    }
+
+    /// About something that holds the Job.
+    #[must_use]
+    pub fn warning(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { level: Level::Warning, code: code.into(), text: one_line(text) }
+    }
+
+    /// What an answer of the API server warns of, in its words.
+    #[must_use]
+    pub fn of_the_api_server(warning: &str) -> Self {
+        Self::warning("api-warning", format!("The API server warns: {warning}"))
+    }
+}

@@ -1,0 +1,144 @@
+//! What was seen of a Job at one moment: its reference, our marks on it, and the typed object.
+
+use std::{fmt, mem::take};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    job::{Job, JobMetadata},
+    log_positions::StoredPositions,
+};
+use crate::{
+    identity::{InvalidName, JobName, LOG_POSITIONS, Marks, Namespace, Owner},
+    resource::{Malformed, Object, Resource},
+    unreadable,
+};
+
+/// One Job and no namesake: after creation everything speaks of a Job by this.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JobReference {
+    /// The Job's namespace.
+    pub namespace: Namespace,
+    /// The Job's name.
+    pub name: JobName,
+    /// The Job's uid; a name alone proves nothing.
+    pub uid: String,
+}
+
+impl JobReference {
+    /// Where it is found.
+    #[must_use]
+    pub fn object(&self) -> Object<'_> {
+        Object::Job(&self.namespace, &self.name)
+    }
+}
+
+impl fmt::Display for JobReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job `{}/{}`", self.namespace, self.name)
+    }
+}
+
+/// Which field of a Job says that it makes no Pods for now. Both end the Pods that it has.
+/// Source: <https://kubernetes.io/docs/concepts/workloads/controllers/job/#controlling-parallelism>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// `spec.suspend` is true.
+    Suspended,
+    /// `spec.parallelism` is 0.
+    NoParallelism,
+}
+
+/// A Job as one answer or event showed it.
+#[derive(Debug, Clone)]
+pub struct ObservedJob {
+    /// Which Job.
+    pub reference: JobReference,
+    /// The version of this state, where a watch can continue.
+    pub resource_version: String,
+    /// What we wrote on it; none on Jobs made by others.
+    pub marks: Option<Marks>,
+    /// How far its log was delivered, as it was written.
+    pub log_positions: Option<Box<str>>,
+    /// The object, as far as its type is known.
+    pub job: Job,
+}
+
+impl ObservedJob {
+    /// Reads an object of the API server.
+    pub fn read(object: &Value) -> Result<Self, Malformed> {
+        let job = unreadable::from_value::<Job>(object)
+            .map_err(|error| Malformed::new(Resource::Jobs, object, error.to_string()))?;
+        let log_positions = object["metadata"]["annotations"][LOG_POSITIONS].as_str().map(Box::from);
+        Ok(Self { marks: Marks::read(object), log_positions, ..Self::of(job)? })
+    }
+
+    /// A Job of which only what Kubernetes says matters: without our marks. Fails where it does not say which Job it is.
+    pub fn of(mut job: Job) -> Result<Self, Malformed> {
+        job.fit();
+        let JobMetadata { namespace, name, uid, resource_version, .. } = &mut job.metadata;
+        let metadata = json!({"metadata": {"namespace": &*namespace, "name": &*name}});
+        let wrong = |why: String| Malformed::new(Resource::Jobs, &metadata, why);
+        if uid.is_empty() {
+            return Err(wrong("it has no uid".into()));
+        }
+        let reference = JobReference {
+            namespace: namespace.parse().map_err(|invalid: InvalidName| wrong(invalid.to_string()))?,
+            name: name.parse().map_err(|invalid: InvalidName| wrong(invalid.to_string()))?,
+            uid: take(uid),
+        };
+        Ok(Self { reference, resource_version: take(resource_version), marks: None, log_positions: None, job })
+    }
+
+    /// What is left of a Job that nobody has seen: its reference.
+    #[must_use]
+    pub fn gone(job: &JobReference) -> Self {
+        Self {
+            reference: job.clone(),
+            resource_version: String::new(),
+            marks: None,
+            log_positions: None,
+            job: Job::default(),
+        }
+    }
+
+    /// When its deletion was accepted, if it was.
+    #[must_use]
+    pub fn deletion_timestamp(&self) -> Option<Timestamp> {
+        self.job.metadata.deletion_timestamp.as_ref().map(|time| time.0)
+    }
+
+    /// What keeps it from going.
+    #[must_use]
+    pub fn finalizers(&self) -> &[String] {
+        self.job.metadata.finalizers.as_deref().unwrap_or_default()
+    }
+
+    /// How far its log was delivered to this owner; what an earlier one has had is not told.
+    #[must_use]
+    pub fn delivered_to(&self, owner: &Owner) -> Option<StoredPositions> {
+        let delivered = StoredPositions::read(self.log_positions.as_deref()?)?;
+        (delivered.owner.as_ref() == Some(owner)).then_some(delivered)
+    }
+
+    /// Whether an attempt has reached its verdict over this Job.
+    #[must_use]
+    pub fn acknowledged(&self) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.acknowledged)
+    }
+
+    /// Whether it makes no Pods on purpose at present, and by which field.
+    #[must_use]
+    pub fn pause(&self) -> Option<Pause> {
+        let spec = self.job.spec.as_ref()?;
+        if spec.suspend == Some(true) {
+            Some(Pause::Suspended)
+        } else if spec.parallelism == Some(0) {
+            Some(Pause::NoParallelism)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a user lets us do: with the names of Jobs, with their objects once they have ended, with what is stuck.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    outcome::{Outcome, OutcomeState},
+    per_outcome::PerOutcome,
+};
+
+/// What to do with Jobs of earlier tries of the same task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PredecessorPolicy {
+    /// Take over what runs, use what succeeded.
+    #[default]
+    Reattach,
+    /// Delete what runs, use nothing.
+    Replace,
+    /// Do not look.
+    Ignore,
+}
+
+/// Which stuck Jobs are freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleasePolicy {
+    /// None.
+    Never,
+    /// Those whose deletion was asked for here, and those that carry our annotations.
+    #[default]
+    Ours,
+    /// Every Job that this order names, whoever deleted it before.
+    Gc,
+}
+
+/// What the garbage collector does with the Pods.
+/// Source: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum Propagation {
+    /// The Job goes at once, its Pods after it.
+    #[default]
+    Background,
+    /// The Pods go first; the finalizer `foregroundDeletion` holds the Job until then.
+    Foreground,
+    /// The Pods stay; the finalizer `orphan` holds the Job until they have no owner any more.
+    Orphan,
+}
+
+impl Propagation {
+    /// As `DeleteOptions` spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Background => "Background",
+            Self::Foreground => "Foreground",
+            Self::Orphan => "Orphan",
+        }
+    }
+}
+
+/// What to do where a sidecar keeps a Pod running after its base container has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLingeringSidecar {
+    /// Nothing but to say so.
+    #[default]
+    Wait,
+    /// The base container's exit code is the outcome.
+    Finish,
+}
+
+/// What becomes of a finished Job once its outcome is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFinish {
+    /// It stays for its TTL.
+    #[default]
+    Keep,
+    /// It is deleted, confirmed.
+    Delete,
+}
+
+/// Everything that is to be done after the verdict. It travels with a Job whose task is resumed elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CleanUp {
+    /// Whether the cluster grants `patch` on Jobs; without it nothing is acknowledged.
+    pub patch_jobs: bool,
+    /// The TTL that the Job was created with, in seconds.
+    pub ttl_at_creation: Option<u32>,
+    /// The TTL of the acknowledgement, in seconds, by outcome.
+    pub ttl: PerOutcome<Option<u32>>,
+    /// What then, by outcome.
+    pub on_finish: PerOutcome<OnFinish>,
+}
+
+impl Default for CleanUp {
+    fn default() -> Self {
+        Self { patch_jobs: true, ttl_at_creation: None, ttl: PerOutcome::default(), on_finish: PerOutcome::default() }
+    }
+}
+
+impl CleanUp {
+    pub(crate) fn ttl_after(&self, state: OutcomeState) -> Option<u32> {
+        match state {
+            OutcomeState::Succeeded => self.ttl.succeeded,
+            OutcomeState::Failed | OutcomeState::Vanished => self.ttl.failed,
+        }
+    }
+
+    /// Why the Job is deleted, if it is.
+    pub(crate) fn deletes(&self, finish: Finish) -> Option<&'static str> {
+        let wanted = match finish.state {
+            OutcomeState::Succeeded => self.on_finish.succeeded,
+            OutcomeState::Failed => self.on_finish.failed,
+            // It is gone already.
+            OutcomeState::Vanished => OnFinish::Keep,
+        };
+        match (finish.lingering, wanted) {
+            (true, _) => Some("its sidecar would run on"),
+            (false, OnFinish::Delete) => Some("on_finish=\"delete\""),
+            (false, OnFinish::Keep) => None,
+        }
+    }
+}
+
+/// How the attempt's Job ended, as far as its clean-up depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finish {
+    /// The outcome.
+    pub state: OutcomeState,
+    /// Whether a sidecar keeps a Pod running: Kubernetes would never clean up such a Job.
+    pub lingering: bool,
+}
+
+impl Finish {
+    /// Of an outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        Self { state: outcome.state, lingering: !outcome.lingering.is_empty() }
+    }
+}
+
+/// What ends the following.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// The Job has ended, or is gone.
+    #[default]
+    Finished,
+    /// The Job is gone.
+    Gone,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_is_deleted_where_its_outcome_asks_for_it_or_a_sidecar_runs_on() {
+        use OnFinish::{Delete, Keep};
+        let ttl = PerOutcome::default();
+        let cases = [
+            ("kept", Keep, Keep, OutcomeState::Succeeded, false, false),
+            ("a success goes", Delete, Keep, OutcomeState::Succeeded, false, true),
+            ("a failure stays to be looked at", Delete, Keep, OutcomeState::Failed, false, false),
+            ("what vanished is gone already", Delete, Delete, OutcomeState::Vanished, false, false),
+            ("a sidecar runs on", Keep, Keep, OutcomeState::Succeeded, true, true),
+        ];
+        for (name, succeeded, failed, state, lingering, deleted) in cases {
+            let on_finish = PerOutcome { succeeded, failed };
+            let clean_up = CleanUp { patch_jobs: true, ttl_at_creation: None, ttl, on_finish };
+            assert_eq!(clean_up.deletes(Finish { state, lingering }).is_some(), deleted, "{name}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! All that one attempt has seen of its Job: the newest Job, its Pods (also those gone since), its Events. Pure.
+//!
+//! Promise: a decided outcome and the last state of every Pod outlive the objects, so what happened can be
+//! told after they are gone. Written by the watch of one attempt only.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use serde::Serialize;
+
+use super::{
+    conditions::{self, JobEnd},
+    job::TemplateSpec,
+    observed_job::ObservedJob,
+    pod::{event_time, finished_at, has_started, main_containers, scheduled_at, started_at},
+    pod_end::{PodEnd, pod_end},
+};
+
+/// What was seen of one Job.
+#[derive(Debug, Clone)]
+pub struct JobSnapshot {
+    /// Its newest state.
+    pub job: Arc<ObservedJob>,
+    /// The first decided end: a later state never takes it back.
+    pub end: Option<JobEnd>,
+    /// Its Pods by uid, newest state of each.
+    pub pods: BTreeMap<String, ObservedPod>,
+    /// Events about the Job and those Pods, as far as they were asked for.
+    pub events: Vec<Event>,
+    /// The uids of Pods whose log tells of a read-only file system, as far as it was looked for.
+    pub read_only: BTreeSet<String>,
+}
+
+/// A Pod, and whether it is still there.
+#[derive(Debug, Clone)]
+pub struct ObservedPod {
+    /// Its newest state.
+    pub pod: Arc<Pod>,
+    /// Whether its deletion was seen.
+    pub gone: bool,
+}
+
+/// The moments of a Job's life, as Kubernetes keeps them: whole seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Times {
+    /// The Job was stored.
+    pub created: Option<Timestamp>,
+    /// Its first Pod got a node.
+    pub scheduled: Option<Timestamp>,
+    /// The first image was on that node.
+    pub image_ready: Option<Timestamp>,
+    /// The first container of its Pods started, init containers apart.
+    pub started: Option<Timestamp>,
+    /// The Job ended.
+    pub ended: Option<Timestamp>,
+}
+
+impl JobSnapshot {
+    /// A view that begins with one state of the Job.
+    #[must_use]
+    pub fn new(job: impl Into<Arc<ObservedJob>>) -> Self {
+        let job = job.into();
+        Self {
+            end: conditions::decided(&job.job),
+            job,
+            pods: BTreeMap::new(),
+            events: Vec::new(),
+            read_only: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in a newer state of the same Job.
+    pub fn apply_job(&mut self, job: impl Into<Arc<ObservedJob>>) {
+        let job = job.into();
+        if let Some(end) = conditions::decided(&job.job) {
+            self.end.get_or_insert(end);
+        }
+        self.job = job;
+    }
+
+    /// Takes in the object of a Pod.
+    #[cfg(test)]
+    pub fn apply_pod_object(&mut self, object: serde_json::Value, gone: bool) {
+        if let Some(pod) = super::pod::lean_pod(object) {
+            self.apply_pod(pod, gone);
+        }
+    }
+
+    /// Takes in a Pod's state, and whether its deletion was seen.
+    pub fn apply_pod(&mut self, pod: Arc<Pod>, gone: bool) {
+        let Some(uid) = pod.metadata.uid.clone() else { return };
+        self.pods.insert(uid, ObservedPod { pod, gone });
+    }
+
+    /// Takes in a whole list of Pods: those missing are gone.
+    pub fn relist_pods(&mut self, pods: impl IntoIterator<Item = Arc<Pod>>) {
+        for seen in self.pods.values_mut() {
+            seen.gone = true;
+        }
+        for pod in pods {
+            self.apply_pod(pod, false);
+        }
+    }
+
+    /// All Pods ever seen, in the order they were made.
+    #[must_use]
+    pub fn pods(&self) -> Vec<&Pod> {
+        let mut pods: Vec<_> = self.pods.values().map(|seen| &*seen.pod).collect();
+        pods.sort_by_key(|pod| made(pod));
+        pods
+    }
+
+    /// How the Pods ended that did not end well, in the order they were made.
+    #[must_use]
+    pub fn pod_ends(&self) -> Vec<PodEnd> {
+        let spec = self.job.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+        let base = spec.and_then(TemplateSpec::base_container).map(|container| container.name.as_str());
+        let mut pods: Vec<_> = self.pods.iter().collect();
+        pods.sort_by_key(|(_, seen)| made(&seen.pod));
+        let ends = pods.into_iter().filter_map(|(uid, seen)| {
+            let mut end = pod_end(seen, base, &self.events)?;
+            if self.read_only.contains(uid) {
+                end.words.push_str(": read-only file system, says its log");
+            }
+            Some(end)
+        });
+        ends.collect()
+    }
+
+    /// Whether any container but an init container has started in any Pod so far.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.pods.values().any(|seen| main_containers(&seen.pod).any(has_started))
+    }
+
+    /// Whether more than one container may write to the log.
+    #[must_use]
+    pub fn many_sources(&self) -> bool {
+        let spec = self.job.job.spec.as_ref();
+        let containers = spec
+            .and_then(|spec| spec.template.spec.as_ref())
+            .map_or(1, |pod| pod.containers.len() + pod.init_containers.as_ref().map_or(0, Vec::len));
+        let parallel = spec.is_some_and(|s| s.completions.unwrap_or(1) > 1 || s.parallelism.unwrap_or(1) > 1);
+        containers > 1 || parallel || self.pods.len() > 1
+    }
+
+    /// The moments known so far.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        let first = |times: &mut dyn Iterator<Item = Timestamp>| times.min();
+        let pods = || self.pods.values().map(|seen| &*seen.pod);
+        Times {
+            created: self.job.job.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            scheduled: first(&mut pods().filter_map(scheduled_at)),
+            image_ready: first(
+                &mut self.events.iter().filter(|e| e.reason.as_deref() == Some("Pulled")).filter_map(event_time),
+            ),
+            started: first(&mut pods().flat_map(main_containers).filter_map(started_at)),
+            ended: conditions::ended_at(&self.job.job)
+                .or_else(|| pods().flat_map(main_containers).filter_map(finished_at).max()),
+        }
+    }
+}
+
+/// The order of Pods.
+fn made(pod: &Pod) -> (Option<Timestamp>, Option<String>) {
+    (pod.metadata.creation_timestamp.as_ref().map(|made| made.0), pod.metadata.name.clone())
+}

@@ -1,0 +1,13 @@
+//! What of the API is asked: kinds and verbs, names made into paths, selectors, how fields are validated. Pure.
+
+mod field_validation;
+mod kind;
+mod malformed;
+mod path;
+mod selector;
+
+pub use field_validation::FieldValidation;
+pub use kind::{Resource, Verb};
+pub use malformed::Malformed;
+pub use path::{Namespaces, Object, Path, Review};
+pub use selector::Selector;

@@ -1,0 +1,230 @@
+//! One attempt at work, as a handle: it submits, follows, and hands over what happened, event by event.
+//!
+//! Promise: events come in order, the outcome last and only after the whole log; the attempt can be told at any
+//! moment to stop, or to delete its Job, also while the submission is still under way. Log text waits in at most
+//! [`logs::BUFFER`] bytes; when nobody takes it, reading pauses.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc},
+    task::JoinHandle,
+    time::Instant,
+};
+use tracing::{Instrument, debug_span};
+
+pub use super::shared::Event;
+use super::{acknowledge::acknowledge, shared::AttemptState};
+use crate::{
+    cluster::Cluster,
+    delete,
+    error::{Error, Report},
+    follow::{
+        feed::Feed,
+        follower::{self, Following},
+    },
+    job_api::{
+        api_call::ApiCall,
+        jobs::{find_job, named},
+    },
+    logs,
+    model::{
+        handoff::Handoff,
+        log_positions::Positions,
+        message::{Message, Say},
+        observed_job::JobReference,
+        policies::Finish,
+    },
+    submit::{
+        self, Submitted,
+        decide::{self, NameConflict},
+        request::JobRequest,
+    },
+};
+
+/// One attempt at work. Dropping it stops following and leaves the Job as it is.
+pub struct Run {
+    shared: Arc<AttemptState>,
+    task: JoinHandle<()>,
+    inbox: AsyncMutex<AttemptEvents>,
+}
+
+struct AttemptEvents {
+    news: mpsc::UnboundedReceiver<Result<Event, Error>>,
+    lines: logs::Receiver,
+    /// How far the log was handed over.
+    positions: Positions,
+    /// The last event, held back until the log is handed over.
+    last: Option<Result<Event, Error>>,
+}
+
+impl Run {
+    /// Starts the attempt. Must run inside a tokio runtime.
+    #[must_use]
+    pub fn start(cluster: Cluster, order: JobRequest) -> Self {
+        let (news, inbox) = mpsc::unbounded_channel();
+        let (sink, lines) = logs::channel(logs::BUFFER, order.line_times);
+        let shared = Arc::new(AttemptState::new(cluster, order, news));
+        let task = tokio::spawn(attempt(Arc::clone(&shared), sink));
+        Self {
+            shared,
+            task,
+            inbox: AsyncMutex::new(AttemptEvents { news: inbox, lines, positions: Positions::default(), last: None }),
+        }
+    }
+
+    /// The next event; `None` after the last one.
+    pub async fn next(&self) -> Option<Result<Event, Error>> {
+        let mut inbox = self.inbox.lock().await;
+        let AttemptEvents { news, lines, positions, last } = &mut *inbox;
+        if last.is_none() {
+            tokio::select! {
+                biased;
+                event = news.recv() => match event {
+                    Some(event @ (Err(_) | Ok(Event::Outcome(_)))) => *last = Some(event),
+                    other => return other,
+                },
+                Some(record) = lines.next() => {
+                    positions.delivered(record.position.as_ref());
+                    return Some(Ok(Event::Log(record)));
+                }
+            }
+        }
+        match lines.next().await {
+            Some(record) => {
+                positions.delivered(record.position.as_ref());
+                Some(Ok(Event::Log(record)))
+            }
+            None => last.take(),
+        }
+    }
+
+    /// The Job of this attempt, once it has one.
+    #[must_use]
+    pub fn job(&self) -> Option<JobReference> {
+        self.shared.known().handoff.as_ref().map(|handoff| handoff.job.clone())
+    }
+
+    /// Writes that this attempt has reached its verdict, and does what the user wants done with a finished Job.
+    /// Returns what there is to say; nothing of it changes the verdict. Before the outcome there is nothing to do.
+    pub async fn acknowledge(&self) -> Result<Vec<Message>, Error> {
+        let (handoff, finish) = {
+            let known = self.shared.known();
+            (known.handoff.clone(), known.finish)
+        };
+        let (Some(Handoff { job, clean_up, .. }), Some(finish)) = (handoff, finish) else { return Ok(Vec::new()) };
+        let owner = self.shared.order.attempt.owner();
+        let mut said = acknowledge(&self.shared.cluster, &job, &owner, &clean_up, finish).await?;
+        // What its answers warned of: after the outcome nobody else takes it.
+        let mut inbox = self.inbox.lock().await;
+        said.extend(std::iter::from_fn(|| inbox.news.try_recv().ok()).filter_map(|event| match event {
+            Ok(Event::Message(message)) => Some(message),
+            _ => None,
+        }));
+        Ok(said)
+    }
+
+    /// Stops following and deletes the Job this attempt owns; returns what was done once it is gone with its Pods.
+    /// `within` limits the confirmation; an API server that does not answer is given [`delete::NO_ANSWER`] more.
+    pub async fn delete(&self, within: Duration) -> Result<String, Error> {
+        self.task.abort();
+        let deadline = Instant::now() + within;
+        let cluster = self.shared.cluster.until(deadline + delete::NO_ANSWER);
+        let Some(job) = self.find_own(&cluster, deadline).await? else {
+            return Ok("No Job was made by this try: nothing to delete".to_owned());
+        };
+        delete::delete_owned_until(&cluster, &job, &self.shared.order.attempt.owner(), deadline).await?;
+        Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid))
+    }
+
+    /// The Job of this attempt, also if a POST has left whose answer was never read.
+    async fn find_own(&self, cluster: &Cluster, deadline: Instant) -> Result<Option<JobReference>, Error> {
+        let (job, tried) = (self.job(), self.shared.known().tried.last().cloned());
+        let (None, Some((namespace, name))) = (&job, tried) else { return Ok(job) };
+        loop {
+            let seen = find_job(cluster, &namespace, &name).await.map_err(|failure| {
+                let error = ApiCall::CreatedJob(&named(&namespace, &name)).failed(failure, None);
+                delete::not_known(&namespace, &name, error)
+            })?;
+            match seen {
+                Some(seen) if decide::found(&self.shared.order.attempt, &seen) != NameConflict::Foreign => {
+                    return Ok(Some(seen.reference));
+                }
+                Some(_) => return Ok(None),
+                // The POST may still be on its way.
+                None if Instant::now() + POST_MAY_ARRIVE > deadline => {
+                    return Err(Error::DeletionUnconfirmed(Box::new(
+                        Report::new(format!(
+                            "The creation of Job `{namespace}/{name}` was interrupted before its answer"
+                        ))
+                        .seen("the Job does not exist, but the request may still arrive")
+                        .hint(self.later("removes it", "look once more, and delete it by hand"))
+                        .fact("name", name.clone())
+                        .fact("namespace", namespace.clone()),
+                    )));
+                }
+                None => tokio::time::sleep(POST_MAY_ARRIVE).await,
+            }
+        }
+    }
+
+    /// What can be done about a Job that may be left: by the next try, where there can be one, or by a person.
+    fn later(&self, next_try: &str, person: &str) -> String {
+        if self.shared.order.attempt.try_number == 0 {
+            person.to_owned()
+        } else {
+            format!("the next try of this task {next_try}; or {person}")
+        }
+    }
+
+    /// Stops following, and gives what somebody else needs to go on.
+    pub async fn hand_over(&self) -> Option<Handoff> {
+        self.task.abort();
+        let mut handoff = self.shared.known().handoff.clone()?;
+        handoff.positions = self.inbox.lock().await.positions.list();
+        Some(handoff)
+    }
+
+    /// Stops following and leaves the Job as it is.
+    pub fn close(&self) {
+        self.task.abort();
+    }
+}
+
+/// Pause between two looks for a Job whose POST was interrupted.
+const POST_MAY_ARRIVE: Duration = Duration::from_millis(500);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn attempt(shared: Arc<AttemptState>, sink: logs::Sink) {
+    let submitting = debug_span!("submit", name = %shared.order.name(0).as_str());
+    let end = match Box::pin(submit::submit(&shared.cluster, &shared.order, &*shared)).instrument(submitting).await {
+        Err(error) => Err(error),
+        Ok((submitted, handoff)) => {
+            let Submitted { job, origin, made_by_try } = submitted;
+            shared.known().handoff = Some(handoff.clone());
+            shared.tell(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
+            let say: Arc<dyn Say> = Arc::clone(&shared) as Arc<dyn Say>;
+            let sources = Feed::own(&shared.cluster, &handoff, &job, None);
+            let following = Following {
+                cluster: &shared.cluster,
+                handoff: &handoff,
+                positions: Vec::new(),
+                say: &say,
+                sources,
+                sink,
+                quota: None,
+                gone: false,
+            };
+            Box::pin(follower::follow(following, job)).instrument(handoff.span()).await.map(|outcome| {
+                shared.known().finish = Some(Finish::of(&outcome));
+                Event::Outcome(Box::new(outcome))
+            })
+        }
+    };
+    shared.tell(end);
+}

@@ -1,0 +1,13 @@
+//! What holds a Job for somebody: an attempt in a worker, or a deferred Job in a triggerer.
+//!
+//! Start at [`attempt`], which submits and follows, or at [`waiter`], which follows what an attempt has handed over.
+//! [`resumed`] ends what a waiter began; `acknowledge` writes the verdict on the Job. [`find_jobs`] only reads.
+
+pub(crate) mod acknowledge;
+pub mod attempt;
+pub mod find_jobs;
+pub mod resumed;
+mod shared;
+pub mod waiter;
+
+pub use shared::Event;

@@ -1,0 +1,429 @@
+//! One Job that is waited for beside many others: followed by reference, its events handed over as somebody asks.
+//!
+//! Promise: nothing is started before the first [`Waiter::poll_ready`]; events come in order, the last one only after
+//! the whole log; a poll that is given up loses nothing. What was handed over of the log is known exactly
+//! ([`Waiter::positions`]). Dropping it stops following and leaves the Job as it is.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::Instant};
+use tracing::Instrument;
+
+use super::shared::Event;
+use crate::{
+    cluster::{Cluster, Failure, retry},
+    delete,
+    error::Error,
+    follow::{
+        feed::{ASK_EVERY, Feed, FeedEvent},
+        follower::{self, Following},
+        shared_watch::{Hubs, Subscription, WatchChoice},
+    },
+    job_api::{api_call::ApiCall, jobs::get_job, refusal_budget::RefusalBudget},
+    logs::{self, position_store::PositionStore},
+    model::{
+        handoff::Handoff,
+        log_positions::{Positions, SourcePosition, StoredPositions},
+        message::{Message, Say},
+        observed_job::ObservedJob,
+    },
+    resource::{Resource, Verb},
+};
+
+/// At most this many events are handed over at once.
+const AT_ONCE: usize = 64;
+/// Bytes of log text of one Job that may wait to be taken.
+const BUFFER: usize = 256 << 10;
+/// At most this many records wait beyond that.
+const RECORDS: usize = 8;
+/// A watch that does not show the Job for so long is not waited for alone.
+const SHOWN_WITHIN: Duration = Duration::from_secs(60);
+/// Of one who was never answered, so many answers in a row that no repetition changes are final.
+const HOPELESS: u32 = 3;
+/// How long lines are gathered after the last record.
+const GATHER: Duration = Duration::from_millis(250);
+
+/// What all waiters of a process share.
+#[derive(Clone)]
+pub struct SharedWatches {
+    /// The watches of one cluster.
+    pub hubs: Arc<Hubs>,
+    /// Shares of the logs, over all clusters.
+    pub quota: Arc<logs::LogQuota>,
+}
+
+/// A Job that is waited for.
+pub struct Waiter {
+    room: SharedWatches,
+    handoff: Arc<Handoff>,
+    outbox: Arc<Outbox>,
+    keeper: Arc<PositionStore>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Events on their way out.
+#[derive(Default)]
+struct Outbox {
+    state: Mutex<OutboxState>,
+    /// Told when events were taken.
+    taken: Notify,
+    /// Told when lines were.
+    moved: Notify,
+}
+
+#[derive(Default)]
+struct OutboxState {
+    events: VecDeque<Result<Event, Error>>,
+    records: usize,
+    waker: Option<Waker>,
+    ended: bool,
+    /// How far the log was handed over.
+    positions: Positions,
+}
+
+impl Waiter {
+    /// A waiter for this Job.
+    #[must_use]
+    pub fn new(room: SharedWatches, handoff: Handoff) -> Self {
+        let outbox = Outbox::default();
+        outbox.state().positions = handoff.positions.iter().cloned().collect();
+        Self {
+            room,
+            handoff: Arc::new(handoff),
+            outbox: Arc::new(outbox),
+            keeper: Arc::default(),
+            task: Mutex::default(),
+        }
+    }
+
+    /// Whether there is something to [`Waiter::take`]. The first call starts the work on `runtime`.
+    pub fn poll_ready(&self, context: &mut Context<'_>, runtime: &Handle) -> Poll<()> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
+            let (room, handoff, outbox) = (self.room.clone(), Arc::clone(&self.handoff), Arc::clone(&self.outbox));
+            let span = handoff.span();
+            runtime.spawn(wait(room, handoff, outbox, Arc::clone(&self.keeper)).instrument(span))
+        });
+        self.outbox.poll_ready(context)
+    }
+
+    /// Events, as many as are there; none after the last one, or once this is closed. An error comes alone.
+    #[must_use]
+    pub fn take(&self) -> Vec<Result<Event, Error>> {
+        self.outbox.take()
+    }
+
+    /// How far the log was handed over.
+    #[must_use]
+    pub fn positions(&self) -> Vec<SourcePosition> {
+        self.outbox.state().positions.list()
+    }
+
+    /// Writes on the Job how far its log was handed over, if it is the attempt's own and there is more than was
+    /// written before. Stops following, so that exactly this was handed over. Takes 1.5 s at most.
+    pub async fn store_positions(&self) {
+        self.close();
+        let storing = self.keeper.end(self.room.hubs.cluster(), &self.handoff, self.positions());
+        storing.instrument(self.handoff.span()).await;
+    }
+
+    /// Stops following and leaves the Job as it is.
+    pub fn close(&self) {
+        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+        self.outbox.end();
+    }
+
+    /// Stops following and deletes the Job if it is the attempt's own; returns what was done once it is gone with its
+    /// Pods. `within` limits the confirmation.
+    pub async fn delete(&self, within: Duration) -> Result<String, Error> {
+        self.close();
+        delete_own(self.room.hubs.cluster(), &self.handoff, within).await
+    }
+}
+
+/// Deletes the Job that was handed over, if it is its attempt's own.
+pub(crate) async fn delete_own(cluster: &Cluster, handoff: &Handoff, within: Duration) -> Result<String, Error> {
+    let job = &handoff.job;
+    let Some(owner) = &handoff.owner else {
+        return Err(Error::internal(format!("{job} was made by others and was left alone")));
+    };
+    let deleting = delete::delete_owned_until(cluster, job, owner, Instant::now() + within);
+    deleting.instrument(handoff.span()).await?;
+    Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid))
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+async fn wait(room: SharedWatches, handoff: Arc<Handoff>, outbox: Arc<Outbox>, keeper: Arc<PositionStore>) {
+    let (sink, lines) = logs::channel(BUFFER, handoff.line_times);
+    let say: Arc<dyn Say> = Arc::clone(&outbox) as Arc<dyn Say>;
+    let warned = Arc::clone(&say);
+    let cluster = room.hubs.cluster().clone().telling(move |warning| warned.say(Message::of_the_api_server(&warning)));
+    let cluster = &cluster;
+    let following = Box::pin(follow_by_reference(&room, cluster, &handoff, &say, &keeper, &outbox, sink));
+    let keeping = async {
+        let refused = keeper.keep(cluster, &handoff, || outbox.moved.notified(), || outbox.state().positions.list());
+        if let Some(warning) = refused.await {
+            say.say(warning);
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        (end, ()) = async { tokio::join!(following, hand_over(lines, &outbox, &room.quota)) } => {
+            outbox.put(end);
+            outbox.end();
+        }
+        () = keeping => {}
+    }
+}
+
+async fn follow_by_reference(
+    room: &SharedWatches,
+    cluster: &Cluster,
+    handoff: &Arc<Handoff>,
+    say: &Arc<dyn Say>,
+    keeper: &PositionStore,
+    outbox: &Outbox,
+    sink: logs::Sink,
+) -> Result<Event, Error> {
+    let place = room.hubs.place(handoff);
+    let (job, gone, sources) = Box::pin(begin(cluster, handoff, say, place)).await?;
+    let positions = go_on_from(handoff, &job, keeper, say).await;
+    outbox.state().positions = positions.iter().cloned().collect();
+    let quota = Some(Arc::clone(&room.quota));
+    let following = Following { cluster, handoff, positions, say, sources, sink, quota, gone };
+    Box::pin(follower::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
+}
+
+/// The Job's first state, whether it is gone, and where the next ones come from.
+async fn begin(
+    cluster: &Cluster,
+    handoff: &Handoff,
+    say: &Arc<dyn Say>,
+    place: WatchChoice,
+) -> Result<(Arc<ObservedJob>, bool, Feed), Error> {
+    let alone = match place {
+        WatchChoice::Alone(alone) => Some(alone),
+        WatchChoice::Shared(mut subscription) => match first_seen(&mut subscription, say).await {
+            FirstState::Seen(job) => {
+                subscription.rewind();
+                return Ok((job, false, Feed::Shared(subscription)));
+            }
+            FirstState::Missing => {
+                let patience = RefusalBudget::of_one_that_worked();
+                let Some(job) = existing(cluster, handoff, say, patience).await? else {
+                    let job = Arc::new(ObservedJob::gone(&handoff.job));
+                    return Ok((job, true, Feed::Shared(subscription)));
+                };
+                let mut sources = Feed::Shared(subscription);
+                sources.found(&job);
+                // Only now: what it has seen tells whether the watch was quicker than the GET.
+                if let Feed::Shared(subscription) = &mut sources {
+                    subscription.list_pods().await;
+                    subscription.rewind();
+                }
+                return Ok((job, false, sources));
+            }
+            FirstState::Unwatchable => None,
+        },
+    };
+    let job = existing(cluster, handoff, say, RefusalBudget::default()).await?;
+    let gone = job.is_none();
+    let job = job.unwrap_or_else(|| Arc::new(ObservedJob::gone(&handoff.job)));
+    let sources = Feed::own(cluster, handoff, &job, alone);
+    Ok((job, gone, sources))
+}
+
+/// What the watch that all share shows of a Job first.
+enum FirstState {
+    Seen(Arc<ObservedJob>),
+    /// Only a GET tells of it.
+    Missing,
+    Unwatchable,
+}
+
+async fn first_seen(subscription: &mut Subscription, say: &Arc<dyn Say>) -> FirstState {
+    tokio::time::timeout(SHOWN_WITHIN, shown(subscription, say)).await.unwrap_or(FirstState::Missing)
+}
+
+async fn shown(subscription: &mut Subscription, say: &Arc<dyn Say>) -> FirstState {
+    loop {
+        match subscription.next().await {
+            FeedEvent::Job(job) => return FirstState::Seen(job),
+            FeedEvent::Missing | FeedEvent::Unclear(_) => return FirstState::Missing,
+            FeedEvent::Refused(Resource::Jobs, _) => return FirstState::Unwatchable,
+            FeedEvent::Interrupted(Resource::Jobs, failure) => {
+                say.say(unreached(&failure));
+            }
+            FeedEvent::Other(_)
+            | FeedEvent::Pod(..)
+            | FeedEvent::Pods(_)
+            | FeedEvent::PodsWatched
+            | FeedEvent::Contact(_)
+            | FeedEvent::Refused(..)
+            | FeedEvent::Interrupted(..) => {}
+        }
+    }
+}
+
+fn unreached(failure: &Failure) -> Message {
+    let text = format!("The API server is not reached: {}; waiting goes on", failure.message());
+    Message::warning("watch-interrupted", text)
+}
+
+/// The Job's first state as a GET shows it; none where it is gone. Refusals end it as `patience` says, which is that of
+/// the requests before this one.
+async fn existing(
+    cluster: &Cluster,
+    handoff: &Handoff,
+    say: &Arc<dyn Say>,
+    mut patience: RefusalBudget,
+) -> Result<Option<Arc<ObservedJob>>, Error> {
+    // Who may list Jobs has not shown that they may get one.
+    let mut right = RefusalBudget::default();
+    let (mut said, mut hopeless) = (false, 0);
+    loop {
+        let failure = match get_job(cluster, &handoff.job).await {
+            Ok(seen) => return Ok(seen.map(Arc::new)),
+            Err(failure) => failure,
+        };
+        let judge = if failure.code() == Some(403) { &mut right } else { &mut patience };
+        let answered = matches!(failure, Failure::Status { .. }) && !matches!(failure.code(), Some(401 | 403 | 404));
+        hopeless = if answered && !retry::may_repeat(Verb::Get, &failure) { hopeless + 1 } else { 0 };
+        if judge.ends_with(&failure) || hopeless >= HOPELESS {
+            return Err(ApiCall::GetJob(&handoff.job).failed(failure, None));
+        }
+        if !std::mem::replace(&mut said, true) {
+            say.say(unreached(&failure));
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// Where the log goes on: as it was handed over, or as it was written on the Job since.
+async fn go_on_from(
+    handoff: &Handoff,
+    job: &ObservedJob,
+    keeper: &PositionStore,
+    say: &Arc<dyn Say>,
+) -> Vec<SourcePosition> {
+    let Some(owner) = handoff.owner.as_ref().filter(|_| handoff.get_logs) else {
+        return handoff.positions.clone();
+    };
+    keeper.saw(job, owner).await;
+    let Some(delivered) = job.delivered_to(owner) else { return handoff.positions.clone() };
+    if !delivered.exact {
+        say.say(Message::warning(
+            "log-repeats",
+            "--- who followed this log before ended without a word: some of the lines above may be repeated here ---",
+        ));
+    }
+    StoredPositions::now(owner, handoff.positions.clone(), Some(&delivered), true).positions
+}
+
+/// Hands over the log: a line after silence at once, what follows gathered.
+async fn hand_over(mut lines: logs::Receiver, outbox: &Outbox, quota: &logs::LogQuota) {
+    let mut last: Option<Instant> = None;
+    while lines.wait().await {
+        if let Some(last) = last {
+            tokio::select! {
+                () = tokio::time::sleep_until(last + GATHER) => {}
+                () = lines.enough() => {}
+            }
+        }
+        last = Some(Instant::now());
+        outbox.room().await;
+        quota.record().await;
+        if let Some(record) = lines.next().await {
+            outbox.put(Ok(Event::Log(record)));
+        }
+    }
+}
+
+impl Outbox {
+    fn state(&self) -> MutexGuard<'_, OutboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, event: Result<Event, Error>) {
+        let waker = {
+            let mut state = self.state();
+            if state.ended {
+                return;
+            }
+            state.records += usize::from(matches!(event, Ok(Event::Log(_))));
+            state.events.push_back(event);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn end(&self) {
+        let waker = {
+            let mut state = self.state();
+            state.ended = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until few records wait to be taken.
+    async fn room(&self) {
+        while self.state().records >= RECORDS {
+            self.taken.notified().await;
+        }
+    }
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.events.is_empty() && !state.ended {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn take(&self) -> Vec<Result<Event, Error>> {
+        let mut state = self.state();
+        let count = state.events.len().min(AT_ONCE);
+        // An error ends the list, so that nothing before it is lost with it.
+        let errs = state.events.iter().take(count).position(Result::is_err);
+        let count = errs.map_or(count, |at| at.max(1));
+        let rest = state.events.split_off(count);
+        let taken = Vec::from(std::mem::replace(&mut state.events, rest));
+        let mut moved = false;
+        for event in taken.iter().flatten() {
+            if let Event::Log(record) = event {
+                moved = true;
+                state.records -= 1;
+                state.positions.delivered(record.position.as_ref());
+            }
+        }
+        drop(state);
+        self.taken.notify_one();
+        if moved {
+            self.moved.notify_one();
+        }
+        taken
+    }
+}
+
+impl Say for Outbox {
+    fn say(&self, message: Message) {
+        self.put(Ok(Event::Message(message)));
+    }
+}

@@ -1,0 +1,161 @@
+//! Creates the one Job of an attempt, or finds that it has one already.
+//!
+//! Promise: whatever is lost or refused on the way, an attempt has at most one unfinished Job, because its name
+//! is fixed before the first POST and every doubt is settled by looking at that name. A first try sends one POST
+//! and asks nothing before it. Jobs of earlier tries are taken over, used, or ended as [`crate::submit::decide`] says;
+//! an object that is not provably ours is never touched.
+//!
+//! `from_cron_job` reads the `CronJob` of a request that names one, `predecessors` settles what earlier tries left, `create` sends the POST and judges its answer, `fixed_name` frees
+//! the name where it is a fixed one. [`decide`] and [`decide_fixed_name`] are their tables, and [`request`] is what the
+//! operator asks for.
+
+mod create;
+pub mod decide;
+pub mod decide_fixed_name;
+mod fixed_name;
+mod from_cron_job;
+mod predecessors;
+pub mod request;
+
+use request::JobRequest;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    cluster::Cluster,
+    delete,
+    error::{Error, Report},
+    identity::{self, JobName, Namespace},
+    model::{
+        handoff::Handoff,
+        message::{Message, Say},
+        observed_job::{JobReference, ObservedJob},
+        policies::PredecessorPolicy,
+    },
+};
+
+/// How an attempt came to its Job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobOrigin {
+    /// By its own POST.
+    Created,
+    /// It had made it before: the reply was lost, or the try was started twice.
+    Adopted,
+    /// From an earlier try, still running.
+    TakenOver,
+    /// From an earlier try, finished well but never acknowledged.
+    OutcomeUsed,
+}
+
+/// A Job that this attempt owns.
+#[derive(Debug, Clone)]
+pub struct Submitted {
+    /// Its state.
+    pub job: ObservedJob,
+    /// How it came to be ours.
+    pub origin: JobOrigin,
+    /// The try that made it.
+    pub made_by_try: u32,
+}
+
+/// What a submission tells while it goes on.
+pub trait Tell: Say {
+    /// A POST under this name is about to leave: from now on a Job of ours may exist.
+    fn trying(&self, namespace: &Namespace, name: &JobName);
+    /// That POST was refused for good: no Job can come of it.
+    fn refused(&self);
+}
+
+/// Gives the attempt its Job, and what whoever follows it has to know.
+pub async fn submit(cluster: &Cluster, order: &JobRequest, tell: &dyn Tell) -> Result<(Submitted, Handoff), Error> {
+    let namespace = match order.namespace()? {
+        Some(namespace) => namespace,
+        None => cluster.namespace().await?,
+    };
+    let made = match &order.from_cron_job {
+        Some(name) => Some(from_cron_job::read(cluster, order, &namespace, name).await?),
+        None => None,
+    };
+    let order = made.as_ref().unwrap_or(order);
+    for message in order.said() {
+        tell.say(message.clone());
+    }
+    let submitted = submitted(cluster, order, &namespace, tell).await?;
+    let handoff = order.handoff(&submitted.job.reference);
+    Ok((submitted, handoff))
+}
+
+async fn submitted(
+    cluster: &Cluster,
+    order: &JobRequest,
+    namespace: &Namespace,
+    tell: &dyn Tell,
+) -> Result<Submitted, Error> {
+    // What is wrong with the manifest is said before anything is asked or deleted.
+    order.draft(0, namespace, order.ttl_plan().at_creation)?;
+    let submission = Submission { cluster, order, namespace, tell, begin: Instant::now() };
+    if order.attempt.try_number > 1
+        && order.policy != PredecessorPolicy::Ignore
+        && let Some(inherited) = Box::pin(submission.inherit()).await?
+    {
+        return Ok(inherited);
+    }
+    submission.create().await
+}
+
+/// One submission under way.
+#[derive(Clone, Copy)]
+struct Submission<'a> {
+    cluster: &'a Cluster,
+    order: &'a JobRequest,
+    namespace: &'a Namespace,
+    tell: &'a dyn Tell,
+    begin: Instant,
+}
+
+impl Submission<'_> {
+    /// Waits until the Pods of a Job that is on its way out have ended.
+    async fn handover(&self, job: &JobReference) -> Result<(), Error> {
+        let deadline = Instant::now() + self.order.handover_timeout();
+        self.confirmed(delete::pods_ended(self.cluster, job, deadline).await)
+    }
+
+    /// The end of a wait for work to stop: one that is not confirmed is no error where the user has said so.
+    fn confirmed(&self, ended: Result<(), Error>) -> Result<(), Error> {
+        match ended {
+            Err(error @ Error::DeletionUnconfirmed(_)) if self.order.replace_lost => {
+                self.tell.say(Message::in_spite_of(
+                    &error,
+                    "pods-may-still-run",
+                    "replace_lost=True: going on although this is so",
+                ));
+                Ok(())
+            }
+            ended => ended,
+        }
+    }
+}
+
+fn name_taken(order: &JobRequest, seen: &ObservedJob) -> Error {
+    let job = &seen.reference;
+    let theirs = seen
+        .marks
+        .as_ref()
+        .map_or_else(|| "nobody we know: it carries none of our annotations".to_owned(), identity::describe);
+    let hint = if order.fixed_name.is_some() && order.lookup {
+        "a fixed name serves one task: give this one another `name`, or name_policy=\"unique\"; a Job that nobody needs \
+         is deleted with `unique-k8s-job delete`"
+    } else {
+        "if two Airflow deployments share this namespace, give each its own `[unique_k8s_job] deployment_id`"
+    };
+    Error::NameTaken(Box::new(
+        Report::new(format!("{job} exists and belongs to another attempt; it was left untouched"))
+            .seen(format!("its owner: {theirs}"))
+            .seen(format!("we are: {}", order.attempt.describe()))
+            .hint(hint)
+            .fact("name", job.name.clone())
+            .fact("namespace", job.namespace.clone())
+            .fact("uid", job.uid.clone()),
+    ))
+}

@@ -1,0 +1,248 @@
+//! Settles what earlier tries of the task have left: taken over, used, ended, or left alone.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    JobOrigin, Submission, Submitted,
+    decide::{self, PredecessorAction, PredecessorEnd, PredecessorFacts},
+};
+use crate::{
+    cluster::Failure,
+    delete,
+    error::Error,
+    identity::{self, JobName, Marks, Owner, TASK},
+    job_api::{
+        api_call::ApiCall,
+        jobs::{find_job, get_job, list_jobs},
+        owner_patch::{self, Written},
+    },
+    model::{
+        message::Message,
+        observed_job::{JobReference, ObservedJob},
+        pod::{CONTROLLER_UID, JOB_NAME},
+        policies::PredecessorPolicy,
+    },
+    resource::{Resource, Selector},
+};
+
+/// Before Airflow 3.2 a running task that is cleared looks like a retry; its old owner, if it lives, deletes the
+/// Job within this time.
+const OLD_OWNER_LEAVES_WITHIN: Duration = Duration::from_secs(10);
+
+impl Submission<'_> {
+    /// The Job that this try goes on with, if one of its predecessors left one to go on with.
+    pub(crate) async fn inherit(&self) -> Result<Option<Submitted>, Error> {
+        if !self.order.lookup && self.order.known_names.is_empty() {
+            return Ok(None);
+        }
+        let mut jobs = self.earlier_jobs().await?;
+        // The newest first: of several unfinished Jobs it is the one to go on with.
+        jobs.sort_by_key(|(_, marks)| std::cmp::Reverse(marks.try_number));
+        let mut inherited: Option<Submitted> = None;
+        for (job, marks) in jobs {
+            inherited = self.earlier(job, &marks, inherited).await?;
+        }
+        if inherited.is_none() && self.order.lookup {
+            self.work_without_a_job().await?;
+        }
+        Ok(inherited)
+    }
+
+    /// A Job that is gone may have left Pods within their grace period, and nobody who saw them end: its worker may have
+    /// been killed right after the DELETE. Costs one list of Pods.
+    async fn work_without_a_job(&self) -> Result<(), Error> {
+        let selector = Selector::labels(format!("{TASK}={}", self.order.attempt.task.digest()));
+        // Without the right to list Pods the Jobs alone speak.
+        let Ok(listed) = self.cluster.list(Resource::Pods, self.namespace, &selector).await else { return Ok(()) };
+        let mut jobs = BTreeSet::new();
+        for pod in &listed.items {
+            let over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+            let label = |key: &str| pod["metadata"]["labels"][key].as_str().map(str::to_owned);
+            let name = label(JOB_NAME).and_then(|name| name.parse::<JobName>().ok());
+            if let (false, Some(name), Some(uid)) = (over, name, label(CONTROLLER_UID)) {
+                jobs.insert((name, uid));
+            }
+        }
+        for (name, uid) in jobs {
+            let job = JobReference { namespace: self.namespace.clone(), name, uid };
+            // A living one is settled by what it is, not by its Pods.
+            if self.newest(&job).await?.is_none() {
+                self.tell.say(Message::warning(
+                    "predecessor-leaving",
+                    format!(
+                        "{job} of an earlier try is gone: waiting up to {} s for its Pods to end",
+                        self.order.handover_timeout_seconds
+                    ),
+                ));
+                self.handover(&job).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn earlier_jobs(&self) -> Result<Vec<(ObservedJob, Marks)>, Error> {
+        let selector = Selector::labels(format!("{TASK}={}", self.order.attempt.task.digest()));
+        let place = format!("namespace `{}`", self.namespace);
+        let refused = |failure: Failure| self.cannot(ApiCall::EarlierJobs(&place), failure);
+        let mut jobs = list_jobs(self.cluster, self.namespace, &selector).await.map_err(refused)?;
+        let fixed = self.order.fixed_name.is_some().then(|| self.order.name(0));
+        // A fixed name proves nothing, and whoever has it is settled when the POST meets it.
+        let known: Vec<_> = self.order.known_names.iter().filter(|name| Some(*name) != fixed.as_ref()).collect();
+        jobs.retain(|job| Some(&job.reference.name) != fixed.as_ref());
+        if !self.order.lookup {
+            jobs.retain(|job| known.contains(&&job.reference.name));
+        }
+        for name in known {
+            if jobs.iter().all(|job| job.reference.name != *name) {
+                // Made under another deployment id: its name alone is what this task wrote down.
+                jobs.extend(find_job(self.cluster, self.namespace, name).await.map_err(refused)?);
+            }
+        }
+        let ours = self.order.attempt.digest();
+        Ok(jobs
+            .into_iter()
+            .filter_map(|job| job.marks.clone().map(|marks| (job, marks)))
+            .filter(|(_, marks)| marks.attempt_digest != ours && marks.try_number < self.order.attempt.try_number)
+            .collect())
+    }
+
+    /// Settles the Job of one earlier try. A second one to go on with would be double work.
+    pub(crate) async fn earlier(
+        &self,
+        job: ObservedJob,
+        marks: &Marks,
+        inherited: Option<Submitted>,
+    ) -> Result<Option<Submitted>, Error> {
+        let same_manifest = marks.manifest_digest == self.order.manifest_digest();
+        let mut traits = PredecessorFacts {
+            relation: identity::relation(&self.order.attempt, marks),
+            same_manifest,
+            end: PredecessorEnd::of(&job),
+            acknowledged: job.acknowledged(),
+            terminating: job.deletion_timestamp().is_some(),
+            may_patch: self.order.patch_jobs,
+        };
+        let policy = if inherited.is_some() { PredecessorPolicy::Replace } else { self.order.policy };
+        let mut verdict = decide::earlier(policy, traits);
+        if verdict == PredecessorAction::TakeOver && !self.order.running_clear_is_visible {
+            tokio::time::sleep(OLD_OWNER_LEAVES_WITHIN).await;
+            let Some(newest) = self.newest(&job.reference).await? else {
+                self.handover(&job.reference).await?;
+                return Ok(inherited);
+            };
+            traits.end = PredecessorEnd::of(&newest);
+            traits.terminating = newest.deletion_timestamp().is_some();
+            verdict = decide::earlier(policy, traits);
+        }
+        match verdict {
+            PredecessorAction::TakeOver | PredecessorAction::UseOutcome => {
+                let origin =
+                    if verdict == PredecessorAction::TakeOver { JobOrigin::TakenOver } else { JobOrigin::OutcomeUsed };
+                match self.become_owner(&job.reference, marks).await? {
+                    Owned::Yes(job) => Ok(Some(Submitted { job: *job, origin, made_by_try: marks.try_number })),
+                    Owned::Gone => {
+                        self.handover(&job.reference).await?;
+                        Ok(inherited)
+                    }
+                    Owned::NotAllowed => {
+                        let verdict = decide::earlier(policy, PredecessorFacts { may_patch: false, ..traits });
+                        if verdict == PredecessorAction::Discard {
+                            self.discard(&job.reference, marks, &marks.owner, same_manifest).await?;
+                        }
+                        Ok(inherited)
+                    }
+                }
+            }
+            PredecessorAction::Discard => {
+                let tried = if self.order.patch_jobs {
+                    self.become_owner(&job.reference, marks).await?
+                } else {
+                    Owned::NotAllowed
+                };
+                let owner = match tried {
+                    Owned::Yes(_) => self.order.attempt.owner(),
+                    Owned::Gone => {
+                        self.handover(&job.reference).await?;
+                        return Ok(inherited);
+                    }
+                    Owned::NotAllowed => marks.owner.clone(),
+                };
+                self.discard(&job.reference, marks, &owner, same_manifest).await?;
+                Ok(inherited)
+            }
+            PredecessorAction::Leaving => {
+                self.tell.say(Message::warning(
+                    "predecessor-leaving",
+                    format!(
+                        "{} of try {} is being deleted: waiting up to {} s for its Pods to end",
+                        job.reference, marks.try_number, self.order.handover_timeout_seconds,
+                    ),
+                ));
+                self.handover(&job.reference).await?;
+                Ok(inherited)
+            }
+            PredecessorAction::Leave => Ok(inherited),
+        }
+    }
+
+    async fn newest(&self, job: &JobReference) -> Result<Option<ObservedJob>, Error> {
+        get_job(self.cluster, job).await.map_err(|failure| self.cannot(ApiCall::GetJob(job), failure))
+    }
+
+    async fn become_owner(&self, job: &JobReference, marks: &Marks) -> Result<Owned, Error> {
+        let ours = self.order.attempt.owner();
+        match owner_patch::take_over(self.cluster, job, &marks.owner, &ours).await {
+            Written::Done(seen) => Ok(Owned::Yes(seen)),
+            Written::Gone => Ok(Owned::Gone),
+            Written::OwnedBy(other) if owner_is_newer(&other, self.order.attempt.try_number) => {
+                Err(owner_patch::taken_over(job, &other))
+            }
+            Written::OwnedBy(other) => match owner_patch::take_over(self.cluster, job, &other, &ours).await {
+                Written::Done(seen) => Ok(Owned::Yes(seen)),
+                Written::Gone => Ok(Owned::Gone),
+                Written::OwnedBy(other) => Err(owner_patch::taken_over(job, &other)),
+                Written::Failed(failure) => Err(self.cannot(ApiCall::TakeOver(job), failure)),
+            },
+            Written::Failed(failure) if failure.code() == Some(403) => {
+                self.tell.say(Message::warning("patch-refused", format!(
+                    "{job} of try {} cannot be taken over: {}; without the verb `patch` on jobs.batch a retry starts its work anew",
+                    marks.try_number, failure.message(),
+                )));
+                Ok(Owned::NotAllowed)
+            }
+            Written::Failed(failure) => Err(self.cannot(ApiCall::TakeOver(job), failure)),
+        }
+    }
+
+    async fn discard(
+        &self,
+        job: &JobReference,
+        marks: &Marks,
+        owner: &Owner,
+        same_manifest: bool,
+    ) -> Result<(), Error> {
+        let why = match (identity::relation(&self.order.attempt, marks), self.order.policy, same_manifest) {
+            (identity::Relation::Cleared, _, _) => "the task was cleared since",
+            (_, PredecessorPolicy::Replace, _) => "reattach=\"replace\"",
+            (_, _, false) => {
+                "its manifest differs from this try's (a template that contains the try number always differs)"
+            }
+            _ => "it cannot be taken over",
+        };
+        self.tell.say(Message::info(
+            "predecessor-deleted",
+            format!("{job} of try {} is deleted first: {why}", marks.try_number),
+        ));
+        self.confirmed(delete::delete_owned(self.cluster, job, owner, self.order.handover_timeout()).await)
+    }
+}
+
+enum Owned {
+    Yes(Box<ObservedJob>),
+    Gone,
+    NotAllowed,
+}
+
+fn owner_is_newer(owner: &Owner, try_number: u32) -> bool {
+    owner.try_number().is_some_and(|theirs| theirs > try_number)
+}

@@ -1,0 +1,578 @@
+//! An API server that lies: whatever it answers, nothing is asked in a loop, no wait is silent or without an end, and no
+//! Job that runs is given up because of it.
+//!
+//! Each kind of request meets a script of answers, again and again: errors of all codes, garbage, bodies that are cut or
+//! never end, events of other kinds, lists that go in a circle. Some scripts are those that once did harm, the others
+//! are random; `PROPTEST_CASES` says how many.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use serde_json::{Value, json};
+use tokio::{runtime::Handle, time::Instant};
+use unique_k8s_job::{
+    delete::{DeleteRequest, Deletion, DeletionEvent},
+    diagnose::survey::survey,
+    error::Error,
+    follow::shared_watch::Hubs,
+    logs::LogQuota,
+    model::{handoff::Handoff, outcome::OutcomeState},
+    resource::Namespaces,
+    session::{
+        Event,
+        attempt::Run,
+        waiter::{SharedWatches, Waiter},
+    },
+};
+
+use crate::{
+    faults::{Fault, Then},
+    world::{NAMESPACE, World, order, order_with},
+};
+
+/// What the requests of a kind meet.
+type Script = (&'static str, Vec<Option<Fault>>);
+
+/// So many requests of a kind may one who waits, or the watch that they share, send in a minute: a burst of 20, then one a
+/// second; a list that goes in a circle is four requests.
+const A_MINUTE: usize = 90;
+/// Nobody is silent for longer about a Job that has ended.
+const SILENT_FOR: Duration = Duration::from_secs(11 * 60);
+/// How long those who wait are watched once their Job has ended.
+const WATCHED_FOR: Duration = Duration::from_secs(40 * 60);
+/// How long a Job runs, and when the lies begin.
+const RUNS: Duration = Duration::from_secs(30);
+const LIES_AFTER: Duration = Duration::from_secs(10);
+
+fn lie(world: &World, scripts: &[Script], actors: usize) {
+    world.limit_a_minute(A_MINUTE * actors);
+    for (kind, faults) in scripts {
+        world.script(kind, faults.clone());
+    }
+    world.restart();
+}
+
+// --- an attempt ---
+
+/// What somebody who waits told.
+#[derive(Default)]
+struct Told {
+    said: Vec<(Instant, String)>,
+    end: Option<(Instant, Result<OutcomeState, Error>)>,
+}
+
+impl Told {
+    /// False after the last event.
+    fn take(&mut self, event: Result<Event, Error>) -> bool {
+        let now = Instant::now();
+        match event {
+            Ok(Event::Message(message)) => self.said.push((now, format!("{}: {}", message.code, message.text))),
+            Ok(Event::Log(record)) => self.said.push((now, record.text)),
+            Ok(Event::Submitted { .. }) => {}
+            Ok(Event::Outcome(outcome)) => self.end = Some((now, Ok(outcome.state))),
+            Err(error) => self.end = Some((now, Err(error))),
+        }
+        self.end.is_none()
+    }
+
+    fn count(&self, code: &str) -> usize {
+        self.said.iter().filter(|(_, said)| said.starts_with(code)).count()
+    }
+
+    /// What has to hold whatever the server says; `gone_may_be_said` where it may have said that the Job is gone.
+    fn check(&self, job_ended: Instant, gone_may_be_said: bool) {
+        let last = self.end.as_ref().map_or(job_ended + WATCHED_FOR, |(at, _)| *at);
+        let mut before = job_ended;
+        for at in self.said.iter().map(|(at, _)| *at).filter(|at| *at > job_ended).chain([last]) {
+            assert!(at.saturating_duration_since(before) <= SILENT_FOR, "silent for {:?}: {self:#?}", at - before);
+            before = at;
+        }
+        match &self.end {
+            Some((_, Ok(OutcomeState::Vanished))) => assert!(gone_may_be_said, "it did not vanish: {self:#?}"),
+            Some((_, Ok(OutcomeState::Failed))) => panic!("it did not fail: {self:#?}"),
+            // These two have the Job deleted.
+            Some((_, Err(error @ (Error::JobStartup(_) | Error::Internal(_))))) => panic!("{error}: {self:#?}"),
+            None | Some((_, Ok(OutcomeState::Succeeded) | Err(_))) => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let begin = self.said.first().map_or_else(Instant::now, |(at, _)| *at);
+        for (at, said) in &self.said {
+            writeln!(f, "{:7.1} {said}", (*at - begin).as_secs_f32())?;
+        }
+        match &self.end {
+            None => write!(f, "no end"),
+            Some((at, end)) => write!(f, "{:7.1} {end:?}", (*at - begin).as_secs_f32()),
+        }
+    }
+}
+
+/// Lets the one Job that is there run: a line a second. Returns when it has ended.
+async fn let_it_run(world: &World, name: &str) -> Instant {
+    let pod = world.start_pod(name);
+    world.update_job(name, |job| job["status"] = json!({"active": 1, "ready": 1}));
+    for second in 0..RUNS.as_secs() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.print(&pod, &format!("line {second}"));
+    }
+    world.end_pod(&pod, 0);
+    world.end_job(name, true);
+    Instant::now()
+}
+
+/// An attempt, followed while the server keeps to these scripts from the tenth second of the Job on.
+async fn attempt(scripts: &[Script]) -> (Arc<World>, Told, Instant) {
+    let world = World::new();
+    let run = Run::start(world.cluster(), order(1));
+    let mut told = Told::default();
+    while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
+    let name = world.jobs_made()[0].clone();
+    let (at_work, at_name) = (Arc::clone(&world), name.clone());
+    let job = tokio::spawn(async move { let_it_run(&at_work, &at_name).await });
+    let (liar, scripts) = (Arc::clone(&world), scripts.to_vec());
+    tokio::spawn(async move {
+        tokio::time::sleep(LIES_AFTER).await;
+        lie(&liar, &scripts, 1);
+    });
+    let ended = async { while told.take(run.next().await.expect("an end")) {} };
+    let _ = tokio::time::timeout(RUNS + WATCHED_FOR, ended).await;
+    let job_ended = if job.is_finished() { job.await.unwrap() } else { Instant::now() };
+    assert_eq!(world.asked("delete jobs") + world.asked("delete pods"), 0, "{told:#?}");
+    assert_eq!(world.too_often(), None, "{told:#?}");
+    (world, told, job_ended)
+}
+
+/// Three who wait together, the same way.
+async fn waiters(scripts: &[Script]) -> (Arc<World>, Vec<Told>, Instant) {
+    let world = World::new();
+    let room = SharedWatches { hubs: Arc::new(Hubs::new(world.cluster())), quota: Arc::new(LogQuota::default()) };
+    let mut all = Vec::new();
+    for number in 0..3 {
+        let handoff = handed_over(&world, number).await;
+        let name = handoff.job.name.to_string();
+        let waiter = Waiter::new(room.clone(), handoff);
+        all.push((name, tokio::spawn(waited(waiter))));
+    }
+    let jobs: Vec<_> = all
+        .iter()
+        .map(|(name, _)| {
+            let (world, name) = (Arc::clone(&world), name.clone());
+            tokio::spawn(async move { let_it_run(&world, &name).await })
+        })
+        .collect();
+    tokio::time::sleep(LIES_AFTER).await;
+    lie(&world, scripts, 4);
+    let mut job_ended = Instant::now();
+    for job in jobs {
+        job_ended = job.await.unwrap();
+    }
+    let mut told = Vec::new();
+    for (_, task) in all {
+        told.push(task.await.unwrap());
+    }
+    assert_eq!(world.asked("delete jobs") + world.asked("delete pods"), 0, "{told:#?}");
+    assert_eq!(world.too_often(), None, "{told:#?}");
+    (world, told, job_ended)
+}
+
+async fn handed_over(world: &Arc<World>, task: u32) -> Handoff {
+    let changes = json!({"attempt": {"task_id": format!("train-{task}"), "instance": format!("ti-{task}")}});
+    let run = Run::start(world.cluster(), order_with(1, changes));
+    while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
+    run.hand_over().await.expect("a Job")
+}
+
+async fn waited(waiter: Waiter) -> Told {
+    let mut told = Told::default();
+    let ended = async {
+        loop {
+            poll_fn(|context| waiter.poll_ready(context, &Handle::current())).await;
+            for event in waiter.take() {
+                if !told.take(event) {
+                    return;
+                }
+            }
+        }
+    };
+    let _ = tokio::time::timeout(RUNS + WATCHED_FOR, ended).await;
+    told
+}
+
+// --- lies that once did harm ---
+
+fn answer(code: u16) -> Fault {
+    Fault::answer(code, "Lie", "a lie")
+}
+
+fn body(code: u16, text: &str, then: Then) -> Fault {
+    Fault::Body { code, text: text.to_owned(), then }
+}
+
+fn events(events: &[Value], then: Then) -> Fault {
+    Fault::Events(events.to_vec(), then)
+}
+
+fn error_event(code: u16) -> Value {
+    json!({"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+        "reason": "Lie", "message": "a lie"}})
+}
+
+fn bookmark() -> Value {
+    json!({"type": "BOOKMARK", "object": {"kind": "Job", "metadata": {"resourceVersion": "7"}}})
+}
+
+/// An event about the first Job of a world.
+fn of_the_job(kind: &str, spec: &Value) -> Value {
+    let name = order(1).name(0).as_str().to_owned();
+    json!({"type": kind, "object": {"kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE, "uid": "uid-1",
+        "resourceVersion": "1"}, "spec": spec}})
+}
+
+/// Watches that bring nothing of the Job.
+fn useless_watches() -> Vec<(&'static str, Fault)> {
+    vec![
+        ("a body that never ends", body(500, "{", Then::Silence)),
+        ("a failing body that goes on", body(500, "x", Then::Again)),
+        ("500", answer(500)),
+        ("302", answer(302)),
+        ("404", answer(404)),
+        ("403", answer(403)),
+        ("401", answer(401)),
+        ("410", answer(410)),
+        ("garbage", body(200, "garbage\n", Then::End)),
+        ("HTML", body(200, "<html>\n", Then::Silence)),
+        ("the end at once", events(&[], Then::End)),
+        ("a cut at once", events(&[], Then::Break)),
+        ("silence", events(&[], Then::Silence)),
+        ("a bookmark and the end", events(&[bookmark()], Then::End)),
+        ("bookmarks without end", events(&[bookmark()], Then::Again)),
+        ("error 500", events(&[error_event(500)], Then::End)),
+        ("error 403", events(&[error_event(403)], Then::End)),
+        ("error 0", events(&[error_event(0)], Then::End)),
+        ("error 410", events(&[error_event(410)], Then::End)),
+        ("no headers", Fault::Delay(Duration::from_secs(1_000))),
+        ("deleted", events(&[of_the_job("DELETED", &json!({"template": {}}))], Then::End)),
+        ("deleted again and again", events(&[of_the_job("DELETED", &json!({"template": {}}))], Then::Again)),
+        ("a field of another type", events(&[of_the_job("MODIFIED", &json!({"suspend": "yes"}))], Then::End)),
+        ("the same for ever", events(&[of_the_job("MODIFIED", &json!({"suspend": "yes"}))], Then::Again)),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_ends_soon_after_its_end_although_no_watch_of_jobs_works() {
+    for (name, lie) in useless_watches() {
+        // A watch that is silent is known as dead only after its time, and one that goes on about something else works.
+        let within = Duration::from_secs(match name {
+            "bookmarks without end" | "deleted again and again" | "the same for ever" => 640,
+            "silence" => 240,
+            _ => 90,
+        });
+        let (_, told, job_ended) = attempt(&[("watch jobs", vec![Some(lie.clone())])]).await;
+        let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{name}: {told:#?}"));
+        assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{name}: {told:#?}");
+        assert!(at.saturating_duration_since(job_ended) <= within, "{name}: {told:#?}");
+        let (_, all, job_ended) = waiters(&[("watch jobs", vec![Some(lie)])]).await;
+        for told in all {
+            let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{name}, together: {told:#?}"));
+            assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{name}, together: {told:#?}");
+            assert!(at.saturating_duration_since(job_ended) <= within, "{name}, together: {told:#?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_is_asked_for_by_get_where_neither_watch_nor_list_works() {
+    for (name, list) in [
+        ("500", answer(500)),
+        ("the same place again and again", Fault::Continue("here".to_owned())),
+        ("garbage", body(200, "garbage", Then::End)),
+        ("no end", body(200, "{\"kind\": \"JobList\", \"items\": [", Then::Silence)),
+    ] {
+        let scripts = [("watch jobs", vec![Some(answer(500))]), ("list jobs", vec![Some(list)])];
+        let (_, told, job_ended) = attempt(&scripts).await;
+        let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{name}: {told:#?}"));
+        assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{name}: {told:#?}");
+        assert!(at.saturating_duration_since(job_ended) <= Duration::from_secs(120), "{name}: {told:#?}");
+        assert_eq!(told.count("job-asked-for"), 1, "{name}: {told:#?}");
+        let (_, all, job_ended) = waiters(&scripts).await;
+        for told in all {
+            let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{name}, together: {told:#?}"));
+            assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{name}, together: {told:#?}");
+            assert!(at.saturating_duration_since(job_ended) <= Duration::from_secs(200), "{name}, together: {told:#?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_begins_to_wait_while_neither_watch_nor_list_works_asks_by_get() {
+    let world = World::new();
+    let handoff = handed_over(&world, 1).await;
+    let name = handoff.job.name.to_string();
+    lie(&world, &[("watch jobs", vec![Some(answer(500))]), ("list jobs", vec![Some(answer(500))])], 1);
+    let room = SharedWatches { hubs: Arc::new(Hubs::new(world.cluster())), quota: Arc::new(LogQuota::default()) };
+    let task = tokio::spawn(waited(Waiter::new(room, handoff)));
+    let job_ended = let_it_run(&world, &name).await;
+    let told = task.await.unwrap();
+    let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{told:#?}"));
+    assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{told:#?}");
+    assert!(at.saturating_duration_since(job_ended) <= Duration::from_secs(240), "{told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn interruptions_that_come_and_go_are_counted() {
+    let world = World::new();
+    let run = Run::start(world.cluster(), order(1));
+    while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
+    world.start_pod(&world.jobs_made()[0]);
+    // Each stream lasts a while, and is cut.
+    let cutter = Arc::clone(&world);
+    tokio::spawn(async move {
+        for _ in 0..120 {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            cutter.restart();
+            let name = cutter.jobs_made()[0].clone();
+            cutter.update_job(&name, |job| job["metadata"]["annotations"]["changed"] = json!("yes"));
+        }
+    });
+    let mut told = Told::default();
+    let ended = async { while told.take(run.next().await.expect("an end")) {} };
+    let _ = tokio::time::timeout(Duration::from_secs(1_900), ended).await;
+    // For Jobs and for Pods: one at once, and one in ten minutes.
+    assert!((2..=8).contains(&told.count("watch-interrupted")), "{told:#?}");
+    assert!(told.count("watch-resumed") <= 8, "{told:#?}");
+    assert!(told.said.iter().any(|(_, said)| said.contains("times in the last 10 min")), "{told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_that_is_refused_after_the_end_is_given_up_soon_and_the_gap_is_marked() {
+    let line = "2026-01-01T00:00:59.000000000Z another\n";
+    let cases = [
+        ("429", answer(429), 100),
+        ("500", answer(500), 100),
+        ("302", answer(302), 100),
+        ("garbage", body(200, "garbage", Then::End), 100),
+        ("a cut", body(200, "", Then::Break), 100),
+        ("silence", body(200, "", Then::Silence), 140),
+        ("no headers", Fault::Delay(Duration::from_secs(1_000)), 140),
+        ("a failing body without an end", body(500, "{", Then::Silence), 100),
+        ("another line each time", body(200, line, Then::Break), 620),
+    ];
+    for (name, lie, within) in cases {
+        let (_, told, job_ended) = attempt(&[("log", vec![Some(lie)])]).await;
+        let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{name}: {told:#?}"));
+        assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{name}: {told:#?}");
+        assert!(at.saturating_duration_since(job_ended) <= Duration::from_secs(within), "{name}: {told:#?}");
+        let marked =
+            told.said.iter().any(|(_, said)| said.contains("log-incomplete") || said.contains("cannot be read"));
+        assert!(marked || name.starts_with("another"), "{name}: {told:#?}");
+    }
+}
+
+// --- random lies ---
+
+fn any_fault(kind: &'static str) -> BoxedStrategy<Option<Fault>> {
+    let code = prop::sample::select(vec![
+        101_u16, 204, 300, 302, 307, 400, 401, 403, 404, 408, 409, 410, 418, 422, 429, 499, 500, 502, 503, 504, 520,
+        599,
+    ]);
+    let then = prop::sample::select(vec![Then::End, Then::Break, Then::Silence, Then::Again]);
+    let text = prop::sample::select(vec![
+        "",
+        "{",
+        "garbage\n",
+        "null",
+        "<html><body>Bad gateway</body></html>",
+        r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "message": "no"}"#,
+        r#"{"kind": "Status", "apiVersion": "v1", "status": "Success"}"#,
+    ]);
+    let answered = (code.clone(), prop::option::of(prop::sample::select(vec![0_u64, 1, 30, 100_000]))).prop_map(
+        |(code, retry_after)| Some(Fault::Answer { code, reason: "Lie", message: "a lie".to_owned(), retry_after }),
+    );
+    let codes = prop_oneof![Just(200_u16), code];
+    let bodies = (codes, text, then.clone())
+        .prop_map(|(code, text, then)| Some(Fault::Body { code, text: text.to_owned(), then }));
+    let rest = prop::sample::select(vec![
+        None,
+        Some(Fault::LoseRequest),
+        Some(Fault::LoseReply),
+        Some(Fault::Delay(Duration::from_secs(35))),
+        Some(Fault::Delay(Duration::from_secs(500))),
+        Some(Fault::CutBodyAfter(50)),
+        Some(Fault::EndBodyAfter(50)),
+    ]);
+    if kind.starts_with("watch") {
+        let event = prop::sample::select(vec![
+            bookmark(),
+            error_event(0),
+            error_event(403),
+            error_event(404),
+            error_event(410),
+            error_event(500),
+            of_the_job("DELETED", &json!({"template": {}})),
+            of_the_job("MODIFIED", &json!({"template": {}})),
+            of_the_job("MODIFIED", &json!({"suspend": "yes"})),
+            json!({"type": "ADDED", "object": {}}),
+            json!({"type": "ADDED", "object": []}),
+            json!({"type": "NEWS", "object": {}}),
+        ]);
+        let told = (vec(event, 0..3), then).prop_map(|(events, then)| Some(Fault::Events(events, then)));
+        prop_oneof![2 => answered, 2 => bodies, 2 => rest, 4 => told].boxed()
+    } else if kind.starts_with("list") {
+        let circle = prop::sample::select(vec!["a", "b", "c"]).prop_map(|at| Some(Fault::Continue(at.to_owned())));
+        prop_oneof![2 => answered, 2 => bodies, 2 => rest, 2 => circle].boxed()
+    } else {
+        prop_oneof![2 => answered, 2 => bodies, 2 => rest].boxed()
+    }
+}
+
+fn any_scripts(kinds: &'static [&'static str]) -> impl Strategy<Value = Vec<Script>> {
+    let script = prop::sample::select(kinds).prop_flat_map(|kind| (Just(kind), vec(any_fault(kind), 1..4)));
+    vec(script, 1..5)
+}
+
+/// The same lies in each run of the tests.
+fn for_all(kinds: &'static [&'static str], test: impl Fn(Vec<Script>)) {
+    let config = Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60);
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config { cases, ..config }, rng);
+    runner
+        .run(&any_scripts(kinds), |scripts| {
+            test(scripts);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+fn simulated<T>(scenario: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(scenario)
+}
+
+/// Whether the server may have said that the Job is gone.
+fn may_say_gone(scripts: &[Script]) -> bool {
+    let gone = |fault: &Option<Fault>| {
+        matches!(fault, Some(Fault::Answer { code: 404, .. } | Fault::Body { code: 404 | 200 | 204, .. }))
+    };
+    scripts.iter().any(|(kind, faults)| *kind == "get jobs" && faults.iter().any(gone))
+}
+
+const FOLLOWED: &[&str] =
+    &["get jobs", "list jobs", "watch jobs", "watch jobs", "list pods", "watch pods", "get pods", "log", "list events"];
+
+#[test]
+fn random_lies_while_a_job_is_followed() {
+    for_all(FOLLOWED, |scripts| {
+        simulated(async {
+            let (_, told, job_ended) = attempt(&scripts).await;
+            told.check(job_ended, may_say_gone(&scripts));
+        });
+    });
+}
+
+#[test]
+fn random_lies_while_three_wait_together() {
+    for_all(FOLLOWED, |scripts| {
+        simulated(async {
+            let (_, all, job_ended) = waiters(&scripts).await;
+            for told in all {
+                told.check(job_ended, may_say_gone(&scripts));
+            }
+        });
+    });
+}
+
+#[test]
+fn random_lies_while_a_job_is_made() {
+    for_all(&["create jobs", "create jobs", "get jobs", "list jobs"], |scripts| {
+        simulated(async {
+            let world = World::new();
+            world.limit_a_minute(A_MINUTE);
+            for (kind, faults) in &scripts {
+                world.script(kind, faults.clone());
+            }
+            let run = Run::start(world.cluster(), order(1));
+            let made = async {
+                loop {
+                    match run.next().await.expect("an end") {
+                        Ok(Event::Submitted { .. }) | Err(_) => return,
+                        Ok(_) => {}
+                    }
+                }
+            };
+            // The POST is tried for two minutes; one GET about its name may take another.
+            let made = tokio::time::timeout(Duration::from_secs(600), made).await;
+            assert!(made.is_ok(), "no word for ten minutes");
+            assert_eq!(world.too_often(), None);
+            let deleted = tokio::time::timeout(Duration::from_secs(64), run.delete(Duration::from_secs(60))).await;
+            assert!(deleted.is_ok(), "a deletion without an end");
+        });
+    });
+}
+
+#[test]
+fn random_lies_while_jobs_are_deleted() {
+    let kinds = &["delete jobs", "get jobs", "list jobs", "watch jobs", "list pods", "delete pods", "get namespaces"];
+    for_all(kinds, |scripts| {
+        for target in [json!({"kind": "name", "name": "report-0"}), json!({"kind": "selector", "labels": "app=report"})]
+        {
+            simulated(async {
+                let world = World::new();
+                for number in 0..3 {
+                    let name = format!("report-{number}");
+                    let key = ("jobs".into(), NAMESPACE.into(), name.clone());
+                    let job = json!({"metadata": {"labels": {"app": "report"}}, "spec": {"template": {}}});
+                    world.inner().store.create(key, job);
+                    world.start_pod(&name);
+                }
+                lie(&world, &scripts, 3);
+                let request = json!({"target": target, "namespace": NAMESPACE, "timeout_seconds": 120});
+                let deletion = Deletion::start(world.cluster(), DeleteRequest::read(&request.to_string()).unwrap());
+                let over = async {
+                    while !matches!(deletion.next().await.expect("an end"), Ok(DeletionEvent::Ended(_)) | Err(_)) {}
+                };
+                let over = tokio::time::timeout(Duration::from_secs(150), over).await;
+                assert_eq!(world.too_often(), None);
+                assert!(over.is_ok(), "a deletion without an end");
+            });
+        }
+    });
+}
+
+#[test]
+fn random_lies_while_a_namespace_is_looked_at() {
+    let kinds = &[
+        "list jobs",
+        "list pods",
+        "get jobs",
+        "list events",
+        "list namespaces",
+        "get namespaces",
+        "list nodes",
+        "get nodes",
+    ];
+    for_all(kinds, |scripts| {
+        simulated(async {
+            let world = World::new();
+            for number in 0..3 {
+                let key = ("jobs".into(), NAMESPACE.into(), format!("report-{number}"));
+                world.inner().store.create(key, json!({"spec": {"template": {}}}));
+                world.start_pod(&format!("report-{number}"));
+            }
+            lie(&world, &scripts, 3);
+            let (cluster, place) = (world.cluster(), Namespaces::One(NAMESPACE.parse().unwrap()));
+            let looked =
+                tokio::time::timeout(Duration::from_secs(1_200), survey(&cluster, &place, &super::paths::unheard()))
+                    .await;
+            assert_eq!(world.too_often(), None);
+            assert!(looked.is_ok(), "a survey without an end");
+        });
+    });
+}
