@@ -2,9 +2,8 @@
 //!
 //! Promise: afterwards each of these fields is absent or of its type. null is absent, as for the API server; text that is a
 //! whole number counts as that number, since templates render to text; a number such as `120.0` counts as kubectl reads
-//! it; a name loses the spaces around it. Whatever else has another type is refused with its path and, where that can be no secret,
-//! its value. Fields
-//! that are not named here stay as the user wrote them, for the API server to judge.
+//! it; the name of the Job loses the spaces around it. Whatever else has another type is refused with its path and, where
+//! that can be no secret, its value. Fields that are not named here stay as the user wrote them, for the API server to judge.
 //! Sources: the types of kubernetes `pkg/apis/batch` and `core`, and `ValidateJobSpec` for what may not be negative.
 
 use serde_json::{Map, Value};
@@ -45,6 +44,8 @@ const METADATA: Shapes = &[
     ("labels", Shape::Texts),
     ("annotations", Shape::Texts),
 ];
+/// The API server puts no name and no namespace of a template into a Pod, so those stay as they are.
+const TEMPLATE_METADATA: Shapes = &[("labels", Shape::Texts), ("annotations", Shape::Texts)];
 const SPEC: Shapes = &[
     ("ttlSecondsAfterFinished", Shape::Whole(LARGEST_32)),
     ("backoffLimit", Shape::Whole(LARGEST_32)),
@@ -93,7 +94,7 @@ pub(super) fn check(job: &mut Map<String, Value>, place: &dyn Fn(&str) -> String
     let Some(template) = below(spec, "template") else { return Ok(()) };
     at(template, TEMPLATE, "spec.template", place)?;
     if let Some(metadata) = below(template, "metadata") {
-        at(metadata, METADATA, "spec.template.metadata", place)?;
+        at(metadata, TEMPLATE_METADATA, "spec.template.metadata", place)?;
     }
     let Some(pod) = below(template, "spec") else { return Ok(()) };
     at(pod, POD, "spec.template.spec", place)?;
@@ -308,7 +309,7 @@ mod tests {
         let mut pod = nulls(POD);
         pod.insert("containers".into(), json!([null, nulls(CONTAINER), null]));
         let mut template = nulls(TEMPLATE);
-        template.insert("metadata".into(), nulls(METADATA).into());
+        template.insert("metadata".into(), nulls(TEMPLATE_METADATA).into());
         template.insert("spec".into(), pod.into());
         let mut spec = nulls(SPEC);
         spec.insert("template".into(), template.into());

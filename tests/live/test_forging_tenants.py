@@ -97,7 +97,8 @@ def forged(cluster: OneNodeCluster, namespace: str) -> list[str]:
     specs = {
         "image": job_spec({**container("base", "true"), "image": EVIL}),
         "status": job_spec(container("base", "true"), pod=nowhere),
-        "scheduling": job_spec(container("base", "true"), pod=nowhere),
+        # A scheduler that is not there, since the real one would write its own words over those of the test.
+        "scheduling": job_spec(container("base", "true"), pod={"schedulerName": "nobody"}),
     }
     annotations = {"note": EVIL, "unique-k8s-job/owner": EVIL, "unique-k8s-job/task": EVIL}
     for name, spec in specs.items():
