@@ -6,10 +6,15 @@ may be one.
 
 from __future__ import annotations
 
+import os
+import traceback
+from pathlib import Path
 from typing import Any
 
-from unique_k8s_job.exceptions import UniqueK8sJobError
+from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 
+#: So many lines of code of a fault are told, the last ones.
+FRAMES = 8
 #: PyYAML's sentences that quote nothing. Its others hold names, tags and characters of the text.
 _PLAIN_PROBLEMS = frozenset(
     {
@@ -35,9 +40,23 @@ def described(value: Any) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def failure(error: Exception) -> str:
+def failure(error: BaseException) -> str:
     """Return what may be told of any exception, also of one that a secrets backend raised: its text may quote its token."""
-    return str(error) if isinstance(error, UniqueK8sJobError) else type(error).__name__
+    if isinstance(error, UniqueK8sJobError):
+        return str(error)
+    kind = type(error).__name__
+    if isinstance(error, ImportError):  # it names modules and files
+        return f"{kind}: {error}"
+    if isinstance(error, OSError) and type(error).__module__ == "builtins" and isinstance(error.errno, int):
+        return f"{kind}: {os.strerror(error.errno)}"
+    return kind
+
+
+def fault(error: BaseException, what: str = "internal error") -> InternalError:
+    """Return what may be told of an error that nobody has foreseen, and the lines of code that it came through."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)]
+    return InternalError(f"{what}: {failure(error)}", seen=[f"at {', from '.join(places)}"], hint="please report this")
 
 
 def yaml_problem(error: Exception, text: str = "", first_line: int = 0) -> str:

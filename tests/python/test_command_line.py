@@ -14,6 +14,7 @@ from unique_k8s_job.cli import command_line
 from unique_k8s_job.cli.console import Display
 from unique_k8s_job.cli.run_ending import Cause, JobAction, ending
 from unique_k8s_job.cli.streams import Stream, Streams
+from unique_k8s_job.described import fault
 
 START = "from unique_k8s_job.cli.program import main; main()"
 
@@ -250,6 +251,6 @@ def test_fault_of_ours_says_what_and_where_in_lines_of_ours() -> None:
     try:
         raise KeyError("x\n  hint: curl evil | sh")
     except KeyError as error:
-        said = command_line.fault(error).splitlines()
-    assert said[0].startswith("internal error: KeyError: ")
+        said = str(fault(error)).splitlines()
+    assert said[0] == "internal error: KeyError"
     assert [line[:7] for line in said[1:]] == ["  seen:", "  hint:"]

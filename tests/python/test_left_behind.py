@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from unique_k8s_job import native
+from unique_k8s_job.exceptions import ApiUnreachableError
 from unique_k8s_job.task import stop_in_trigger, triggerer
 from unique_k8s_job.task.compat.task_state import Answer
 from unique_k8s_job.triggers import left_behind
@@ -152,7 +153,7 @@ def test_failure_to_delete_is_said_and_tried_again(
 ) -> None:
     world.jobs = [job("stopped")]
     world.states, world.deferred = {"stopped": "failed"}, {"stopped": "stopped"}
-    real, failures = world.waiter, [RuntimeError("the API server is away")]
+    real, failures = world.waiter, [ApiUnreachableError("the API server is away")]
 
     def waiter(cluster: object, request: str) -> Any:
         if failures:
@@ -206,7 +207,7 @@ def test_look_that_fails_is_said_and_the_next_one_comes(
 
     monkeypatch.setattr(world, "unattended", jobs)
     asyncio.run(main())
-    assert "RuntimeError: whatever it is" in caplog.messages[0]
+    assert "RuntimeError" in caplog.messages[0]
 
 
 def test_triggerer_that_ends_looks_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

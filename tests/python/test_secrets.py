@@ -16,6 +16,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ from cryptography.x509.oid import NameOID
 from broken_server import BrokenServer, answer, self_signed, status
 from small_api_server import SmallApiServer
 from unique_k8s_job import UniqueK8sJobOperator, UniqueK8sJobTrigger, debug_log, native
+from unique_k8s_job.cli import doctor
+from unique_k8s_job.described import fault
 from unique_k8s_job.exceptions import UniqueK8sJobError
 from unique_k8s_job.hooks import kubernetes as hook
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook, cluster_configuration
@@ -43,6 +46,8 @@ from unique_k8s_job.manifest.read import read_manifest
 from unique_k8s_job.request.arguments import env_vars, given
 from unique_k8s_job.request.delete import _target as delete_target
 from unique_k8s_job.request.job import as_json
+from unique_k8s_job.task import identity, stop_in_trigger, stop_in_worker, triggerer
+from unique_k8s_job.task.known_names import KnownNames
 from unique_k8s_job.task.trigger_event import unreadable
 from unique_k8s_job.triggers import connection as trigger_connection
 from unique_k8s_job.triggers import job as triggers
@@ -559,6 +564,117 @@ def test_trigger_whose_secrets_backend_fails(
     sent = asyncio.run(_events_of(TRIGGERS[kind][0](**TRIGGERS[kind][1], connection={"kubernetes_conn_id": "mine"})))
     said = searched(kind, json.dumps(sent))
     assert "RuntimeError" in json.dumps(sent) and "tried again" in said, said
+    _count("trigger", 1)
+
+
+@pytest.mark.parametrize("left", ["after a while", "by a cancellation"])
+@pytest.mark.parametrize("kind", TRIGGERS)
+def test_trigger_whose_secrets_backend_fails_once_nobody_waits_for_it(
+    kind: str, left: str, monkeypatch: pytest.MonkeyPatch, searched: Callable[..., str]
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def fails(*_: object) -> object:
+        begun.set()
+        release.wait(30)
+        raise RuntimeError(secret("backend"))
+
+    async def fails_on_the_loop(*_: object) -> object:
+        begun.set()
+        await asyncio.to_thread(release.wait, 30)
+        raise RuntimeError(secret("backend"))
+
+    async def main() -> None:
+        waiting = asyncio.create_task(_events_of(TRIGGERS[kind][0](**TRIGGERS[kind][1], connection=connection)))
+        await asyncio.to_thread(begun.wait, 30)
+        if left == "by a cancellation":
+            waiting.cancel()
+        else:
+            await asyncio.sleep(0.2)
+        release.set()
+        await asyncio.gather(waiting, return_exceptions=True)
+        while triggerer._at_work:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+
+    connection = {"kubernetes_conn_id": "mine"}
+    if hasattr(UniqueK8sJobHook, "aget_connection"):
+        monkeypatch.setattr(UniqueK8sJobHook, "aget_connection", fails_on_the_loop)
+    monkeypatch.setattr(UniqueK8sJobHook, "get_connection", fails)
+    monkeypatch.setattr(trigger_connection, "READ_ONCE_WITHIN", 0.1)
+    monkeypatch.setattr(trigger_connection, "READ_WITHIN", 0.0)
+    for module in (triggers, sensor_trigger):
+        monkeypatch.setattr(module, "HOLD_EVENT", 0.0)
+    asyncio.run(main())
+    assert "has failed: RuntimeError" in searched(kind)
+    _count("trigger", 1)
+
+
+def _raises(*_: object, **__: object) -> Any:
+    raise RuntimeError(secret("backend"))
+
+
+class _Said:
+    """A log that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def say(self, text: str, _: str = "info") -> None:
+        self.texts.append(text)
+
+
+def _store_of_names() -> list[str]:
+    said = _Said()
+    names = KnownNames(SimpleNamespace(get=lambda *_: [], set=_raises), said.say)
+    names.add("a")
+    KnownNames(SimpleNamespace(get=_raises), said.say)
+    return said.texts
+
+
+#: Questions to Airflow, whose errors are those of its database, of its API or of a secrets backend.
+QUESTIONS: dict[str, Callable[[], object]] = {
+    "stop in a worker": lambda: stop_in_worker.ask({"ti": SimpleNamespace(get_task_states=_raises)}),
+    "stopped": lambda: stop_in_worker.stopped({"ti": SimpleNamespace(get_task_states=_raises)}),
+    "stop in a trigger": lambda: asyncio.run(stop_in_trigger.ask(SimpleNamespace(), 10)),
+    "states": lambda: asyncio.run(stop_in_trigger.ask_for_states("etl", [], [])),
+    "names": _store_of_names,
+    "fault": lambda: _fault_of(_raises),
+    "deployment": lambda: doctor._deployment(),
+}
+
+
+def _fault_of(call: Callable[[], object]) -> object:
+    try:
+        return call()
+    except RuntimeError as error:
+        return str(fault(error))
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_question_to_airflow_that_fails(
+    question: str, monkeypatch: pytest.MonkeyPatch, searched: Callable[..., str]
+) -> None:
+    for name in ("answer_in_triggerer", "states_in_triggerer"):
+        monkeypatch.setattr(stop_in_trigger, name, _raises)
+    for name in ("answer_in_worker", "state_in_worker"):
+        monkeypatch.setattr(stop_in_worker, name, _raises)
+    monkeypatch.setattr(identity, "deployment", _raises)
+    monkeypatch.setenv("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
+    assert "RuntimeError" in searched(question, QUESTIONS[question]())
+    _count("Airflow", 1)
+
+
+@pytest.mark.parametrize("kind", TRIGGERS)
+def test_trigger_that_fails_as_nobody_has_foreseen(
+    kind: str, monkeypatch: pytest.MonkeyPatch, searched: Callable[..., str]
+) -> None:
+    for module in (triggers, sensor_trigger):
+        monkeypatch.setattr(module, "HOLD_EVENT", 0.0)
+        monkeypatch.setattr(module, "connect", _raises)
+    sent = asyncio.run(_events_of(TRIGGERS[kind][0](**TRIGGERS[kind][1])))
+    said = searched(kind, json.dumps(sent))
+    assert "The trigger failed: RuntimeError" in said and "test_secrets.py:" in said, said
     _count("trigger", 1)
 
 

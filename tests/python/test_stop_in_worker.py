@@ -88,10 +88,10 @@ def test_question_that_fails_is_no_answer_and_says_why(caplog: pytest.LogCapture
 
     asked = stop_in_worker.ask({"ti": Broken()})
     assert asked.answer is None
-    assert str(asked) == "Airflow gave no answer: RuntimeError: the database is away"
+    assert str(asked) == "Airflow gave no answer: RuntimeError"
     assert caplog.messages == [], "a word in the log may take longer than there is"
     assert not stop_in_worker.stopped({"ti": Broken()})
-    assert "RuntimeError: the database is away" in caplog.messages[0]
+    assert caplog.messages[0].endswith("RuntimeError"), "its text may quote the address of the database"
 
 
 def test_answer_is_the_state_and_the_uid_of_the_newest_try() -> None:

@@ -7,11 +7,9 @@ import getpass
 import socket
 import sys
 import time
-import traceback
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -25,14 +23,13 @@ from unique_k8s_job.cli.exit_codes import INTERRUPTED, JOB_FAILED, OUR_ERROR, SU
 from unique_k8s_job.cli.run_ending import Cause, Ending, JobAction, ending
 from unique_k8s_job.cli.signals import Interrupted, forget, listen, waiting
 from unique_k8s_job.cli.streams import Streams
-from unique_k8s_job.described import described
+from unique_k8s_job.described import described, fault
 from unique_k8s_job.exceptions import ApiRefusedError, ApiUnreachableError, TakenOverError, UniqueK8sJobError
 from unique_k8s_job.manifest.encoding import read_stream, read_text
 from unique_k8s_job.manifest.plain import whole_text
 from unique_k8s_job.manifest.read import read_manifest
 from unique_k8s_job.request.arguments import FIELD_VALIDATIONS, FINISHES, OUTCOMES, env_vars
 from unique_k8s_job.request.job import as_json
-from unique_k8s_job.visible import visible
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Outcome, OutcomeEvent, Run
@@ -56,7 +53,7 @@ def call(arguments: list[str]) -> int:
         Speaker(streams).say(str(error), "error")
         return OUR_ERROR
     except Exception as error:  # noqa: BLE001 a fault of ours ends as one, too
-        Speaker(streams).say(fault(error), "error")
+        Speaker(streams).say(str(fault(error)), "error")
         return OUR_ERROR
     finally:
         _last_debug_lines()
@@ -79,15 +76,6 @@ def _last_debug_lines() -> None:
     """The process ends without Python's own end, which would wait for them."""
     if debug_log := sys.modules.get("unique_k8s_job.debug_log"):
         debug_log.flush()
-
-
-def fault(error: BaseException) -> str:
-    """Say what happened, and where, of an error that nobody has foreseen."""
-    *_, last = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(last.filename).name}:{last.lineno}"
-    return (
-        f"internal error: {type(error).__name__}: {visible(str(error))}\n  seen: at {place}\n  hint: please report this"
-    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -242,7 +230,7 @@ class _Running:
         except UniqueK8sJobError as error:
             ended = _Ended(_cause(error, made=self._made), str(error))
         except Exception as error:  # noqa: BLE001 whatever it is, the Job is not forgotten
-            ended = _Ended(Cause.FAULT, fault(error))
+            ended = _Ended(Cause.FAULT, str(fault(error)))
         # What is asked for is being done; a signal from now on is about that.
         forget()
         end = ending(ended.cause, begun=self._run is not None, keep=self._keep, can_ask=stdin_is_a_terminal())
@@ -255,7 +243,7 @@ class _Running:
                 self._display.say_left("is not waited for any more, and may go on")
             return INTERRUPTED
         except Exception as error:  # noqa: BLE001
-            self._display.say(fault(error), "error")
+            self._display.say(str(fault(error)), "error")
             self._display.say_left("may go on")
         finally:
             if self._run is not None:

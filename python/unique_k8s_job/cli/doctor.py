@@ -24,6 +24,7 @@ from unique_k8s_job.cli.doctor_json import SCHEMA_VERSION, JsonReport
 from unique_k8s_job.cli.doctor_text import DoctorText, UnderWay
 from unique_k8s_job.cli.exit_codes import OUR_ERROR, STUCK, SUCCESS
 from unique_k8s_job.cli.signals import waiting
+from unique_k8s_job.described import failure
 from unique_k8s_job.exceptions import UniqueK8sJobError
 
 if TYPE_CHECKING:
@@ -290,6 +291,6 @@ def _deployment() -> str | None:
 
         found = deployment()
     except Exception as error:  # noqa: BLE001 an Airflow that is broken is no reason to say nothing about Jobs
-        return f"unknown: {error}"
+        return f"unknown: {failure(error)}"
     sure = "" if found.known else " (other Airflows may have the same: set `[unique_k8s_job] deployment_id`)"
     return f"{found.id}{sure}"

@@ -43,9 +43,15 @@ def _open_descriptors() -> None:
 
 
 def _last_words(error: BaseException) -> None:
+    try:
+        from unique_k8s_job.described import failure
+
+        said = failure(error)
+    except BaseException:  # noqa: BLE001 its kind is known in any case
+        said = type(error).__name__
     for descriptor in (2, 1):
         try:
-            os.write(descriptor, f"error: {type(error).__name__}: {error}\n".encode("utf-8", "backslashreplace"))
+            os.write(descriptor, f"error: {said}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             continue
         return

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unique_k8s_job.described import failure
+
 #: The key in Airflow's task state store.
 KEY = "unique_k8s_job_names"
 #: Each costs a later try one request where its Job is gone.
@@ -45,4 +47,4 @@ class KnownNames:
 
     def _give_up(self, what: str, error: Exception) -> None:
         self._store = None
-        self._warn(f"The names of this task's Jobs could not be {what} in Airflow's task state store: {error}")
+        self._warn(f"The names of this task's Jobs could not be {what} in Airflow's task state store: {failure(error)}")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
+from unique_k8s_job.described import failure
 from unique_k8s_job.task import triggerer
 from unique_k8s_job.task.compat import airflow_version
 from unique_k8s_job.task.compat.task_state import Answer, States, answer_in_triggerer, states_in_triggerer
@@ -165,8 +166,7 @@ async def _answered(name: str, within: float, question: Callable[..., Found], *a
         try:
             answer = await _in_time(off_the_loop(question, *about), within)
         except Exception as error:  # noqa: BLE001  # no answer is an answer here, whatever the reason
-            what = f"{type(error).__name__}: {error}"
-            _log.warning("Airflow cannot say what has become of task %s: %s", name, what)
+            _log.warning("Airflow cannot say what has become of task %s: %s", name, failure(error))
             return None
     if answer is None:
         _log.warning("Airflow has not said within %.0f s what has become of task %s", within, name)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from unique_k8s_job.described import failure
 from unique_k8s_job.exceptions import JobStartupError, TakenOverError
 from unique_k8s_job.task.compat import Context
 from unique_k8s_job.task.compat.task_state import Answer, answer_in_worker, state_in_worker
@@ -131,7 +132,7 @@ def _within(seconds: float, question: Callable[[], Answer]) -> Asked:
         try:
             found.append(Asked(question()))
         except Exception as error:  # noqa: BLE001  # no answer is an answer here, whatever the reason
-            found.append(Asked(None, f"{type(error).__name__}: {error}"))
+            found.append(Asked(None, failure(error)))
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(put,), daemon=True, name="ask-airflow")
     thread.start()

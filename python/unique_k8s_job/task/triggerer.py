@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
+from unique_k8s_job.described import failure
 from unique_k8s_job.exceptions import AirflowUnreachableError
 
 Found = TypeVar("Found")
@@ -119,7 +120,7 @@ def _kept(work: Coroutine[Any, Any, Found]) -> asyncio.Task[Found]:
 
 def _say_what_failed(late: asyncio.Task[Any]) -> None:
     if not late.cancelled() and (error := late.exception()):
-        _log.warning("What nobody waits for any more has failed: %s: %s", type(error).__name__, error)
+        _log.warning("What nobody waits for any more has failed: %s", failure(error))
 
 
 def notice() -> None:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from unique_k8s_job import native
-from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
+from unique_k8s_job.described import failure, fault
+from unique_k8s_job.exceptions import UniqueK8sJobError
 from unique_k8s_job.task import stop_in_trigger, trigger_event, triggerer
 from unique_k8s_job.task.log_writer import LogWriter, write_down
 from unique_k8s_job.task.stop_in_worker import JobAction
@@ -121,10 +122,11 @@ class UniqueK8sJobTrigger(BaseTrigger):
             return await self._follow()
         except UniqueK8sJobError as error:
             return trigger_event.of_error(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, an event has to go out
             # Without an event the task would fail with no word about its Job, and nothing would look after it.
-            self.log.exception("The trigger failed")
-            return trigger_event.of_error(InternalError(f"The trigger failed: {type(error).__name__}: {error}"))
+            failed = fault(error, "The trigger failed")
+            self.log.error("%s", failed)
+            return trigger_event.of_error(failed)
 
     async def _follow(self) -> dict[str, Any]:
         """Follow the Job; return the event of its outcome, or of the deadline."""
@@ -166,8 +168,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
         try:
             # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
             deed = await to_its_end(self._delete(CONFIRM_IN_TIME))
-        except Exception as failure:  # noqa: BLE001  # the event has to go out; the task deletes it once more
-            deed = f"Its Job was to be deleted, and may still run: {failure}"
+        except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
+            deed = f"Its Job was to be deleted, and may still run: {failure(error)}"
         self._log_writer().say(f"The task's `execution_timeout` is over. {deed}", "warning")
         return deed
 
@@ -178,10 +180,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
         try:
             found = await asyncio.wait_for(native.find_jobs_async(cluster, target), LAST_LOOK)
         except Exception as error:  # noqa: BLE001  # whatever it is, the time is over
-            what = f"{type(error).__name__}: {error}"
-            self._log_writer().say(
-                f"The time is over, and whether the Job has finished cannot be seen: {what}", "warning"
-            )
+            said = f"The time is over, and whether the Job has finished cannot be seen: {failure(error)}"
+            self._log_writer().say(said, "warning")
             return False
         return any(seen["outcome"] for seen in found)
 
@@ -192,10 +192,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
             try:
                 await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
             except Exception as error:  # noqa: BLE001  # what was not stored is told again, and marked
-                what = f"{type(error).__name__}: {error}"
-                _log.warning(
-                    "How far the log was written is not stored, so that its last lines may come again: %s", what
-                )
+                said = "How far the log was written is not stored, so that its last lines may come again: %s"
+                _log.warning(said, failure(error))
 
     async def _connect(self) -> Cluster:
         if self._cluster is None:
@@ -224,8 +222,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
         if action is JobAction.DELETE:
             try:
                 deed = await self._delete()
-            except Exception as failure:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
-                deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
+            except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
+                deed, level = f"Its Job was to be deleted, and may still run: {failure(error)}", "warning"
         self._log_writer().say(f"The trigger of this task is cancelled ({state}). {deed}", level)
 
     async def _delete(self, confirm_for: float = CONFIRM_DELETION) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from unique_k8s_job import native
+from unique_k8s_job.described import failure
 from unique_k8s_job.task import stop_in_trigger, triggerer
 from unique_k8s_job.task.compat.task_state import Answer, state_of
 from unique_k8s_job.task.stop_in_worker import ENDED
@@ -110,8 +111,7 @@ class _Caretaker:
                 try:
                     await self._look(time.monotonic())
                 except Exception as error:  # noqa: BLE001  # the next look may go better
-                    what = f"{type(error).__name__}: {error}"
-                    _log.warning("Jobs that were left behind cannot be looked for: %s", what)
+                    _log.warning("Jobs that were left behind cannot be looked for: %s", failure(error))
         finally:
             self._forget()
 
@@ -145,8 +145,8 @@ class _Caretaker:
             return
         try:
             deed = await triggerer.to_its_end(self._delete(job))
-        except Exception as failure:  # noqa: BLE001  # it is looked at again
-            deed = f"It was to be deleted, and may still run: {failure}"
+        except Exception as error:  # noqa: BLE001  # it is looked at again
+            deed = f"It was to be deleted, and may still run: {failure(error)}"
         name = f"{job['job']['namespace']}/{job['job']['name']}"
         _log.warning(
             "Job `%s` was left behind: Airflow says that its task %s is %s, and it was stopped while no trigger waited for "

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from unique_k8s_job import native
-from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
+from unique_k8s_job.described import fault
+from unique_k8s_job.exceptions import UniqueK8sJobError
 from unique_k8s_job.request.job import foreign_job
 from unique_k8s_job.task import trigger_event
 from unique_k8s_job.task.log_writer import LogWriter, write_down
@@ -94,9 +95,10 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
             judged = waiting.result() if waiting.done() else Verdict.WAIT
         except UniqueK8sJobError as error:
             return trigger_event.of_error(error)
-        except Exception as error:
-            self.log.exception("The trigger failed")
-            return trigger_event.of_error(InternalError(f"The trigger failed: {type(error).__name__}: {error}"))
+        except Exception as error:  # noqa: BLE001  # whatever it is, an event has to go out
+            failed = fault(error, "The trigger failed")
+            self.log.error("%s", failed)
+            return trigger_event.of_error(failed)
         finally:
             for task in (waiting, *self._following.values()):
                 task.cancel()
