@@ -26,6 +26,7 @@ __all__ = [
     "find_jobs_async",
     "flush_debug_log",
     "identity",
+    "job_arguments",
     "job_name",
     "remedy",
     "resume",
@@ -335,6 +336,9 @@ def assemble(request: str) -> str:
 
 def deployment_digest(key: str, base_url: str, execution_api_url: str) -> str:
     """The default deployment id: a digest of the URLs, keyed by the first fernet key. Pure."""
+
+def job_arguments() -> list[tuple[str, str]]:
+    """Each argument of the operator that shapes the Job, and what a user may give for it. Pure."""
 
 @final
 class Survey:

@@ -29,7 +29,7 @@ mod _core {
         debug_log::{begin_debug_log, flush_debug_log},
         doctor::{Survey, examine_job, identity, remedy, rights},
         find_jobs::{find_jobs, find_jobs_async},
-        pure::{assemble, deployment_digest, job_name},
+        pure::{assemble, deployment_digest, job_arguments, job_name},
         run::{Run, destination, resume},
         unattended::Unattended,
         waiter::Waiter,

@@ -6,6 +6,7 @@ use super::runtime;
 use crate::{
     error::Error,
     identity::{self, InvalidName},
+    manifest::ARGUMENTS,
     submit::request::JobRequest,
 };
 
@@ -28,4 +29,9 @@ pub(super) fn assemble(py: Python<'_>, request: &str) -> PyResult<String> {
 #[pyfunction]
 pub(super) fn deployment_digest(key: &str, base_url: &str, execution_api_url: &str) -> String {
     identity::deployment_digest(key, base_url, execution_api_url)
+}
+
+#[pyfunction]
+pub(super) fn job_arguments() -> Vec<(&'static str, &'static str)> {
+    ARGUMENTS.iter().map(|argument| (argument.name, argument.given_as.as_str())).collect()
 }

@@ -1,76 +1,186 @@
-//! The operator's arguments that shape the Job: each present only if the user gave it.
+//! The operator's arguments that shape the Job: one table says where each of them goes. Pure.
+//!
+//! Promise: an argument that is not in the table is refused, a value of another type than its field has is refused under the
+//! argument's name, and null is an argument that was not given. Row and field share one check, that of `shape`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Values in the spelling of Kubernetes, under the names of the operator's arguments.
+use super::{
+    invalid,
+    shape::{self, Parent},
+};
+use crate::error::Error;
+
+/// One argument: what a user gives it as, and the field that it sets.
+pub struct Argument {
+    /// As the operator's signature has it.
+    pub name: &'static str,
+    /// What a user may give.
+    pub given_as: GivenAs,
+    pub(super) parent: Parent,
+    pub(super) field: &'static str,
+    pub(super) merge: Merge,
+}
+
+/// What a user may give; the Python side turns it into the type of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenAs {
+    /// A text.
+    Text,
+    /// A list of texts.
+    Texts,
+    /// An object of texts.
+    TextByKey,
+    /// A whole number, or the text of one.
+    WholeNumber,
+    /// True or False.
+    Flag,
+    /// An object, spelled as in a manifest.
+    Object,
+    /// A list of such objects.
+    Objects,
+    /// A list of names, each alone or as an object.
+    Names,
+    /// An object of texts, or a list of objects as `env` is in a manifest.
+    Environment,
+}
+
+impl GivenAs {
+    /// The word for it at the border to Python.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Texts => "texts",
+            Self::TextByKey => "text by key",
+            Self::WholeNumber => "whole number",
+            Self::Flag => "flag",
+            Self::Object => "object",
+            Self::Objects => "objects",
+            Self::Names => "names",
+            Self::Environment => "environment",
+        }
+    }
+}
+
+/// What becomes of the value that the manifest has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Merge {
+    /// It is replaced.
+    Replace,
+    /// Its other keys stay.
+    Keys,
+    /// Its items with another value at this key stay: the merge key that Kubernetes itself has for the list. An empty
+    /// list empties.
+    Items(&'static str),
+}
+
+const fn row(name: &'static str, given_as: GivenAs, parent: Parent, field: &'static str, merge: Merge) -> Argument {
+    Argument { name, given_as, parent, field, merge }
+}
+
+/// Every argument that shapes the Job. A new one is a row here, and its lines in the operator's signature and docstring.
+pub const ARGUMENTS: &[Argument] = {
+    use GivenAs::{Environment, Flag, Names, Object, Objects, Text, TextByKey, Texts, WholeNumber};
+    use Merge::{Items, Keys, Replace};
+    use Parent::{BaseContainer, Metadata, Pod, Spec};
+    &[
+        row("image", Text, BaseContainer, "image", Replace),
+        row("cmds", Texts, BaseContainer, "command", Replace),
+        row("arguments", Texts, BaseContainer, "args", Replace),
+        row("env_vars", Environment, BaseContainer, "env", Items("name")),
+        row("env_from", Objects, BaseContainer, "envFrom", Replace),
+        row("volumes", Objects, Pod, "volumes", Items("name")),
+        row("volume_mounts", Objects, BaseContainer, "volumeMounts", Items("mountPath")),
+        row("container_resources", Object, BaseContainer, "resources", Replace),
+        row("service_account_name", Text, Pod, "serviceAccountName", Replace),
+        row("image_pull_policy", Text, BaseContainer, "imagePullPolicy", Replace),
+        row("image_pull_secrets", Names, Pod, "imagePullSecrets", Items("name")),
+        row("node_selector", TextByKey, Pod, "nodeSelector", Replace),
+        row("affinity", Object, Pod, "affinity", Replace),
+        row("tolerations", Objects, Pod, "tolerations", Replace),
+        row("labels", TextByKey, Metadata, "labels", Keys),
+        row("annotations", TextByKey, Metadata, "annotations", Keys),
+        row("backoff_limit", WholeNumber, Spec, "backoffLimit", Replace),
+        row("completions", WholeNumber, Spec, "completions", Replace),
+        row("parallelism", WholeNumber, Spec, "parallelism", Replace),
+        row("completion_mode", Text, Spec, "completionMode", Replace),
+        row("suspend", Flag, Spec, "suspend", Replace),
+        row("active_deadline_seconds", WholeNumber, Spec, "activeDeadlineSeconds", Replace),
+    ]
+};
+
+/// The arguments that the user gave, by name, in the spelling of Kubernetes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Arguments {
-    /// The image of the base container.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// Its `command`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cmds: Option<Vec<Value>>,
-    /// Its `args`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arguments: Option<Vec<Value>>,
-    /// Its `env`, merged by name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub env_vars: Option<Vec<Value>>,
-    /// Its `envFrom`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub env_from: Option<Vec<Value>>,
-    /// The Pod's `volumes`, merged by name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub volumes: Option<Vec<Value>>,
-    /// The base container's `volumeMounts`, merged by mount path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub volume_mounts: Option<Vec<Value>>,
-    /// Its `resources`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_resources: Option<Value>,
-    /// The Pod's `serviceAccountName`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_account_name: Option<String>,
-    /// The base container's `imagePullPolicy`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_pull_policy: Option<String>,
-    /// The Pod's `imagePullSecrets`, merged by name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_pull_secrets: Option<Vec<Value>>,
-    /// The Pod's `nodeSelector`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node_selector: Option<Map<String, Value>>,
-    /// The Pod's `affinity`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub affinity: Option<Value>,
-    /// The Pod's `tolerations`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tolerations: Option<Vec<Value>>,
-    /// On the Job and its Pods, merged by key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Map<String, Value>>,
-    /// On the Job and its Pods, merged by key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub annotations: Option<Map<String, Value>>,
-    /// The Job's `backoffLimit`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backoff_limit: Option<i64>,
-    /// The Job's `completions`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub completions: Option<i64>,
-    /// The Job's `parallelism`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parallelism: Option<i64>,
-    /// The Job's `completionMode`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub completion_mode: Option<String>,
-    /// The Job's `suspend`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub suspend: Option<bool>,
-    /// The Job's `activeDeadlineSeconds`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub active_deadline_seconds: Option<i64>,
+pub struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    /// Checks each of them, and drops those that are null.
+    ///
+    /// # Errors
+    /// [`Error::InvalidManifest`] with the name of an argument that does not exist or has a value of another type.
+    pub fn check(&mut self) -> Result<(), Error> {
+        self.0.retain(|_, value| !value.is_null());
+        if let Some(unknown) = self.0.keys().find(|name| ARGUMENTS.iter().all(|row| row.name != name.as_str())) {
+            return Err(invalid(unknown, "no argument has this name", "correct the name"));
+        }
+        for row in ARGUMENTS {
+            if let Some(value) = self.0.get_mut(row.name) {
+                shape::check_field(row.parent, row.field, value, row.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that set fields of this object, with what the user gave.
+    pub(super) fn of(&self, parent: Parent) -> impl Iterator<Item = (&'static Argument, &Value)> {
+        ARGUMENTS.iter().filter(move |row| row.parent == parent).filter_map(|row| Some((row, self.0.get(row.name)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(arguments: Value) -> String {
+        let mut arguments: Arguments = serde_json::from_value(arguments).unwrap();
+        arguments.check().unwrap_err().report().facts["path"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn argument_of_the_wrong_type_or_of_no_known_name_is_refused_by_its_name() {
+        for (argument, value) in [
+            ("image", json!(1)),
+            ("cmds", json!("echo")),
+            ("labels[team]", json!({"team": 1})),
+            ("env_vars[1]", json!([{"name": "A"}, "B"])),
+            ("backoff_limit", json!(-1)),
+            ("suspend", json!("true")),
+            ("imagee", json!("a:1")),
+        ] {
+            let name = argument.split('[').next().unwrap();
+            assert_eq!(refused(json!({name: value})), argument);
+        }
+    }
+
+    #[test]
+    fn every_argument_has_its_own_field_and_each_field_has_a_check() {
+        for (number, row) in ARGUMENTS.iter().enumerate() {
+            let others = &ARGUMENTS[number + 1..];
+            assert!(others.iter().all(|other| other.name != row.name), "{} stands twice", row.name);
+            let same_field = |other: &Argument| (other.parent, other.field) == (row.parent, row.field);
+            assert!(!others.iter().any(same_field), "{} is set twice", row.field);
+            assert!(shape::is_checked(row.parent, row.field), "{} has no row in `shape`", row.field);
+        }
+    }
+
+    #[test]
+    fn null_is_not_given() {
+        let mut arguments: Arguments = serde_json::from_value(json!({"image": null})).unwrap();
+        arguments.check().unwrap();
+        assert_eq!(arguments, Arguments::default());
+    }
 }

@@ -1,13 +1,16 @@
 //! Puts the arguments into the user's Job.
 //!
-//! Lists merge by the keys that Kubernetes itself merges them by (env and volumes by name, mounts by path); an
-//! explicitly empty list empties. The base container is the one named `base`, else the first.
+//! Where each one goes is the table of `arguments`. The base container is the one named `base`, else the first.
 //! Defaults, where neither argument nor manifest says anything: `restartPolicy: Never`; and without a manifest
 //! `backoffLimit: 0`, because Airflow's own retries come on top.
 
 use serde_json::{Map, Value, json};
 
-use super::{arguments::Arguments, invalid, shape::kind_of};
+use super::{
+    arguments::{Arguments, Merge},
+    invalid,
+    shape::{Parent, kind_of},
+};
 use crate::error::Error;
 
 /// The user's Job, as it was read and checked, with the arguments in it.
@@ -17,12 +20,13 @@ pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value
     let root = object(&mut job, "")?;
     root.entry("apiVersion").or_insert_with(|| json!("batch/v1"));
     root.entry("kind").or_insert_with(|| json!("Job"));
-    spec(child(root, "spec", "spec")?, arguments);
     let spec = child(root, "spec", "spec")?;
+    put(spec, Parent::Spec, "spec", arguments)?;
     let template = child(spec, "template", "spec.template")?;
-    metadata(child(template, "metadata", "spec.template.metadata")?, arguments, "spec.template.metadata")?;
+    let path = "spec.template.metadata";
+    put(child(template, "metadata", path)?, Parent::Metadata, path, arguments)?;
     pod(child(template, "spec", "spec.template.spec")?, arguments)?;
-    metadata(child(root, "metadata", "metadata")?, arguments, "metadata")?;
+    put(child(root, "metadata", "metadata")?, Parent::Metadata, "metadata", arguments)?;
     Ok(job)
 }
 
@@ -41,20 +45,17 @@ fn refuse_selector(job: &Value) -> Result<(), Error> {
     ))
 }
 
-fn spec(spec: &mut Map<String, Value>, arguments: &Arguments) {
-    set(spec, "backoffLimit", arguments.backoff_limit.as_ref());
-    set(spec, "completions", arguments.completions.as_ref());
-    set(spec, "parallelism", arguments.parallelism.as_ref());
-    set(spec, "completionMode", arguments.completion_mode.as_ref());
-    set(spec, "suspend", arguments.suspend.as_ref());
-    set(spec, "activeDeadlineSeconds", arguments.active_deadline_seconds.as_ref());
-}
-
-fn metadata(metadata: &mut Map<String, Value>, arguments: &Arguments, path: &str) -> Result<(), Error> {
-    for (key, given) in [("labels", &arguments.labels), ("annotations", &arguments.annotations)] {
-        if let Some(given) = given {
-            let path = format!("{path}.{key}");
-            child(metadata, key, &path)?.extend(given.clone());
+/// Puts what the user gave for the fields of this object into it.
+fn put(object: &mut Map<String, Value>, parent: Parent, path: &str, arguments: &Arguments) -> Result<(), Error> {
+    for (argument, given) in arguments.of(parent) {
+        let field = argument.field;
+        let path = format!("{path}.{field}");
+        match (argument.merge, given) {
+            (Merge::Keys, Value::Object(given)) => child(object, field, &path)?.extend(given.clone()),
+            (Merge::Items(key), Value::Array(given)) => merge(list(object, field, &path)?, key, given),
+            (Merge::Replace | Merge::Keys | Merge::Items(_), given) => {
+                object.insert(field.to_owned(), given.clone());
+            }
         }
     }
     Ok(())
@@ -62,18 +63,7 @@ fn metadata(metadata: &mut Map<String, Value>, arguments: &Arguments, path: &str
 
 fn pod(pod: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
     pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
-    set(pod, "serviceAccountName", arguments.service_account_name.as_ref());
-    set(pod, "nodeSelector", arguments.node_selector.as_ref());
-    set(pod, "affinity", arguments.affinity.as_ref());
-    set(pod, "tolerations", arguments.tolerations.as_ref());
-    merge(pod, "volumes", "name", arguments.volumes.as_ref(), "spec.template.spec.volumes")?;
-    merge(
-        pod,
-        "imagePullSecrets",
-        "name",
-        arguments.image_pull_secrets.as_ref(),
-        "spec.template.spec.imagePullSecrets",
-    )?;
+    put(pod, Parent::Pod, "spec.template.spec", arguments)?;
     container(base_container(pod)?, arguments)
 }
 
@@ -91,14 +81,7 @@ fn base_container(pod: &mut Map<String, Value>) -> Result<&mut Map<String, Value
 
 fn container(container: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
     const PATH: &str = "spec.template.spec.containers";
-    set(container, "image", arguments.image.as_ref());
-    set(container, "command", arguments.cmds.as_ref());
-    set(container, "args", arguments.arguments.as_ref());
-    set(container, "envFrom", arguments.env_from.as_ref());
-    set(container, "resources", arguments.container_resources.as_ref());
-    set(container, "imagePullPolicy", arguments.image_pull_policy.as_ref());
-    merge(container, "env", "name", arguments.env_vars.as_ref(), &format!("{PATH}.env"))?;
-    merge(container, "volumeMounts", "mountPath", arguments.volume_mounts.as_ref(), &format!("{PATH}.volumeMounts"))?;
+    put(container, Parent::BaseContainer, PATH, arguments)?;
     if container.get("image").and_then(Value::as_str).is_none_or(str::is_empty) {
         let name = container["name"].as_str().unwrap_or_default();
         return Err(invalid(
@@ -110,22 +93,8 @@ fn container(container: &mut Map<String, Value>, arguments: &Arguments) -> Resul
     Ok(())
 }
 
-fn set(target: &mut Map<String, Value>, key: &str, given: Option<&impl serde::Serialize>) {
-    if let Some(value) = given {
-        target.insert(key.to_owned(), json!(value));
-    }
-}
-
 /// Replaces items with the same key, appends the others, and empties where an empty list was given.
-fn merge(
-    target: &mut Map<String, Value>,
-    field: &str,
-    key: &str,
-    given: Option<&Vec<Value>>,
-    path: &str,
-) -> Result<(), Error> {
-    let Some(given) = given else { return Ok(()) };
-    let present = list(target, field, path)?;
+fn merge(present: &mut Vec<Value>, key: &str, given: &[Value]) {
     if given.is_empty() {
         present.clear();
     }
@@ -141,7 +110,6 @@ fn merge(
             None => present.push(item.clone()),
         }
     }
-    Ok(())
 }
 
 fn child<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Result<&'a mut Map<String, Value>, Error> {

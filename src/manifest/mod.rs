@@ -15,7 +15,7 @@ mod ttl;
 mod unknown_fields;
 mod user_job;
 
-pub use arguments::Arguments;
+pub use arguments::{ARGUMENTS, Argument, Arguments, GivenAs};
 pub use assemble::assemble;
 pub use stamp::{replaced_labels, stamp};
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};

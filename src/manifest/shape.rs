@@ -83,6 +83,42 @@ const CONTAINER: Shapes = &[
     ("resources", Shape::Object),
 ];
 
+/// The object of a Job that a field stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parent {
+    /// `metadata`, of the Job and of its Pods.
+    Metadata,
+    /// `spec` of the Job.
+    Spec,
+    /// `spec` of its Pods.
+    Pod,
+    /// The container named `base`, else the first.
+    BaseContainer,
+}
+
+impl Parent {
+    fn shape(self, field: &str) -> Option<Shape> {
+        let fields = match self {
+            Self::Metadata => TEMPLATE_METADATA,
+            Self::Spec => SPEC,
+            Self::Pod => POD,
+            Self::BaseContainer => CONTAINER,
+        };
+        Some(fields.iter().find(|(key, _)| *key == field)?.1)
+    }
+}
+
+/// Checks a value for a field, which an error names as `name`.
+pub(super) fn check_field(parent: Parent, field: &str, value: &mut Value, name: &str) -> Result<(), Error> {
+    let shape = parent.shape(field);
+    shape.map_or(Ok(()), |shape| shape.check(value).map_err(|wrong| wrong.refused(name)))
+}
+
+#[cfg(test)]
+pub(super) fn is_checked(parent: Parent, field: &str) -> bool {
+    parent.shape(field).is_some()
+}
+
 /// Checks a Job. `place` turns the path of a field into the one under which the user wrote it.
 pub(super) fn check(job: &mut Map<String, Value>, place: &dyn Fn(&str) -> String) -> Result<(), Error> {
     at(job, ROOT, "", place)?;

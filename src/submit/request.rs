@@ -163,6 +163,7 @@ impl JobRequest {
                 Error::InvalidManifest(Box::new(Report::new("The request cannot be read").seen(error.to_string())))
             })
         })?;
+        order.arguments.check()?;
         match (order.manifest.take(), &order.from_cron_job) {
             (Some(_), Some(name)) => Err(Error::Configuration(Box::new(
                 Report::new("`manifest` and `from_cron_job` both say what is run")

@@ -274,6 +274,7 @@ def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core
         "suspend": True,
         "active_deadline_seconds": 5,
     }
+    assert set(values) == {name for name, _ in _core.job_arguments()}
     job = assembled(**values)
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     base = pod["containers"][0]
@@ -287,6 +288,9 @@ def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core
     assert job["metadata"]["labels"]["l"] == "1" and job["metadata"]["annotations"]["a"] == "1"
     assert (spec["backoffLimit"], spec["completions"], spec["parallelism"]) == (1, 2, 3)
     assert (spec["completionMode"], spec["suspend"], spec["activeDeadlineSeconds"]) == ("Indexed", True, 5)
+    # A retry after an upgrade takes over only a Job with the digest that it would give to its own.
+    digest = "4f1f367ef0225853cabdebb2efa0ea446bb86f0c9af62c29fdf39a076e0a0cfb"
+    assert job["metadata"]["annotations"]["unique-k8s-job/manifest-digest"] == digest
 
 
 def test_date_in_a_dict_becomes_text() -> None:

@@ -14,7 +14,6 @@ from unique_k8s_job import UniqueK8sJobOperator, _core
 from unique_k8s_job.exceptions import JobFailedError, JobStartupError, TakenOverError
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.operators.job_request import request_of
-from unique_k8s_job.request.arguments import SHAPES
 from unique_k8s_job.request.job import as_json
 from unique_k8s_job.task.settings import Settings
 from unique_k8s_job.task.stop_in_worker import Cause, cause_of
@@ -49,6 +48,7 @@ def context() -> dict[str, Any]:
 def test_templated_fields_are_those_that_users_know_and_each_is_an_argument() -> None:
     fields = set(UniqueK8sJobOperator.template_fields)
     assert fields >= TEMPLATED
+    assert {name for name, _ in _core.job_arguments()} - fields == {"suspend"}
     assert fields <= set(inspect.signature(UniqueK8sJobOperator.__init__).parameters)
     assert set(UniqueK8sJobOperator.template_fields_renderers) <= fields
 
@@ -60,7 +60,7 @@ def test_every_argument_that_shapes_the_job_is_documented() -> None:
         for name, argument in inspect.signature(UniqueK8sJobOperator.__init__).parameters.items()
         if argument.kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    assert set(SHAPES) <= set(arguments)
+    assert {name for name, _ in _core.job_arguments()} <= set(arguments)
     for name in arguments:
         assert f":param {name}:" in documentation
 

@@ -5,6 +5,7 @@ Thin: names, manifests, requests, watches, logs and outcomes are the Rust core's
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import time
@@ -40,6 +41,27 @@ if TYPE_CHECKING:
 CONFIRM_BEFORE_SIGKILL = 2.0
 #: Longer than the default termination grace period of Pods, 30 s.
 CONFIRM_OTHERWISE = 60.0
+#: Arguments that are taken as they are written; all others are templates.
+_NOT_TEMPLATES = frozenset(
+    {
+        "name_policy",
+        "suspend",
+        "on_finish",
+        "field_validation",
+        "startup_timeout_seconds",
+        "handover_timeout_seconds",
+        "reattach",
+        "replace_lost",
+        "release_stuck",
+        "release_after_seconds",
+        "on_lingering_sidecar",
+        "on_process_end",
+        "get_logs",
+        "deferrable",
+        "defer_after_seconds",
+        "in_cluster",
+    }
+)
 
 
 class UniqueK8sJobOperator(BaseOperator):
@@ -122,37 +144,6 @@ class UniqueK8sJobOperator(BaseOperator):
     #: Airflow stores it in serialized DAGs, and names the logger by it: it stays where the class was first.
     __module__ = "unique_k8s_job.operator"
 
-    template_fields: Sequence[str] = (
-        "image",
-        "cmds",
-        "arguments",
-        "env_vars",
-        "env_from",
-        "volumes",
-        "volume_mounts",
-        "container_resources",
-        "service_account_name",
-        "image_pull_policy",
-        "image_pull_secrets",
-        "node_selector",
-        "affinity",
-        "tolerations",
-        "namespace",
-        "name",
-        "labels",
-        "annotations",
-        "backoff_limit",
-        "completions",
-        "parallelism",
-        "completion_mode",
-        "active_deadline_seconds",
-        "ttl_seconds_after_finished",
-        "manifest",
-        "from_cron_job",
-        "kubernetes_conn_id",
-        "config_file",
-        "cluster_context",
-    )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "manifest": "yaml",
         "env_vars": "json",
@@ -216,34 +207,16 @@ class UniqueK8sJobOperator(BaseOperator):
         cluster_context: str | None = None,
         **kwargs: Any,
     ) -> None:
+        given = locals()
         super().__init__(**kwargs)
-        self.image = image
-        self.cmds = cmds
-        self.arguments = arguments
-        self.env_vars = env_vars
-        self.env_from = env_from
-        self.volumes = volumes
-        self.volume_mounts = volume_mounts
-        self.container_resources = container_resources
-        self.service_account_name = service_account_name
-        self.image_pull_policy = image_pull_policy
-        self.image_pull_secrets = image_pull_secrets
-        self.node_selector = node_selector
-        self.affinity = affinity
-        self.tolerations = tolerations
+        # Each argument is an attribute of its name; what follows checks some, or has a default that only Airflow knows.
+        for argument in self._arguments:
+            setattr(self, argument, given[argument])
         self.namespace = namespace
         self.name = name
         self.name_policy = one_of("name_policy", name_policy, *NAME_POLICIES)
         if name is None:
             fixed_name(name_policy, name)
-        self.labels = labels
-        self.annotations = annotations
-        self.backoff_limit = backoff_limit
-        self.completions = completions
-        self.parallelism = parallelism
-        self.completion_mode = completion_mode
-        self.suspend = suspend
-        self.active_deadline_seconds = active_deadline_seconds
         self.ttl_seconds_after_finished = ttl_seconds_after_finished
         per_outcome("on_finish", on_finish, lambda argument, word: one_of(argument, word, *FINISHES))
         self.on_finish = on_finish
@@ -265,6 +238,9 @@ class UniqueK8sJobOperator(BaseOperator):
         self.in_cluster = in_cluster
         self.config_file = config_file
         self.cluster_context = cluster_context
+
+    _arguments: ClassVar[Sequence[str]] = tuple(inspect.signature(__init__).parameters)[1:-1]
+    template_fields: Sequence[str] = tuple(name for name in _arguments if name not in _NOT_TEMPLATES)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the Job and return the summary of its outcome."""

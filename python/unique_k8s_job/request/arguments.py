@@ -14,6 +14,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
+from unique_k8s_job import native
 from unique_k8s_job.described import described
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.manifest.plain import is_list, keyed, not_plain, plain, unwrapped, whole_text
@@ -48,8 +49,8 @@ def given(source: Any) -> dict[str, Any]:
 
     :raises InvalidManifestError: if an argument has the wrong shape
     """
-    values = {name: getattr(source, name) for name in SHAPES}
-    return {name: shape(name, values[name]) for name, shape in SHAPES.items() if values[name] is not None}
+    values = [(name, given_as, getattr(source, name)) for name, given_as in native.job_arguments()]
+    return {name: _CHECKS[given_as](name, value) for name, given_as, value in values if value is not None}
 
 
 def ttl(name: str, value: int | NotGiven | None) -> dict[str, Any]:
@@ -250,28 +251,15 @@ def connection(source: Any) -> dict[str, Any]:
     return values
 
 
-#: The operator's arguments that shape the Job, and the shape of each.
-SHAPES: Mapping[str, Callable[[str, Any], Any]] = {
-    "image": text,
-    "cmds": _words,
-    "arguments": _words,
-    "env_vars": lambda name, value: env_vars(value, name),
-    "env_from": _objects,
-    "volumes": _objects,
-    "volume_mounts": _objects,
-    "container_resources": _object,
-    "service_account_name": text,
-    "image_pull_policy": text,
-    "image_pull_secrets": _names,
-    "node_selector": _texts,
-    "affinity": _object,
-    "tolerations": _objects,
-    "labels": _texts,
-    "annotations": _texts,
-    "backoff_limit": integer,
-    "completions": integer,
-    "parallelism": integer,
-    "completion_mode": text,
-    "suspend": flag,
-    "active_deadline_seconds": integer,
+#: By what a user may give for an argument, as `native.job_arguments` has it.
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "text": text,
+    "texts": _words,
+    "text by key": _texts,
+    "whole number": integer,
+    "flag": flag,
+    "object": _object,
+    "objects": _objects,
+    "names": _names,
+    "environment": lambda name, value: env_vars(value, name),
 }
