@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::{
-    batch::{DeletedJobs, DeletionEvent, get},
+    batch::{DeletedJobs, get},
     owned::may_still_run,
     pods::{FoundBy, Ownership, PodsWatcher, read},
     request::{DeleteRequest, DeleteTarget, WaitFor},
@@ -21,7 +21,7 @@ use crate::{
     identity::{JobName, Namespace},
     job_api::api_call::ApiCall,
     model::{
-        message::Message,
+        message::{Message, Say},
         observed_job::JobReference,
         pod::{CONTROLLER_UID, JOB_NAME},
         policies::{Propagation, ReleasePolicy},
@@ -35,7 +35,7 @@ pub(crate) struct Absent<'a> {
     pub namespace: &'a Namespace,
     pub pods: &'a PodsWatcher,
     pub deadline: Instant,
-    pub tell: &'a (dyn Fn(DeletionEvent) + Sync),
+    pub say: &'a dyn Say,
 }
 
 impl Absent<'_> {
@@ -149,7 +149,7 @@ impl Absent<'_> {
         if !end.kept.is_empty() {
             let names = end.kept.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let text = format!("Pods without an owner are left, and stay: {names}");
-            (self.tell)(DeletionEvent::Message(Message::warning("pods-kept", text)));
+            self.say.say(Message::warning("pods-kept", text));
         }
         done.pods_deleted.extend(end.deleted);
         done.pods_kept.extend(end.kept);
@@ -166,6 +166,6 @@ impl Absent<'_> {
     }
 
     fn say(&self, text: String) {
-        (self.tell)(DeletionEvent::Message(Message::info("nothing-to-delete", text)));
+        self.say.say(Message::info("nothing-to-delete", text));
     }
 }

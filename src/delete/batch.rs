@@ -35,9 +35,10 @@ use crate::{
     job_api::{
         api_call::ApiCall,
         jobs::{find_job, list_jobs, named},
+        warnings::telling,
     },
     model::{
-        message::Message,
+        message::{Message, Say},
         observed_job::{JobReference, ObservedJob},
     },
     resource::Selector,
@@ -92,20 +93,20 @@ struct DeletionEvents {
     over: bool,
 }
 
+impl From<Message> for DeletionEvent {
+    fn from(message: Message) -> Self {
+        Self::Message(message)
+    }
+}
+
 impl Deletion {
     /// Starts the order. Must run inside a tokio runtime.
     #[must_use]
     pub fn start(cluster: Cluster, order: DeleteRequest) -> Self {
         let (news, inbox) = mpsc::unbounded_channel();
-        let warned = news.clone();
-        let cluster = cluster.telling(move |warning| {
-            let _ = warned.send(Ok(DeletionEvent::Message(Message::of_the_api_server(&warning))));
-        });
+        let cluster = telling(cluster, news.clone());
         let task = tokio::spawn(async move {
-            let tell = |piece: DeletionEvent| {
-                let _ = news.send(Ok(piece));
-            };
-            let end = Box::pin(work(&cluster, &order, &tell, &news)).await;
+            let end = Box::pin(work(&cluster, &order, &news)).await;
             let _ = news.send(end.map(DeletionEvent::Ended));
         });
         Self { task, inbox: AsyncMutex::new(DeletionEvents { news: inbox, over: false }) }
@@ -138,7 +139,6 @@ impl Drop for Deletion {
 async fn work(
     beyond: &Cluster,
     order: &DeleteRequest,
-    tell: &(dyn Fn(DeletionEvent) + Sync),
     news: &mpsc::UnboundedSender<Result<DeletionEvent, Error>>,
 ) -> Result<DeletedJobs, Error> {
     let deadline = Instant::now() + order.timeout();
@@ -147,19 +147,14 @@ async fn work(
         Some(namespace) => namespace.clone(),
         None => cluster.namespace().await?,
     };
-    let say = news.clone();
     // Pods are looked at once more when the deadline has come.
-    let pods = PodsWatcher::start(beyond.until(deadline + NO_ANSWER), namespace.clone(), move |message| {
-        let _ = say.send(Ok(DeletionEvent::Message(message)));
-    });
+    let pods = PodsWatcher::start(beyond.until(deadline + NO_ANSWER), namespace.clone(), news.clone());
     let jobs = find(cluster, order, &namespace).await?;
     if jobs.is_empty() {
-        return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, tell }.settle().await;
+        return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, say: news }.settle().await;
     }
-    let say = news.clone();
-    let sightings = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), move |message| {
-        let _ = say.send(Ok(DeletionEvent::Message(message)));
-    });
+    let sightings = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), news.clone());
+    let tell = |event: DeletionEvent| _ = news.send(Ok(event));
     let shared = RemovalContext {
         cluster,
         beyond,
@@ -170,7 +165,7 @@ async fn work(
         deletes: Semaphore::new(AT_ONCE),
         looks: Semaphore::new(AT_ONCE),
         explained: AtomicUsize::new(0),
-        tell,
+        say: news,
     };
     let shared = &shared;
     let mut running: FuturesUnordered<_> = jobs
@@ -199,12 +194,12 @@ async fn work(
                 tell(DeletionEvent::Deleted { job, pods_kept: BTreeSet::new() });
             }
             Ok(RemovalEnd::Skipped(why)) => {
-                tell(DeletionEvent::Message(Message::info("job-skipped", format!("{job} is left alone: {why}"))));
+                news.say(Message::info("job-skipped", format!("{job} is left alone: {why}")));
                 done.skipped.insert(job.name.into(), why.to_string());
             }
             Err(error) => {
                 if many {
-                    tell(DeletionEvent::Message(Message::warning("job-not-deleted", error.to_string())));
+                    news.say(Message::warning("job-not-deleted", error.to_string()));
                 }
                 failed.push((job.name.into(), error));
             }

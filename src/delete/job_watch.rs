@@ -23,7 +23,7 @@ use crate::{
     identity::Namespace,
     job_api::refusal_budget::RefusalBudget,
     model::{
-        message::Message,
+        message::{Message, Say},
         observed_job::{JobReference, ObservedJob},
     },
     resource::{Resource, Selector},
@@ -58,11 +58,8 @@ pub(crate) struct JobWatch {
     namespace: Namespace,
     selector: Selector,
     jobs: Arc<Mutex<WatchedJobs>>,
-    say: Reporter,
+    say: Arc<dyn Say>,
 }
-
-/// Takes sentences for the log.
-type Reporter = Arc<dyn Fn(Message) + Send + Sync>;
 
 #[derive(Default)]
 struct WatchedJobs {
@@ -72,12 +69,7 @@ struct WatchedJobs {
 }
 
 impl JobWatch {
-    pub fn new(
-        cluster: Cluster,
-        namespace: Namespace,
-        selector: Selector,
-        say: impl Fn(Message) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new(cluster: Cluster, namespace: Namespace, selector: Selector, say: impl Say + 'static) -> Self {
         Self { cluster, namespace, selector, jobs: Arc::default(), say: Arc::new(say) }
     }
 
@@ -136,7 +128,13 @@ impl Drop for JobWatch {
     }
 }
 
-async fn run(cluster: Cluster, namespace: Namespace, selector: Selector, jobs: Arc<Mutex<WatchedJobs>>, say: Reporter) {
+async fn run(
+    cluster: Cluster,
+    namespace: Namespace,
+    selector: Selector,
+    jobs: Arc<Mutex<WatchedJobs>>,
+    say: Arc<dyn Say>,
+) {
     let pauses = Pauses::new(cluster.next_seed());
     let mut events = watch(cluster, Resource::Jobs, namespace.clone(), selector, Start::List, pauses).boxed();
     let mut patience = RefusalBudget::default();
@@ -145,7 +143,7 @@ async fn run(cluster: Cluster, namespace: Namespace, selector: Selector, jobs: A
             WatchEvent::Interrupted(failure) => {
                 if patience.ends_with(&failure) {
                     if lock(&jobs).goes_blind() {
-                        say(not_watchable(&namespace, &failure));
+                        say.say(not_watchable(&namespace, &failure));
                     }
                     tokio::time::sleep(REFUSED_AGAIN).await;
                 }
@@ -155,7 +153,10 @@ async fn run(cluster: Cluster, namespace: Namespace, selector: Selector, jobs: A
             event @ (WatchEvent::Opened | WatchEvent::Steady | WatchEvent::Applied(_) | WatchEvent::Deleted(_)) => {
                 patience.works();
                 if lock(&jobs).was_blind() {
-                    say(Message::info("watch-resumed", format!("The watch of {} works again", Resource::Jobs.rbac())));
+                    say.say(Message::info(
+                        "watch-resumed",
+                        format!("The watch of {} works again", Resource::Jobs.rbac()),
+                    ));
                 }
                 lock(&jobs).apply(event);
             }

@@ -24,7 +24,7 @@ use crate::{
     cluster::{Cluster, Failure, Pauses, retry},
     identity::{Namespace, PodName},
     model::{
-        message::Message,
+        message::{Message, Say},
         observed_job::JobReference,
         pod::{CONTROLLER_UID, PodOwner, by_controller_uid, pod_owner, work_has_stopped},
     },
@@ -151,7 +151,7 @@ struct Asked {
 impl PodsWatcher {
     /// Works until the last clone is dropped. Must run inside a tokio runtime.
     #[must_use]
-    pub fn start(cluster: Cluster, namespace: Namespace, say: impl Fn(Message) + Send + 'static) -> Self {
+    pub fn start(cluster: Cluster, namespace: Namespace, say: impl Say + 'static) -> Self {
         let (asked, inbox) = mpsc::unbounded_channel();
         let rounds = Rounds { cluster, namespace, say: Box::new(say), may_delete: true, told: 0 };
         tokio::spawn(rounds.run(inbox).in_current_span());
@@ -178,7 +178,7 @@ impl PodsWatcher {
 struct Rounds {
     cluster: Cluster,
     namespace: Namespace,
-    say: Box<dyn Fn(Message) + Send>,
+    say: Box<dyn Say>,
     may_delete: bool,
     /// How many Pods were told that cannot be deleted.
     told: usize,
@@ -323,7 +323,7 @@ impl Rounds {
                         self.namespace,
                         failure.message()
                     );
-                    (self.say)(Message::warning("pod-not-deleted", text));
+                    self.say.say(Message::warning("pod-not-deleted", text));
                 }
             }
         }

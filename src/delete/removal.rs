@@ -12,7 +12,6 @@ use std::{
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    batch::DeletionEvent,
     job_watch::{JobWatch, JobWatchState},
     owned::{CONFLICTS, delete_options, may_still_run, reasons, still_there},
     pods::{FoundBy, Ownership, PodsEnd, PodsWatcher},
@@ -29,7 +28,7 @@ use crate::{
     job_api::{api_call::ApiCall, jobs::get_job},
     model::{
         conditions,
-        message::Message,
+        message::{Message, Say},
         observed_job::{JobReference, ObservedJob},
         policies::{Propagation, ReleasePolicy},
     },
@@ -59,7 +58,7 @@ pub(crate) struct RemovalContext<'a> {
     pub looks: Semaphore,
     /// How many Jobs were explained.
     pub explained: AtomicUsize,
-    pub tell: &'a (dyn Fn(DeletionEvent) + Sync),
+    pub say: &'a dyn Say,
 }
 
 /// What became of one Job.
@@ -317,7 +316,7 @@ impl RemovalContext<'_> {
     }
 
     fn say(&self, message: Message) {
-        (self.tell)(DeletionEvent::Message(message));
+        self.say.say(message);
     }
 
     async fn get(&self, job: &JobReference) -> Result<Option<ObservedJob>, Failure> {

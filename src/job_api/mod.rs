@@ -5,3 +5,4 @@ pub mod events;
 pub mod jobs;
 pub mod owner_patch;
 pub(crate) mod refusal_budget;
+pub(crate) mod warnings;

@@ -1,5 +1,7 @@
 //! One sentence for the task log about what happens to a Job.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::{error::Error, text::one_line};
@@ -8,6 +10,18 @@ use crate::{error::Error, text::one_line};
 pub trait Say: Send + Sync {
     /// One more.
     fn say(&self, message: Message);
+}
+
+impl<S: Say + ?Sized> Say for Arc<S> {
+    fn say(&self, message: Message) {
+        (**self).say(message);
+    }
+}
+
+impl<F: Fn(Message) + Send + Sync> Say for F {
+    fn say(&self, message: Message) {
+        self(message);
+    }
 }
 
 /// How much a sentence matters.

@@ -10,6 +10,7 @@ use super::{acknowledge::acknowledge, waiter::delete_own};
 use crate::{
     cluster::Cluster,
     error::Error,
+    job_api::warnings::telling,
     model::{handoff::Handoff, message::Message},
 };
 
@@ -38,11 +39,9 @@ impl Resumed {
             return Ok(Vec::new());
         };
         let (news, mut warned) = mpsc::unbounded_channel();
-        let cluster = self.cluster.clone().telling(move |warning| {
-            let _ = news.send(Message::of_the_api_server(&warning));
-        });
+        let cluster = telling(self.cluster.clone(), news);
         let mut said = acknowledge(&cluster, job, owner, clean_up, *finish).await?;
-        said.extend(std::iter::from_fn(|| warned.try_recv().ok()));
+        said.extend(std::iter::from_fn(|| warned.try_recv().ok()).flatten());
         Ok(said)
     }
 

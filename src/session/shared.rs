@@ -8,6 +8,7 @@ use crate::{
     cluster::Cluster,
     error::Error,
     identity::{JobName, Namespace},
+    job_api::warnings::telling,
     logs,
     model::{
         handoff::Handoff,
@@ -39,6 +40,12 @@ pub enum Event {
     Outcome(Box<Outcome>),
 }
 
+impl From<Message> for Event {
+    fn from(message: Message) -> Self {
+        Self::Message(message)
+    }
+}
+
 /// What the attempt's task and its handle both know.
 pub(crate) struct AttemptState {
     pub cluster: Cluster,
@@ -59,11 +66,7 @@ pub(crate) struct SubmittedJob {
 
 impl AttemptState {
     pub fn new(cluster: Cluster, order: JobRequest, news: mpsc::UnboundedSender<Result<Event, Error>>) -> Self {
-        let warned = news.clone();
-        let cluster = cluster.telling(move |warning| {
-            let _ = warned.send(Ok(Event::Message(Message::of_the_api_server(&warning))));
-        });
-        Self { cluster, order, news, state: Mutex::default() }
+        Self { cluster: telling(cluster, news.clone()), order, news, state: Mutex::default() }
     }
 
     pub fn known(&self) -> MutexGuard<'_, SubmittedJob> {
@@ -78,7 +81,7 @@ impl AttemptState {
 
 impl Say for AttemptState {
     fn say(&self, message: Message) {
-        self.tell(Ok(Event::Message(message)));
+        self.news.say(message);
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
         follower::{self, Following},
         shared_watch::{Hubs, Subscription, WatchChoice},
     },
-    job_api::{api_call::ApiCall, jobs::get_job, refusal_budget::RefusalBudget},
+    job_api::{api_call::ApiCall, jobs::get_job, refusal_budget::RefusalBudget, warnings::telling},
     logs::{self, position_store::PositionStore},
     model::{
         handoff::Handoff,
@@ -167,8 +167,7 @@ impl Drop for Waiter {
 async fn wait(room: SharedWatches, handoff: Arc<Handoff>, outbox: Arc<Outbox>, keeper: Arc<PositionStore>) {
     let (sink, lines) = logs::channel(BUFFER, handoff.line_times);
     let say: Arc<dyn Say> = Arc::clone(&outbox) as Arc<dyn Say>;
-    let warned = Arc::clone(&say);
-    let cluster = room.hubs.cluster().clone().telling(move |warning| warned.say(Message::of_the_api_server(&warning)));
+    let cluster = telling(room.hubs.cluster().clone(), Arc::clone(&say));
     let cluster = &cluster;
     let following = Box::pin(follow_by_reference(&room, cluster, &handoff, &say, &keeper, &outbox, sink));
     let keeping = async {
