@@ -1,19 +1,17 @@
 //! What `unique-k8s-job doctor` asks for: findings about one Job or all, remedies, rights. Each call waits for its
 //! answer and serves signals meanwhile.
 
-use std::{str::FromStr, sync::Arc};
+use std::str::FromStr;
 
 use pyo3::prelude::*;
 use serde::Serialize;
 use serde_json::json;
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::AbortHandle,
-};
+use tokio::sync::{Mutex, mpsc};
 
 use super::{
     cluster::Cluster,
     errors::{python, raised},
+    held::{Held, Task},
     runtime,
 };
 use crate::{
@@ -82,10 +80,12 @@ const AHEAD: usize = 2;
 
 /// A look at all Jobs of a namespace or, where none is given, of all, under way.
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Survey {
-    pieces: Arc<Mutex<mpsc::Receiver<Result<String, Error>>>>,
-    task: AbortHandle,
-    pid: u32,
+pub(super) struct Survey(Held<Pieces>);
+
+/// What is found, and the task that finds it.
+struct Pieces {
+    inbox: Mutex<mpsc::Receiver<Result<String, Error>>>,
+    _task: Task<Result<(), Error>>,
 }
 
 #[pymethods]
@@ -108,27 +108,13 @@ impl Survey {
             let _ = pieces.send(last).await;
             Ok(())
         });
-        let task = task.map_err(|error| raised(py, &error))?.abort_handle();
-        Ok(Self { pieces: Arc::new(Mutex::new(inbox)), task, pid: std::process::id() })
+        let task = Task(task.map_err(|error| raised(py, &error))?);
+        Ok(Self(Held::new("Survey", Pieces { inbox: Mutex::new(inbox), _task: task })))
     }
 
     fn next(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        if self.pid != std::process::id() {
-            return Err(raised(
-                py,
-                &Error::internal("a Survey was used in a process forked from the one that began it"),
-            ));
-        }
-        let pieces = Arc::clone(&self.pieces);
-        runtime::wait(py, async move { pieces.lock().await.recv().await.transpose() })
-    }
-}
-
-impl Drop for Survey {
-    fn drop(&mut self) {
-        if self.pid == std::process::id() {
-            self.task.abort();
-        }
+        let pieces = self.0.get(py)?;
+        runtime::wait(py, async move { pieces.inbox.lock().await.recv().await.transpose() })
     }
 }
 

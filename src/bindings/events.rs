@@ -1,31 +1,74 @@
 //! Events of work under way, as lists of dicts.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList},
+};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::errors::python;
+use super::{errors::python, held::Held, runtime};
 use crate::error::Error;
 
 /// At most this many events in one list, so that signals are served between them.
 const EVENTS_A_CALL: usize = 64;
 
 /// Work that hands over events, the last of which ends it.
-pub(super) trait Events: Sync {
+pub(super) trait Events: Send + Sync + 'static {
     /// What it hands over.
-    type Event: Send;
+    type Event: Send + 'static;
 
     /// The next event; `None` after the last one. Nothing is lost where this is cancelled.
     fn next(&self) -> impl Future<Output = Option<Result<Self::Event, Error>>> + Send;
+}
+
+/// Work under way, whose events Python takes list by list.
+pub(super) struct InSteps<W> {
+    pub work: Held<W>,
+    woken: Arc<Notify>,
+    /// An error that came behind events already handed over.
+    held: Arc<OnceLock<Error>>,
+}
+
+impl<W: Events> InSteps<W> {
+    pub fn new(class: &'static str, work: W) -> Self {
+        Self { work: Held::new(class, work), woken: Arc::default(), held: Arc::default() }
+    }
+
+    /// Waits for events, at most so many seconds, and gives each as the dict that `as_dict` makes of it.
+    pub fn next<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: f64,
+        as_dict: impl Fn(Python<'py>, W::Event) -> PyResult<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (work, woken, held) = (self.work.get(py)?, Arc::clone(&self.woken), Arc::clone(&self.held));
+        let timeout = runtime::seconds(timeout);
+        let list = PyList::empty(py);
+        for event in runtime::wait(py, async move { take(&*work, &woken, &held, timeout).await })? {
+            list.append(as_dict(py, event)?)?;
+        }
+        Ok(list)
+    }
+
+    /// Ends the wait for events that is under way, or the next one.
+    pub fn wake(&self) {
+        if self.work.here().is_some() {
+            self.woken.notify_one();
+        }
+    }
 }
 
 /// At least one event; none after the timeout, after a wake, or after the last one.
 ///
 /// The timeout is inside, so that an event is never taken by a wait that has given up. An error that comes behind other
 /// events is held for the next call.
-pub(super) async fn take<W: Events>(
+async fn take<W: Events>(
     work: &W,
     woken: &Notify,
     held: &OnceLock<Error>,

@@ -12,6 +12,7 @@ mod doctor;
 mod errors;
 mod events;
 mod find_jobs;
+mod held;
 mod pure;
 mod run;
 mod runtime;

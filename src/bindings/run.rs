@@ -1,17 +1,14 @@
 //! `Run`: one attempt at work, as Python holds it.
 
-use std::sync::{Arc, OnceLock};
-
 use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
-use tokio::sync::Notify;
 
 use super::{
     cluster::Cluster,
-    errors::{python, raised},
-    events::{self, Events, json, merge},
+    errors::python,
+    events::{Events, InSteps, json, merge},
     runtime,
 };
 use crate::{
@@ -30,13 +27,7 @@ enum Attempt {
 }
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Run {
-    attempt: Arc<Attempt>,
-    woken: Arc<Notify>,
-    /// An error that came behind events already handed over.
-    held: Arc<OnceLock<Error>>,
-    pid: u32,
-}
+pub(super) struct Run(InSteps<Attempt>);
 
 #[pymethods]
 impl Run {
@@ -48,35 +39,19 @@ impl Run {
             let _context = runtime::runtime()?.enter();
             Ok(attempt::Run::start(cluster, order))
         })?;
-        Ok(Self {
-            attempt: Arc::new(Attempt::Started(Box::new(run))),
-            woken: Arc::default(),
-            held: Arc::default(),
-            pid: std::process::id(),
-        })
+        Ok(Self(InSteps::new("Run", Attempt::Started(Box::new(run)))))
     }
 
     fn next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
-        self.same_process(py)?;
-        let list = PyList::empty(py);
-        let (run, woken, held) = (Arc::clone(&self.attempt), Arc::clone(&self.woken), Arc::clone(&self.held));
-        let timeout = runtime::seconds(timeout);
-        let taking = async move { events::take(&*run, &woken, &held, timeout).await };
-        for event in runtime::wait(py, taking)? {
-            list.append(as_dict(py, event)?)?;
-        }
-        Ok(list)
+        self.0.next(py, timeout, as_dict)
     }
 
     fn wake(&self) {
-        if self.pid == std::process::id() {
-            self.woken.notify_one();
-        }
+        self.0.wake();
     }
 
     fn acknowledge<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        self.same_process(py)?;
-        let run = Arc::clone(&self.attempt);
+        let run = self.0.work.get(py)?;
         let acknowledging = async move {
             match &*run {
                 Attempt::Started(run) => run.acknowledge().await,
@@ -92,8 +67,7 @@ impl Run {
 
     #[pyo3(signature = (confirm_for=60.0))]
     fn delete(&self, py: Python<'_>, confirm_for: f64) -> PyResult<String> {
-        self.same_process(py)?;
-        let run = Arc::clone(&self.attempt);
+        let run = self.0.work.get(py)?;
         let within = runtime::seconds(confirm_for);
         runtime::wait(py, async move {
             match &*run {
@@ -104,8 +78,7 @@ impl Run {
     }
 
     fn hand_over(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        self.same_process(py)?;
-        let run = Arc::clone(&self.attempt);
+        let run = self.0.work.get(py)?;
         runtime::wait(py, async move {
             let handoff = match &*run {
                 Attempt::Started(run) => run.hand_over().await,
@@ -116,11 +89,9 @@ impl Run {
     }
 
     fn close(&self) {
-        if self.pid == std::process::id() {
-            match &*self.attempt {
-                Attempt::Started(run) => run.close(),
-                Attempt::Resumed(_) => {}
-            }
+        match self.0.work.here().map(|run| &**run) {
+            Some(Attempt::Started(run)) => run.close(),
+            Some(Attempt::Resumed(_)) | None => {}
         }
     }
 }
@@ -142,32 +113,7 @@ pub(super) fn destination(py: Python<'_>, cluster: &Cluster, request: &str) -> P
 #[pyfunction]
 pub(super) fn resume(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Run> {
     let attempt = runtime::done(py, || Ok(Resumed::new(cluster.handle()?, Handoff::read(request)?)))?;
-    Ok(Run {
-        attempt: Arc::new(Attempt::Resumed(Box::new(attempt))),
-        woken: Arc::default(),
-        held: Arc::default(),
-        pid: std::process::id(),
-    })
-}
-
-impl Run {
-    /// The tasks and sockets of a run stay in the process that started it.
-    fn same_process(&self, py: Python<'_>) -> PyResult<()> {
-        if self.pid == std::process::id() {
-            Ok(())
-        } else {
-            Err(raised(py, &Error::internal("a Run was used in a process forked from the one that started it")))
-        }
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        if self.pid != std::process::id() {
-            // Inherited by a fork: ending its task would touch locks of threads that do not exist here.
-            std::mem::forget(Arc::clone(&self.attempt));
-        }
-    }
+    Ok(Run(InSteps::new("Run", Attempt::Resumed(Box::new(attempt)))))
 }
 
 pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {

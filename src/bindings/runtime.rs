@@ -22,7 +22,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{bell::Bell, debug_log, errors::raised};
+use super::{bell::Bell, debug_log, errors::raised, held::Task};
 use crate::{
     cluster::{Cluster, Configuration, Timing},
     error::Error,
@@ -145,7 +145,7 @@ pub(super) fn wait<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> PyResult<T> {
     let runtime = runtime().map_err(|error| raised(py, &error))?;
-    let mut task = AbortOnDrop(spawn(work).map_err(|error| raised(py, &error))?);
+    let mut task = Task(spawn(work).map_err(|error| raised(py, &error))?);
     loop {
         let step = py.detach(|| runtime.block_on(async { tokio::time::timeout(SLICE, &mut task.0).await }));
         match step {
@@ -165,12 +165,4 @@ pub(super) fn done<T>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error>) -
 pub(super) fn seconds(given: f64) -> Duration {
     let most = Duration::from_secs(u32::MAX.into());
     Duration::try_from_secs_f64(given.max(0.0)).unwrap_or(most).min(most)
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

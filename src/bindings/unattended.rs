@@ -1,22 +1,13 @@
 //! `Unattended`: the Jobs of a namespace that nobody waits for in this process.
 
-use std::sync::Arc;
-
 use pyo3::{prelude::*, types::PyList};
 use serde_json::{Value, json};
 
-use super::{
-    cluster::Cluster,
-    errors::{python, raised},
-    runtime,
-};
-use crate::{error::Error, follow::shared_watch, identity::InvalidName, model::observed_job::ObservedJob};
+use super::{cluster::Cluster, errors::python, held::Held, runtime};
+use crate::{follow::shared_watch, identity::InvalidName, model::observed_job::ObservedJob};
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Unattended {
-    namespace: Arc<shared_watch::Unattended>,
-    pid: u32,
-}
+pub(super) struct Unattended(Held<shared_watch::Unattended>);
 
 #[pymethods]
 impl Unattended {
@@ -27,27 +18,12 @@ impl Unattended {
             let _entered = runtime::runtime()?.enter();
             Ok(cluster.waiting_room()?.hubs.unattended(&namespace))
         })?;
-        Ok(Self { namespace: Arc::new(namespace), pid: std::process::id() })
+        Ok(Self(Held::new("Unattended", namespace)))
     }
 
     fn jobs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        if self.pid != std::process::id() {
-            return Err(raised(
-                py,
-                &Error::internal("Unattended was used in a process forked from the one that made it"),
-            ));
-        }
-        let jobs: Vec<Value> = self.namespace.jobs().iter().filter_map(|job| of_task(job)).collect();
+        let jobs: Vec<Value> = self.0.get(py)?.jobs().iter().filter_map(|job| of_task(job)).collect();
         Ok(python(py, &Value::Array(jobs))?.cast_into()?)
-    }
-}
-
-impl Drop for Unattended {
-    fn drop(&mut self) {
-        if self.pid != std::process::id() {
-            // Inherited by a fork: its watches are of threads that do not exist here.
-            std::mem::forget(Arc::clone(&self.namespace));
-        }
     }
 }
 

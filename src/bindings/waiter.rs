@@ -6,48 +6,48 @@ use std::{
     time::Duration,
 };
 
+use super::{
+    asyncio::awaitable,
+    bell::Call,
+    cluster::Cluster,
+    errors::raised,
+    held::{Held, Task},
+    run::as_dict,
+    runtime,
+};
+use crate::{model::handoff::Handoff, session::waiter};
 use pyo3::{
     exceptions::PyStopIteration,
     prelude::*,
     types::{PyDict, PyList},
 };
-use tokio::task::JoinHandle;
-
-use super::{asyncio::awaitable, bell::Call, cluster::Cluster, errors::raised, run::as_dict, runtime};
-use crate::{error::Error, model::handoff::Handoff, session::waiter};
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Waiter {
-    waiter: Arc<waiter::Waiter>,
-    pid: u32,
-}
+pub(super) struct Waiter(Held<waiter::Waiter>);
 
 #[pymethods]
 impl Waiter {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
         let waiter = runtime::done(py, || Ok(waiter::Waiter::new(cluster.waiting_room()?, Handoff::read(request)?)))?;
-        Ok(Self { waiter: Arc::new(waiter), pid: std::process::id() })
+        Ok(Self(Held::new("Waiter", waiter)))
     }
 
     #[pyo3(signature = (timeout=None))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Next> {
-        self.same_process(py)?;
         let timeout = timeout.map(runtime::seconds);
-        Ok(Next { waiter: Arc::clone(&self.waiter), timeout, step: Mutex::default() })
+        Ok(Next { waiter: self.0.get(py)?, timeout, step: Mutex::default() })
     }
 
     #[pyo3(signature = (confirm_for=60.0))]
     fn delete<'py>(&self, py: Python<'py>, confirm_for: f64) -> PyResult<Bound<'py, PyAny>> {
-        self.same_process(py)?;
-        let waiter = Arc::clone(&self.waiter);
+        let waiter = self.0.get(py)?;
         let within = runtime::seconds(confirm_for);
         awaitable(py, async move { waiter.delete(within).await })
     }
 
     fn store_positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.same_process(py)?;
-        let waiter = Arc::clone(&self.waiter);
+        let waiter = self.0.get(py)?;
         awaitable(py, async move {
             waiter.store_positions().await;
             Ok(())
@@ -55,27 +55,8 @@ impl Waiter {
     }
 
     fn close(&self) {
-        if self.pid == std::process::id() {
-            self.waiter.close();
-        }
-    }
-}
-
-impl Waiter {
-    fn same_process(&self, py: Python<'_>) -> PyResult<()> {
-        if self.pid == std::process::id() {
-            Ok(())
-        } else {
-            Err(raised(py, &Error::internal("a Waiter was used in a process forked from the one that made it")))
-        }
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        if self.pid != std::process::id() {
-            // Inherited by a fork: its task is of threads that do not exist here.
-            std::mem::forget(Arc::clone(&self.waiter));
+        if let Some(waiter) = self.0.here() {
+            waiter.close();
         }
     }
 }
@@ -100,19 +81,7 @@ enum Step {
 }
 
 /// Wakes at the end of a timeout, unless it is dropped before.
-struct Alarm {
-    task: JoinHandle<()>,
-    pid: u32,
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        // A fork has inherited a task of threads that do not exist in it.
-        if self.pid == std::process::id() {
-            self.task.abort();
-        }
-    }
-}
+type Alarm = Held<Task<()>>;
 
 #[pymethods]
 impl Next {
@@ -167,7 +136,7 @@ impl Next {
                         tokio::time::sleep(timeout).await;
                         waker.wake();
                     });
-                    Alarm { task, pid: std::process::id() }
+                    Held::new("Waiter", Task(task))
                 });
                 *self.step() = Step::Waiting(steps.unbind(), alarm);
                 Ok(first)

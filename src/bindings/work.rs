@@ -1,17 +1,13 @@
 //! `Work`: something under way that Python waits for event by event. So far: an order to delete Jobs.
 
-use std::sync::{Arc, OnceLock};
-
 use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
-use tokio::sync::Notify;
 
 use super::{
     cluster::Cluster,
-    errors::raised,
-    events::{self, Events, json, merge},
+    events::{Events, InSteps, json, merge},
     runtime,
 };
 use crate::{
@@ -20,13 +16,7 @@ use crate::{
 };
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Work {
-    deletion: Arc<Deletion>,
-    woken: Arc<Notify>,
-    /// An error that came behind events already handed over.
-    held: Arc<OnceLock<Error>>,
-    pid: u32,
-}
+pub(super) struct Work(InSteps<Deletion>);
 
 /// Starts an order to delete Jobs.
 #[pyfunction]
@@ -37,46 +27,22 @@ pub(super) fn delete_jobs(py: Python<'_>, cluster: &Cluster, request: &str) -> P
         let _context = runtime::runtime()?.enter();
         Ok(Deletion::start(cluster, order))
     })?;
-    Ok(Work { deletion: Arc::new(deletion), woken: Arc::default(), held: Arc::default(), pid: std::process::id() })
+    Ok(Work(InSteps::new("Work", deletion)))
 }
 
 #[pymethods]
 impl Work {
     fn next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
-        if self.pid != std::process::id() {
-            return Err(raised(
-                py,
-                &Error::internal("a Work was used in a process forked from the one that started it"),
-            ));
-        }
-        let (deletion, woken, held) = (Arc::clone(&self.deletion), Arc::clone(&self.woken), Arc::clone(&self.held));
-        let timeout = runtime::seconds(timeout);
-        let taking = async move { events::take(&*deletion, &woken, &held, timeout).await };
-        let list = PyList::empty(py);
-        for piece in runtime::wait(py, taking)? {
-            list.append(as_dict(py, piece)?)?;
-        }
-        Ok(list)
+        self.0.next(py, timeout, as_dict)
     }
 
     fn wake(&self) {
-        if self.pid == std::process::id() {
-            self.woken.notify_one();
-        }
+        self.0.wake();
     }
 
     fn close(&self) {
-        if self.pid == std::process::id() {
-            self.deletion.close();
-        }
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        if self.pid != std::process::id() {
-            // Inherited by a fork: ending its task would touch locks of threads that do not exist here.
-            std::mem::forget(Arc::clone(&self.deletion));
+        if let Some(deletion) = self.0.work.here() {
+            deletion.close();
         }
     }
 }
