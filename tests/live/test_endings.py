@@ -19,7 +19,7 @@ from command_line import container, job_spec
 from made_up_node import made_up_node
 from native_run import Follower, request
 from one_node_cluster import Object, OneNodeCluster
-from unique_k8s_job.task import conclusion
+from unique_k8s_job.task import job_result
 from waiting import until
 
 #: Ends at once when asked to.
@@ -96,7 +96,7 @@ def the_pod(cluster: OneNodeCluster, namespace: str, job: str) -> Object:
 
 
 def check(ending: Ending, outcome: dict[str, Any], namespace: str) -> None:
-    error = conclusion.failure(outcome)
+    error = job_result.failure(outcome)
     head = str(error).splitlines()[0]
     assert outcome["state"] == "failed", f"{ending.way}: {error}"
     assert ending.cause in head[:SHOWN], f"{ending.way}: no {ending.cause!r} in the first {SHOWN} characters of {error}"

@@ -26,7 +26,7 @@ from unique_k8s_job.request.arguments import (
     per_outcome,
     seconds,
 )
-from unique_k8s_job.task import conclusion, stop_in_worker
+from unique_k8s_job.task import job_result, stop_in_worker
 from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version
 from unique_k8s_job.task.settings import default_deferrable
 
@@ -388,8 +388,8 @@ class UniqueK8sJobOperator(BaseOperator):
             raise StoppedError("The task was stopped as its Job ended", seen=outcome["summary"].splitlines()[:1])
         if outcome["state"] == "succeeded":
             log.say(outcome["summary"])
-            return conclusion.summary(outcome)
-        raise conclusion.failure(outcome)
+            return job_result.summary(outcome)
+        raise job_result.failure(outcome)
 
     def _end_early(
         self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter

@@ -10,7 +10,7 @@ from unique_k8s_job.request.arguments import connection
 from unique_k8s_job.task import trigger_event
 from unique_k8s_job.task.compat import Context, airflow_version
 from unique_k8s_job.task.deferral import deadline
-from unique_k8s_job.task.satisfaction import Verdict
+from unique_k8s_job.task.sensor_condition import Verdict
 
 if TYPE_CHECKING:
     from unique_k8s_job.sensors.job import UniqueK8sJobSensor

@@ -1,6 +1,6 @@
 """`UniqueK8sJobSensor`: waits for Jobs that somebody else made.
 
-Thin: what is awaited is a table in `satisfaction`; looking and following are the Rust core's. It reads only.
+Thin: what is awaited is a table in `sensor_condition`; looking and following are the Rust core's. It reads only.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, Literal, NoReturn
 from unique_k8s_job import native
 from unique_k8s_job.exceptions import ConfigurationError, JobVanishedError, UniqueK8sJobError
 from unique_k8s_job.request.arguments import connection, one_of, text
-from unique_k8s_job.task import conclusion
+from unique_k8s_job.task import job_result
 from unique_k8s_job.task.compat import BaseSensorOperator, Context, moved_exception
-from unique_k8s_job.task.satisfaction import UNTIL, Verdict, failed, verdict
+from unique_k8s_job.task.sensor_condition import UNTIL, Verdict, failed, verdict
 from unique_k8s_job.task.settings import default_deferrable
 
 
@@ -155,7 +155,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
             first, *more = failed(found)
             seen = [finding for job in found if job.get("outcome") == first for finding in job.get("findings") or ()]
             seen += [f"{len(more)} more Jobs failed, too"] if more else []
-            self._fail(conclusion.failure(first, seen=seen))
+            self._fail(job_result.failure(first, seen=seen))
         if judged is Verdict.VANISHED:
             self._fail(
                 JobVanishedError(
@@ -187,7 +187,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
 def summary(job: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the sensor returns for one Job: the summary of its outcome, as the operator's, or what is known."""
     if outcome := job.get("outcome"):
-        return conclusion.summary(outcome)
+        return job_result.summary(outcome)
     return {"state": "unfinished", "job": dict(job["job"])}
 
 

@@ -21,7 +21,7 @@ from unique_k8s_job.exceptions import UniqueK8sJobError
 from unique_k8s_job.request.job import foreign_job
 from unique_k8s_job.task import trigger_event
 from unique_k8s_job.task.log_writer import LogWriter, write_down
-from unique_k8s_job.task.satisfaction import Verdict, verdict
+from unique_k8s_job.task.sensor_condition import Verdict, verdict
 from unique_k8s_job.triggers.connection import connect
 from unique_k8s_job.triggers.job import HOLD_EVENT, LOG_SETTLES, seconds_until
 

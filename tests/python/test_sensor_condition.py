@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job.task.satisfaction import Verdict, verdict
+from unique_k8s_job.task.sensor_condition import Verdict, verdict
 
 
 def jobs(*states: str | None) -> list[dict[str, Any]]:
