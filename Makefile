@@ -35,6 +35,7 @@ test: ## Everything below, on a real cluster and a real Airflow; from cold about
 	@.ci/prepare python rust lint cluster postgres
 	@.ci/suites lint test-rust test-python test-cluster beside "test-live test-airflow-2" test-airflow
 
+check: export UNIQUE_K8S_JOB_THROWN := 100
 check: lint-rust test-rust lint-python test-python ## What to run before every commit: lint and every test that needs no cluster
 
 fmt: $(tested)/.ready ## Write the formats that `make lint` asks for

@@ -16,7 +16,7 @@ import thrown_inputs
 from broken_server import BrokenServer, answer
 
 START = "from unique_k8s_job.cli.program import main; main()"
-#: Calls of each of two processes. The seeds are always the same.
+#: Calls of each of two processes; `make check` makes a tenth of them. The seeds are always the same.
 CALLS = int(os.environ.get("UNIQUE_K8S_JOB_THROWN", "1000"))
 
 
