@@ -1,8 +1,8 @@
-//! What counts as an answer. Pure.
+//! Decides what counts as an answer. Pure.
 //!
-//! Promise: an object is the one that was asked for, by kind, namespace and name, and it has a uid; a list is one of that
-//! kind; a refusal is the API server's own only if it is a `Status` that says what its HTTP code says. Anything else is a
-//! failed answer and proves nothing: not that an object is gone, nor that one was made, nor that there are none.
+//! Promise: an object is the one that was asked for, by kind, namespace and name, and it has a uid; a list is one of
+//! that kind; a refusal is the API server's own only if it is a `Status` that says what its HTTP code says. Anything
+//! else is a failed answer. It proves neither that an object is gone, nor that one was made, nor that there are none.
 //! Sources: `metav1.Status` in kubernetes `apimachinery/pkg/apis/meta/v1/types.go`, and `ErrorNegotiated` in
 //! `apiserver/pkg/endpoints/handlers/responsewriters`, which writes one for every error.
 
@@ -14,16 +14,16 @@ use serde_json::Value;
 use super::request::{Failure, Speaker};
 use crate::resource::{Object, Resource, Review};
 
-/// Of a text in an answer so many characters are kept.
+/// At most this many characters of a text in an answer are kept.
 const LONGEST_TEXT: usize = 2_000;
-/// Of one that names fields, of which an answer has at most 100: whoever has to correct them wants to know all.
+/// The same for a text that names fields, at most 100 in an answer: a person who has to correct them wants to see all.
 const LONGEST_LIST: usize = 20_000;
-/// Of a body that is no `Status`.
+/// The same for a body that is no `Status`.
 const LONGEST_BODY: usize = 500;
-/// So many causes of a refusal are kept.
+/// At most this many causes of a refusal are kept.
 const MOST_CAUSES: usize = 20;
 
-/// The object that was asked for.
+/// Checks that the answer is the object that was asked for.
 pub(super) fn object(asked: Object<'_>, answer: Value) -> Result<Value, Failure> {
     match fault(asked, &answer) {
         None => Ok(answer),
@@ -31,12 +31,12 @@ pub(super) fn object(asked: Object<'_>, answer: Value) -> Result<Value, Failure>
     }
 }
 
-/// The answer to a DELETE: what became of it, or the object that is on its way out.
+/// Checks the answer to a DELETE: a `Status`, or the object that is being deleted.
 pub(super) fn deletion(asked: Object<'_>, answer: Value) -> Result<Value, Failure> {
     if answer["kind"] == "Status" && answer["status"] == "Success" { Ok(answer) } else { object(asked, answer) }
 }
 
-/// The answer to a question.
+/// Checks the answer to a review.
 pub(super) fn review(asked: Review, answer: Value) -> Result<Value, Failure> {
     match kind_fault(asked.resource(), &answer) {
         None => Ok(answer),
@@ -44,7 +44,7 @@ pub(super) fn review(asked: Review, answer: Value) -> Result<Value, Failure> {
     }
 }
 
-/// The list of that kind.
+/// Checks that the answer is a list of the kind that was asked for.
 pub(super) fn list(resource: Resource, kind: &str) -> Result<(), Failure> {
     if kind.strip_suffix("List") == Some(resource.kind()) {
         return Ok(());
@@ -53,7 +53,7 @@ pub(super) fn list(resource: Resource, kind: &str) -> Result<(), Failure> {
     Err(Failure::Unexpected { instead_of: format!("a list of {}", resource.rbac()), why })
 }
 
-/// An object of that kind, as a watch tells it.
+/// Checks that an event of a watch has an object of the kind that was asked for.
 pub(super) fn watched(resource: Resource, object: &Value) -> Result<(), Failure> {
     match kind_fault(resource, object).or_else(|| identity_fault(object)) {
         None => Ok(()),
@@ -96,7 +96,7 @@ fn shown(text: &str) -> String {
     cut(&text.escape_debug().to_string(), 100)
 }
 
-/// A failing answer: the API server's own words, or the beginning of whatever came instead.
+/// Reads a failing answer: the API server's own words, or the beginning of the text that came instead.
 pub(super) fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> (Box<Status>, Speaker) {
     #[derive(Deserialize)]
     struct Kind {
@@ -120,7 +120,7 @@ pub(super) fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> (Bo
     (Box::new(sane(status)), if own { Speaker::ApiServer } else { Speaker::Unknown })
 }
 
-/// A `Status` whose texts have a length that somebody can read.
+/// Cuts the texts of a `Status` to a length that a person can read.
 pub(super) fn sane(mut status: Status) -> Status {
     let names_fields = status.message.contains("strict decoding error: ");
     status.message = cut(&status.message, if names_fields { LONGEST_LIST } else { LONGEST_TEXT });
@@ -135,7 +135,8 @@ pub(super) fn sane(mut status: Status) -> Status {
     status
 }
 
-/// Where a redirect leads: the host alone, for paths, queries and user names may hold credentials.
+/// The host that a redirect leads to. Nothing else of it is shown, because paths, queries and user names may hold
+/// credentials.
 fn leads_to(headers: &HeaderMap) -> String {
     let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
     let Some(location) = location else { return "a redirect that does not say where to".to_owned() };
@@ -145,7 +146,7 @@ fn leads_to(headers: &HeaderMap) -> String {
     }
 }
 
-/// The beginning of a text that is too long.
+/// Cuts a text that is too long.
 fn cut(text: &str, longest: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(longest) else { return text.to_owned() };
     let left = text[end..].chars().count();

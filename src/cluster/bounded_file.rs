@@ -1,4 +1,4 @@
-//! Reads a file that a configuration names, whole and in bounded memory: such a name may lead to a device that never ends.
+//! Reads a whole file that a configuration names, in bounded memory: the name may lead to a device that never ends.
 
 use std::{
     fs::File,
@@ -9,14 +9,14 @@ use std::{
 /// The largest file that is read, in bytes. A kubeconfig or a bundle of certificates has some hundred KiB at most.
 const LARGEST: u64 = 8 << 20;
 
-/// Its bytes; [`io::ErrorKind::FileTooLarge`] where there are more than 8 MiB.
+/// Reads the bytes of a file; [`io::ErrorKind::FileTooLarge`] if there are more than 8 MiB.
 pub(super) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Its text; [`io::ErrorKind::InvalidData`] where it is not UTF-8.
+/// Reads the text of a file; [`io::ErrorKind::InvalidData`] if it is not UTF-8.
 pub(super) fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|_| io::ErrorKind::InvalidData.into())
 }

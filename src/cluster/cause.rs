@@ -1,8 +1,8 @@
-//! Why a request has no whole answer, in sentences of ours.
+//! Says in our own sentences why a request has no whole answer.
 //!
-//! The errors of the libraries below us quote what they were given: URLs with passwords, tokens, whole command lines.
-//! So none of their texts is passed on. [`Cause::of`] finds out by the types of an error's chain what happened, and says
-//! it; there is no way to make a `Cause` of a text that was put together elsewhere.
+//! The errors of the libraries below us quote their input: URLs with passwords, tokens, whole command lines. So none of
+//! their texts is passed on. [`Cause::of`] finds out what happened by the types in an error's chain, and words it
+//! itself. No `Cause` can be made from a text that was composed elsewhere.
 
 use std::{error::Error as StdError, fmt, io, time::Duration};
 
@@ -19,40 +19,40 @@ use crate::{
     unreadable::Unreadable,
 };
 
-/// Why there is no whole answer.
+/// The reason why there is no whole answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cause(What);
 
-/// What happened. Whether it can pass by itself is told by the table in [`super::retry`].
+/// What happened. The table in [`super::retry`] says whether it can pass by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {
     Said(&'static str),
-    /// A code of the operating system, whose text it knows.
+    /// An error code of the operating system, which has the text for it.
     Os(i32),
     Name(String),
-    /// The server's, which is not accepted here.
+    /// The certificate of the server, which is not accepted.
     Certificate(Box<Report>),
-    /// The server's word, with which it ended the handshake.
+    /// The alert with which the server ended the handshake.
     Alert(AlertDescription),
-    /// There is no TLS between the two, whatever is shown.
+    /// The two sides agree on no TLS, whatever certificates they show.
     NoTls(&'static str),
-    /// An HTTP proxy answered so.
+    /// An HTTP proxy answered with this code.
     ProxyRefused(StatusCode),
-    /// A SOCKS proxy does not serve us.
+    /// A SOCKS proxy refuses the connection.
     SocksRefused(&'static str),
     NoAnswerWithin(Duration),
     Silence(Duration),
     EndedAfter(Duration),
     EndlessList(usize),
     Unreadable(&'static str, Unreadable),
-    /// The API server's own words, see [`super::recovery`].
+    /// The API server refuses everybody, in these words of its own; see [`super::recovery`].
     NoRolesYet(String),
-    /// Composed as every [`Report`] is.
+    /// Credentials were not renewed, for the reason in this report.
     NotRenewed(Box<Report>),
     At(Address, Box<Cause>),
 }
 
-/// A sentence that stands in our own source.
+/// Makes a cause of a sentence that stands in our own source.
 impl From<&'static str> for Cause {
     fn from(sentence: &'static str) -> Self {
         Self(What::Said(sentence))
@@ -60,7 +60,7 @@ impl From<&'static str> for Cause {
 }
 
 impl Cause {
-    /// The most exact that can be said of an error and its causes.
+    /// The most exact cause that an error and its chain show.
     #[must_use]
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
         let mut exact = None;
@@ -80,55 +80,55 @@ impl Cause {
         Self(exact.unwrap_or(What::Said("the connection failed, for a reason that is not known")))
     }
 
-    /// The whole answer was not there in time.
+    /// The cause if the whole answer was not there in time.
     #[must_use]
     pub fn no_answer_within(limit: Duration) -> Self {
         Self(What::NoAnswerWithin(limit))
     }
 
-    /// An open stream brought nothing for so long.
+    /// The cause if an open stream brought nothing for this long.
     #[must_use]
     pub fn silence(limit: Duration) -> Self {
         Self(What::Silence(limit))
     }
 
-    /// A stream was ended, cleanly and too soon.
+    /// The cause if a stream was ended, cleanly and too soon.
     #[must_use]
     pub fn ended_after(age: Duration) -> Self {
         Self(What::EndedAfter(age))
     }
 
-    /// A list has more pages than any can have.
+    /// The cause if a list has more pages than any real list.
     #[must_use]
     pub fn endless_list(pages: usize) -> Self {
         Self(What::EndlessList(pages))
     }
 
-    /// What came is not what was asked for: `what` says which part.
+    /// The cause if the answer is not what was asked for: `what` says which part.
     #[must_use]
     pub fn unreadable(what: &'static str, error: &serde_json::Error) -> Self {
         Self(What::Unreadable(what, Unreadable::json(error)))
     }
 
-    /// The API server refuses everybody, because it has just started.
+    /// The cause if the API server refuses everybody, because it has just started.
     #[must_use]
     pub(super) fn no_roles_yet(refusal: &Failure) -> Self {
         Self(What::NoRolesYet(refusal.message()))
     }
 
-    /// Credentials that have run out could not be renewed.
+    /// The cause if expired credentials could not be renewed.
     #[must_use]
     pub(super) fn not_renewed(error: &Error) -> Self {
         Self(What::NotRenewed(Box::new(error.report().clone())))
     }
 
-    /// The same with the address at which it happened.
+    /// The same cause, with the address at which it happened.
     #[must_use]
     pub(super) fn at(self, address: &Address) -> Self {
         Self(What::At(address.clone(), Box::new(self)))
     }
 
-    /// Without the address.
+    /// The words without the address.
     #[must_use]
     pub(super) fn what(&self) -> &What {
         match &self.0 {
@@ -174,8 +174,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Why a client certificate is not accepted, where an alert says that one is not.
-/// Source: RFC 8446, section 6.2.
+/// Why a client certificate is not accepted, if the alert is about one. Source: RFC 8446, section 6.2.
 pub(super) fn of_the_client_certificate(alert: AlertDescription) -> Option<&'static str> {
     Some(match alert {
         AlertDescription::CertificateRequired | AlertDescription::NoCertificate => "it wants one, and none was shown",
@@ -190,7 +189,7 @@ pub(super) fn of_the_client_certificate(alert: AlertDescription) -> Option<&'sta
     })
 }
 
-/// So that it can travel inside an [`io::Error`].
+/// This lets a `Cause` travel inside an [`io::Error`].
 impl StdError for Cause {}
 
 fn known(error: &(dyn StdError + 'static)) -> Option<What> {
@@ -262,7 +261,7 @@ fn tunnel(error: &TunnelError) -> What {
     }
 }
 
-/// These errors have no public type, but a fixed set of texts.
+/// Recognizes errors of SOCKS by their text: they have no public type, but a fixed set of texts.
 fn socks(text: &str) -> Option<What> {
     let said = text.strip_prefix("SOCKS error: ")?;
     Some(match said {
@@ -283,7 +282,7 @@ fn tls(error: &rustls::Error) -> What {
                 None => What::NoTls("the server's certificate is not valid"),
             }
         }
-        // The verifier explains each certificate that it refuses; this is a signature under the handshake.
+        // The verifier itself explains each certificate that it refuses, so this is about a signature in the handshake.
         rustls::Error::InvalidCertificate(_) => {
             What::NoTls("the server has not the key of the certificate that it shows")
         }

@@ -1,7 +1,7 @@
-//! What a certificate says of itself: whose it is, who signed it, for which names, from when until when. Pure.
+//! Reads a certificate: its subject, who signed it, its names, and from when until when it is valid. Pure.
 //!
-//! Read for two purposes: to decide what webpki leaves open (the dates of a certificate that is pinned, whether one of a
-//! bundle may sign), and to tell a person which certificate was presented. Nothing of it is secret.
+//! This has two purposes: to decide what webpki leaves open (the dates of a pinned certificate, whether a certificate
+//! of a bundle may sign), and to say which certificate was presented. Nothing in a certificate is secret.
 
 use std::{fmt, net::IpAddr};
 
@@ -14,33 +14,33 @@ use x509_cert::{
     time::Time,
 };
 
-/// So many names of a certificate are told.
+/// At most this many names of a certificate are shown.
 const NAMES_TOLD: usize = 10;
-/// Of a name so many characters.
+/// At most this many characters of a name are shown.
 const LONGEST_NAME: usize = 200;
 
 /// The purposes of RFC 5280, section 4.2.1.12.
 const SERVER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const ANYTHING: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// A certificate, as far as it matters here.
+/// The parts of a certificate that matter here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Certificate {
     pub subject: String,
     issuer: String,
-    /// DNS names and addresses; what stands in the subject counts for nothing.
+    /// DNS names and addresses. A name in the subject does not count.
     names: Vec<String>,
     pub begins: Timestamp,
     pub ends: Timestamp,
-    /// Whether it may sign others: `CA:TRUE`, or of a version that could not say so, and no usage that forbids it.
-    /// As `CheckSignatureFrom` of Go's crypto/x509 has it.
+    /// Whether it may sign others: it has `CA:TRUE`, or a version that could not say so, and no usage forbids it.
+    /// `CheckSignatureFrom` of Go's crypto/x509 decides in the same way.
     pub may_sign: bool,
-    /// Whether it may stand for a server: no extended usage at all, or that one, or any.
+    /// Whether it may identify a server: it has no extended usage, or that of a server, or any.
     pub for_servers: bool,
 }
 
 impl Certificate {
-    /// None where it is no certificate that can be read.
+    /// Reads a certificate; none if it cannot be read.
     pub fn read(der: &CertificateDer<'_>) -> Option<Self> {
         let read = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
         let constraints = read.get::<BasicConstraints>().ok()?;
@@ -60,17 +60,17 @@ impl Certificate {
         })
     }
 
-    /// Whether its time has begun.
+    /// Whether it is valid already.
     pub fn has_begun(&self, now: UnixTime) -> bool {
         i64::try_from(now.as_secs()).is_ok_and(|now| now >= self.begins.as_second())
     }
 
-    /// Whether its time is over.
+    /// Whether it has expired.
     pub fn is_over(&self, now: UnixTime) -> bool {
         i64::try_from(now.as_secs()).is_ok_and(|now| now > self.ends.as_second())
     }
 
-    /// Both.
+    /// Whether it is valid now.
     pub fn is_in_time(&self, now: UnixTime) -> bool {
         self.has_begun(now) && !self.is_over(now)
     }

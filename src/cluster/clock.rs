@@ -1,7 +1,8 @@
-//! The clock of the API server, from the `Date` of its answers: how long something has lasted is told by the clock
-//! that wrote when it began, not by that of this machine.
+//! Keeps the clock of the API server, from the `Date` of its answers. The API server wrote when something began, so its
+//! clock, and not that of this machine, says how long it has lasted.
 //!
-//! Whole seconds, and up to one behind. Before the first answer it is the clock of this machine.
+//! The clock has whole seconds, and may be up to one second behind. Before the first answer it is the clock of this
+//! machine.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,9 +1,10 @@
-//! Reads where the cluster is and who we are there: kubeconfig files and text, `KUBECONFIG` lists, in-cluster.
+//! Reads the address of the cluster and our identity there: from kubeconfig files and text, `KUBECONFIG` lists, or the
+//! service account of the Pod.
 //!
-//! Follows client-go where kube differs: missing files of a `KUBECONFIG` list are passed over, what contradicts itself is
-//! refused ([`super::validation`]), a `server` without a scheme is one of HTTP, nothing secret goes to a `server` of `http`,
-//! tokens are trimmed and proxies obey `NO_PROXY` (see [`super::credentials`] and [`super::proxy`]).
-//! Source: <https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/>.
+//! It follows client-go where kube differs. Missing files of a `KUBECONFIG` list are ignored. A configuration that
+//! contradicts itself is refused ([`super::validation`]). A `server` without a scheme is one of HTTP, and nothing
+//! secret is sent over `http`. Tokens are trimmed, and proxies obey `NO_PROXY` (see [`super::credentials`] and
+//! [`super::proxy`]). Source: <https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/>.
 
 use std::{env, path::PathBuf};
 
@@ -37,7 +38,7 @@ pub struct Configuration {
     /// Whether the API server's certificate is verified.
     #[serde(default = "yes")]
     pub verify_ssl: bool,
-    /// The namespace where the caller names none; else that of the context, else `default`.
+    /// The namespace if the caller names none; without it that of the context, else `default`.
     #[serde(default)]
     pub namespace: Option<Namespace>,
 }
@@ -61,26 +62,26 @@ pub enum Source {
     },
     /// The text of a kubeconfig, YAML or JSON.
     Text {
-        /// The text; it may hold credentials.
+        /// The text, which may hold credentials.
         text: Secret,
     },
 }
 
-/// A configuration as read: kube's, without what we do ourselves.
+/// A configuration as it was read: kube's configuration, without the parts that we handle ourselves.
 pub(super) struct Loaded {
     pub config: Config,
-    /// Where Jobs are if nobody says where.
+    /// The namespace of Jobs if nobody names one.
     pub namespace: Namespace,
-    /// What gave all this, for error texts; the API server's address is that of `config`.
+    /// The settings that gave all this, for error texts; the API server's address is that of `config`.
     pub settings: Settings,
     pub proxy: Option<Proxy>,
 }
 
-/// What a source says, before the rules for all of them.
+/// The content of a source, before the rules that hold for all sources.
 struct Chosen {
     config: Config,
     proxy_url: Option<Secret>,
-    /// Where the cluster and the user stand.
+    /// The places of the cluster and the user, for error texts.
     cluster: String,
     user: String,
     authority: String,
@@ -90,7 +91,7 @@ struct Chosen {
 /// Kubeconfig files that were merged, and which entries came with which.
 struct Merged {
     kubeconfig: Kubeconfig,
-    /// All of them, as error texts name them.
+    /// The names of all files, for error texts.
     name: String,
     files: Vec<Origin>,
 }
@@ -116,7 +117,7 @@ impl Merged {
         Self { files: vec![Origin::of(&kubeconfig, name.clone())], kubeconfig, name }
     }
 
-    /// The first file that has the entry: its word counts.
+    /// The first file that has the entry, and so decides about it.
     fn origin(&self, has: impl Fn(&Origin) -> bool) -> &str {
         self.files.iter().find(|file| has(file)).map_or(&self.name, |file| &file.name)
     }
@@ -134,7 +135,7 @@ impl Configuration {
         })
     }
 
-    /// The namespace that the configuration's context gives; as kubectl has it, an empty one is `default`.
+    /// The namespace of the configuration's context; an empty one means `default`, as with kubectl.
     fn namespace_of(&self, given: &str) -> Result<Namespace, Error> {
         let given = if given.is_empty() { "default" } else { given };
         given.parse().map_err(|invalid: InvalidName| {
@@ -151,7 +152,7 @@ impl Configuration {
         })
     }
 
-    /// Reads files: call it off the threads that serve everybody.
+    /// Reads files, so it must not be called on the threads that serve all tasks.
     pub(super) async fn load(&self) -> Result<Loaded, Error> {
         let chosen = match &self.source {
             Source::InCluster => of_the_service_account(in_cluster()?),
@@ -192,7 +193,7 @@ impl Configuration {
         Ok(Loaded { config, namespace, settings, proxy })
     }
 
-    /// What the wanted context says.
+    /// Reads the cluster and the user of the wanted context.
     async fn choose(&self, mut merged: Merged) -> Result<Chosen, Error> {
         let whole = merged.name.clone();
         let context = self.context.clone().or_else(|| merged.kubeconfig.current_context.clone());
@@ -236,11 +237,11 @@ impl Configuration {
         Ok(chosen)
     }
 
-    /// Reads what a cluster's entry names, and leaves in it what kube reads in the same way as client-go. The bundle of its
-    /// authorities, in DER.
+    /// Reads the files that a cluster's entry names, and leaves in the entry what kube reads in the same way as
+    /// client-go. Returns the bundle of its authorities, in DER.
     fn prepare(&self, entry: &mut Cluster, chosen: &mut Chosen) -> Result<Option<Vec<Vec<u8>>>, String> {
         if !self.verify_ssl {
-            // As `kubectl --insecure-skip-tls-verify` has it.
+            // `kubectl --insecure-skip-tls-verify` does the same.
             (entry.certificate_authority, entry.certificate_authority_data) = (None, None);
             entry.insecure_skip_tls_verify = Some(true);
         }
@@ -257,7 +258,7 @@ impl Configuration {
         let Some(pem) = pem else { return Ok(None) };
         let bundle = trust::certificates(pem.expose().as_bytes())
             .ok_or("its `certificate-authority` holds no certificate in PEM")?;
-        // A credential plugin may be told of it.
+        // A credential plugin may get it, too.
         entry.certificate_authority_data = Some(BASE64.encode(pem.expose().as_bytes()));
         Ok(Some(bundle.into_iter().map(|one| one.to_vec()).collect()))
     }
@@ -269,8 +270,8 @@ fn entries(contexts: &[NamedContext], wanted: &str) -> (String, String) {
     context.map(|context| (context.cluster, context.user.unwrap_or_default())).unwrap_or_default()
 }
 
-/// A host and port without a scheme is one of HTTP, as `DefaultServerUrlFor` of client-go has it where it is asked before the
-/// authorities are read.
+/// Adds the scheme to a host and port: it is HTTP, as `DefaultServerUrlFor` of client-go decides if it is called before
+/// the authorities are read.
 fn with_scheme(server: String) -> String {
     if server.contains("://") { server } else { format!("http://{server}") }
 }
@@ -294,7 +295,7 @@ fn of_the_service_account(config: Config) -> Chosen {
     }
 }
 
-/// The API server's address; a password in it was never used, and is not kept.
+/// The API server's address, without a password in it, which was never used.
 fn address(server: &Uri) -> Result<Address, Error> {
     if server.scheme().is_none() || server.host().is_none_or(str::is_empty) {
         return Err(Error::Configuration(Box::new(
@@ -338,7 +339,7 @@ fn in_cluster_problem(error: &InClusterError) -> String {
     }
 }
 
-/// The merged files of `KUBECONFIG`, else `~/.kube/config`; none where no such file exists.
+/// The merged files of `KUBECONFIG`, else `~/.kube/config`; none if no such file exists.
 fn default_kubeconfig() -> Result<Option<Merged>, Error> {
     let paths: Vec<PathBuf> = match env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
         Some(list) => env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect(),

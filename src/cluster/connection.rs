@@ -1,4 +1,5 @@
-//! The handle through which every request goes: connects on first use, reconnects once on 401, retries per verb.
+//! Defines the handle through which every request goes. It connects on first use, reconnects once after a 401, and
+//! retries as the verb allows.
 
 use std::{
     sync::{
@@ -39,14 +40,14 @@ use crate::{
     resource::{FieldValidation, Namespaces, Object, Path, Resource, Review, Selector, Verb},
 };
 
-/// Limits in time of one cluster handle.
+/// The time limits of one cluster handle.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// How long a failing request is repeated in all. Default 60 s, an API server's restart with room.
+    /// How long a failing request is repeated in all. The default is 60 s, enough for a restart of the API server.
     pub retry_for: Duration,
-    /// One try of a request with its whole answer. Default 40 s.
+    /// The limit of one try of a request with its whole answer. The default is 40 s.
     pub one_request: Duration,
-    /// How long the server keeps a watch before it ends it cleanly. Default 60 s.
+    /// How long the server keeps a watch before it ends it cleanly. The default is 60 s.
     pub watch_for: Duration,
 }
 
@@ -60,7 +61,7 @@ impl Default for Timing {
     }
 }
 
-/// One cluster and one identity in it. Cheap to clone; clones share the connections.
+/// One cluster and one identity in it. It is cheap to clone, and clones share the connections.
 #[derive(Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -86,28 +87,28 @@ enum ClientOrigin {
 #[derive(Clone, Default)]
 struct Connected {
     client: Option<Client>,
-    /// The namespace of its configuration; of a client that was given, the client's own.
+    /// The namespace of the configuration, or that of the client if a client was given.
     namespace: Option<Namespace>,
-    /// What it was built from, for error texts.
+    /// The settings that it was built from, for error texts.
     settings: Option<Arc<Settings>>,
-    /// Whether it was ever answered.
+    /// Whether the cluster has ever answered.
     has_worked: Arc<AtomicBool>,
-    /// How long its credentials last; none is for ever.
+    /// How long its credentials last; none means without end.
     lifetime: Option<Lifetime>,
-    /// Grows with each rebuild, so that of many requests that saw 401 only the first rebuilds.
+    /// Grows with each rebuild, so that only the first of many requests that saw a 401 rebuilds.
     generation: u64,
 }
 
-/// What a list brought.
+/// The result of a list.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// All objects, over all pages.
+    /// The objects of all pages.
     pub items: Vec<Value>,
     /// The version from which a watch continues.
     pub resource_version: String,
 }
 
-/// What can be tried with `dryRun=All`.
+/// A request that can be tried with `dryRun=All`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trial {
     /// A JSON Patch.
@@ -140,14 +141,14 @@ impl Cluster {
         Self { inner: Arc::new(inner), timing, deadline: None, warnings: None }
     }
 
-    /// The same cluster for work that ends at this moment: no request is under way or repeated after it.
+    /// The same cluster, for work that ends at this moment: after it no request is under way or repeated.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         let deadline = Some(self.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
         Self { deadline, ..self.clone() }
     }
 
-    /// The same cluster for somebody who is told what its answers warn of, each text once, as the server wrote it.
+    /// The same cluster, for a caller that gets the warnings of its answers, each text once, as the server wrote it.
     #[must_use]
     pub fn telling(self, tell: impl Fn(String) + Send + Sync + 'static) -> Self {
         Self { warnings: Some(Arc::new(AnswerWarnings::new(tell))), ..self }
@@ -157,12 +158,12 @@ impl Cluster {
         HeaderReaders { clock: Arc::clone(&self.inner.clock), warnings: self.warnings.clone() }
     }
 
-    /// A stream of this cluster broke off.
+    /// Notes that a stream of this cluster broke off.
     pub(super) fn broke(&self) {
         self.inner.recovery.broke();
     }
 
-    /// The limits in time.
+    /// The time limits.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing
@@ -174,13 +175,14 @@ impl Cluster {
         self.inner.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
     }
 
-    /// The time by the clock of the API server, in whole seconds of its last answer and what has passed since.
+    /// The time by the clock of the API server: the whole second of its last answer, and the time that has passed
+    /// since.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 
-    /// The namespace to use where nobody names one.
+    /// The namespace to use if nobody names one.
     pub async fn namespace(&self) -> Result<Namespace, Error> {
         match self.connected().await {
             Ok(Connected { namespace: Some(namespace), .. }) => Ok(namespace),
@@ -193,7 +195,7 @@ impl Cluster {
         }
     }
 
-    /// Reads one object; `None` where the API server says that it does not exist.
+    /// Reads one object; `None` if the API server says that it does not exist.
     pub async fn get(&self, object: Object<'_>) -> Result<Option<Value>, Failure> {
         let request = ApiRequest::get(Path::object(object));
         let once = || async { answer::object(object, self.once(&request).await?) };
@@ -223,7 +225,7 @@ impl Cluster {
         Ok(listed)
     }
 
-    /// The same list page by page, for those who do not keep all of it.
+    /// The same list page by page, for callers that do not keep all of it.
     #[must_use]
     pub fn pages<T: DeserializeOwned>(
         &self,
@@ -234,7 +236,8 @@ impl Cluster {
         Pages::new(self, resource, Path::collection(resource, namespace), selector)
     }
 
-    /// The pages of one namespace or of all of them: to look at, for nothing that changes anything takes [`Namespaces`].
+    /// Lists one namespace or all of them, page by page. It is for reading only: no request that changes something
+    /// accepts [`Namespaces`].
     #[must_use]
     pub fn survey<T: DeserializeOwned>(
         &self,
@@ -254,7 +257,7 @@ impl Cluster {
         self.repeated(Verb::List, once).await
     }
 
-    /// Sends one POST; repeated only after 429.
+    /// Sends one POST, which is repeated only after a 429.
     pub async fn create(
         &self,
         object: Object<'_>,
@@ -288,7 +291,7 @@ impl Cluster {
         self.repeated(Verb::Delete, once).await
     }
 
-    /// A PATCH or DELETE that is only tried: admission answers as for a real one, and nothing changes. Sent once.
+    /// Tries a PATCH or DELETE: admission answers as for a real one, and nothing changes. It is sent once.
     pub async fn try_out(&self, trial: Trial, object: Object<'_>, body: &Value) -> Result<Answer, Failure> {
         let path = Path::object(object).with("dryRun", "All");
         let request = match trial {
@@ -302,8 +305,8 @@ impl Cluster {
         }
     }
 
-    /// Opens a body that is read as it comes: a watch or a log. Not repeated. [`Timing::one_request`] limits the time to
-    /// its beginning, with that for the connection and the credentials.
+    /// Opens a body that is read as it comes: a watch or a log. The request is not repeated. [`Timing::one_request`]
+    /// limits the time to its beginning, which includes the connection and the credentials.
     pub async fn open(&self, path: &Path) -> Result<Response<Body>, Failure> {
         let open =
             async |client: Client, request, readers: HeaderReaders| request::open(&client, request, &readers).await;
@@ -316,7 +319,8 @@ impl Cluster {
         self.limited(request, send).await
     }
 
-    /// Gives one request its limit in time; and what gets its credentials its own, which says so.
+    /// Gives one request its time limit. The work that gets its credentials has a limit of its own, and its error says
+    /// so.
     async fn limited<T>(
         &self,
         request: &ApiRequest,
@@ -338,7 +342,7 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        // The backoff counts its pauses only; tries that hang take their time, too.
+        // The backoff counts only its pauses, but tries that hang take time, too.
         let end = Instant::now() + self.timing.retry_for;
         let end = self.deadline.map_or(end, |deadline| deadline.min(end));
         let mut answered = None;
@@ -363,16 +367,16 @@ impl Cluster {
             })
             .await;
         match (last, answered) {
-            // What the server said tells more than that the deadline cut the last try.
+            // The earlier answer of the server explains more than the fact that the deadline cut the last try.
             (Err(Failure::Transport { .. }), Some(answer)) if self.deadline.is_some() => Err(answer),
             (last, _) => last,
         }
     }
 
-    /// Sends with the current client. On 401, and where what has worked fails in a way that does not pass, once more with
-    /// one that has read configuration and credentials anew: files rotate.
+    /// Sends with the current client. After a 401, or if a client that has worked fails in a way that does not pass, it
+    /// sends once more with a client that has read configuration and credentials again, because files rotate.
     ///
-    /// The limit is for each sending; not for getting the credentials, which has its own and says so.
+    /// The limit is for each sending. Getting the credentials has its own limit, and its error says so.
     async fn authenticated<T>(
         &self,
         limit: Duration,
@@ -398,7 +402,7 @@ impl Cluster {
             Err(failure) => failure,
         };
         if let (Failure::Transport { cause }, Some(settings), true) = (&failure, &connected.settings, lasts(&failure)) {
-            // Whoever asks next reads the configuration anew.
+            // The next request reads the configuration again.
             self.forget(connected.generation).await;
             return Err(Failure::Unusable(settings.blame(cause)));
         }
@@ -411,7 +415,7 @@ impl Cluster {
         })
     }
 
-    /// The client, built at first use, and anew before its credentials end.
+    /// The client. It is built at first use, and again before its credentials end.
     async fn connected(&self) -> Result<Connected, Failure> {
         let mut slot = self.inner.connected.lock().await;
         if slot.client.is_none() {
@@ -419,7 +423,7 @@ impl Cluster {
         } else if let Some(lifetime) = slot.lifetime.filter(|lifetime| lifetime.renew_at <= Timestamp::now()) {
             match self.inner.origin.connect(slot.generation + 1).await {
                 Ok(renewed) => *slot = renewed,
-                // What gives credentials may be out of reach for a while, as the API server may be.
+                // The source of the credentials may be out of reach for a while, like the API server.
                 Err(error) => {
                     let now = Timestamp::now();
                     if lifetime.ends <= now {
@@ -449,13 +453,13 @@ impl Cluster {
     }
 }
 
-/// Whether there was no answer, for a reason that does not pass.
+/// Whether there was no answer, for a reason that does not pass by itself.
 fn lasts(failure: &Failure) -> bool {
     matches!(failure, Failure::Transport { .. }) && retry::prospect(failure) == Prospect::Lasts
 }
 
 impl ClientOrigin {
-    /// Reads files off the threads that serve everybody, and may wait for a credential plugin.
+    /// Builds a client. It reads files on a thread for blocking work, and may wait for a credential plugin.
     fn connect(&self, generation: u64) -> BoxFuture<'static, Result<Connected, Error>> {
         let Self::Configured(configuration) = self else {
             return Box::pin(std::future::ready(Err(Error::internal("a given client is never rebuilt"))));
@@ -512,7 +516,7 @@ async fn within<T>(limit: Duration, sending: impl Future<Output = Result<T, Fail
     tokio::time::timeout(limit, sending).await.unwrap_or_else(late)
 }
 
-/// Tells the debug log of one sending.
+/// Writes the line of one sending into the debug log.
 async fn told<T>(
     request: &ApiRequest,
     sending: impl Future<Output = Result<(StatusCode, T), Failure>>,

@@ -1,9 +1,10 @@
-//! Which credentials every request carries, and until when they last.
+//! Decides which credentials every request carries, and until when they last.
 //!
-//! All that is secret in a user of a kubeconfig is taken out of it here, checked, and kept as a header that is marked as
-//! sensitive; only the client certificate stays, for TLS. The order is that of client-go: a token file goes before a token,
-//! which stands in while the file cannot be read; a plugin is run only where there is nothing else, no certificate either.
-//! Source: `HTTPWrappersForConfig` in client-go's `transport`, `UpdateTransportConfig` in its `plugin/pkg/client/auth/exec`.
+//! All secrets of a user of a kubeconfig are taken out of it here, checked, and kept as a header that is marked as
+//! sensitive; only the client certificate stays, for TLS. The order is that of client-go: a token file goes before a
+//! token, which counts while the file cannot be read. A plugin is run only if there is no other credential and no
+//! client certificate. Source: `HTTPWrappersForConfig` in client-go's `transport`, `UpdateTransportConfig` in its
+//! `plugin/pkg/client/auth/exec`.
 
 use data_encoding::BASE64;
 use http::{HeaderValue, Request, header::AUTHORIZATION};
@@ -19,15 +20,15 @@ use super::{
 };
 use crate::error::{Error, Report};
 
-/// Credentials are renewed so long before they end.
+/// Credentials are renewed this long before they end.
 const BEFORE_THE_END: SignedDuration = SignedDuration::from_secs(60);
-/// And not more often than this, however short they last.
+/// Credentials are renewed at most this often, however short they last.
 const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
-/// What a request carries.
+/// The credentials that a request carries.
 #[derive(Clone)]
 pub(super) enum Credentials {
-    /// Nothing: the client certificate is enough, or the API server asks for nothing.
+    /// The request carries none: the client certificate is enough, or the API server asks for nothing.
     None,
     /// The same header in all requests.
     Header(HeaderValue),
@@ -36,7 +37,7 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    /// The request with its `Authorization`.
+    /// Adds the header `Authorization` to a request.
     pub fn authorize<B>(&self, mut request: Request<B>) -> Request<B> {
         match self {
             Self::None => request,
@@ -57,19 +58,19 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Renewed a minute before their end, or half-way where they last less than two.
+    /// Credentials are renewed a minute before their end, or half-way if they last less than two minutes.
     pub fn of(issued: Timestamp, ends: Timestamp) -> Self {
         let half = issued + ends.duration_since(issued) / 2;
         Self { ends, renew_at: (ends - BEFORE_THE_END).max(half).max(issued + AT_MOST_EVERY) }
     }
 
-    /// The same after a renewal that failed.
+    /// The next renewal after one that failed.
     pub fn later(self, now: Timestamp) -> Self {
         Self { renew_at: now + AT_MOST_EVERY, ..self }
     }
 }
 
-/// What was taken out of a user.
+/// The credentials that were taken out of a user.
 pub(super) struct Taken {
     pub credentials: Credentials,
     pub lifetime: Option<Lifetime>,
@@ -83,7 +84,7 @@ impl Taken {
     }
 }
 
-/// Takes the credentials out of a user of a kubeconfig; runs its plugin where it has nothing else.
+/// Takes the credentials out of a user of a kubeconfig, and runs its plugin if it has nothing else.
 pub(super) async fn take(user: &mut AuthInfo) -> Result<Taken, Error> {
     let plugin = user.exec.take();
     if let Some(provider) = user.auth_provider.take() {
@@ -125,7 +126,7 @@ pub(super) async fn take(user: &mut AuthInfo) -> Result<Taken, Error> {
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
-    // A final newline comes with a file, or with a text of several lines in YAML.
+    // A file, or a text of several lines in YAML, ends with a newline.
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose().trim())).map_err(|_| {
         unusable(
             "The token cannot be used",
@@ -145,8 +146,8 @@ fn basic(name: &str, password: &str) -> Credentials {
     Credentials::Header(value)
 }
 
-/// The token that a provider of old left in the kubeconfig. Its command is not run: Kubernetes' own clients know these
-/// providers no more since 1.26.
+/// The token that an old `auth-provider` left in the kubeconfig. Its command is not run, because Kubernetes' own
+/// clients have not known these providers since 1.26.
 fn of_provider(provider: &AuthProviderConfig) -> Result<(Secret, Option<Timestamp>), Error> {
     let has = |key: &str| provider.config.get(key).filter(|value| !value.is_empty());
     if let Some(token) = has("id-token") {

@@ -1,4 +1,5 @@
-//! The headers by which a user of a kubeconfig acts as somebody else (`as`, `as-uid`, `as-groups`, `as-user-extra`).
+//! Makes the headers by which a user of a kubeconfig acts as somebody else (`as`, `as-uid`, `as-groups`,
+//! `as-user-extra`).
 //!
 //! The bytes of a name are sent as they are, as client-go does, so that names outside ASCII arrive; kube refuses those.
 //! Source: `transport/round_trippers.go` of client-go.
@@ -7,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use kube::config::AuthInfo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// What the name of a header can carry, `%` apart: `headerKeyEscape` of client-go.
+/// The characters that are escaped in the name of a header, as `headerKeyEscape` of client-go does; `%` is one of them.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -24,7 +25,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Takes them out of a user; none where it acts as itself.
+/// Takes these headers out of a user; none if it acts as itself.
 pub(super) fn take(user: &mut AuthInfo) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let (name, uid) = (user.impersonate.take(), user.impersonate_uid.take());
     let (groups, extra) = (user.impersonate_groups.take(), user.impersonate_user_extra.take());

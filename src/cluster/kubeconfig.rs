@@ -1,10 +1,10 @@
-//! Reads kubeconfigs, and says what is wrong with one without quoting it.
+//! Reads kubeconfigs, and says what is wrong with a kubeconfig without quoting it.
 //!
-//! A kubeconfig is full of credentials, and the parser's messages quote the lines around an error. So a refusal is told as
+//! A kubeconfig is full of credentials, and the parser's messages quote the lines around an error. So a refusal gives
 //! line, column, the keys that lead to the place, and what was expected there.
 //!
-//! As with client-go, the first document of a file counts, an entry may leave out what it does not need, and `null` is
-//! as if the key were not there.
+//! As with client-go, the first document of a file counts, an entry may leave out what it does not need, and `null`
+//! means that the key is absent.
 
 use std::{fmt::Write as _, io, path::Path};
 
@@ -15,7 +15,7 @@ use serde_path_to_error::Segment;
 
 use super::{bounded_file, validation};
 
-/// The keys of the format: the only ones that are told. Any other may be a value in the wrong place.
+/// The keys of the format. An error shows only these: any other key may be a value in the wrong place.
 const KEYS: [&str; 43] = [
     "apiVersion",
     "args",
@@ -62,7 +62,7 @@ const KEYS: [&str; 43] = [
     "users",
 ];
 
-/// One file, with its relative paths made absolute.
+/// Reads one file, and makes its relative paths absolute.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, String> {
     let bytes = bounded_file::read(path).map_err(|error| format!("it cannot be read: {}", io_problem(&error)))?;
     let mut kubeconfig = parse(&text_of(bytes).ok_or("it cannot be read: its text is not UTF-8")?)?;
@@ -72,7 +72,7 @@ pub(super) fn read(path: &Path) -> Result<Kubeconfig, String> {
     Ok(kubeconfig)
 }
 
-/// The text of a kubeconfig.
+/// Reads the text of a kubeconfig.
 pub(super) fn parse(text: &str) -> Result<Kubeconfig, String> {
     let read = serde_saphyr::from_multiple::<Kubeconfig>(text);
     let kubeconfig = match read {
@@ -83,7 +83,7 @@ pub(super) fn parse(text: &str) -> Result<Kubeconfig, String> {
     Ok(kubeconfig)
 }
 
-/// The same with what kube's types want, and client-go's do not.
+/// The same text, with the keys that kube's types need and client-go's do not.
 fn tidied(text: &str) -> Option<Kubeconfig> {
     let mut kubeconfig = serde_saphyr::from_multiple::<Value>(text).ok()?.into_iter().next()?;
     without_nulls(&mut kubeconfig);
@@ -110,7 +110,7 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-/// UTF-8, or UTF-16 where a byte order mark says so.
+/// Decodes UTF-8, or UTF-16 if a byte order mark says so.
 fn text_of(bytes: Vec<u8>) -> Option<String> {
     let utf_16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks(2).map(|pair| unit([pair[0], *pair.get(1).unwrap_or(&0)])).collect();
@@ -124,8 +124,8 @@ fn text_of(bytes: Vec<u8>) -> Option<String> {
     }
 }
 
-/// Relative paths are those of the file they stand in; of a command only where it is a path and no name to search for.
-/// Source: `GetClusterFileReferences` and `GetAuthInfoFileReferences` of client-go.
+/// Makes paths relative to the file in which they stand. A command is changed only if it is a path, and not a name to
+/// search for. Source: `GetClusterFileReferences` and `GetAuthInfoFileReferences` of client-go.
 fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
     let resolve = |path: &mut Option<String>| {
         if let Some(path) = path.as_mut().filter(|path| !path.is_empty()) {
@@ -147,7 +147,7 @@ fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
     }
 }
 
-/// What is wrong with a kubeconfig that was read.
+/// Says what is wrong with a kubeconfig.
 pub(super) fn problem(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(_) => "it is not YAML".into(),
@@ -171,7 +171,7 @@ pub(super) fn problem(error: &KubeconfigError) -> String {
     }
 }
 
-/// Neither the path nor the data is told: people put the one where the other belongs.
+/// Says what is wrong with data. Neither the path nor the data is shown, because people confuse the two fields.
 fn data_problem(key: &str, error: &LoadDataError) -> String {
     match error {
         LoadDataError::DecodeBase64(_) => format!("its `{key}-data` is not base64"),
@@ -182,7 +182,7 @@ fn data_problem(key: &str, error: &LoadDataError) -> String {
     }
 }
 
-/// In the words of the operating system.
+/// Says what is wrong in the words of the operating system.
 pub(super) fn io_problem(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => {
@@ -209,7 +209,8 @@ fn why(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error as Yaml;
     match error.without_snippet() {
         Yaml::AliasError { error, .. } => why(error),
-        // What is expected is what the schema says; what was found instead is the user's.
+        // The expected type comes from the schema and is shown. The value that was found is the user's and is not
+        // shown.
         Yaml::SerdeInvalidType { expected, .. } | Yaml::SerdeInvalidValue { expected, .. } => expected_is(expected),
         Yaml::Unexpected { expected, .. } => expected_is(expected),
         Yaml::InvalidScalar { ty, .. } => expected_is(ty),
@@ -222,7 +223,7 @@ fn why(error: &serde_saphyr::Error) -> String {
     }
 }
 
-/// The Rust names of our types mean nothing to who wrote the file.
+/// Words the expected type: the Rust names of our types mean nothing to the author of the file.
 fn expected_is(what: &str) -> String {
     let plain = match what {
         _ if what.contains("struct") || what.contains("map") => "a mapping",
@@ -234,7 +235,7 @@ fn expected_is(what: &str) -> String {
     format!("expected {plain}")
 }
 
-/// The keys that lead to the value that is refused; none where the text is not even YAML.
+/// The keys that lead to the refused value; none if the text is not even YAML.
 fn place(text: &str) -> Option<String> {
     serde_saphyr::from_multiple::<IgnoredAny>(text).ok()?;
     let mut place = String::new();

@@ -1,18 +1,18 @@
-//! Takes secrets out of a text that was written by somebody else: what a credential plugin says when it fails.
+//! Masks secrets in a text that was written by somebody else, such as the output of a credential plugin that fails.
 //!
-//! Two nets: texts that are known to be secret, and shapes that secrets have. Both may take too much; the text is for a
-//! person who looks for a reason, and every word of it that is left is safe.
+//! It masks texts that are known to be secret, and texts of a shape that secrets have. It may mask too much: the text
+//! is for a person who looks for a reason, and every word that is left must be safe.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What stands where a secret stood.
+/// The text that replaces a secret.
 const MASK: &str = "***";
-/// Shorter ones are words, and a text without its words says nothing.
+/// Shorter secrets are not masked: they may be common words, and a text without its words says nothing.
 const SHORTEST: usize = 4;
 
-/// What secrets look like; the second group is what is masked, or else all of it.
+/// The shapes of secrets. The second group is masked; without one, the whole match is.
 static SHAPES: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     [
         // Keys in PEM, with all their lines.
@@ -36,14 +36,14 @@ pub(super) struct Masking {
 }
 
 impl Masking {
-    /// One more text; and what is left of it when it is written otherwise.
+    /// Adds a text, and the forms in which it may also be written.
     pub fn add(&mut self, secret: &str) {
         for secret in secret.lines().chain([secret]).map(str::trim).filter(|secret| secret.len() >= SHORTEST) {
             self.known.push(secret.to_owned());
         }
     }
 
-    /// Every word of a text.
+    /// Adds every word of a text.
     pub fn add_words(&mut self, text: &str) {
         text.split(|c: char| c.is_whitespace() || "\"',:{}[]".contains(c)).for_each(|word| self.add(word));
     }
@@ -51,7 +51,7 @@ impl Masking {
     /// A text of one line without secrets and control characters, cut to its last `longest` characters.
     pub fn one_line(&self, text: &str, longest: usize) -> String {
         let mut known: Vec<&String> = self.known.iter().collect();
-        // A secret may be part of another.
+        // A secret may be part of another, so longer ones are masked first.
         known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let mut text = text.to_owned();
         for secret in known {
@@ -78,7 +78,7 @@ impl Masking {
     }
 }
 
-/// Neither moves a cursor nor begins a line.
+/// Escapes a character that could move the cursor or begin a line.
 fn visible(c: char) -> Vec<char> {
     let harmless = !c.is_control()
         && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');

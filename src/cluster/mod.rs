@@ -1,9 +1,10 @@
-//! Where Jobs run: configuration, credentials, transport, and the one door through which every request goes.
+//! Reaches the cluster in which Jobs run: configuration, credentials, transport, and the one handle through which every
+//! request goes.
 //!
-//! Promise: [`Cluster`] connects on first use, rebuilds its client once when the API server answers 401 or its certificate
-//! is not accepted any more, gives every request a limit in time, and repeats only what may be repeated (see [`retry`]). Its [`kube::Client`]
-//! can stand on any tower service, so everything above runs unchanged against a simulated API server.
-//! Not here: what a Job is, and when to ask.
+//! Promise: [`Cluster`] connects on first use, rebuilds its client once when the API server answers 401 or its
+//! certificate is not accepted any more, gives every request a time limit, and repeats only requests that may be
+//! repeated (see [`retry`]). Its [`kube::Client`] can stand on any tower service, so everything above runs unchanged
+//! against a simulated API server. This room does not know what a Job is, nor when to send a request.
 
 mod answer;
 mod bounded_file;

@@ -1,14 +1,15 @@
-//! Many Pods of one Job to which the same has happened, as one finding about the Job: a lost node may have thousands.
+//! Joins the same finding about many Pods of one Job into one finding about the Job: a lost node may have thousands of
+//! Pods.
 
 use std::collections::BTreeMap;
 
 use super::finding::{Code, Finding, Severity};
 use crate::model::observed_job::JobReference;
 
-/// Up to so many Pods have a finding each; beyond, so many are examples.
+/// Up to this many Pods have a finding each; if there are more, one finding names this many as examples.
 pub(crate) const EXAMPLES: usize = 5;
 
-/// Puts together what is alike.
+/// Joins more than [`EXAMPLES`] findings about Pods that have the same code and severity.
 pub(crate) fn together(job: &JobReference, found: Vec<Finding>) -> Vec<Finding> {
     let mut alike: BTreeMap<(Code, Severity), Vec<Finding>> = BTreeMap::new();
     let mut rest = Vec::new();
@@ -29,7 +30,7 @@ pub(crate) fn together(job: &JobReference, found: Vec<Finding>) -> Vec<Finding> 
     rest
 }
 
-/// The first one's cause and step stand for all.
+/// Makes one finding of a group: the cause and the next step are those of the first.
 fn one(job: &JobReference, group: Vec<Finding>) -> Finding {
     let count = group.len();
     let since = group.iter().filter_map(|finding| finding.since).min();

@@ -1,10 +1,9 @@
 //! Gathers the facts that [`crate::diagnose`] draws its findings from: about one Job, or about all of a namespace or a
 //! cluster ([`super::survey`]).
 //!
-//! Promise: nothing is changed; a right that is missing and a question without an answer are facts and not errors,
-//! except where the Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it and of up to
-//! three Pods that have not started, GET namespace, GET of each node, and at most three dry runs where a deletion is
-//! stuck.
+//! Promise: nothing is changed. A missing right and a request without an answer are facts and not errors, unless the
+//! Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it and of up to three Pods that have
+//! not started, GET namespace, GET of each node, and at most three dry runs if a deletion is stuck.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -33,20 +32,20 @@ use crate::{
     resource::{Object, Path, Resource, Selector, Verb},
 };
 
-/// Events are asked for at most this many Pods.
+/// Events are listed for at most this many Pods.
 const PODS_ASKED: usize = 3;
-/// Between the two looks at Pods whose Job is gone: the garbage collector needs about a second.
+/// The time between the two reads of Pods whose Job is gone: the garbage collector needs about a second.
 pub(super) const SECOND_LOOK_AFTER: Duration = Duration::from_secs(2);
-/// So many questions are under way at a time.
+/// This many requests are under way at a time.
 pub(super) const AT_ONCE: usize = 8;
 
-/// All that can be known of one Job now.
+/// Reads all that can be known of one Job now.
 pub async fn examine(cluster: &Cluster, job: &JobReference) -> Result<Facts, Error> {
     let seen = get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))?;
     Ok(gather(cluster, job, seen).await)
 }
 
-/// The Job of this name, and what namesakes of it have left behind.
+/// Reads the facts about the Job of this name, and about Pods that earlier Jobs of the same name have left behind.
 pub async fn by_name(cluster: &Cluster, namespace: &Namespace, name: &JobName) -> Result<Vec<Facts>, Error> {
     let present = find_job(cluster, namespace, name).await;
     let present = present.map_err(|failure| ApiCall::GetJob(&named(namespace, name)).failed(failure, None))?;
@@ -60,7 +59,7 @@ pub async fn by_name(cluster: &Cluster, namespace: &Namespace, name: &JobName) -
     }
     let others: BTreeSet<_> = uids.filter(|uid| Some(uid) != of_present.as_ref()).collect();
     if !others.is_empty() {
-        // The garbage collector may be at them.
+        // The garbage collector may be deleting them just now.
         tokio::time::sleep(SECOND_LOOK_AFTER).await;
     }
     for uid in others {
@@ -86,7 +85,7 @@ pub(super) fn no_namespace(name: &Namespace) -> Error {
     ))
 }
 
-/// Adds to an error what the API server says of itself: an etcd that does not answer is seen there only.
+/// Adds to an error what the API server reports about itself: only there an etcd that does not answer is seen.
 pub async fn with_readiness(cluster: &Cluster, error: Error) -> Error {
     let Error::ApiUnreachable(report) = error else { return error };
     let Err(Failure::Status { status, .. }) = cluster.open(&Path::readiness()).await else {
@@ -125,13 +124,13 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<ObservedJob>
     facts
 }
 
-/// The Pods by controller-uid, whoever owns them now.
+/// Lists the Pods with the controller-uid of the Job, whoever owns them now.
 pub(crate) async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Arc<Pod>>, Failure> {
     let listed = cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await?;
     Ok(listed.items.into_iter().filter_map(read).map(Arc::new).collect())
 }
 
-/// What happened to Pods that have not started.
+/// Lists the Events about Pods that have not started.
 async fn events_of_pods(cluster: &Cluster, facts: &mut Facts) {
     let unstarted = facts.pods.get().into_iter().flatten().filter(|pod| !all_containers(pod).any(has_started));
     let uids: Vec<_> = unstarted.filter_map(|pod| pod.metadata.uid.clone()).take(PODS_ASKED).collect();
@@ -143,7 +142,7 @@ async fn events_of_pods(cluster: &Cluster, facts: &mut Facts) {
     }
 }
 
-/// The nodes on which something of the Job may run.
+/// The names of the nodes on which Pods of the Job may run.
 pub(super) fn node_names(facts: &Facts) -> impl Iterator<Item = &str> {
     let pods = facts.pods.get().into_iter().flatten().filter(|pod| !work_has_stopped(pod));
     pods.filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref())
@@ -159,7 +158,7 @@ pub(super) async fn namespace(cluster: &Cluster, name: &Namespace) -> Known<Name
     }
 }
 
-/// Whether the kubelet of a node reports.
+/// Reads whether a node is ready.
 pub(crate) async fn node(cluster: &Cluster, name: &str) -> Known<NodeState> {
     let Ok(name) = name.parse() else { return Known::default() };
     match cluster.get(Object::Node(&name)).await {

@@ -1,6 +1,6 @@
-//! Writes that are only tried (`dryRun=All`): whether admission lets a Job change, or go, can be learnt in no other way.
+//! Tries writes with `dryRun=All`: nothing else shows whether admission lets a Job be changed or deleted.
 //!
-//! Only where something is stuck that would be explained by it, and only as the identity may.
+//! It does so only if something is stuck that a dry run could explain, and only with the rights of the identity.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(crate) fn explains(facts: &Facts) -> bool {
     findings(facts).iter().any(|finding| told.contains(&finding.code))
 }
 
-/// Tries what can explain the findings so far.
+/// Tries the writes that can explain the findings so far.
 pub(crate) async fn probe(cluster: &Cluster, facts: &mut Facts) {
     let found: Vec<_> = findings(facts).into_iter().map(|finding| (finding.code, finding.object)).collect();
     let any = |codes: &[Code]| found.iter().any(|(code, _)| codes.contains(code));
@@ -80,7 +80,7 @@ fn told(answer: &Result<Value, Failure>, verb: Verb, resource: Resource) -> Know
         Ok(_) => Known::Seen(Probe::Accepted),
         Err(failure) if by_admission(failure) => Known::Seen(Probe::Refused(failure.message())),
         Err(failure) => Known::Not(match unknown(failure, verb, resource) {
-            // Some webhooks do not take dry runs: that tells nothing about real ones.
+            // Some webhooks do not accept dry runs: that says nothing about real writes.
             Unknown::NoAnswer { resource, why } if why.contains("dry run") => {
                 Unknown::NoAnswer { resource, why: format!("a webhook takes no dry run: {why}") }
             }
@@ -89,7 +89,7 @@ fn told(answer: &Result<Value, Failure>, verb: Verb, resource: Resource) -> Know
     }
 }
 
-/// Whether a webhook or a policy said no, or could not be asked, which comes to the same.
+/// Whether a webhook or a policy refused the write, or could not be asked, which has the same effect.
 pub(crate) fn by_admission(failure: &Failure) -> bool {
     let message = failure.message();
     !message.contains("does not support dry run")

@@ -1,4 +1,4 @@
-//! All that is known of one Job at one moment, and what is not known.
+//! The facts about one Job at one moment, and the reasons why others are not known.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -11,37 +11,37 @@ use crate::model::{
     pod::time,
 };
 
-/// Something that was asked of the cluster, or the reason why there is no answer.
+/// The answer to a question to the cluster, or the reason why there is none.
 #[derive(Debug, Clone)]
 pub enum Known<T> {
     /// The answer.
     Seen(T),
-    /// None, and why.
+    /// There is no answer, for this reason.
     Not(Unknown),
 }
 
 /// Why something is not known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unknown {
-    /// Nothing needed it so far.
+    /// No rule needed it so far.
     NotAsked,
-    /// The identity may not ask.
+    /// The identity has no right to ask.
     NoRight {
-        /// As RBAC spells it.
+        /// The word that RBAC uses.
         verb: &'static str,
-        /// As RBAC spells it.
+        /// The word that RBAC uses.
         resource: &'static str,
     },
-    /// Asked, without a usable answer.
+    /// The question got no usable answer.
     NoAnswer {
         /// What was asked for.
         resource: &'static str,
         /// The failure.
         why: String,
     },
-    /// Listed, but not in the form of its kind.
+    /// The object was listed, but does not have the form of its kind.
     Unreadable {
-        /// As RBAC spells it.
+        /// The word that RBAC uses.
         resource: &'static str,
         /// Namespace and name.
         object: String,
@@ -72,7 +72,7 @@ impl<T> Known<T> {
         }
     }
 
-    /// The same about something that follows from the answer.
+    /// Turns the answer into something that follows from it.
     pub fn map<K>(self, follows: impl FnOnce(T) -> K) -> Known<K> {
         match self {
             Self::Seen(value) => Known::Seen(follows(value)),
@@ -80,7 +80,7 @@ impl<T> Known<T> {
         }
     }
 
-    /// A part of the answer.
+    /// Takes a part of the answer.
     pub fn each<K>(&self, part: impl FnOnce(&T) -> K) -> Known<K> {
         match self {
             Self::Seen(value) => Known::Seen(part(value)),
@@ -88,7 +88,7 @@ impl<T> Known<T> {
         }
     }
 
-    /// Why there is none, unless nobody asked.
+    /// The reason why there is no answer, unless nobody asked.
     pub fn missing(&self) -> Option<&Unknown> {
         match self {
             Self::Not(why) if *why != Unknown::NotAsked => Some(why),
@@ -103,14 +103,14 @@ impl<T> Default for Known<T> {
     }
 }
 
-/// Whether the kubelet of a node reports.
+/// Whether a node is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeState {
     /// It does.
     Ready,
-    /// It does not, or says that it is not ready.
+    /// Its kubelet does not report, or reports that it is not ready.
     NotReady {
-        /// When that was noticed.
+        /// When the node became not ready.
         since: Option<Timestamp>,
         /// The condition's reason and message.
         why: String,
@@ -120,7 +120,7 @@ pub enum NodeState {
 }
 
 impl NodeState {
-    /// What a Node object says.
+    /// Reads the state from a Node object.
     #[must_use]
     pub fn of(node: &Node) -> Self {
         let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
@@ -139,7 +139,7 @@ impl NodeState {
     }
 }
 
-/// Whether a namespace takes new objects.
+/// Whether a namespace accepts new objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamespaceState {
     /// It does.
@@ -156,7 +156,7 @@ pub enum NamespaceState {
 }
 
 impl NamespaceState {
-    /// What a Namespace object says.
+    /// Reads the state from a Namespace object.
     #[must_use]
     pub fn of(namespace: &Namespace) -> Self {
         let since = time(namespace.metadata.deletion_timestamp.as_ref());
@@ -169,36 +169,36 @@ impl NamespaceState {
     }
 }
 
-/// What a write with `dryRun=All` came to: admission answers as for a real one, and nothing is changed.
+/// The result of a write with `dryRun=All`: admission answers as for a real write, and nothing is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
-    /// It would have been done.
+    /// The write would have been done.
     Accepted,
     /// Admission refused it.
     Refused(String),
 }
 
-/// Ends of failed Pods, of which nothing else is kept.
+/// The ends of failed Pods of which nothing else is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Failures {
     /// How many.
     pub count: usize,
-    /// The newest.
+    /// The newest end.
     pub newest: Option<Timestamp>,
 }
 
-/// All that is known of one Job.
+/// The facts about one Job.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// The clock of the API server.
     pub now: Timestamp,
     /// Which Job.
     pub reference: JobReference,
-    /// Its state; none where it does not exist any more.
+    /// The state of the Job; none if it does not exist any more.
     pub job: Option<Arc<ObservedJob>>,
     /// Its Pods by controller-uid, whoever owns them now.
     pub pods: Known<Vec<Arc<Pod>>>,
-    /// When each of its failed Pods ended that are not among these.
+    /// The ends of its failed Pods that are not in `pods`.
     pub failures: Failures,
     /// Events about it and about Pods of it that have not started.
     pub events: Known<Vec<Event>>,
@@ -206,16 +206,16 @@ pub struct Facts {
     pub nodes: BTreeMap<String, Known<NodeState>>,
     /// Its namespace.
     pub namespace: Known<NamespaceState>,
-    /// A change of the Job, tried.
+    /// The result of a dry run of a change of the Job.
     pub job_update: Known<Probe>,
-    /// A deletion of the Job, tried.
+    /// The result of a dry run of a deletion of the Job.
     pub job_delete: Known<Probe>,
-    /// A change of a Pod of it that does not go, tried.
+    /// The result of a dry run of a change of a Pod that should be gone and is not.
     pub pod_update: Known<Probe>,
 }
 
 impl Facts {
-    /// The Job alone; everything else is not asked for yet.
+    /// Facts with the Job alone; nothing else was asked for yet.
     #[must_use]
     pub fn new(now: Timestamp, reference: JobReference, job: Option<Arc<ObservedJob>>) -> Self {
         Self {
@@ -233,7 +233,7 @@ impl Facts {
         }
     }
 
-    /// What was asked for in vain, each reason once.
+    /// The reasons why questions got no answer, each once.
     #[must_use]
     pub fn unknown(&self) -> Vec<Unknown> {
         let nodes = self.nodes.values().filter_map(Known::missing);
@@ -276,13 +276,13 @@ impl Facts {
         self.job().and_then(|job| job.metadata.finalizers.as_deref()).unwrap_or_default()
     }
 
-    /// The node a Pod is bound to, and what is known of it.
+    /// The node that a Pod is bound to, and what is known of it.
     pub(crate) fn node_of<'a>(&'a self, pod: &'a Pod) -> Option<(&'a str, &'a Known<NodeState>)> {
         let name = pod.spec.as_ref()?.node_name.as_deref()?;
         Some((name, self.nodes.get(name)?))
     }
 
-    /// Whole seconds since then, 0 for a time that is still to come.
+    /// The whole seconds since then, 0 if that time is in the future.
     pub(crate) fn age(&self, then: Timestamp) -> u64 {
         u64::try_from(self.now.duration_since(then).as_secs()).unwrap_or(0)
     }

@@ -15,9 +15,9 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Waiting that is meant, and why.
+    /// The Job waits as is meant; the finding says why.
     Info,
-    /// It may end by itself, or badly.
+    /// The state may end by itself, or badly.
     Warning,
     /// The Job is stuck: nothing happens until somebody does something.
     Blocking,
@@ -25,7 +25,8 @@ pub enum Severity {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// What was found. The names are stable; within a severity, the order is that of this list.
+        /// The kind of a finding. The names are stable; within a severity, findings are sorted in the order of this
+        /// list.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code { $($(#[$doc])* $variant,)* }
 
@@ -43,11 +44,11 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Deleted with Orphan, and the garbage collector has not let it go.
+    /// The Job was deleted with Orphan, and the garbage collector has not released it.
     FinalizerOrphanStuck = "finalizer-orphan-stuck",
-    /// Deleted in the foreground, no Pod is left, and the garbage collector has not let it go.
+    /// The Job was deleted in the foreground, no Pod is left, and the garbage collector has not released it.
     FinalizerForegroundStuck = "finalizer-foreground-stuck",
-    /// Deleted in the foreground, and a Pod does not go.
+    /// The Job was deleted in the foreground, and a Pod of it is still there.
     ForegroundHeldByPods = "foreground-held-by-pods",
     /// Somebody's finalizer holds a Job that is being deleted.
     ForeignFinalizer = "foreign-finalizer",
@@ -57,7 +58,7 @@ codes! {
     WebhookBreaksPodUpdate = "webhook-breaks-pod-update",
     /// The deletion of the Job does not pass admission.
     WebhookRefusesDelete = "webhook-refuses-delete",
-    /// Finished longer ago than its TTL allows.
+    /// The Job finished longer ago than its TTL allows.
     TtlNotObeyed = "ttl-not-obeyed",
     /// A Pod that is being deleted may still run on a node that is out of reach.
     PodOnLostNode = "pod-on-lost-node",
@@ -65,7 +66,7 @@ codes! {
     PodForeignFinalizer = "pod-foreign-finalizer",
     /// A Pod has ended, and the Job controller has not counted it.
     PodJobTrackingStuck = "pod-job-tracking-stuck",
-    /// A Pod still runs after the time it was given to end.
+    /// A Pod still runs after its grace period.
     PodOutlivesGracePeriod = "pod-outlives-grace-period",
     /// Pods whose Job does not exist any more.
     PodsOfVanishedJob = "pods-of-vanished-job",
@@ -77,7 +78,7 @@ codes! {
     NamespaceTerminating = "namespace-terminating",
     /// The Job controller does nothing about the Job.
     JobControllerSilent = "job-controller-silent",
-    /// Past its `activeDeadlineSeconds`, and still not failed.
+    /// The Job is past its `activeDeadlineSeconds`, and still not failed.
     DeadlineNotEnforced = "deadline-not-enforced",
     /// A `ResourceQuota` refuses the Pods.
     QuotaExceeded = "quota-exceeded",
@@ -101,11 +102,11 @@ codes! {
     ImageNoCredentials = "image-no-credentials",
     /// The image may not be pulled, and the node does not have it.
     ImageNeverPulled = "image-never-pulled",
-    /// The image's name is no image name.
+    /// The text is not the name of an image.
     ImageNameInvalid = "image-name-invalid",
     /// The registry does not answer.
     RegistryUnreachable = "registry-unreachable",
-    /// The registry refuses for now.
+    /// The registry refuses more requests for now.
     RegistryThrottles = "registry-throttles",
     /// The image cannot be pulled for another reason.
     ImagePullFailing = "image-pull-failing",
@@ -117,7 +118,7 @@ codes! {
     VolumeNotMounted = "volume-not-mounted",
     /// The Pod's sandbox cannot be made: network, runtime.
     SandboxNotCreated = "sandbox-not-created",
-    /// The Pod runs on a node that does not report.
+    /// The Pod runs on a node that is not ready.
     NodeNotReady = "node-not-ready",
     /// An init container fails, so the others never start.
     InitContainerFailing = "init-container-failing",
@@ -125,9 +126,9 @@ codes! {
     CrashLoop = "crash-loop",
     /// The work has ended, but another container keeps the Pod running.
     SidecarKeepsPodAlive = "sidecar-keeps-pod-alive",
-    /// The Job is failed soon, if it does not end before.
+    /// Kubernetes fails the Job soon, unless it ends before.
     DeadlineNear = "deadline-near",
-    /// The controller pauses before the next Pod.
+    /// The Job controller pauses before the next Pod.
     BackoffWaiting = "backoff-waiting",
     /// The Pod has scheduling gates.
     SchedulingGated = "scheduling-gated",

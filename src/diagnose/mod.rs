@@ -1,11 +1,11 @@
-//! Why a Job does not move, or does not go: from facts to findings. Nothing here writes; the clock is a fact, too.
+//! Explains why a Job does not move or is not deleted: it turns facts into findings. Nothing here writes; the time is a
+//! fact, too.
 //!
-//! Promise: the same facts give the same findings, most blocking first; a healthy Job has none; what could not be
-//! read is never taken for an answer, and a cause that is not sure says so. [`collect`] and [`survey`]
-//! gather the facts, of one Job and of a cluster; `dry_run` asks the API server what it would answer. `rules` has a file
-//! a family of ways to be stuck, with all its texts in the order object, evidence, cause, next step; one [`Code`] a
-//! finding. [`rights`] tells what an identity may do.
-//! Start at [`findings`].
+//! Promise: the same facts give the same findings, most blocking first. A healthy Job has no finding. A failed read is
+//! never taken for an answer, and a cause that is not sure says so. [`collect`] gathers the facts about one Job,
+//! [`survey`] those about a cluster; `dry_run` asks the API server what it would answer to a write. `rules` has one
+//! file for each family of ways to be stuck. Each finding has one [`Code`], and its text names object, evidence, cause
+//! and next step. [`rights`] reads what an identity may do. Start at [`findings`].
 
 mod alike;
 mod facts;

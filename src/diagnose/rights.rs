@@ -1,7 +1,7 @@
-//! Which rights the present identity has in a namespace, of those that something here needs.
+//! Finds out which of the rights that this package needs the present identity has in a namespace.
 //!
-//! The API server is asked who we are and, right by right, whether we may: any identity may ask that about itself.
-//! The list is that of `docs/rbac.yaml`, and what the diagnosis can use beyond it.
+//! The API server is asked which identity we have and, right by right, whether we have it: any identity may ask that
+//! about itself. The list has the rights of `docs/rbac.yaml`, and those that the diagnosis can use beyond them.
 
 use std::collections::BTreeMap;
 
@@ -16,24 +16,24 @@ use crate::{
     resource::{Review, Verb},
 };
 
-/// Whether something works without a right.
+/// Whether the package works without a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
-    /// It belongs to the shipped Role.
+    /// The shipped Role has the right.
     Required,
-    /// Something says less, or does less, without it.
+    /// Some part says less, or does less, without the right.
     Optional,
 }
 
 /// One right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Right {
-    /// As RBAC spells it.
+    /// The word that RBAC uses.
     pub verb: &'static str,
     /// The API group, empty for the core one.
     pub group: &'static str,
-    /// With its subresource, as in `pods/log`.
+    /// The resource with its subresource, as in `pods/log`.
     pub resource: &'static str,
     /// Whether objects of this kind are in a namespace, so that a Role can grant it.
     pub namespaced: bool,
@@ -85,40 +85,40 @@ pub const RIGHTS: [Right; 18] = [
 /// A right, and whether the identity has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Held {
-    /// Which.
+    /// The right.
     #[serde(flatten)]
     pub right: Right,
     /// The API server's answer.
     pub allowed: bool,
 }
 
-/// Who the API server takes us for.
+/// The identity that the API server sees.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Identity {
-    /// The user name, none where the API server is too old to say (before 1.28).
+    /// The user name; none if the API server is too old to say it (before 1.28).
     pub user: Option<String>,
-    /// The uid, where whoever proved the identity gave one.
+    /// The uid, if the authenticator gave one.
     pub uid: Option<String>,
     /// The groups.
     pub groups: Vec<String>,
-    /// What else is known, as lists of texts.
+    /// Further facts about the identity, as lists of texts.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// The present identity, and its rights in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rights {
-    /// Its user name, none where the API server is too old to say (before 1.28).
+    /// The user name; none if the API server is too old to say it (before 1.28).
     pub user: Option<String>,
     /// Its groups.
     pub groups: Vec<String>,
-    /// Where.
+    /// The namespace of the rights.
     pub namespace: Namespace,
-    /// Right by right.
+    /// The rights, with the answer for each.
     pub rights: Vec<Held>,
 }
 
-/// Asks for all of them.
+/// Asks the API server for the identity and for all rights.
 pub async fn rights(cluster: &Cluster, namespace: &Namespace) -> Result<Rights, Error> {
     let ask = |right: Right| async move {
         let allowed = may(cluster, namespace, right).await?;
@@ -143,7 +143,7 @@ async fn may(cluster: &Cluster, namespace: &Namespace, right: Right) -> Result<b
     Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
 }
 
-/// Asks who we are.
+/// Asks the API server which identity we have.
 pub async fn identity(cluster: &Cluster) -> Result<Identity, Error> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     match ask(cluster, Review::Subject, &review, "ask who this identity is").await {

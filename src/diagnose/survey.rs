@@ -1,10 +1,10 @@
-//! Every Job of a namespace, or of all of them, that has findings, handed over page by page as they are found.
+//! Examines every Job of a namespace, or of all namespaces, and hands over those that have findings, page by page.
 //!
-//! Promise: all Jobs are looked at, whoever made them, each told once; memory does not grow with the Jobs that are stuck,
-//! only with the Pods that have not ended and with the warnings about those. A Pod counts as left behind only after its Job
-//! was asked for by name, and after a second look at the Pod: it may be listed before its Job.
-//! Cost: two paged lists (Pods, Jobs); one of nodes where Pods are under way, one of namespaces, one of warning Events in
-//! each namespace where Pods are missing or have not started; one GET and one list a Job that is gone; dry runs as in
+//! Promise: all Jobs are examined, whoever made them, and each is handed over once. Memory does not grow with the
+//! number of stuck Jobs, only with the Pods that have not ended and with the warnings about those. A Pod counts as left
+//! behind only after its Job was read by name, and the Pod a second time: a Pod may be listed before its Job. Cost: two
+//! paged lists (Pods, Jobs); one list of nodes if Pods have not ended, one of namespaces, one of warning Events in each
+//! namespace where Pods are missing or have not started; one GET and one list for each Job that is gone; dry runs as in
 //! [`super::dry_run`] for at most [`PROBED`] Jobs.
 
 use std::{
@@ -48,56 +48,56 @@ use crate::{
     unreadable,
 };
 
-/// At most this many Jobs are probed by dry runs: what breaks one breaks them all.
+/// At most this many Jobs are probed by dry runs: a webhook that breaks one Job breaks them all.
 const PROBED: usize = 20;
-/// From so many namespaces on, Events are listed in all at once.
+/// From this many namespaces on, one list of Events covers all namespaces.
 const MANY_NAMESPACES: usize = 5;
-/// So many Jobs that are gone are looked at before what was found about them is told.
+/// This many Jobs that are gone are examined before their findings are handed over.
 const GONE_AT_ONCE: usize = 200;
 /// At most this many warnings are kept about one object: findings read the newest.
 const WARNINGS_KEPT: usize = 5;
-/// Characters of the message of a warning; Kubernetes itself cuts at 1024.
+/// The longest message of a warning, in characters; Kubernetes itself cuts at 1024.
 const LONGEST_MESSAGE: usize = 1024;
 
-/// So many objects that cannot be understood are named.
+/// At most this many objects that cannot be understood are named.
 const NAMED: usize = 20;
 
-/// What a survey comes to.
+/// The totals of a survey.
 #[derive(Debug, Default)]
 pub struct Totals {
-    /// How many Jobs were looked at.
+    /// How many Jobs were examined.
     pub jobs: usize,
-    /// How many of those that have findings have a blocking one.
+    /// How many Jobs have a blocking finding.
     pub stuck: usize,
-    /// What could not be read.
+    /// The reasons why something could not be read.
     pub unknown: BTreeSet<Unknown>,
 }
 
-/// Takes what is found, as it is found; within one call the most blocking first.
+/// The channel for diagnoses as they are made; within one message the most blocking comes first.
 pub type DiagnosisSender = mpsc::Sender<Vec<Diagnosis>>;
 
-/// One Job, and what was found about it.
+/// One Job and the findings about it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
-    /// Which Job.
+    /// The Job, or its namespace.
     pub job: Diagnosed,
-    /// Most blocking first.
+    /// The findings, most blocking first.
     pub findings: Vec<Finding>,
 }
 
-/// What has findings.
+/// The object that has findings.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Diagnosed {
     /// A Job.
     Job(JobReference),
-    /// A namespace that is stuck itself, and has no Job any more: written as one with an empty name and uid.
+    /// A namespace that is stuck itself and has no Job any more. It is written like a Job with an empty name and uid.
     Namespace {
-        /// Which.
+        /// The namespace.
         namespace: Namespace,
-        /// Empty.
+        /// Always empty.
         name: &'static str,
-        /// Empty.
+        /// Always empty.
         uid: &'static str,
     },
 }
@@ -112,7 +112,7 @@ impl Diagnosed {
 }
 
 impl Diagnosis {
-    /// What the facts about one Job come to; none where there is nothing to find.
+    /// Makes the diagnosis from the facts about one Job; none if there is no finding.
     #[must_use]
     pub fn of(facts: &Facts) -> Self {
         Self { job: Diagnosed::Job(facts.reference.clone()), findings: findings(facts) }
@@ -124,14 +124,14 @@ impl Diagnosis {
 }
 
 impl Totals {
-    /// Takes in what was found about a Job.
+    /// Adds a diagnosis to the totals.
     pub fn add(&mut self, facts: &Facts, diagnosis: &Diagnosis) {
         self.unknown.extend(facts.unknown());
         self.stuck += usize::from(diagnosis.is_stuck());
     }
 }
 
-/// Looks at all Jobs of a namespace, or of all.
+/// Examines all Jobs of a namespace, or of all namespaces.
 pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSender) -> Result<Totals, Error> {
     let mut totals = Totals::default();
     let pods = match pods_under_way(cluster, place).await {
@@ -163,7 +163,7 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
                 Err(why) => unreadable.push(why),
             }
         }
-        // A list that began anew brings again what was told.
+        // A list that began again brings Jobs that were already handed over.
         suspects.retain(|facts| told.insert(facts.reference.uid.clone()));
         surroundings.judge(suspects, found, &mut totals).await;
     }
@@ -183,7 +183,7 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
         && let Namespaces::One(place) = place
         && let Some(finding) = surroundings.own_namespace.as_ref().and_then(|state| of_namespace(place, state))
     {
-        // Nothing of a Job is left to show it.
+        // No Job is left that could carry this finding.
         let job = Diagnosed::Namespace { namespace: place.clone(), name: "", uid: "" };
         let diagnosis = Diagnosis { job, findings: vec![finding] };
         totals.stuck += usize::from(diagnosis.is_stuck());
@@ -201,16 +201,16 @@ fn named(place: &Namespaces) -> String {
 
 type PodsByJob = HashMap<String, Vec<Arc<Pod>>>;
 
-/// What is kept of all Pods.
+/// The Pods that are kept, of all that were listed.
 #[derive(Default)]
 struct ListedPods {
-    /// Those that have not ended, and those that have and are held, by the uid of their Job.
+    /// Pods that have not ended, and ended ones that something holds, by the uid of their Job.
     by_job: PodsByJob,
-    /// Those of the others that have failed: the pause of the Job begins with the end of the newest.
+    /// The failed ones among the other Pods: the pause of a Job begins with the end of its newest.
     failures: HashMap<String, Failures>,
-    /// Those that cannot be understood.
+    /// Pods that cannot be understood.
     unreadable: Vec<Malformed>,
-    /// The uids of the Jobs that these are of: of their Pods not enough is known.
+    /// The uids of the Jobs of these Pods: not enough is known about the Pods of those Jobs.
     incomplete: HashMap<String, Unknown>,
 }
 
@@ -261,8 +261,8 @@ async fn pods_under_way(cluster: &Cluster, place: &Namespaces) -> Result<ListedP
     Ok(found)
 }
 
-/// An ended Pod matters where something holds it, or where it has nobody who deletes it. One that is being deleted matters
-/// anyway, so its phase tells as much as its containers would.
+/// Whether a Pod must be kept. An ended Pod matters if something holds it, or if nobody will delete it. A Pod that is
+/// being deleted always matters, so its phase is enough and its containers need not be read.
 fn matters(pod: &Pod) -> bool {
     let held = pod.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
     let owned = pod.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
@@ -273,7 +273,7 @@ fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.phase.as_deref()
 }
 
-/// What is known of a Job that may have findings.
+/// The facts about a Job, if it may have findings.
 fn suspect(cluster: &Cluster, job: Job, pods: &Known<ListedPods>) -> Result<Option<Facts>, Malformed> {
     let uid = &job.metadata.uid;
     let its_pods = match pods {
@@ -299,7 +299,7 @@ fn not_understood(unreadable: &Malformed) -> Unknown {
     Unknown::Unreadable { resource: resource.rbac(), object: object.clone(), why: why.clone() }
 }
 
-/// The first of them, and how many more there are.
+/// The first of the unreadable objects, and how many more there are.
 fn some_of(unreadable: &[Malformed]) -> impl Iterator<Item = Unknown> {
     let more = unreadable.get(NAMED..).filter(|more| !more.is_empty());
     let more = more.map(|more| Unknown::NoAnswer {
@@ -309,7 +309,7 @@ fn some_of(unreadable: &[Malformed]) -> impl Iterator<Item = Unknown> {
     unreadable.iter().take(NAMED).map(not_understood).chain(more)
 }
 
-/// Ended, not being deleted, and not beyond its TTL.
+/// Whether a Job has ended, is not being deleted, and is not past its TTL.
 fn is_over(job: &Job, now: Timestamp) -> bool {
     let ttl = job.spec.as_ref().and_then(|spec| spec.ttl_seconds_after_finished).map(i64::from);
     let overdue = match (ttl, conditions::ended_at(job)) {
@@ -319,10 +319,10 @@ fn is_over(job: &Job, now: Timestamp) -> bool {
     conditions::finished(job).is_some() && job.metadata.deletion_timestamp.is_none() && !overdue
 }
 
-/// Pods whose Job does not exist, looked at for the second time.
+/// Reads Pods whose Job does not exist a second time, and returns those that are still there.
 async fn vanished(cluster: &Cluster, candidates: Vec<JobReference>) -> Vec<Facts> {
     let looked = stream::iter(candidates).map(|job| async move {
-        // A Job that is there was made after the Pods were listed, or cannot be ruled out.
+        // If the Job exists, it was made after the Pods were listed. Without an answer, it may exist.
         if !matches!(get_job(cluster, &job).await, Ok(None)) {
             return None;
         }
@@ -335,15 +335,15 @@ async fn vanished(cluster: &Cluster, candidates: Vec<JobReference>) -> Vec<Facts
     found.into_iter().flatten().collect()
 }
 
-/// What many Jobs share, read once, as soon as one needs it.
+/// Facts that many Jobs share. Each is read once, as soon as a Job needs it.
 struct Surroundings<'a> {
     cluster: &'a Cluster,
     place: &'a Namespaces,
-    /// That of the survey, if it is about one.
+    /// The state of the survey's namespace, if the survey is about one.
     own_namespace: Option<Known<NamespaceState>>,
     namespaces: Option<Known<BTreeMap<String, NamespaceState>>>,
     nodes: Option<Known<BTreeMap<String, NodeState>>>,
-    /// Warnings by namespace, or under none those of all.
+    /// Warnings by namespace; under the key `None` those of all namespaces.
     events: BTreeMap<Option<Namespace>, Known<Warnings>>,
     probes_left: usize,
 }
@@ -369,7 +369,7 @@ impl<'a> Surroundings<'a> {
         })
     }
 
-    /// Completes the facts about some Jobs, and hands over what they come to.
+    /// Completes the facts about some Jobs, and hands over their diagnoses.
     async fn judge(&mut self, mut suspects: Vec<Facts>, found: &DiagnosisSender, totals: &mut Totals) {
         if suspects.is_empty() {
             return;
@@ -398,7 +398,7 @@ impl<'a> Surroundings<'a> {
             (std::cmp::Reverse(first.severity), first.code, diagnosis.job.sort_key())
         });
         if !diagnoses.is_empty() {
-            // Nobody listens any more: the survey is about to be dropped.
+            // An error means that nobody listens any more: the survey is about to be dropped.
             let _ = found.send(diagnoses).await;
         }
     }
@@ -451,7 +451,7 @@ impl<'a> Surroundings<'a> {
         }
     }
 
-    /// Warnings about Jobs that get no Pod and about Pods that do not start.
+    /// Reads warnings about Jobs that get no Pod and about Pods that do not start.
     async fn events(&mut self, suspects: &mut [Facts]) {
         let wanted: BTreeSet<Namespace> = suspects
             .iter()
@@ -480,7 +480,8 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-/// Warning Events, the newest few about each object, and of each only what findings read: there may be as many as Jobs.
+/// The newest few warning Events about each object, with only the fields that findings read: there may be as many as
+/// Jobs.
 #[derive(Default)]
 struct Warnings(HashMap<String, Vec<Warning>>);
 
@@ -511,7 +512,7 @@ impl Warnings {
         about.shrink_to_fit();
     }
 
-    /// Those about an object, as Events.
+    /// The warnings about an object, as Events.
     fn about(&self, uid: &str) -> Vec<Event> {
         let event = |warning: &Warning| Event {
             involved_object: ObjectReference { uid: Some(uid.to_owned()), ..ObjectReference::default() },
@@ -551,7 +552,7 @@ fn explainable(facts: &Facts) -> HashSet<String> {
     let uids = unstarted.filter_map(|pod| pod.metadata.uid.clone());
     let spec = job.job.spec.as_ref();
     let wanted = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
-    // As the rule about Pods that are refused counts them.
+    // The rule about Pods that are refused counts them in the same way.
     let live = pods.filter(|pod| !work_has_stopped(pod)).count();
     let short = usize::try_from(wanted).is_ok_and(|wanted| live < wanted);
     uids.chain(short.then(|| facts.reference.uid.clone())).collect()
@@ -564,7 +565,7 @@ fn reference(uid: &str, pods: &[Arc<Pod>]) -> Option<JobReference> {
     Some(JobReference { namespace: metadata.namespace.as_ref()?.parse().ok()?, name, uid: uid.to_owned() })
 }
 
-/// A whole list, of each object what `keep` makes of it.
+/// Reads a whole list, and keeps of each object what `keep` returns.
 async fn all<T: DeserializeOwned, K>(
     cluster: &Cluster,
     resource: Resource,
@@ -578,7 +579,8 @@ async fn all<T: DeserializeOwned, K>(
         if page.anew {
             kept.clear();
         }
-        // An Event only explains. Of other kinds, one that is missing here would be told as gone.
+        // An Event only explains, so one may be missing. An object of another kind would be reported as gone if it were
+        // missing here.
         if let Some(unreadable) = page.unreadable.into_iter().next().filter(|_| resource != Resource::Events) {
             return Err(unreadable.into());
         }

@@ -190,12 +190,12 @@ fn examples() -> Vec<Example> {
         row(
             Code::PodJobTrackingStuck,
             with_pod(of_job(&json!({})), &ended),
-            &["Job controller", "has not counted it", "which is not known"],
+            &["Job controller", "has neither counted it", "which is not known"],
         ),
         row(
             Code::PodOutlivesGracePeriod,
             with_pod(deleted(&[]), &going),
-            &["still runs on node `w2`, which reports", "10:08:30Z"],
+            &["still runs on node `w2`, which is ready", "10:08:30Z"],
         ),
         row(
             Code::PodsOfVanishedJob,
@@ -274,7 +274,7 @@ fn examples() -> Vec<Example> {
         row(
             Code::SchedulerSilent,
             pending(&json!({"spec": {"nodeName": null}, "status": {"startTime": null, "conditions": []}})),
-            &["no word from the scheduler"],
+            &["no decision of the scheduler"],
         ),
         row(
             Code::KubeletSilent,
@@ -310,7 +310,7 @@ fn examples() -> Vec<Example> {
         row(
             Code::ImagePullFailing,
             waiting("ImagePullBackOff", "Back-off pulling image \"registry/train:1\""),
-            &["why is not clear"],
+            &["does not say clearly why"],
         ),
         row(
             Code::ConfigMissing,
@@ -467,7 +467,7 @@ fn decided_job_is_held_by_a_pod_whose_phase_is_not_the_last_although_its_contain
             "status": {"phase": "Running", "containerStatuses": [status("base", &ended)]}}),
     );
     let held = findings(&facts).into_iter().find(|finding| finding.code == Code::DecidedButHeldByPods).unwrap();
-    assert!(held.cause.ends_with("these do not: `train-x`"), "{}", held.cause);
+    assert!(held.cause.ends_with("these have not ended: `train-x`"), "{}", held.cause);
 }
 
 #[test]

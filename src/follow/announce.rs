@@ -1,6 +1,6 @@
-//! What to say about a Job while it is under way: each thing once, as it happens. Pure.
+//! Writes the messages about a Job while it is under way: each thing once, as it happens. Pure.
 //!
-//! Not here: why it does not move or go, which the findings tell ([`crate::diagnose`]).
+//! The findings ([`crate::diagnose`]) say why a Job does not move or is not deleted.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,26 +22,26 @@ use crate::{
     },
 };
 
-/// Waiting reasons of the normal course, which need no word.
+/// Waiting reasons of a normal start, which need no message.
 const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
-/// Events of which neither the Pod's status nor a finding tells.
+/// Reasons of Events that neither the Pod's status nor a finding reports.
 const TELLING: [&str; 3] = ["Pulling", "Evicted", "Preempted"];
 
-/// So many times the same is said about Pods of one Job; a Job may have ten thousand.
+/// At most this many messages of one code are written about the Pods of one Job; a Job may have ten thousand Pods.
 const SAID_AT_MOST: usize = 50;
 
-/// What was said so far.
+/// Remembers which messages were written.
 #[derive(Debug, Default)]
 pub struct ProgressAnnouncer {
     said: HashSet<String>,
-    /// How often each code was said.
+    /// How many messages of each code were written.
     counts: HashMap<String, usize>,
     pause: Option<Pause>,
     failures: i32,
 }
 
 impl ProgressAnnouncer {
-    /// What is new in this view, in order.
+    /// The messages about what is new in this snapshot, in order.
     pub fn observe(&mut self, snapshot: &JobSnapshot) -> Vec<Message> {
         let mut news = Vec::new();
         self.job(snapshot, &mut news);
@@ -65,7 +65,7 @@ impl ProgressAnnouncer {
         if *count <= SAID_AT_MOST {
             news.push(message);
         } else if *count == SAID_AT_MOST + 1 {
-            let text = format!("{}; the same of more Pods is not said one by one", message.text);
+            let text = format!("{}; the same message about further Pods of the Job is left out", message.text);
             news.push(Message { text, ..message });
         }
     }
@@ -86,7 +86,7 @@ impl ProgressAnnouncer {
                 let held = if held.is_empty() { String::new() } else { format!(", held by {}", held.join(", ")) };
                 Message::warning(
                     "job-deleting",
-                    format!("{} is being deleted by somebody since {time}{held}", snapshot.job.reference),
+                    format!("{} was deleted by somebody at {time} and is still there{held}", snapshot.job.reference),
                 )
             });
         }
@@ -104,7 +104,7 @@ impl ProgressAnnouncer {
         let failed = snapshot.job.job.status.as_ref().and_then(|status| status.failed).unwrap_or(0);
         let limit = snapshot.job.job.spec.as_ref().and_then(|spec| spec.backoff_limit);
         if failed > self.failures && snapshot.end.is_none() {
-            let limit = limit.map_or(String::new(), |limit| format!(" of the {limit} that backoffLimit forgives"));
+            let limit = limit.map_or(String::new(), |limit| format!(" of the {limit} that backoffLimit allows"));
             news.push(Message::warning(
                 "pod-retry",
                 format!("{failed} failed Pods{limit}: Kubernetes makes a new Pod after a pause of 10 s or more"),
@@ -161,7 +161,7 @@ impl ProgressAnnouncer {
         let ended = format!("{uid} {container} {} ended", end.restart_count);
         let killed = killed_by.as_ref().map(|by| format!("{uid} {container} killed by {by}"));
         if !self.said.contains(&ended) {
-            // Said with it, and not again of the next run.
+            // The message about the end says who killed it, so it is not said again when the container runs again.
             self.said.extend(killed.clone());
         }
         self.once(ended, news, || {
@@ -200,7 +200,7 @@ impl ProgressAnnouncer {
     }
 }
 
-/// Why a Pod is ended, or is about to be, in our words and in those of Kubernetes.
+/// The message that says why a Pod was ended, or is about to be, in our words and in those of Kubernetes.
 fn own_reason(pod: &Pod, name: &str, given: PodReason<'_>) -> Message {
     let mut text = in_words(pod, given, &format!("Pod `{name}`"));
     if let Some(first) = text.get(..1) {
@@ -288,7 +288,10 @@ mod tests {
         }
         let said = progress.observe(&snapshot);
         assert_eq!(said.len(), SAID_AT_MOST + 1);
-        assert!(said[SAID_AT_MOST].text.ends_with("the same of more Pods is not said one by one"), "{said:?}");
+        assert!(
+            said[SAID_AT_MOST].text.ends_with("the same message about further Pods of the Job is left out"),
+            "{said:?}"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What to say of a watch that is interrupted and works again. Pure.
+//! Writes the messages about a watch that is interrupted and works again. Pure.
 //!
-//! Promise: the first interruption and its end are said as they happen. What follows within [`SUMMED_UP_EVERY`] is
-//! counted and said together, and one that lasts is said again as often: never silent, and never a line a second.
+//! Promise: the first interruption and its end are reported as they happen. Further interruptions within
+//! [`SUMMED_UP_EVERY`] are counted and reported together, and a lasting one is reported again at that interval. So the
+//! log is never silent about a lost watch, and never gets a line a second.
 
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ use crate::{cluster::Failure, model::message::Message, resource::Resource};
 /// How often interruptions are summed up.
 const SUMMED_UP_EVERY: Duration = Duration::from_secs(600);
 
-/// The contact to one resource.
+/// The state of the watch of one resource.
 #[derive(Debug)]
 pub(crate) struct Contact {
     resource: Resource,
     lost: bool,
-    /// That it is lost was said, so that its return is said, too.
+    /// Whether the loss was reported; then the return is reported, too.
     loss_said: bool,
-    /// The last interruption's reason.
+    /// The reason of the last interruption.
     why: String,
-    /// Interruptions since the last word that were not said.
+    /// The interruptions since the last message that were not reported.
     unsaid: u32,
-    /// When interruptions are summed up; none while there are none.
+    /// When interruptions are summed up; none while there is nothing to sum up.
     due: Option<Instant>,
 }
 
@@ -32,7 +33,7 @@ impl Contact {
         Self { resource, lost: false, loss_said: false, why: String::new(), unsaid: 0, due: None }
     }
 
-    /// It is interrupted.
+    /// The watch was interrupted.
     pub fn lost(&mut self, failure: &Failure) -> Option<Message> {
         self.why = failure.message();
         if std::mem::replace(&mut self.lost, true) {
@@ -52,14 +53,14 @@ impl Contact {
         Some(Message::warning("watch-interrupted", text))
     }
 
-    /// It works.
+    /// The watch works.
     pub fn found(&mut self) -> Option<Message> {
         self.lost = false;
         std::mem::take(&mut self.loss_said)
             .then(|| Message::info("watch-resumed", format!("The watch of {} works again", self.resource.rbac())))
     }
 
-    /// Whether it is interrupted.
+    /// Whether the watch is interrupted.
     pub fn is_lost(&self) -> bool {
         self.lost
     }
@@ -69,7 +70,7 @@ impl Contact {
         self.due
     }
 
-    /// What was not said, once it is due.
+    /// The message about interruptions that were not reported, once it is due.
     pub fn sum_up(&mut self) -> Option<Message> {
         let due = self.due.filter(|due| *due <= Instant::now())?;
         let (watch, why, minutes) = (self.resource.rbac(), &self.why, SUMMED_UP_EVERY.as_secs() / 60);

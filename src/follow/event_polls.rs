@@ -1,8 +1,8 @@
 //! Lists the Events about a Job and its Pods: seldom, and only while they can explain something.
 //!
-//! Promise: what starts within [`LATE_AFTER`] is not asked about, so a Job that goes well costs no list.
-//! A watch of Events would cost more than it tells; what explains a wait (a pull, a quota, a mount) stays for an hour.
-//! Without the right to list them everything else goes on.
+//! Promise: no Events are listed about an object that starts within [`LATE_AFTER`], so a Job that goes well costs no
+//! list. Without the right to list Events everything else goes on. Events are listed and not watched, because a watch
+//! would cost more than it tells: an Event that explains a wait (a pull, a quota, a mount) stays for an hour.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,21 +14,21 @@ use tracing::Instrument;
 use crate::job_api::events::list_events;
 use crate::{cluster::Cluster, identity::Namespace};
 
-/// What has not started for so long is asked about.
+/// Events are listed about an object that has not started for this long.
 const LATE_AFTER: Duration = Duration::from_secs(2);
 
-/// How often Events are listed while something does not start.
+/// How often Events are listed while an object does not start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Again and again, by one who waits for one Job.
+    /// Again and again: the follower waits for one Job.
     Steady,
-    /// Three times, by one who waits beside many others: a thousand Jobs behind a quota would list 17 times a second.
-    /// What holds a Job for longer was seen by then.
+    /// Three times: the follower is one of many. A thousand Jobs that wait for a quota would otherwise list 17 times a
+    /// second, and three lists show what holds a Job for longer.
     Beside,
 }
 
 impl Pace {
-    /// The pause before the next list, after so many.
+    /// The pause before the next list, after this many lists.
     fn pause(self, listed: usize) -> Option<Duration> {
         let seconds: &[u64] = match self {
             Self::Steady => &[0, 2, 4, 8, 15, 30, 60],
@@ -39,19 +39,19 @@ impl Pace {
     }
 }
 
-/// Lists Events beside everything else, seldom and only while they can explain something.
+/// Lists Events in tasks of its own, seldom and only while they can explain something.
 pub(crate) struct EventLists {
     pace: Pace,
 
     /// When the next list is due, if one is wanted.
     pub due: Option<Instant>,
-    /// By uid: since when Events could explain it.
+    /// By uid: since when Events could explain the object.
     unexplained: BTreeMap<String, Instant>,
-    /// Lists since something is late.
+    /// The number of lists since an object is late.
     listed: usize,
     ever_listed: bool,
     outbox: mpsc::UnboundedSender<Vec<Event>>,
-    /// Where lists arrive.
+    /// The channel on which lists arrive.
     pub inbox: mpsc::UnboundedReceiver<Vec<Event>>,
 }
 
@@ -96,7 +96,7 @@ impl EventLists {
             for uid in uids {
                 match list_events(&cluster, &namespace, &uid).await {
                     Ok(more) => events.extend(more),
-                    // Events only explain: without the right to read them everything else goes on.
+                    // Events only explain. Without the right to read them everything else goes on.
                     Err(_) => return,
                 }
             }

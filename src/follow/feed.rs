@@ -1,7 +1,7 @@
-//! Where a follower's news of its Job and Pods comes from: watches of its own, or the one that all share.
+//! Brings the events of a Job and its Pods to a follower: from watches of its own, or from the watch that all share.
 //!
-//! Promise: every state that matters arrives, in order, or the newest one takes the place of those before it. Absence
-//! is told as [`FeedEvent::Missing`], which is never an answer by itself.
+//! Promise: every state that matters arrives, in order, or a newer one in its place. A Job that is absent is reported
+//! as [`FeedEvent::Missing`], which alone never proves that it is gone.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -21,38 +21,38 @@ use crate::{
     resource::{Resource, Selector},
 };
 
-/// How often a Job is asked for where it cannot be watched.
+/// How often a Job is read by GET if it cannot be watched.
 pub(crate) const ASK_EVERY: Duration = Duration::from_secs(5);
 
-/// How often a Job is asked for of which its watch tells nothing: a watch can be open and tell lies.
+/// How often a Job is read by GET if its watch works but reports nothing: a watch can be open and wrong.
 pub(crate) const CHECK_EVERY: Duration = Duration::from_secs(600);
 
-/// What a source tells.
+/// An event of a feed.
 #[derive(Debug)]
 pub(crate) enum FeedEvent {
-    /// The Job's newest state.
+    /// The newest state of the Job.
     Job(Arc<ObservedJob>),
-    /// The Job left the source, or is not in it: only a GET tells whether it is gone.
+    /// The Job left the source, or is not in it. Only a GET shows whether it is gone.
     Missing,
-    /// What the source told of the Job is not understood: only a GET tells its state.
+    /// The source sent a state of the Job that cannot be understood. Only a GET shows its state.
     Unclear(Failure),
-    /// A Job of the same task.
+    /// Another Job of the same task.
     Other(Arc<ObservedJob>),
     /// The newest state of a Pod, and whether its deletion was seen.
     Pod(Arc<Pod>, bool),
-    /// All Pods there are at present.
+    /// All Pods that exist at present.
     Pods(Vec<Arc<Pod>>),
-    /// The watch of Pods is open, so there is a right to it; nothing is known of the Pods yet.
+    /// The watch of Pods is open, so the right to it exists; nothing is known of the Pods yet.
     PodsWatched,
-    /// It works again after [`FeedEvent::Interrupted`].
+    /// The source works again after [`FeedEvent::Interrupted`].
     Contact(Resource),
-    /// The source does not work at present; it goes on by itself.
+    /// The source does not work at present; it recovers by itself.
     Interrupted(Resource, Failure),
-    /// It was refused for good.
+    /// The source was refused, and this is final.
     Refused(Resource, Failure),
 }
 
-/// Where news come from.
+/// The source of the events.
 pub(crate) enum Feed {
     /// Watches for one follower alone.
     Own(Box<OwnWatches>),
@@ -67,8 +67,8 @@ impl Feed {
         Self::Own(Box::new(OwnWatches { _alone: alone, ..OwnWatches::new(cluster, handoff, seen) }))
     }
 
-    /// The Job is there, as a GET has shown, although it is missing here: it may have been made a moment ago, or its
-    /// labels were changed.
+    /// Takes in a Job that a GET has found although the feed reported it as missing: it may have been made a moment
+    /// ago, or its labels were changed.
     pub fn found(&mut self, seen: &Arc<ObservedJob>) {
         match self {
             Self::Own(watches) => watches.watch_by_name(),
@@ -85,7 +85,7 @@ impl Feed {
         }
     }
 
-    /// The pause before a GET of a Job of which the source, although it works, tells nothing.
+    /// The pause before a GET of the Job if the source works but reports nothing about it.
     pub fn check_every(&self) -> Duration {
         match self {
             Self::Own(_) => CHECK_EVERY,
@@ -93,7 +93,7 @@ impl Feed {
         }
     }
 
-    /// Jobs cannot be watched: from now on the Job is asked for every [`ASK_EVERY`].
+    /// From now on the Job is read every [`ASK_EVERY`], because Jobs cannot be watched.
     pub fn ask(&mut self) {
         match self {
             Self::Own(watches) => watches.ask(),
@@ -101,16 +101,16 @@ impl Feed {
         }
     }
 
-    /// There is no right to watch Pods.
+    /// Stops watching Pods, because there is no right to it.
     pub fn without_pods(&mut self) {
         match self {
             Self::Own(watches) => watches.pods = None,
-            // It goes on if somebody gives the right.
+            // The shared watch goes on as soon as somebody grants the right.
             Self::Shared(_) => {}
         }
     }
 
-    /// The next news. Nothing is lost where this is cancelled.
+    /// The next event. Cancelling this future loses nothing.
     pub async fn next(&mut self) -> FeedEvent {
         match self {
             Self::Own(watches) => watches.next().await,
@@ -135,11 +135,11 @@ pub(crate) struct OwnWatches {
     job: JobReference,
     jobs: BoxStream<'static, WatchEvent>,
     pods: Option<BoxStream<'static, WatchEvent>>,
-    /// Those of whichever watch of Jobs there is.
+    /// The pauses of whichever watch of Jobs is used.
     pauses: Pauses,
     health: [WatchHealth; 2],
     pending: VecDeque<FeedEvent>,
-    /// Counts those who are watched by themselves.
+    /// Counts the Jobs that have watches of their own.
     _alone: Option<Arc<()>>,
 }
 
@@ -230,7 +230,7 @@ impl OwnWatches {
         }
     }
 
-    /// True where it tells of the Job itself.
+    /// Reads one object; true if it is the Job itself.
     fn read(&mut self, object: &serde_json::Value) -> bool {
         match ObservedJob::read(object) {
             Ok(seen) if seen.reference.uid == self.job.uid => {
@@ -252,7 +252,7 @@ impl OwnWatches {
     }
 
     fn of_pods(&mut self, event: WatchEvent) {
-        // A list may be allowed where the watch is not.
+        // A list may be allowed even if the watch is not.
         let works = if matches!(event, WatchEvent::Relisted(_)) { Works::Partly } else { Works::Wholly };
         let news = match event {
             WatchEvent::Applied(object) => lean_pod(object).map(|pod| FeedEvent::Pod(pod, false)),
@@ -301,11 +301,11 @@ struct WatchHealth {
     patience: RefusalBudget,
 }
 
-/// What a watch has shown to work.
+/// The part of a watch that has worked.
 #[derive(Debug, Clone, Copy)]
 enum Works {
     Wholly,
-    /// Its list.
+    /// Only its list.
     Partly,
 }
 
@@ -313,14 +313,14 @@ fn by_name(job: &JobReference) -> Selector {
     Selector::fields(format!("metadata.name={}", job.name))
 }
 
-/// Where watching is forbidden: the Job, asked for again and again, as a watch would tell it.
+/// Reads the Job by GET again and again, and returns its states as a watch would, for an identity that may not watch.
 fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEvent> + Send {
     let answers = futures::stream::unfold((), move |()| {
         let (cluster, job) = (cluster.clone(), job.clone());
         async move {
             tokio::time::sleep(ASK_EVERY).await;
             let events = match cluster.get(job.object()).await {
-                // Nothing else has to work.
+                // After a list nothing else has to be proven.
                 Ok(found) => vec![WatchEvent::Relisted(found.into_iter().collect()), WatchEvent::Steady],
                 Err(failure) => vec![WatchEvent::Interrupted(failure)],
             };

@@ -1,7 +1,7 @@
-//! Tells the findings about a followed Job, each once, from what the follower sees anyway.
+//! Reports the findings about a followed Job, each once, from the snapshot that the follower has anyway.
 //!
-//! Promise: a finding is told when it first holds, and again only where waiting that is meant (a pause) has ended
-//! in between. It costs no request, except a GET of a node on which a Pod has stopped to answer or to end.
+//! Promise: a finding is reported when it first holds, and again only if it is about a pause that has ended in between.
+//! It costs no request, except a GET of a node whose Pod does not become ready or does not end.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -25,18 +25,18 @@ use crate::{
     },
 };
 
-/// What is only a matter of time is noticed this late.
+/// The interval at which a Job is judged although nothing changes: some findings come with time alone.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// A Job of thousands of Pods changes all the time: it is judged this often at most.
+/// The shortest interval between two judgements: a Job of thousands of Pods changes all the time.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// A Pod that was bound a moment ago looks as if its node did not answer: that has to last.
+/// How long a Pod must look out of touch: a Pod that was bound a moment ago looks like that, too.
 const OUT_OF_TOUCH_FOR: Duration = Duration::from_secs(2);
-/// A node that was asked for is asked for again after this.
+/// The interval at which the same node is read again.
 const NODE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
-/// What was told, and what was learnt for it.
+/// Remembers which findings were reported, and what is known of the nodes.
 pub(crate) struct FindingAnnouncer {
-    /// When to look next, if nothing happens before; none where time alone brings no finding.
+    /// When to judge next, if nothing happens before; none if time alone brings no finding.
     pub due: Option<Instant>,
     told: HashSet<(Code, String)>,
     not_before: Instant,
@@ -62,7 +62,7 @@ impl FindingAnnouncer {
         }
     }
 
-    /// What is new. Between two judgements of the same second nothing is.
+    /// The messages about new findings. Within a second after a judgement there are none.
     pub fn observe(&mut self, cluster: &Cluster, snapshot: &JobSnapshot) -> Vec<Message> {
         let now = Instant::now();
         if now < self.not_before {
@@ -75,7 +75,7 @@ impl FindingAnnouncer {
         self.tell(&self.findings(snapshot, cluster.now()))
     }
 
-    /// All findings about what was seen, told or not.
+    /// All findings about the snapshot, reported or not.
     pub fn findings(&self, snapshot: &JobSnapshot, now: Timestamp) -> Vec<Finding> {
         let mut facts = Facts::new(now, snapshot.job.reference.clone(), Some(Arc::clone(&snapshot.job)));
         let pods = snapshot.pods.values().filter(|seen| !seen.gone).map(|seen| Arc::clone(&seen.pod));
@@ -88,7 +88,7 @@ impl FindingAnnouncer {
     }
 
     fn tell(&mut self, found: &[Finding]) -> Vec<Message> {
-        // Pauses between failed Pods are told as these fail.
+        // The announcer reports pauses between failed Pods when the Pods fail.
         let told = |finding: &&Finding| finding.code != Code::BackoffWaiting;
         let key = |finding: &Finding| (finding.code, finding.object.uid.clone());
         let over: Vec<_> = self.told.iter().filter(|(code, _)| is_meant(*code)).cloned().collect();
@@ -128,7 +128,7 @@ impl FindingAnnouncer {
     }
 }
 
-/// Whether everything is as it is meant to be for any time: a thousand Jobs that run or are suspended cost no looks.
+/// Whether time alone can bring no finding, so that a thousand Jobs that run or are suspended cost no judgements.
 fn at_rest(snapshot: &JobSnapshot) -> bool {
     let mut living = snapshot.pods.values().filter(|seen| !seen.gone).peekable();
     if snapshot.job.deletion_timestamp().is_some() {
@@ -148,7 +148,7 @@ fn at_rest(snapshot: &JobSnapshot) -> bool {
     })
 }
 
-/// Waiting that can begin anew.
+/// Whether a finding is about a pause, which can begin again.
 fn is_meant(code: Code) -> bool {
     matches!(code, Code::Suspended | Code::ParallelismZero | Code::KueueNotAdmitted)
 }
@@ -160,7 +160,8 @@ fn message(finding: &Finding) -> Message {
     }
 }
 
-/// Whether a Pod is as one whose node is lost: the node controller takes its readiness away, or it does not end in time.
+/// Whether a Pod looks as if its node were lost: the node controller has set it to not ready, or it does not end in
+/// time.
 fn out_of_touch(pod: &Pod, now: Timestamp) -> bool {
     let late = pod.metadata.deletion_timestamp.as_ref().is_some_and(|time| time.0 < now);
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());

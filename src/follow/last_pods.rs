@@ -1,7 +1,7 @@
-//! Lists the Pods of a Job that is over: what the watch had not shown yet, and what nobody can see once they are deleted.
+//! Lists the Pods of a Job that is over: it gets what the watch has not shown yet, before the Pods are deleted.
 //!
-//! Promise: asked again as long as there is hope and time, like every other request for them. Cost where the first answer
-//! is good: one list.
+//! Promise: the list is repeated as long as it can succeed and there is time, like every other request. It costs one
+//! list if the first answer is good.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::{
     resource::Resource,
 };
 
-/// What is known of the right to see Pods.
+/// Whether the identity may see Pods, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum PodVisibility {
-    /// Nothing has come yet.
+    /// No answer has come yet.
     #[default]
     Unknown,
-    /// Some came.
+    /// Pods were seen.
     Seen,
-    /// They were refused for good, which was said.
+    /// The request was refused, this is final, and the log says so.
     Refused,
 }
 
-/// All Pods of the Job there are; the last failure where refusals are final or the deadline has come.
+/// Lists all Pods of the Job; returns the last failure once a refusal is final or the deadline has passed.
 pub(crate) async fn last_pods(
     cluster: &Cluster,
     job: &JobReference,
@@ -55,7 +55,7 @@ pub(crate) async fn last_pods(
     }
 }
 
-/// What is missing without them.
+/// The message that says what is missing without the Pods.
 pub(crate) fn missing(job: &JobReference, failure: &Failure) -> Message {
     let text = format!(
         "Whether all Pods of {job} were seen is not known, for they cannot be listed at its end ({}): the log and the \

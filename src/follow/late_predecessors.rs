@@ -1,4 +1,4 @@
-//! Jobs of lower tries whose POST arrived only after their successor had looked: they are the successor's to end.
+//! Ends Jobs of earlier tries whose POST arrived only after the present try had listed its predecessors.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -19,15 +19,16 @@ use crate::{
     },
 };
 
-/// Those that one attempt has met.
+/// The late predecessors that one attempt has met.
 #[derive(Debug, Default)]
 pub(crate) struct LatePredecessors {
-    /// The uids of those that are being deleted.
+    /// The uids of the Jobs that are being deleted.
     displaced: HashSet<String>,
 }
 
 impl LatePredecessors {
-    /// Another Job of the same task is there: it is deleted, beside everything else, if it is a late one of a lower try.
+    /// Takes in another Job of the same task. If it is a late one of an earlier try, it is deleted in a task of its
+    /// own.
     pub fn meet(&mut self, seen: &ObservedJob, cluster: &Cluster, handoff: &Handoff, say: &Arc<dyn Say>) {
         let Handoff { owner: Some(owner), attempt: Some(attempt), .. } = handoff else { return };
         let (Some(marks), Some(try_number)) = (seen.marks.clone(), owner.try_number()) else { return };

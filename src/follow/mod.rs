@@ -1,8 +1,8 @@
-//! From a Job to its outcome: what is seen of it, what is said about it, when it is over.
+//! Follows a Job to its outcome: what is seen of it, which messages are written about it, and when it is over.
 //!
-//! `follower` is the loop. `feed` brings the news, from watches of its own or from [`shared_watch`]; [`announce`],
-//! `findings` and `contact` say what happens, each once; [`startup_timeout`] and [`sidecar`] decide when waiting is of
-//! no use (both pure); `event_polls` and `last_pods` ask for what no watch brings.
+//! `follower` is the loop. `feed` brings the events, from watches of its own or from [`shared_watch`]. [`announce`],
+//! `findings` and `contact` report what happens, each thing once. [`startup_timeout`] and [`sidecar`] decide when
+//! waiting has no use any more (both pure). `event_polls` and `last_pods` ask for what no watch brings.
 
 pub mod announce;
 pub(crate) mod contact;

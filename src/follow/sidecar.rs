@@ -1,20 +1,20 @@
-//! Sidecars that never end: a Pod whose base container has ended, kept running by another container. Pure.
+//! Decides what a Pod means whose base container has ended while a sidecar keeps it running. Pure.
 //!
-//! A classic injected sidecar (Istio and the like, an ordinary container) does not know that the work is over; the Pod
+//! A classic injected sidecar (as of Istio) is an ordinary container and does not know that the work is over: the Pod
 //! never ends, so neither does the Job. Native sidecars (init containers with `restartPolicy: Always`) are ended by the
 //! kubelet and do not matter here.
 //!
-//! A Pod *lingers* when its base container (the one named `base`, else the first of the template) has ended for good,
-//! another container still runs, and that has been so for [`LINGERS_AFTER`]. Where the user chose `finish`, the exit
-//! code of the base container then stands for the Pod, and the Job is over
-//! - well, once the Pods that succeeded and those that linger with code 0 prove every completion, as they would prove
-//!   it of a Job that went unseen (so never with a `successPolicy`);
-//! - badly, once a base container ended with another code, nothing but lingering Pods is left and the completions are
-//!   not proven. `backoffLimit` forgives nothing here: the retry that it allows needs the end of a Pod that never ends.
-//!   Airflow's own retries come on top, as always.
+//! A Pod *lingers* if its base container (the one named `base`, else the first of the template) has ended for good,
+//! another container still runs, and this has lasted for [`LINGERS_AFTER`]. If the user chose `finish`, the exit code
+//! of the base container then counts for the Pod, and the Job is over in one of two cases:
+//! - The Job has succeeded once the Pods that succeeded and those that linger with code 0 prove every completion, as
+//!   they would prove it of a Job that vanished (so never with a `successPolicy`).
+//! - The Job has failed once a base container ended with another code, only lingering Pods are left and the completions
+//!   are not proven. `backoffLimit` does not help here: the retry that it allows needs the end of a Pod that never
+//!   ends. Airflow's own retries still apply.
 //!
-//! A Job that needs more Pods than run at once (`completions` above `parallelism`) cannot be finished before its last
-//! ones run: each Pod that lingers blocks the next. That stays a matter of waiting.
+//! A Job that needs more Pods than run at once (`completions` above `parallelism`) is waited for: each Pod that lingers
+//! blocks the next one, so the last Pods never run.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -31,41 +31,41 @@ use crate::model::{
     snapshot::JobSnapshot,
 };
 
-/// A sidecar that ends by itself after its base container is given this long.
+/// How long a sidecar has to end by itself after its base container.
 pub const LINGERS_AFTER: Duration = Duration::from_secs(10);
 
 /// Watches over the lingering Pods of one Job.
 #[derive(Debug)]
 pub struct Sidecars {
     choice: OnLingeringSidecar,
-    /// Since when each lingers, by Pod uid.
+    /// Since when each Pod lingers, by its uid.
     since: BTreeMap<String, Instant>,
 }
 
-/// What a look came to.
+/// The result of one evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SidecarVerdict {
-    /// Go on; look again at that moment, if any.
+    /// Go on, and evaluate again at this moment, if there is one.
     Wait(Option<Instant>),
     /// The Job is over; these Pods linger.
     Over(JobEnd, Vec<Lingering>),
 }
 
 impl Sidecars {
-    /// With this choice of the user's.
+    /// A watcher with this choice of the user.
     #[must_use]
     pub fn new(choice: OnLingeringSidecar) -> Self {
         Self { choice, since: BTreeMap::new() }
     }
 
-    /// Judges the view.
+    /// Judges the snapshot.
     pub fn evaluate(&mut self, now: Instant, snapshot: &JobSnapshot) -> SidecarVerdict {
         let undecided =
             snapshot.end.is_none() && snapshot.job.pause().is_none() && self.choice == OnLingeringSidecar::Finish;
         let Some(spec) = snapshot.job.job.spec.as_ref().filter(|_| undecided) else {
             return SidecarVerdict::Wait(None);
         };
-        // A Pod that is being deleted and whose containers have ended works no more, whatever its phase says.
+        // A Pod that is being deleted and whose containers have ended does no more work, whatever its phase says.
         let living = || snapshot.pods.iter().filter(|(_, seen)| !seen.gone && !work_has_stopped(&seen.pod));
         let found: BTreeMap<&String, Lingering> =
             living().filter_map(|(uid, seen)| lingering(spec, &seen.pod).map(|found| (uid, found))).collect();
@@ -100,7 +100,7 @@ impl Sidecars {
     }
 }
 
-/// What is said where a Job is over although its Pods go on.
+/// The message about a Job that is over although its Pods run on.
 #[must_use]
 pub fn over(lingering: &[Lingering]) -> Message {
     let pods = lingering.iter().map(|Lingering { pod, base, exit_code, sidecars }| {
@@ -114,7 +114,7 @@ fn names(containers: &[String]) -> String {
     containers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The Pods with the phases that their base containers stand for.
+/// The Pods, with the phases that the exit codes of their base containers stand for.
 fn as_if_ended(snapshot: &JobSnapshot, found: &BTreeMap<&String, Lingering>) -> Vec<Pod> {
     let pods = snapshot.pods.iter().map(|(uid, seen)| (uid, Pod::clone(&seen.pod)));
     pods.map(|(uid, mut pod)| {

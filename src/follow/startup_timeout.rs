@@ -1,11 +1,13 @@
-//! Gives up on a Job that cannot start: Kubernetes never does. Pure: the clock is handed in.
+//! Decides when to give up on a Job that cannot start, because Kubernetes never does. Pure: the time is an argument.
 //!
-//! Image names that can never work fail after [`HOPELESS_AFTER`]; pull and configuration errors, Pods that find
-//! no node, and Jobs that get no Pod fail after the startup timeout. Progress starts a timer anew, and none
-//! runs while the Job is paused (suspended, or of parallelism 0), another controller manages it, or it has Pods that nobody here sees.
+//! An image name that can never work fails the Job after [`HOPELESS_AFTER`]. Pull and configuration errors, Pods that
+//! get no node, and Jobs that get no Pod fail it after the startup timeout. Progress restarts a timer. No timer runs
+//! while the Job is paused (suspended, or of parallelism 0), another controller manages it, or it has Pods that cannot
+//! be seen here.
 //!
-//! Those who follow a Job one after the other have one startup timeout among them: until anything of it has started, it
-//! counts from the Job's start by the clock of the API server. Each looks for [`AT_LEAST`] all the same.
+//! Followers that follow a Job one after the other share one startup timeout: until anything of the Job has started,
+//! the timeout counts from the Job's start by the clock of the API server. Each follower waits for at least
+//! [`AT_LEAST`] all the same.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,13 +26,13 @@ use crate::{
     text::Command,
 };
 
-/// Reasons that no waiting heals.
+/// Reasons that waiting cannot cure.
 const HOPELESS: [&str; 2] = ["ErrImageNeverPull", "InvalidImageName"];
-/// How long a hopeless reason is given, against a status that is just being written.
+/// How long a hopeless reason must last, because a status may just be changing.
 pub const HOPELESS_AFTER: Duration = Duration::from_secs(5);
-/// Nobody gives up what he has watched for less, however long others have waited before: Pods may be on their way.
+/// The shortest wait of a follower, however long others have waited before it: Pods may be about to start.
 pub const AT_LEAST: Duration = Duration::from_secs(30);
-/// Reasons that may heal: a registry comes back, somebody makes the missing Secret.
+/// Reasons that may pass: a registry comes back, or somebody makes the missing Secret.
 const PATIENT: [&str; 10] = [
     "ErrImagePull",
     "ImagePullBackOff",
@@ -48,11 +50,11 @@ const PATIENT: [&str; 10] = [
 #[derive(Debug)]
 pub struct StartupTimeout {
     limit: Duration,
-    /// Since when nothing has run, from the first look.
+    /// Since when nothing has run, counted from the first evaluation.
     idle_since: Option<Instant>,
-    /// Since when each container, by Pod uid and name, waits for a bad reason.
+    /// Since when each container waits for a bad reason, by Pod uid and name.
     bad_since: BTreeMap<(String, String), Instant>,
-    /// Whether anything of the Job was seen to go on, so that the timers alone count.
+    /// Whether anything of the Job was seen to run, so that only the timers count.
     went_on: bool,
 }
 
@@ -64,13 +66,13 @@ struct StartupTrouble {
 }
 
 impl StartupTimeout {
-    /// Timers with this startup timeout.
+    /// Makes the timers for this startup timeout.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
         Self { limit, idle_since: None, bad_since: BTreeMap::new(), went_on: false }
     }
 
-    /// Why to give up now, if so; else the moment of the next look that can matter.
+    /// Returns why to give up now, or the moment of the next evaluation that can matter.
     ///
     /// `now` and `time` are the same moment, `time` by the clock of the API server.
     pub fn evaluate(
@@ -124,19 +126,20 @@ impl StartupTimeout {
         Ok(next)
     }
 
-    /// When to give up what was seen first at `since`, and which has lasted for `spent` if anybody saw it.
+    /// The moment to give up a state that was first seen at `since`, and that had lasted for `spent` before, if another
+    /// follower saw it.
     fn deadline(&self, since: Instant, now: Instant, spent: Duration) -> Instant {
         let of_all = (now + self.limit.saturating_sub(spent)).max(since + AT_LEAST);
         of_all.min(since + self.limit)
     }
 }
 
-/// How long ago the Job began, or was resumed, or the Pod was made that it waits for: a Pod before it may have run, and
-/// gone uncounted, as those that a disruption ends.
+/// How long ago the Job began, or was resumed, or the Pod that it waits for was made. The Pod counts because an earlier
+/// one may have run and gone without being counted, as Pods that a disruption ends do.
 fn since_start(snapshot: &JobSnapshot, time: Timestamp) -> Duration {
     let job = &snapshot.job.job;
     let status = job.status.as_ref();
-    // The controller writes `startTime` anew when it sees that a Job was resumed: until then it is that of before.
+    // The controller writes `startTime` again when it sees that a Job was resumed; until then the old one stands there.
     let conditions = status.and_then(|status| status.conditions.as_ref());
     if conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Suspended" && one.status == "True")) {
         return Duration::ZERO;
@@ -148,14 +151,14 @@ fn since_start(snapshot: &JobSnapshot, time: Timestamp) -> Duration {
     since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
 }
 
-/// Whether any container has started, or any Pod has ended, also if it is gone since.
+/// Whether any container has started, or any Pod has ended, even if it is gone now.
 fn anything_started(snapshot: &JobSnapshot) -> bool {
     let status = snapshot.job.job.status.as_ref();
     let ended = status.is_some_and(|status| status.succeeded.unwrap_or(0) + status.failed.unwrap_or(0) > 0);
     ended || snapshot.pods.values().any(|seen| all_containers(&seen.pod).any(has_started))
 }
 
-/// Whether the Job has Pods of which none was seen: there is no right to see them, or no answer yet.
+/// Whether the Job has Pods of which none was seen: the right to see them is missing, or there is no answer yet.
 fn blind(snapshot: &JobSnapshot) -> bool {
     snapshot.pods.is_empty() && snapshot.job.job.status.as_ref().is_some_and(|status| status.active.unwrap_or(0) > 0)
 }
@@ -198,7 +201,7 @@ fn troubles(snapshot: &JobSnapshot) -> BTreeMap<(String, String), StartupTrouble
     found
 }
 
-/// Says when it was given up and for which reason; why, and what to do, is told by the findings.
+/// The error says after which time and for which reason the Job was given up; the findings say why, and what to do.
 fn container_cannot_start(job: &JobReference, trouble: &StartupTrouble, waited: Duration) -> Error {
     let StartupTrouble { pod, container, reason, message } = trouble;
     let what = format!("Container `{container}` of Pod `{}/{pod}` cannot start: {reason}", job.namespace);

@@ -1,4 +1,4 @@
-//! Attempts and the tasks they are tries of.
+//! Defines attempts, and the task instances that they are tries of.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{digest::Digest, owner::Owner};
 
-/// 130 bits: a label value that no two tasks share.
+/// The letters of a task digest: 130 bits, so that no two tasks share the label value.
 const LABEL_LETTERS: usize = 26;
 
-/// One task instance in one Airflow deployment, without the try: what a retry may find again.
+/// One task instance in one Airflow deployment, without the try. By it a retry finds Jobs of earlier tries.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TaskIdentity {
-    /// Which Airflow; run ids are equal in staging and production.
+    /// The Airflow deployment: run ids may be equal in staging and production.
     pub deployment: String,
     /// Airflow's `dag_id`.
     pub dag_id: String,
@@ -30,12 +30,12 @@ pub struct Attempt {
     /// The task instance.
     #[serde(flatten)]
     pub task: TaskIdentity,
-    /// Airflow's `try_number`; 0 where Airflow runs a task without counting tries.
+    /// Airflow's `try_number`; 0 if Airflow runs a task without counting tries.
     pub try_number: u32,
-    /// `ti.id` (Airflow 3), the database id of the DAG run (2.11), or a random nonce where neither is stable:
-    /// a DAG run that is deleted and made again has the same ids and tries.
+    /// `ti.id` (Airflow 3), the database id of the DAG run (2.11), or a random nonce if neither is stable. It is needed
+    /// because a DAG run that is deleted and made again has the same ids and tries.
     pub instance: String,
-    /// Airflow's `max_tries` as this try sees it; grows when the task is cleared.
+    /// Airflow's `max_tries` as this try sees it. It grows when the task is cleared.
     #[serde(default)]
     pub max_tries: Option<i64>,
     /// The task's `retries`.
@@ -50,7 +50,7 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskDigest(pub(super) String);
 
-/// The whole digest of an [`Attempt`].
+/// The digest of an [`Attempt`] at full length.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AttemptDigest(pub(super) String);
 
@@ -68,7 +68,7 @@ impl TaskIdentity {
 }
 
 impl Attempt {
-    /// What tells this attempt's Jobs from all others.
+    /// The digest that distinguishes this attempt's Jobs from all others.
     #[must_use]
     pub fn digest(&self) -> AttemptDigest {
         AttemptDigest(self.digested("attempt", &[]).hex())
@@ -86,7 +86,7 @@ impl Attempt {
         Owner::new(&self.task.digest(), self.try_number, &self.instance)
     }
 
-    /// For people.
+    /// The attempt in words for people.
     #[must_use]
     pub fn describe(&self) -> String {
         let TaskIdentity { deployment, dag_id, run_id, task_id, map_index } = &self.task;

@@ -1,9 +1,9 @@
-//! One way to digest a list of fields, for every purpose.
+//! Digests a list of fields, in one way for every purpose.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use sha2::{Digest as _, Sha256};
 
-/// Enters every digest; grows when the meaning of the fields changes.
+/// The version that enters every digest. It grows when the meaning of the fields changes.
 pub(super) const VERSION: u8 = 1;
 
 /// SHA-256 over a purpose, the version, and fields that each carry their length.
@@ -20,7 +20,7 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
-    /// All 256 bits.
+    /// The digest with all its 256 bits.
     pub fn hex(&self) -> String {
         HEXLOWER.encode(&self.0)
     }

@@ -1,7 +1,7 @@
-//! A whole Job name that a user gives, for those who migrate and still need one. Pure.
+//! Checks a whole Job name that a user gives, for users who migrate and still need one. Pure.
 //!
-//! It becomes the value of a label on the Pods and the beginning of their hostnames, so Kubernetes takes DNS labels of
-//! at most 63 characters; the hostname of an Indexed Job's Pod is `<name>-<index>` and obeys the same limit.
+//! The name becomes the value of a label on the Pods and the beginning of their hostnames, so Kubernetes accepts DNS
+//! labels of at most 63 characters; the hostname of an Indexed Job's Pod is `<name>-<index>` and obeys the same limit.
 //! Sources: <https://kubernetes.io/docs/concepts/workloads/controllers/job/#writing-a-job-spec>, and `ValidateJob` in
 //! kubernetes `pkg/apis/batch/validation`.
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Report};
 
 /// The longest DNS label (RFC 1123).
 const LONGEST: usize = 63;
-/// What fits into a label with any index: `-` and the ten digits of the largest `completions`.
+/// The longest name that fits into a label with any index: `-` and the ten digits of the largest `completions`.
 const FITS_ALWAYS: usize = 52;
 
 /// A name as the user gave it: a DNS label.
@@ -48,7 +48,7 @@ impl FixedName {
         self.0
     }
 
-    /// Fails where no Indexed Job of so many completions can have this name.
+    /// Fails if an Indexed Job of this many completions cannot have this name.
     pub fn check_indexed(&self, completions: u64) -> Result<(), Error> {
         let Some(last) = completions.checked_sub(1) else { return Ok(()) };
         let suffix = format!("-{last}");

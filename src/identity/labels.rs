@@ -1,6 +1,7 @@
-//! The labels and annotations that we write on Jobs, and how they are read back.
+//! Defines the labels and annotations that we write on Jobs, and reads them back.
 //!
-//! Labels hold digests, since a label value takes 63 letters of a small alphabet; annotations hold the ids whole.
+//! Labels hold digests, because a label value has at most 63 letters of a small alphabet; annotations hold the whole
+//! ids.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use super::{
     owner::Owner,
 };
 
-/// What all our labels and annotations begin with.
+/// The prefix of all our labels and annotations.
 pub const PREFIX: &str = "unique-k8s-job/";
 /// Label: the value is `unique-k8s-job`.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -25,7 +26,7 @@ pub const ACKNOWLEDGED: &str = "unique-k8s-job/acknowledged";
 /// Annotation: which attempt may write to the Job and delete it.
 pub const OWNER: &str = "unique-k8s-job/owner";
 
-/// Annotation: how far its log was delivered, as the one who waited for it wrote it.
+/// Annotation: how far the log was delivered, as the waiter of the Job wrote it.
 pub const LOG_POSITIONS: &str = "unique-k8s-job/log-positions";
 
 const DEPLOYMENT: &str = "unique-k8s-job/deployment";
@@ -75,16 +76,16 @@ pub fn annotations(attempt: &Attempt, manifest: &ManifestDigest) -> BTreeMap<Str
     annotations
 }
 
-/// What we once wrote on a Job.
+/// Our labels and annotations on a Job, as they were read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marks {
-    /// The task instance, where all its ids are there.
+    /// The task instance, if all its ids are there.
     pub task: Option<TaskIdentity>,
-    /// Whose try.
+    /// The digest of the task.
     pub task_digest: TaskDigest,
-    /// Which attempt made it.
+    /// The digest of the attempt that made the Job.
     pub attempt_digest: AttemptDigest,
-    /// Who may write to it now.
+    /// The attempt that may write to the Job now.
     pub owner: Owner,
     /// The try that made it.
     pub try_number: u32,
@@ -92,15 +93,15 @@ pub struct Marks {
     pub max_tries: Option<i64>,
     /// `clear_number` as that try saw it.
     pub clear_number: Option<i64>,
-    /// What it was made from.
+    /// The digest of what the Job was made from.
     pub manifest_digest: ManifestDigest,
-    /// Whether an attempt has reached its verdict over it.
+    /// Whether an attempt has reached its verdict about the Job.
     pub acknowledged: bool,
     described: String,
 }
 
 impl Marks {
-    /// Reads a Job of the API server; `None` where one of the marks that prove it ours is missing.
+    /// Reads the marks of a Job; `None` if one of the marks that prove it ours is missing.
     #[must_use]
     pub fn read(job: &Value) -> Option<Self> {
         let metadata = &job["metadata"];
@@ -141,7 +142,7 @@ impl Marks {
     }
 }
 
-/// For people: which attempt made a Job.
+/// The attempt that made a Job, in words for people.
 #[must_use]
 pub fn describe(marks: &Marks) -> String {
     marks.described.clone()

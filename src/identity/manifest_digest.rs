@@ -1,4 +1,4 @@
-//! What a Job was made from, in one value: a retry takes over only what it would make itself.
+//! Digests what a Job was made from into one value: a retry takes over only a Job that it would make itself.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 over the canonical JSON of the manifest and the arguments as the user gave them, before our edits.
+/// The SHA-256 of the canonical JSON of the manifest and the arguments, as the user gave them and before our edits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ManifestDigest(String);
 
 impl ManifestDigest {
-    /// Of what the user gave. The order of keys does not matter.
+    /// Digests what the user gave. The order of keys does not matter.
     #[must_use]
     pub fn of(manifest: Option<&Value>, arguments: &impl Serialize) -> Self {
         // serde_json keeps the keys of an object sorted.

@@ -1,8 +1,10 @@
-//! Who asks for a Job: attempts, the names of their Jobs, the marks on them, and their order. Pure.
+//! Identifies who asks for a Job: attempts, the names of their Jobs, the marks on these Jobs, and the order of
+//! attempts. Pure.
 //!
-//! Promise: the same attempt always has the same name, and two attempts never share one, across deployments too.
-//! All digests are SHA-256 over length-prefixed fields, a purpose and a version, so no two lists of fields can be
-//! confused. A golden table of names guards the algorithm: changing it would lose Jobs that run during an upgrade.
+//! Promise: the same attempt always gives the same name, and two attempts never share a name, not even across
+//! deployments. All digests are SHA-256 over length-prefixed fields, a purpose and a version, so no two lists of fields
+//! can be confused. A golden table of names guards the algorithm: changing it would lose Jobs that run during an
+//! upgrade.
 
 mod attempt;
 mod deployment;

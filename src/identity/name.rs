@@ -1,7 +1,8 @@
-//! The name of a Job: `<slug>-<time of the run>-<digest>`.
+//! Makes the name of a Job: `<slug>-<time of the run>-<digest>`.
 //!
-//! At most 52 characters, as `CronJob` names are: Kubernetes adds suffixes to make Pod names and hostnames, which
-//! are DNS labels of at most 63. Source: `ValidateJob` and `ValidateCronJob` in kubernetes `pkg/apis/batch`.
+//! A name has at most 52 characters, as names of `CronJob`s have: Kubernetes adds suffixes to make Pod names and
+//! hostnames, which are DNS labels of at most 63 characters. Source: `ValidateJob` and `ValidateCronJob` in kubernetes
+//! `pkg/apis/batch`.
 
 use std::fmt;
 
@@ -10,11 +11,11 @@ use chrono::{DateTime, Utc};
 use super::{attempt::Attempt, object_names::JobName};
 
 const SLUG: usize = 22;
-/// 65 bits.
+/// The letters of the digest: 65 bits.
 const DIGEST: usize = 13;
 
-/// What a name begins with: at most 22 of `a-z0-9-`, first and last no dash, never empty. What is not ASCII is
-/// transliterated, so that a reader recognizes it: `größe_报告` is `grosse-bao-gao`.
+/// The beginning of a name: 1 to 22 characters of `a-z0-9-`, without a dash at either end. Characters that are not
+/// ASCII are transliterated, so that a reader recognizes them: `größe_报告` is `grosse-bao-gao`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slug(String);
 
@@ -36,7 +37,7 @@ impl From<&str> for Slug {
     }
 }
 
-/// A letter in lower-case ASCII: itself, the letters it sounds like, nothing for a mark, or a dash.
+/// A letter in lower-case ASCII: the letter itself, the letters for its sound, nothing for a diacritic, or a dash.
 fn in_ascii(letter: char) -> impl Iterator<Item = char> {
     let mut own = [0; 4];
     let ascii: String = match letter {
@@ -58,13 +59,14 @@ impl From<DateTime<Utc>> for RunTime {
 
 impl fmt::Display for RunTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A year of other than four digits would change the length.
+        // A year without exactly four digits would change the length of the name.
         let year = chrono::Datelike::year(&self.0).clamp(0, 9999);
         write!(f, "{year:04}{}", self.0.format("%m%dt%H%M%S"))
     }
 }
 
-/// The name of an attempt's Job. `generation` is 0, and grows by one where a name of this very attempt is used up.
+/// The name of an attempt's Job. `generation` is 0 at first, and grows by one each time a name of this attempt is used
+/// up.
 #[must_use]
 pub fn job_name(attempt: &Attempt, slug: &Slug, time: &RunTime, generation: u32) -> JobName {
     let digest = attempt.digested("name", &[&generation.to_string()]).base32(DIGEST);

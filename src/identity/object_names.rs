@@ -1,10 +1,9 @@
-//! Names of Kubernetes objects, as far as they become part of a request. Pure.
+//! Checks names of Kubernetes objects that become part of a request. Pure.
 //!
-//! Promise: a value of one of these types is a name that the API server could have stored, and so one segment of a path
-//! and nothing else; there is no other way to make one than [`FromStr`] (or deserialization, which goes through it). What
-//! is refused is told by the argument or the field that gave it.
-//! Sources: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>, and `IsDNS1123Label`,
-//! `IsDNS1123Subdomain` in kubernetes `apimachinery/pkg/util/validation`.
+//! Promise: a value of one of these types is a name that the API server could have stored, and so exactly one segment
+//! of a path. Only [`FromStr`] makes one (deserialization goes through it). A refusal names the argument or the field
+//! that gave the text. Sources: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>, and
+//! `IsDNS1123Label`, `IsDNS1123Subdomain` in kubernetes `apimachinery/pkg/util/validation`.
 
 use std::{fmt, str::FromStr};
 
@@ -14,10 +13,10 @@ use serde_json::Value;
 use super::fixed_name::FixedName;
 use crate::error::{Error, Report};
 
-/// So many characters of a refused value are shown.
+/// At most this many characters of a refused value are shown.
 const SHOWN: usize = 80;
 
-/// What a name may consist of.
+/// The form of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     /// A DNS label of RFC 1123.
@@ -34,7 +33,7 @@ impl Rule {
         }
     }
 
-    /// What is wrong with a text; `None` for a name.
+    /// What is wrong with a text; `None` if it is a name of this form.
     pub(super) fn fault(self, text: &str) -> Option<String> {
         let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
         let allowed = |letter: char| plain(letter) || letter == '-' || (self == Self::Subdomain && letter == '.');
@@ -67,11 +66,11 @@ impl Rule {
     }
 }
 
-/// A text that was to be a name, and is none.
+/// A text that should be a name, and is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidName {
     argument: String,
-    /// What it was to name.
+    /// The kind of object that it should name.
     object: &'static str,
     /// The text, escaped and shortened.
     shown: String,
@@ -88,7 +87,7 @@ impl InvalidName {
         Self { argument: argument.to_owned(), object, shown, fault, rule }
     }
 
-    /// The same, given by this argument or field.
+    /// The same fault, with the argument or field that gave the text.
     #[must_use]
     pub fn of(mut self, argument: impl Into<String>) -> Self {
         self.argument = argument.into();
@@ -102,13 +101,13 @@ impl InvalidName {
             .fact("path", self.argument.trim_matches('`'))
     }
 
-    /// The error where it is an argument, or a part of the configuration.
+    /// The error for an argument or a part of the configuration.
     #[must_use]
     pub fn in_configuration(&self) -> Error {
         Error::Configuration(Box::new(self.report()))
     }
 
-    /// The error where it is a part of the Job that is to be made.
+    /// The error for a part of the Job that is to be made.
     #[must_use]
     pub fn in_manifest(&self) -> Error {
         Error::InvalidManifest(Box::new(self.report()))
@@ -184,7 +183,7 @@ macro_rules! names {
 names! {
     /// The name of a namespace. There is no value for "all of them".
     Namespace: Label, "namespace", "namespace";
-    /// The name of a Job: at most 52 characters where it is one that we make.
+    /// The name of a Job; a name that we make has at most 52 characters.
     JobName: Subdomain, "Job", "name";
     /// The name of a `CronJob`.
     CronJobName: Subdomain, "CronJob", "from_cron_job";
@@ -197,7 +196,7 @@ names! {
 }
 
 impl JobName {
-    /// One that [`super::name::job_name`] has composed of a slug, digits and a digest.
+    /// A name that [`super::name::job_name`] has composed of a slug, digits and a digest.
     pub(super) fn composed(text: String) -> Self {
         debug_assert_eq!(Rule::Label.fault(&text), None, "{text}");
         Self(text)
@@ -213,8 +212,8 @@ impl From<FixedName> for JobName {
 /// The JSON pointer of a name, and its check.
 pub type NameField<'a> = (&'a str, fn(&str) -> Option<InvalidName>);
 
-/// Why a request whose names are at these JSON pointers could not be read, if it is for one of them. What gives a name is
-/// told as the last key of its pointer.
+/// The reason why a request could not be read, if it is a wrong name at one of these JSON pointers. The error calls the
+/// argument by the last key of its pointer.
 #[must_use]
 pub fn invalid_name_in(request: &str, fields: &[NameField<'_>]) -> Option<InvalidName> {
     let request: Value = serde_json::from_str(request).ok()?;
@@ -230,12 +229,12 @@ pub fn refused_as<N: FromStr<Err = InvalidName>>(text: &str) -> Option<InvalidNa
     N::from_str(text.trim()).err()
 }
 
-/// Reads a name that a person gives. The spaces around it are no part of it: templates leave them.
+/// Reads a name that a person gives, without the spaces around it: templates may leave some.
 pub fn trimmed<'de, D: Deserializer<'de>, N: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<N, D::Error> {
     String::deserialize(deserializer)?.trim().parse().map_err(de::Error::custom)
 }
 
-/// The same where it may be left out.
+/// The same for a name that may be left out.
 pub fn trimmed_option<'de, D: Deserializer<'de>, N: FromStr<Err: fmt::Display>>(
     deserializer: D,
 ) -> Result<Option<N>, D::Error> {

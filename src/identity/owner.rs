@@ -1,4 +1,4 @@
-//! The annotation that says which attempt may write to a Job and delete it.
+//! Defines the annotation that says which attempt may write to a Job and delete it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::TaskDigest;
 
-/// `<task digest>/<try number>/<instance>`; the instance comes last, as only it may hold a slash.
+/// The value `<task digest>/<try number>/<instance>`. The instance comes last, because only it may have a slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner(String);
 
@@ -19,7 +19,7 @@ impl Owner {
         Self(annotation.to_owned())
     }
 
-    /// The try that owns; `None` where the annotation was written by somebody else.
+    /// The try that owns the Job; `None` if somebody else wrote the annotation.
     #[must_use]
     pub fn try_number(&self) -> Option<u32> {
         self.0.split('/').nth(1)?.parse().ok()

@@ -1,12 +1,12 @@
-//! Whether the user cleared a task between an earlier try and this one. Pure.
+//! Decides whether the user cleared a task between an earlier try and this one. Pure.
 //!
-//! Clearing a finished task sets `max_tries` to its try number plus `retries`; clearing a running one also raises
-//! the DAG run's `clear_number`, from Airflow 3.2 on. A retry changes neither. In doubt: cleared, since doing
-//! work again is what the user asked for, and using an old outcome is not.
+//! Clearing a finished task sets `max_tries` to its try number plus `retries`. Clearing a running task also raises the
+//! DAG run's `clear_number`, from Airflow 3.2 on. A retry changes neither. In doubt the answer is "cleared", because a
+//! user who cleared the task wants the work done again and not an old outcome.
 
 use super::{attempt::Attempt, labels::Marks};
 
-/// How this try stands to an earlier one.
+/// How this try follows an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// The task was cleared in between.

@@ -1,4 +1,4 @@
-//! The requests about a Job and its Pods as an error words them: "Cannot look at Job `etl/train`: …".
+//! Words the requests about a Job and its Pods for errors: "Cannot look at Job `etl/train`: …".
 //!
 //! Promise: one request has the same words, verb and resource, whichever room sends it.
 
@@ -10,37 +10,37 @@ use crate::{
     resource::{Resource, Verb},
 };
 
-/// A request, and what it is about: a Job as its reference names it, a Pod, or a place such as "namespace `etl`".
+/// A request and its object: a Job as its reference names it, a Pod, or a place such as "namespace `etl`".
 #[derive(Clone, Copy)]
 pub(crate) enum ApiCall<'a> {
     /// POST of a Job.
     CreateJob(&'a dyn Display),
     /// GET of a Job.
     GetJob(&'a dyn Display),
-    /// The same after a POST without a clear answer.
+    /// GET of a Job after a POST without a clear answer.
     CreatedJob(&'a dyn Display),
-    /// The Jobs of a place.
+    /// List of the Jobs of a place.
     ListJobs(&'a dyn Display),
-    /// The Jobs that earlier tries of a task have left in a place.
+    /// List of the Jobs that earlier tries of a task have left in a place.
     EarlierJobs(&'a dyn Display),
-    /// The watch of a Job.
+    /// Watch of a Job.
     WatchJob(&'a dyn Display),
     /// DELETE of a Job.
     DeleteJob(&'a dyn Display),
-    /// The second DELETE, which takes the garbage collector's finalizers away.
+    /// The second DELETE, which removes the garbage collector's finalizers.
     FreeJob(&'a dyn Display),
-    /// Patch of its owner.
+    /// PATCH of the owner of a Job.
     TakeOver(&'a dyn Display),
-    /// Patch of its label and TTL.
+    /// PATCH of the label and the TTL of a Job.
     Acknowledge(&'a dyn Display),
-    /// The Pods of a Job, or of a place.
+    /// List of the Pods of a Job, or of a place.
     ListPods(&'a dyn Display),
     /// DELETE of a Pod.
     DeletePod(&'a dyn Display),
 }
 
 impl ApiCall<'_> {
-    /// The error of this request. `tried_for` says how long it was sent again and again, where it was.
+    /// The error of this request. `tried_for` says how long the request was repeated, if it was.
     pub fn failed(self, failure: Failure, tried_for: Option<Duration>) -> Error {
         let (what, verb, resource) = self.words();
         failure.into_error(&what, verb, resource, tried_for)

@@ -1,4 +1,4 @@
-//! The Events about one object, as far as they can be read.
+//! Lists the Events about one object.
 
 use k8s_openapi::api::core::v1::Event;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::{
     resource::{Resource, Selector},
 };
 
-/// The Events about one object.
+/// Lists the Events about one object; those that cannot be read are left out.
 pub(crate) async fn list_events(cluster: &Cluster, namespace: &Namespace, uid: &str) -> Result<Vec<Event>, Failure> {
     let selector = Selector::fields(format!("involvedObject.uid={uid}"));
     let listed = cluster.list(Resource::Events, namespace, &selector).await?;

@@ -1,6 +1,7 @@
 //! Reads Jobs: one by its uid, one by its name, many by a selector.
 //!
-//! Promise: a namesake is never taken for the Job, and what is not a Job is a failed answer.
+//! Promise: another Job of the same name is never taken for the Job, and an answer that is not a Job is a failed
+//! answer.
 
 use crate::{
     cluster::{Cluster, Failure},
@@ -9,13 +10,13 @@ use crate::{
     resource::{Object, Resource, Selector},
 };
 
-/// The newest state of this very Job; `None` where it is gone or a namesake has its name.
+/// Reads the newest state of exactly this Job; `None` if it is gone or another Job has its name.
 pub async fn get_job(cluster: &Cluster, job: &JobReference) -> Result<Option<ObservedJob>, Failure> {
     let seen = find_job(cluster, &job.namespace, &job.name).await?;
     Ok(seen.filter(|seen| seen.reference.uid == job.uid))
 }
 
-/// The Job that has this name, whoever made it.
+/// Reads the Job that has this name, whoever made it.
 pub(crate) async fn find_job(
     cluster: &Cluster,
     namespace: &Namespace,
@@ -25,7 +26,7 @@ pub(crate) async fn find_job(
     Ok(object.map(|object| ObservedJob::read(&object)).transpose()?)
 }
 
-/// All Jobs of a namespace that match.
+/// Lists all Jobs of a namespace that match.
 pub(crate) async fn list_jobs(
     cluster: &Cluster,
     namespace: &Namespace,
@@ -35,7 +36,7 @@ pub(crate) async fn list_jobs(
     Ok(listed.items.iter().map(ObservedJob::read).collect::<Result<_, _>>()?)
 }
 
-/// How an error names a Job of which only the name is known.
+/// The words by which an error names a Job of which only the name is known.
 pub(crate) fn named(namespace: &Namespace, name: &JobName) -> String {
     format!("Job `{namespace}/{name}`")
 }

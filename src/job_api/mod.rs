@@ -1,4 +1,4 @@
-//! Requests about a Job that several rooms send, each with its error text.
+//! Sends the requests about a Job that several rooms need, each with its error text.
 
 pub(crate) mod api_call;
 pub mod events;

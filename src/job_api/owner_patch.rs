@@ -1,7 +1,7 @@
-//! Writes that only an owner may make: each is a JSON Patch that first tests the uid and the owner.
+//! Makes the writes that only an owner may make: each is a JSON Patch that first tests the uid and the owner.
 //!
-//! Source for the escape of `/` as `~1`: RFC 6901. A failed test is answered with a bare 422, so whoever gets
-//! one looks at the Job to learn why.
+//! Source for the escape of `/` as `~1`: RFC 6901. The API server answers a failed test with a bare 422, so after one
+//! the Job is read to learn why.
 
 use serde_json::{Value, json};
 
@@ -16,9 +16,9 @@ use crate::{
 /// How a guarded write ended.
 #[derive(Debug)]
 pub enum Written {
-    /// It was stored; the new state.
+    /// The write was stored; this is the new state.
     Done(Box<ObservedJob>),
-    /// The Job is gone, or another has its name.
+    /// The Job is gone, or another Job has its name.
     Gone,
     /// Somebody else owns it.
     OwnedBy(Owner),
@@ -26,13 +26,13 @@ pub enum Written {
     Failed(Failure),
 }
 
-/// Makes `new` the owner where `old` is.
+/// Makes `new` the owner if `old` still is.
 pub async fn take_over(cluster: &Cluster, job: &JobReference, old: &Owner, new: &Owner) -> Written {
     let change = [json!({"op": "replace", "path": annotation(OWNER), "value": new.to_string()})];
     write(cluster, job, old, new, &change).await
 }
 
-/// Writes the label `acknowledged`, and the user's TTL where there is one.
+/// Writes the label `acknowledged`, and the user's TTL if there is one.
 pub async fn acknowledge(cluster: &Cluster, job: &JobReference, owner: &Owner, ttl: Option<u32>) -> Written {
     let mut changes = vec![json!({"op": "add", "path": label(ACKNOWLEDGED), "value": "true"})];
     if let Some(seconds) = ttl {
@@ -57,7 +57,8 @@ pub async fn store_positions(
     write(cluster, job, owner, owner, &changes).await
 }
 
-/// `done_as` is the owner that the Job has once the write was stored: a repetition that finds it is done, too.
+/// Sends a guarded write. `done_as` is the owner that the Job has once the write was stored: if a repetition finds this
+/// owner, the write is done, too.
 async fn write(cluster: &Cluster, job: &JobReference, owner: &Owner, done_as: &Owner, changes: &[Value]) -> Written {
     let mut patch = vec![
         json!({"op": "test", "path": "/metadata/uid", "value": job.uid}),

@@ -1,7 +1,7 @@
-//! When one who is refused gives up. Pure but for the clock.
+//! Decides when refusals (401, 403) are final. Pure but for the clock.
 //!
-//! A right that was never there does not come by asking; one that was there may come back, for somebody may be changing
-//! roles or writing the kubeconfig at this moment.
+//! A right that never existed does not appear by asking again. A right that existed may come back: somebody may be
+//! changing Roles or writing the kubeconfig at this moment.
 
 use std::time::Duration;
 
@@ -9,37 +9,37 @@ use tokio::time::Instant;
 
 use crate::cluster::Failure;
 
-/// What has worked before is refused for good only after this.
+/// How long refusals must last before they are final, if requests have worked before.
 pub(crate) const REFUSED_FOR: Duration = Duration::from_secs(600);
-/// What has never worked, after so many refusals in a row.
+/// How many refusals in a row are final, if no request has worked before.
 pub(crate) const REFUSALS: u32 = 3;
 
-/// How often, and since when, the answer was no.
+/// Counts refusals, and remembers since when they come.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalBudget {
     has_worked: bool,
     refusals: u32,
-    /// The first of them.
+    /// When the first refusal came.
     since: Option<Instant>,
 }
 
 impl RefusalBudget {
-    /// That of one whose requests have been answered before.
+    /// The budget of a caller whose requests have been answered before.
     pub fn of_one_that_worked() -> Self {
         Self { has_worked: true, ..Self::default() }
     }
 
-    /// It was answered.
+    /// Notes that a request was answered.
     pub fn works(&mut self) {
         *self = Self::of_one_that_worked();
     }
 
-    /// A part of it was answered, which proves nothing about the rest.
+    /// Notes that a part was answered, which proves nothing about the rest.
     pub fn begins_anew(&mut self) {
         *self = Self { has_worked: self.has_worked, ..Self::default() };
     }
 
-    /// True where the failure is final.
+    /// Takes in a failure; true if it is final.
     pub fn ends_with(&mut self, failure: &Failure) -> bool {
         if !matches!(failure, Failure::Unusable(_)) && !matches!(failure.code(), Some(401 | 403 | 404)) {
             self.begins_anew();

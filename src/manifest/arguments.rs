@@ -1,7 +1,8 @@
-//! The operator's arguments that shape the Job: one table says where each of them goes. Pure.
+//! Holds the table of the operator's arguments that shape the Job: it says where each of them goes. Pure.
 //!
-//! Promise: an argument that is not in the table is refused, a value of another type than its field has is refused under the
-//! argument's name, and null is an argument that was not given. Row and field share one check, that of `shape`.
+//! Promise: an argument that is not in the table is refused. A value whose type is not that of its field is refused,
+//! and the error names the argument. Null means that the argument was not given. Rows and fields share one check, that
+//! of `shape`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,18 +13,18 @@ use super::{
 };
 use crate::error::Error;
 
-/// One argument: what a user gives it as, and the field that it sets.
+/// One argument: the form in which a user gives it, and the field that it sets.
 pub struct Argument {
-    /// As the operator's signature has it.
+    /// The name in the operator's signature.
     pub name: &'static str,
-    /// What a user may give.
+    /// The form in which a user may give it.
     pub given_as: GivenAs,
     pub(super) parent: Parent,
     pub(super) field: &'static str,
     pub(super) merge: Merge,
 }
 
-/// What a user may give; the Python side turns it into the type of the field.
+/// The form in which a user may give an argument; the Python side turns it into the type of the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GivenAs {
     /// A text.
@@ -47,7 +48,7 @@ pub enum GivenAs {
 }
 
 impl GivenAs {
-    /// The word for it at the border to Python.
+    /// The word for the form at the border to Python.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,15 +65,15 @@ impl GivenAs {
     }
 }
 
-/// What becomes of the value that the manifest has.
+/// What becomes of the value in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Merge {
-    /// It is replaced.
+    /// The value is replaced.
     Replace,
-    /// Its other keys stay.
+    /// The other keys of the value stay.
     Keys,
-    /// Its items with another value at this key stay: the merge key that Kubernetes itself has for the list. An empty
-    /// list empties.
+    /// The items with another value at this key stay. It is the key by which Kubernetes itself merges the list. An
+    /// empty argument empties the list.
     Items(&'static str),
 }
 
@@ -116,7 +117,7 @@ pub const ARGUMENTS: &[Argument] = {
 pub struct Arguments(Map<String, Value>);
 
 impl Arguments {
-    /// Checks each of them, and drops those that are null.
+    /// Checks each argument, and drops those that are null.
     ///
     /// # Errors
     /// [`Error::InvalidManifest`] with the name of an argument that does not exist or has a value of another type.
@@ -133,7 +134,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Those that set fields of this object, with what the user gave.
+    /// The arguments that set fields of this object, with their values.
     pub(super) fn of(&self, parent: Parent) -> impl Iterator<Item = (&'static Argument, &Value)> {
         ARGUMENTS.iter().filter(move |row| row.parent == parent).filter_map(|row| Some((row, self.0.get(row.name)?)))
     }

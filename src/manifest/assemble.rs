@@ -1,8 +1,8 @@
 //! Puts the arguments into the user's Job.
 //!
-//! Where each one goes is the table of `arguments`. The base container is the one named `base`, else the first.
-//! Defaults, where neither argument nor manifest says anything: `restartPolicy: Never`; and without a manifest
-//! `backoffLimit: 0`, because Airflow's own retries come on top.
+//! The table of `arguments` says where each one goes. The base container is the one named `base`, else the first. Two
+//! defaults apply if neither argument nor manifest says anything: `restartPolicy: Never`, and without a manifest
+//! `backoffLimit: 0`, because Airflow has retries of its own.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::Error;
 
-/// The user's Job, as it was read and checked, with the arguments in it.
+/// Puts the arguments into the user's Job, which was read and checked before.
 pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value, Error> {
     let mut job = manifest.cloned().unwrap_or_else(|| json!({"spec": {"backoffLimit": 0}}));
     refuse_selector(&job)?;
@@ -30,10 +30,10 @@ pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value
     Ok(job)
 }
 
-/// Kubernetes makes a selector that matches this Job's Pods only.
+/// Refuses a selector: Kubernetes makes one that matches this Job's Pods only.
 fn refuse_selector(job: &Value) -> Result<(), Error> {
     let spec = &job["spec"];
-    // As for kubectl, an empty one says nothing.
+    // An empty selector counts as absent, as for kubectl.
     let empty = spec["selector"].as_object().is_none_or(Map::is_empty);
     if empty && spec["manualSelector"] != true {
         return Ok(());
@@ -45,7 +45,7 @@ fn refuse_selector(job: &Value) -> Result<(), Error> {
     ))
 }
 
-/// Puts what the user gave for the fields of this object into it.
+/// Puts the arguments that set fields of this object into it.
 fn put(object: &mut Map<String, Value>, parent: Parent, path: &str, arguments: &Arguments) -> Result<(), Error> {
     for (argument, given) in arguments.of(parent) {
         let field = argument.field;
@@ -93,7 +93,7 @@ fn container(container: &mut Map<String, Value>, arguments: &Arguments) -> Resul
     Ok(())
 }
 
-/// Replaces items with the same key, appends the others, and empties where an empty list was given.
+/// Replaces items with the same key and appends the others; an empty list of the user empties the list.
 fn merge(present: &mut Vec<Value>, key: &str, given: &[Value]) {
     if given.is_empty() {
         present.clear();
@@ -103,7 +103,7 @@ fn merge(present: &mut Vec<Value>, key: &str, given: &[Value]) {
         match present.iter().position(same) {
             Some(first) => {
                 present[first] = item.clone();
-                // Of variables that stand twice the last counts: it would win over the argument.
+                // If a variable stands twice, the last one counts and would win over the argument, so it is removed.
                 let later = present.split_off(first + 1);
                 present.extend(later.into_iter().filter(|other| !same(other)));
             }

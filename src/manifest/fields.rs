@@ -1,7 +1,8 @@
-//! Which fields Kubernetes knows, and where: what a field that is not known in its place may have been meant for. Pure.
+//! Knows which fields Kubernetes has, and where, and suggests what an unknown field may have been meant to be. Pure.
 //!
 //! The names come from the types of `k8s-openapi`, so there is no list of ours. A newer cluster knows more fields than
-//! these types: for a Job the API server alone says what is unknown, this only helps with where it belongs.
+//! these types. So only the API server says which fields of a Job are unknown; this file only suggests where they
+//! belong.
 
 use k8s_openapi::api::{
     batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy},
@@ -18,11 +19,12 @@ use super::user_job::under;
 /// The names of the fields of an object.
 type Fields = &'static [&'static str];
 
-/// Texts that differ by less are taken for one that was mistyped; 1 is equal. `ttlSecondsAfterFinish` has 0.91.
+/// Texts that are at least this similar count as a typing error of each other; 1 means equal. `ttlSecondsAfterFinish`
+/// has 0.91.
 const ALIKE: f64 = 0.8;
 
-/// The places of a Job that people write in, with what may stand there; `[]` is any item of a list. Of two that are as near
-/// the first is offered.
+/// The places of a Job that people write in, with the fields that may stand there; `[]` is any item of a list. If two
+/// places are equally near, the first is suggested.
 fn places_of_a_job() -> [(&'static str, Fields); 17] {
     const POD: &str = "spec.template.spec";
     [
@@ -46,7 +48,7 @@ fn places_of_a_job() -> [(&'static str, Fields); 17] {
     ]
 }
 
-/// Those of a `CronJob` above its Job, and then those of its Job.
+/// The places of a `CronJob` above its Job, and then those of its Job.
 fn places_of_a_cron_job() -> Vec<(String, Fields)> {
     let own = [
         ("", fields_of::<CronJob>()),
@@ -60,15 +62,15 @@ fn places_of_a_cron_job() -> Vec<(String, Fields)> {
     own.chain(inner.map(|(place, fields)| (format!("spec.jobTemplate.{place}"), fields))).collect()
 }
 
-/// What a field of a Job that is not known in its place was perhaps meant to be, in words. The Job stands at this place of
-/// what the user wrote.
+/// Suggests in words what an unknown field of a Job was meant to be. `job` is the place of the Job in what the user
+/// wrote.
 pub(super) fn meant_in_a_job(path: &str, job: &str) -> Option<String> {
     let places = places_of_a_job().map(|(place, fields)| (place.to_owned(), fields));
     meant(path, &places, job)
 }
 
-/// The fields of a `CronJob` that no `CronJob` has, as paths with what they were perhaps meant to be. What is below the
-/// spec of its Job is for the API server to judge.
+/// Finds the fields of an object that no `CronJob` has, as paths with suggestions. The API server judges the fields
+/// below the spec of its Job.
 pub(super) fn unknown_in_a_cron_job(cron_job: &serde_json::Value) -> Vec<(String, Option<String>)> {
     let places = places_of_a_cron_job();
     let mut unknown = Vec::new();
@@ -101,7 +103,7 @@ fn meant(path: &str, places: &[(String, Fields)], root: &str) -> Option<String> 
     })
 }
 
-/// `spec.containers[12].env` as `spec.containers[].env`.
+/// Turns `spec.containers[12].env` into `spec.containers[].env`.
 fn without_numbers(path: &str) -> String {
     path.chars()
         .scan(false, |inside, letter| {
@@ -113,7 +115,7 @@ fn without_numbers(path: &str) -> String {
         .collect()
 }
 
-/// How many levels lie between two places.
+/// The number of levels between two places.
 fn steps(a: &str, b: &str) -> usize {
     let levels =
         |place: &str| place.split('.').filter(|level| !level.is_empty()).map(str::to_owned).collect::<Vec<_>>();
@@ -129,7 +131,7 @@ fn fields_of<'de, T: Deserialize<'de>>() -> Fields {
     fields
 }
 
-/// Reads nothing, and notes the names of the fields that were to be read.
+/// A deserializer that reads nothing, and notes the names of the fields that a type asks for.
 struct FieldNames<'a>(&'a mut Fields);
 
 impl<'de> Deserializer<'de> for FieldNames<'_> {

@@ -1,10 +1,11 @@
-//! What is to run: edits of the Job that a user wrote, as raw JSON. Pure.
+//! Edits the Job that a user wrote, as raw JSON. Pure.
 //!
-//! Promise: what an argument names wins, also where it is 0, false or empty; what no argument names stays as the
-//! user wrote it, fields this crate has never heard of included (a typed Job would drop them); and what cannot
-//! become a Job is refused with the path of the field before anything is sent.
+//! Promise: an argument wins, even if it is 0, false or empty. All other fields stay as the user wrote them, even those
+//! that this crate does not know (a typed Job would drop them). A manifest that cannot become a Job is refused with the
+//! path of the field before anything is sent.
 //!
-//! [`UserJob`] finds the Job in what was given and checks it, `assemble` puts the arguments into it, `stamp` makes it ours.
+//! [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts the arguments into it, `stamp` adds our
+//! name, marks and TTL.
 
 mod arguments;
 mod assemble;
@@ -29,7 +30,7 @@ use crate::{
     identity::{InvalidName, Namespace},
 };
 
-/// The namespace that a checked manifest names; as with kubectl an empty one says nothing.
+/// The namespace that a checked manifest names; an empty one counts as absent, as with kubectl.
 pub fn manifest_namespace(manifest: &Value) -> Result<Option<Namespace>, Error> {
     let text = manifest["metadata"]["namespace"].as_str().filter(|text| !text.is_empty());
     let named = |invalid: InvalidName| invalid.of("metadata.namespace").in_manifest();

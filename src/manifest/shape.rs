@@ -1,34 +1,35 @@
-//! The shapes of the fields that we read, write over or merge into: checked before anything is done with them. Pure.
+//! Checks the shapes of the fields that we read, write over or merge into, before anything is done with them. Pure.
 //!
-//! Promise: afterwards each of these fields is absent or of its type. null is absent, as for the API server; text that is a
-//! whole number counts as that number, since templates render to text; a number such as `120.0` counts as kubectl reads
-//! it; the name of the Job loses the spaces around it. Whatever else has another type is refused with its path and, where
-//! that can be no secret, its value. Fields that are not named here stay as the user wrote them, for the API server to judge.
-//! Sources: the types of kubernetes `pkg/apis/batch` and `core`, and `ValidateJobSpec` for what may not be negative.
+//! Promise: afterwards each of these fields is absent or of its type. Null is absent, as for the API server. Text that
+//! is a whole number counts as that number, because templates render to text. A number such as `120.0` counts as
+//! kubectl reads it. The name of the Job loses the spaces around it. Any other value of a wrong type is refused with
+//! its path and, unless it may be a secret, its value. Fields that are not named here stay as the user wrote them, and
+//! the API server judges them. Sources: the types of kubernetes `pkg/apis/batch` and `core`, and `ValidateJobSpec` for
+//! what may not be negative.
 
 use serde_json::{Map, Value};
 
 use super::invalid;
 use crate::error::Error;
 
-/// So many characters of a refused value are shown.
+/// At most this many characters of a refused value are shown.
 const SHOWN: usize = 80;
 const LARGEST_32: u64 = i32::MAX as u64;
 const LARGEST_64: u64 = i64::MAX as u64;
 
-/// What a field has to be.
+/// The shape of a field.
 #[derive(Debug, Clone, Copy)]
 enum Shape {
     Text,
     /// A text without spaces around it.
     Name,
-    /// By key; a null among them is an empty text for the API server.
+    /// Texts by key; a null among them is an empty text for the API server.
     Texts,
     Flag,
-    /// From 0 to this.
+    /// A whole number from 0 to this.
     Whole(u64),
     Object,
-    /// nulls among its items are absent.
+    /// A list of objects; nulls among its items are absent.
     Objects,
     List,
 }
@@ -44,7 +45,8 @@ const METADATA: Shapes = &[
     ("labels", Shape::Texts),
     ("annotations", Shape::Texts),
 ];
-/// The API server puts no name and no namespace of a template into a Pod, so those stay as they are.
+/// The fields of a template's metadata. The API server puts no name and no namespace of a template into a Pod, so those
+/// two stay as they are.
 const TEMPLATE_METADATA: Shapes = &[("labels", Shape::Texts), ("annotations", Shape::Texts)];
 const SPEC: Shapes = &[
     ("ttlSecondsAfterFinished", Shape::Whole(LARGEST_32)),
@@ -108,7 +110,7 @@ impl Parent {
     }
 }
 
-/// Checks a value for a field, which an error names as `name`.
+/// Checks a value for a field; an error calls it `name`.
 pub(super) fn check_field(parent: Parent, field: &str, value: &mut Value, name: &str) -> Result<(), Error> {
     let shape = parent.shape(field);
     shape.map_or(Ok(()), |shape| shape.check(value).map_err(|wrong| wrong.refused(name)))

@@ -1,4 +1,4 @@
-//! Our own edits: name, namespace, marks and TTL. The last step before the Job is sent.
+//! Adds our name, namespace, marks and TTL to the Job, as the last step before it is sent.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::{
     identity::{JobName, Namespace, PREFIX},
 };
 
-/// The API server stores at most 1.5 MiB and answers larger Jobs with misleading errors; the rest is room for
-/// what it adds.
+/// The largest Job in bytes. The API server stores at most 1.5 MiB and answers larger Jobs with misleading errors; the
+/// difference is room for what it adds.
 const LARGEST: usize = 1 << 20;
 
-/// The Job with everything that makes it ours.
+/// Adds everything that makes a Job ours.
 pub fn stamp(
     mut job: Value,
     name: &JobName,
@@ -45,8 +45,8 @@ pub fn stamp(
     Ok(job)
 }
 
-/// The labels of a Job and its Pods whose values are replaced by ours: `app.kubernetes.io/managed-by`, as Helm writes it.
-/// Each with the value that it had.
+/// The labels of a Job and its Pods whose values ours replace, each with its old value: `app.kubernetes.io/managed-by`,
+/// which Helm writes.
 #[must_use]
 pub fn replaced_labels(job: &Value, labels: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let of = |path: &str| job.pointer(path).and_then(Value::as_object).into_iter().flatten();
@@ -97,7 +97,7 @@ fn refuse_too_large(job: &Value) -> Result<(), Error> {
     )))
 }
 
-/// The longest text in a document and where it stands.
+/// The longest text in a document, and its place.
 fn largest_text(value: &Value, path: String) -> (String, usize) {
     let under = |key: String| if path.is_empty() { key } else { format!("{path}.{key}") };
     let children: Vec<_> = match value {

@@ -1,4 +1,4 @@
-//! How long a Job is kept: until its outcome is recorded, and from then on as the user said.
+//! Decides how long a Job is kept: at least until its outcome is recorded, and then as long as the user said.
 //!
 //! `ttlSecondsAfterFinished` counts from the Job's end and may delete it within milliseconds. So a Job is created
 //! with a safe TTL, the largest that any outcome needs, and gets the one of its outcome with the acknowledgement.
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::model::per_outcome::PerOutcome;
 
-/// After the acknowledgement, where nobody named a TTL: one day.
+/// The TTL after the acknowledgement if nobody named one: one day.
 const DEFAULT_SECONDS: u32 = 24 * 3600;
 
 /// The argument `ttl_seconds_after_finished`, for one outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Ttl {
-    /// Not given: the manifest's, else a day.
+    /// The argument was not given: the manifest's TTL counts, else a day.
     #[default]
     Unset,
     /// `None`: the Job is never cleaned up.
@@ -27,7 +27,7 @@ pub enum Ttl {
     },
 }
 
-/// The two phases. `None` is no TTL: the Job stays until somebody deletes it.
+/// The TTLs of the two phases. `None` is no TTL: the Job stays until somebody deletes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TtlPlan {
     /// Written into the Job that is created.
@@ -37,8 +37,8 @@ pub struct TtlPlan {
 }
 
 impl TtlPlan {
-    /// From the argument, the manifest's field, the least TTL before the acknowledgement, and whether Jobs may be
-    /// patched at all: where not, the user's TTL has to be there from the beginning.
+    /// Computes the TTLs from the argument, the manifest's field, the least TTL before the acknowledgement, and whether
+    /// Jobs may be patched at all: if not, the Job is created with the user's TTL.
     #[must_use]
     pub fn new(argument: PerOutcome<Ttl>, manifest: Option<u32>, safe: u32, may_patch: bool) -> Self {
         let after_acknowledgement = argument.map(|ttl| match ttl {
@@ -51,14 +51,14 @@ impl TtlPlan {
         Self { at_creation, after_acknowledgement }
     }
 
-    /// The longest that the user asked for, whatever the outcome.
+    /// The longest TTL that the user asked for, whatever the outcome.
     #[must_use]
     pub fn longest(&self) -> Option<u32> {
         longest(self.after_acknowledgement)
     }
 }
 
-/// No TTL is longer than any.
+/// The longest TTL of all outcomes; no TTL counts as the longest.
 fn longest(ttl: PerOutcome<Option<u32>>) -> Option<u32> {
     Some(ttl.succeeded?.max(ttl.failed?))
 }

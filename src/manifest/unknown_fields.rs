@@ -1,8 +1,8 @@
-//! Fields of a manifest that Kubernetes does not know: all of them named, with where they may belong. Pure.
+//! Names the fields of a manifest that Kubernetes does not know, with the places where they may belong. Pure.
 //!
-//! The API server's own list is read out of its answer to a POST with `fieldValidation=Strict`, since only it knows which
-//! fields it knows. Source: `NewStrictDecodingError` in kubernetes `apimachinery/pkg/runtime`, and `UnmarshalStrict` in
-//! `sigs.k8s.io/json`, which names at most 100.
+//! The list is read from the API server's answer to a POST with `fieldValidation=Strict`, because only the API server
+//! knows which fields it has. Source: `NewStrictDecodingError` in kubernetes `apimachinery/pkg/runtime`, and
+//! `UnmarshalStrict` in `sigs.k8s.io/json`, which names at most 100.
 
 use std::sync::LazyLock;
 
@@ -11,25 +11,25 @@ use regex::Regex;
 use super::{fields, user_job::under};
 use crate::error::{Error, Report};
 
-/// What such an answer has before the list.
+/// The text before the list in such an answer.
 const BEFORE: &str = "strict decoding error: ";
 
-/// A field that is not known in its place.
+/// A field that is unknown in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownField {
-    /// Where it stands.
+    /// The path of the field.
     pub path: String,
-    /// What it was perhaps meant to be, in words.
+    /// What it may have been meant to be, in words.
     pub meant: Option<String>,
 }
 
 impl UnknownField {
-    /// One of a Job, which stands at this place of what the user wrote.
+    /// A field of a Job that stands at `place` in what the user wrote.
     fn of_job(path: &str, place: &str) -> Self {
         Self { path: under(place, path), meant: fields::meant_in_a_job(path, place) }
     }
 
-    /// In words.
+    /// The field and the suggestion in words.
     #[must_use]
     pub fn describe(&self) -> String {
         let Self { path, meant } = self;
@@ -40,8 +40,8 @@ impl UnknownField {
     }
 }
 
-/// The fields that the API server does not know, by the message of its refusal; `None` where that says something else.
-/// `place` is where the Job stands in what the user wrote.
+/// Reads the fields that the API server does not know from the message of its refusal; `None` if the message says
+/// something else. `place` is the place of the Job in what the user wrote.
 #[must_use]
 pub fn unknown_fields(message: &str, place: &str) -> Option<Vec<UnknownField>> {
     static FIELD: LazyLock<Regex> = LazyLock::new(|| {
@@ -51,7 +51,7 @@ pub fn unknown_fields(message: &str, place: &str) -> Option<Vec<UnknownField>> {
     let fields: Vec<_> = FIELD
         .captures_iter(list)
         .map(|found| {
-            // Go quotes as JSON does, but for what nobody writes into the name of a field.
+            // Go quotes texts as JSON does, except for characters that nobody writes into the name of a field.
             let path: String =
                 serde_json::from_str(&found[2]).unwrap_or_else(|_| found[2].trim_matches('"').to_owned());
             match &found[1] {

@@ -1,9 +1,9 @@
-//! What a user may give, and the one Job that it means: a Job, a `CronJob`, or a list that holds one of them. Pure.
+//! Finds the one Job in what a user gives: a Job, a `CronJob`, or a list that holds one of them. Pure.
 //!
-//! Promise: nothing of what was given is left out unsaid. Of a `CronJob` the Job is made that `kubectl create job --from`
-//! makes: its `jobTemplate`, with the labels and annotations of the template, once. Two Jobs, and objects beside the Job,
-//! are refused by their names, since only one Job would be made.
-//! Source: `createJobFromCronJob` in kubernetes `kubectl/pkg/cmd/create/create_job.go`.
+//! Promise: no part of it is left out without a word. From a `CronJob` the same Job is made as by `kubectl create job
+//! --from`: its `jobTemplate`, once, with the labels and annotations of the template. Two Jobs, and objects beside the
+//! Job, are refused by their names, because only one Job would be made. Source: `createJobFromCronJob` in kubernetes
+//! `kubectl/pkg/cmd/create/create_job.go`.
 
 use serde_json::{Map, Value, json};
 
@@ -14,45 +14,45 @@ use super::{
 };
 use crate::{error::Error, text::Command};
 
-/// What kubectl writes on a Job that somebody has made of a `CronJob`.
+/// The annotation that kubectl writes on a Job that somebody has made from a `CronJob`.
 const INSTANTIATE: &str = "cronjob.kubernetes.io/instantiate";
-/// Of so many objects of a list the names are told.
+/// At most this many objects of a list are named.
 const NAMED: usize = 10;
 
 /// The Job that a user means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UserJob {
-    /// Checked where we read it or write over it, and otherwise as it was written.
+    /// The Job. The fields that we read or write over are checked; all others are as they were written.
     pub job: Value,
-    /// The name that it has in the manifest, or the beginning of one; of a `CronJob` its name.
+    /// Its name in the manifest, or the beginning of one; for a `CronJob`, the name of the `CronJob`.
     pub name: Option<String>,
-    /// Where the Job stands: empty, `items[3]`, or `spec.jobTemplate`.
+    /// The place of the Job: empty, `items[3]`, or `spec.jobTemplate`.
     pub place: String,
-    /// Of what kind the object was.
+    /// The kind of the object.
     pub kind: RunnableKind,
-    /// Fields of a `CronJob` that no `CronJob` has. Those of the Job are for the API server to judge.
+    /// Fields that no `CronJob` has. The API server judges those of the Job.
     pub unknown: Vec<UnknownField>,
 }
 
-/// What can be run.
+/// The kinds that can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunnableKind {
-    /// As it is.
+    /// A Job, which is run as it is.
     Job,
-    /// Its `jobTemplate`, once.
+    /// A `CronJob`, whose `jobTemplate` is run once.
     CronJob,
 }
 
-/// One object of what was given.
+/// One object that the user gave.
 struct GivenObject {
-    /// Where it stands: empty, or `items[3]`.
+    /// The place of the object: empty, or `items[3]`.
     place: String,
     object: Value,
     kind: Option<RunnableKind>,
 }
 
 impl UserJob {
-    /// The Job of a manifest.
+    /// Finds the Job of a manifest, and checks it.
     pub fn read(manifest: Value) -> Result<Self, Error> {
         let mut objects = Vec::new();
         flatten(manifest, String::new(), None, &mut objects)?;
@@ -130,7 +130,7 @@ fn object_at<'a>(parent: &'a Value, key: &str, place: &str) -> Result<Option<&'a
     }
 }
 
-/// The name of a Job in its manifest: what its real name begins with.
+/// The name of a Job in its manifest, with which its real name begins.
 fn name(job: &Map<String, Value>) -> Option<String> {
     let metadata = job.get("metadata")?;
     let text = |key: &str| metadata[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
@@ -145,7 +145,7 @@ pub(super) fn under(place: &str, path: &str) -> String {
     }
 }
 
-/// The objects of a list, and of the lists in it; what is no list is itself.
+/// The objects of a list, and of the lists in it; an object that is no list counts as itself.
 fn flatten(
     value: Value,
     place: String,
@@ -181,7 +181,7 @@ fn flatten(
     }
 }
 
-/// The one object that is there, and that can be run.
+/// The only object, if there is exactly one and it can be run.
 fn the_one(mut objects: Vec<GivenObject>) -> Result<GivenObject, Error> {
     const ONE: &str = "give exactly one Job or CronJob; others are tasks of their own";
     if objects.len() == 1 {
@@ -206,7 +206,7 @@ fn the_one(mut objects: Vec<GivenObject>) -> Result<GivenObject, Error> {
     }
 }
 
-/// `Job "load", ConfigMap "settings"`.
+/// Writes objects as `Job "load", ConfigMap "settings"`.
 fn named<'a>(objects: impl Iterator<Item = &'a GivenObject>) -> String {
     let names: Vec<_> = objects.map(|GivenObject { object, place, .. }| describe(object, place)).collect();
     let more = names.len().saturating_sub(NAMED);

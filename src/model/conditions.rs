@@ -1,9 +1,9 @@
-//! How a Job ended, from what the Job and its Pods say. Pure.
+//! Decides how a Job ended, from the conditions of the Job and from its Pods. Pure.
 //!
-//! `SuccessCriteriaMet` and `FailureTarget` decide the outcome, `Complete` and `Failed` end it, each only with
-//! status "True"; other conditions are passed over. A Job that went unseen has succeeded only if its Pods prove
-//! every completion. Never a guess.
-//! Source: <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>.
+//! `SuccessCriteriaMet` and `FailureTarget` decide the outcome, `Complete` and `Failed` end it, each only with status
+//! "True"; other conditions are ignored. A Job that vanished before its end was seen has succeeded only if its Pods
+//! prove every completion; nothing is guessed. Source:
+//! <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>.
 
 use std::collections::BTreeSet;
 
@@ -15,16 +15,16 @@ use super::job::{Job, JobSpec};
 /// The label and annotation of a Pod of an Indexed Job that holds its index.
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
-/// The end that the Job controller decided on.
+/// The end that the Job controller has decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobEnd {
     /// `SuccessCriteriaMet` or `Complete`.
     Succeeded,
     /// `FailureTarget` or `Failed`.
     Failed {
-        /// Such as `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`.
+        /// The reason, such as `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`.
         reason: String,
-        /// The controller's sentence.
+        /// The message of the Job controller.
         message: String,
     },
 }
@@ -41,7 +41,7 @@ pub fn finished(job: &Job) -> Option<JobEnd> {
     condition(job, "Complete", "Failed")
 }
 
-/// When the Job ended: the time its TTL counts from.
+/// When the Job ended. Its TTL counts from this time.
 #[must_use]
 pub fn ended_at(job: &Job) -> Option<Timestamp> {
     let status = job.status.as_ref()?;
@@ -83,7 +83,7 @@ pub fn proven_by_pods<'a>(spec: &JobSpec, pods: impl Iterator<Item = &'a Pod>) -
         pods.filter(|pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Succeeded"))).collect();
     let wanted = match (spec.completions, spec.parallelism) {
         (Some(completions), _) => completions,
-        // A work queue: one success after which all Pods end; only a single worker proves it.
+        // A work queue has succeeded after one success and the end of all Pods; only a single worker proves that.
         (None, None | Some(1)) => 1,
         (None, Some(_)) => return false,
     };
@@ -96,7 +96,7 @@ pub fn proven_by_pods<'a>(spec: &JobSpec, pods: impl Iterator<Item = &'a Pod>) -
     }
 }
 
-/// Which index of an Indexed Job a Pod works for.
+/// The index of an Indexed Job that a Pod works for.
 pub(crate) fn index(pod: &Pod) -> Option<&str> {
     pod.metadata.labels.as_ref().and_then(|labels| labels.get(INDEX)).map(String::as_str).or_else(|| {
         pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(INDEX)).map(String::as_str)

@@ -1,4 +1,4 @@
-//! How a container ended, from the statuses of its Pod, and the same in words. Pure.
+//! Reads how a container ended from the status of its Pod, and says it in words. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Pod};
 use serde::Serialize;
@@ -25,13 +25,13 @@ pub struct ContainerExit {
     pub exit_code: i32,
     /// The signal that ended it, where the runtime says so or the code implies it.
     pub signal: Option<i32>,
-    /// Such as `Completed`, `Error`, `OOMKilled`.
+    /// The reason, such as `Completed`, `Error`, `OOMKilled`.
     pub reason: Option<String>,
     /// The container's termination message.
     pub message: Option<String>,
-    /// Who ended it from outside, as far as anything tells: `out of memory, limit 32Mi`, `its liveness probe failed`.
+    /// What ended it from outside, if anything shows it: `out of memory, limit 32Mi`, `its liveness probe failed`.
     pub killed_by: Option<String>,
-    /// All of this for people.
+    /// How it ended, in words for people.
     pub words: String,
 }
 
@@ -64,13 +64,13 @@ impl ContainerExit {
         }
     }
 
-    /// Whether the code is the program's own answer, so that only its log tells why.
+    /// Whether the program itself chose the code, so that only its log can explain it.
     #[must_use]
     pub fn is_its_own_answer(&self) -> bool {
         matches!(self.exit_code, 1..=125) && self.killed_by.is_none() && self.reason.as_deref() == Some("Error")
     }
 
-    /// The reason of the runtime that could not start it, and why.
+    /// The reason and the cause, if the runtime could not start the container.
     fn not_started(&self) -> Option<(&str, String)> {
         let reason = self.reason.as_deref().filter(|reason| NOT_STARTED.contains(reason))?;
         Some((reason, refused_command(self.message.as_deref().unwrap_or_default())))
@@ -80,10 +80,10 @@ impl ContainerExit {
 /// Reasons of containers that the runtime could not start. Source: k/k `pkg/kubelet/kuberuntime`, containerd and CRI-O.
 const NOT_STARTED: [&str; 2] = ["StartError", "ContainerCannotRun"];
 
-/// The reason of a container that the kubelet does not find any more, with a code that stands for nothing.
+/// The reason of a container that the kubelet does not find any more. Its exit code means nothing.
 const NOT_FOUND: &str = "ContainerStatusUnknown";
 
-/// How the containers of these Pods ended, init containers first, those that never ended left out.
+/// The ends of the containers of these Pods, init containers first. Containers that never ended are left out.
 #[must_use]
 pub fn container_exits<'a>(pods: impl Iterator<Item = &'a Pod>, events: &[Event]) -> Vec<ContainerExit> {
     pods.flat_map(|pod| all_containers(pod).filter_map(move |container| container_exit(pod, container, events)))
@@ -94,11 +94,11 @@ pub(crate) fn container_exit(pod: &Pod, container: &ContainerStatus, events: &[E
     let ended = |state: &Option<ContainerState>| state.as_ref().and_then(|state| state.terminated.clone());
     let (end, restart_count) = match ended(&container.state) {
         Some(end) => (end, container.restart_count),
-        // It was started again since.
+        // The container was started again since.
         None => (ended(&container.last_state)?, container.restart_count - 1),
     };
     let signal = end.signal.filter(|signal| *signal > 0).or_else(|| implied_signal(end.exit_code));
-    // A probe prints what it likes, and a status says it.
+    // The text may come from a probe, which prints what it likes.
     let killed_by = killer(pod, container, &end, signal, events).map(one_line);
     Some(ContainerExit {
         pod: pod.metadata.name.clone().unwrap_or_default(),
@@ -146,8 +146,8 @@ fn words(exit_code: i32, signal: Option<i32>, reason: Option<&str>, killed_by: O
     }
 }
 
-/// Which command the runtime could not start and why, from its sentence, as of runc: `... exec: "trainn": executable file
-/// not found in $PATH`.
+/// Finds the command that could not be started, and why, in the message of a runtime such as runc: `... exec: "trainn":
+/// executable file not found in $PATH`.
 fn refused_command(message: &str) -> String {
     let found = message.rsplit_once("exec: \"").and_then(|(_, rest)| rest.split_once("\": "));
     match found {

@@ -1,7 +1,8 @@
-//! Who ended a container from outside: its memory limit, a probe, a hook, or whatever ended its Pod. Pure.
+//! Finds out what ended a container from outside: its memory limit, a probe, a hook, or whatever ended its Pod. Pure.
 //!
-//! A status alone tells only of the memory limit: that a probe or a hook was it stands in Events of the kubelet.
-//! Source: k/k `pkg/kubelet/kuberuntime/kuberuntime_manager.go`, `computePodActions`, and `pkg/kubelet/prober/prober.go`.
+//! The status alone shows only the memory limit; Events of the kubelet show that a probe or a hook was the cause.
+//! Source: k/k `pkg/kubelet/kuberuntime/kuberuntime_manager.go`, `computePodActions`, and
+//! `pkg/kubelet/prober/prober.go`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
@@ -13,12 +14,13 @@ use super::{
 
 /// The reason of a container that needed more memory than its limit.
 pub(crate) const OUT_OF_MEMORY: &str = "OOMKilled";
-/// Who killed a container of a Pod of which nothing more is known.
+/// The killer of a container if only the deletion of its Pod is known.
 pub(crate) const POD_DELETED: &str = "its Pod was deleted";
-/// Events are kept in whole seconds, and so is the end of a container.
+/// How far apart two times of the same moment may be: Kubernetes keeps Events and ends of containers in whole seconds.
 const SECONDS_APART: i64 = 2;
 
-/// As a clause, such as "its liveness probe failed: db down"; none where it ended by itself, or nothing tells.
+/// What killed the container, as a clause such as "its liveness probe failed: db down"; none if it ended by itself, or
+/// nothing shows it.
 pub(crate) fn killer(
     pod: &Pod,
     container: &ContainerStatus,
@@ -38,9 +40,9 @@ pub(crate) fn killer(
     if let Some(by_kubelet) = by_probe_or_hook(pod, &container.name, end, events) {
         return Some(by_kubelet);
     }
-    // One that was started again has not ended with its Pod.
+    // A container that was started again has not ended with its Pod.
     container.state.as_ref()?.terminated.as_ref()?;
-    // Whatever ends a Pod sends these two; another code is the container's own answer.
+    // Whatever ends a Pod sends one of these two signals; any other code is the program's own.
     signal.filter(|signal| matches!(signal, 9 | 15))?;
     match pod_reason(pod) {
         Some(given) => Some(in_words(pod, given, "its Pod")),
@@ -48,7 +50,7 @@ pub(crate) fn killer(
     }
 }
 
-/// When the container was killed last, if nothing that was seen so far tells by whom, and Events may.
+/// When the container was killed last, if nothing seen so far shows by whom, and Events may show it.
 pub(crate) fn unexplained_kill(pod: &Pod, container: &ContainerStatus, events: &[Event]) -> Option<Timestamp> {
     let ended = [&container.state, &container.last_state];
     let end = ended.into_iter().find_map(|state| state.as_ref()?.terminated.as_ref())?;
@@ -75,7 +77,8 @@ fn by_probe_or_hook(pod: &Pod, container: &str, end: &ContainerStateTerminated, 
         let said = Some(message(hook)).filter(|said| said != "PostStartHook failed").unwrap_or_default();
         return Some(format!("its postStart hook failed{}", colon(first_sentence(&said))));
     }
-    // Where no other run follows, the kubelet does not say why it stops the container, only what it saw just before.
+    // If no other run follows, the kubelet does not say why it stops the container; it only says just before what it
+    // saw.
     let for_itself = pod.metadata.deletion_timestamp.is_none() && pod_reason(pod).is_none();
     let stopping = newest("Killing", "Stopping container").filter(|event| for_itself && near(event, end));
     for (kind, capital) in [("liveness", "Liveness"), ("startup", "Startup")] {

@@ -1,12 +1,13 @@
-//! Why a Job failed, in one clause: what the Pod says that decided it, above the reason of the Job controller. Pure.
+//! Finds the cause of a failed Job as one clause, from the Pod that decided the failure: the reason of the Job
+//! controller seldom explains it. Pure.
 
 use super::{pod_end::PodEnd, snapshot::JobSnapshot};
 
-/// The cause of a failure that has this reason; none where the Job controller's own words say it best, or no Pod was seen.
+/// The cause of a failure with this reason; none if the Job controller's own words say it best, or if no Pod was seen.
 pub(crate) fn failure_cause(snapshot: &JobSnapshot, reason: &str, pods: &[PodEnd]) -> Option<String> {
     match reason {
         "DeadlineExceeded" => Some(deadline(snapshot, pods)),
-        // Decided here: its message names the container.
+        // This crate gives this reason itself, and the message names the container.
         "LingeringSidecar" => None,
         _ => decisive(pods).map(of_pod),
     }
@@ -19,7 +20,8 @@ fn of_pod(end: &PodEnd) -> String {
     }
 }
 
-/// The Job controller ends all Pods at the deadline: how they ended says nothing, only that they never began.
+/// The cause after a deadline. The Job controller ends all Pods then, so their ends explain nothing; only the fact that
+/// they never began does.
 fn deadline(snapshot: &JobSnapshot, pods: &[PodEnd]) -> String {
     let limit = snapshot.job.job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
     let limit =
@@ -31,8 +33,8 @@ fn deadline(snapshot: &JobSnapshot, pods: &[PodEnd]) -> String {
     format!("it did not start in {limit}{why}")
 }
 
-/// The Pod that ended last. Once a Job has failed, its controller deletes the Pods that still work: these count only where
-/// there is no other.
+/// The Pod that ended last. Once a Job has failed, its controller deletes the Pods that still work, so these count only
+/// if there is no other.
 fn decisive(pods: &[PodEnd]) -> Option<&PodEnd> {
     let (deleted, failed): (Vec<&PodEnd>, Vec<&PodEnd>) = pods.iter().partition(|end| end.only_deleted);
     let candidates = if failed.is_empty() { deleted } else { failed };

@@ -1,8 +1,9 @@
-//! What is followed, for whom, and how far its log was delivered: all that a follower knows besides what it sees.
+//! Describes which Job is followed, for whom, and how far its log was delivered: all that a follower knows apart from
+//! what it sees in the cluster.
 //!
-//! It is also what travels from the worker to the triggerer and back, as one JSON object: unknown keys are passed over
-//! and missing ones have defaults, so that a task that was deferred by another version is resumed. It holds no secret
-//! and no manifest.
+//! It also travels from the worker to the triggerer and back, as one JSON object. Unknown keys are ignored and missing
+//! keys have defaults, so that a task that was deferred by another version can be resumed. It holds no secret and no
+//! manifest.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::{
 /// A Job to follow.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Handoff {
-    /// Which Job.
+    /// The Job.
     pub job: JobReference,
     /// The attempt that follows its own Job; none for a Job made by others, to which nothing is ever written.
     #[serde(default)]
@@ -31,10 +32,11 @@ pub struct Handoff {
     /// The task of that attempt.
     #[serde(default)]
     pub task: Option<TaskDigest>,
-    /// What tells that attempt's Jobs from late ones of lower tries, which it ends; none where it does not look for them.
+    /// The data by which the attempt recognizes late Jobs of earlier tries, which it ends; none if it does not look for
+    /// them.
     #[serde(default)]
     pub attempt: Option<AttemptDigest>,
-    /// What ends the following.
+    /// The event that ends the following.
     #[serde(default)]
     pub until: Until,
     /// Whether to read the logs.
@@ -43,19 +45,19 @@ pub struct Handoff {
     /// Whether lines that share a record carry their times.
     #[serde(default = "yes")]
     pub line_times: bool,
-    /// How long it may take to start, in seconds; none for ever.
+    /// How long the Job may take to start, in seconds; none for no limit.
     #[serde(default)]
     pub startup_timeout_seconds: Option<u32>,
     /// How long to wait for the Pods of a Job that is being deleted, in seconds.
     #[serde(default = "one_minute")]
     pub handover_timeout_seconds: u32,
-    /// What to do where a sidecar keeps a Pod running.
+    /// What to do if a sidecar keeps a Pod running.
     #[serde(default)]
     pub on_lingering_sidecar: OnLingeringSidecar,
-    /// What is to be done after the verdict.
+    /// The steps after the verdict.
     #[serde(default)]
     pub clean_up: CleanUp,
-    /// How it ended, once that is known.
+    /// How the Job ended, once that is known.
     #[serde(default)]
     pub finish: Option<Finish>,
     /// How far its logs were delivered.
@@ -83,19 +85,19 @@ impl Handoff {
         })
     }
 
-    /// As JSON text.
+    /// Writes it as JSON text.
     pub fn write(&self) -> Result<String, Error> {
         serde_json::to_string(self).map_err(|error| Error::internal(error.to_string()))
     }
 
-    /// What all lines of the debug log about it begin with.
+    /// The span with which all lines of the debug log about this Job begin.
     #[must_use]
     pub fn span(&self) -> Span {
         let JobReference { namespace, name, uid } = &self.job;
         debug_span!("job", %namespace, %name, uid = %uid.escape_debug())
     }
 
-    /// How long it may take to start.
+    /// How long the Job may take to start.
     #[must_use]
     pub fn startup_timeout(&self) -> Option<Duration> {
         self.startup_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()))

@@ -1,7 +1,7 @@
-//! Jobs and Pods as far as anybody here reads them, so that thousands of them fit into memory.
+//! Jobs with only the fields that this crate reads, so that thousands of them fit into memory.
 //!
-//! A Job has the fields that its decisions are made of, under the names that Kubernetes gives them; the rest is passed
-//! over as it is read. As `k8s_openapi` has it, a Job takes 2.6 KB before its first string, and 2 KB more a container.
+//! The fields have the names that Kubernetes gives them; all others are dropped while a Job is read. The same Job as a
+//! type of `k8s_openapi` takes 2.6 KB before its first string, and 2 KB more for each container.
 
 use k8s_openapi::{
     api::{batch::v1::JobStatus, core::v1::LocalObjectReference},
@@ -15,11 +15,11 @@ use crate::unreadable::nullable;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Job {
-    /// Who it is; what identifies it is moved into [`super::observed_job::ObservedJob`].
+    /// The metadata; its identifying fields are moved into [`super::observed_job::ObservedJob`].
     pub metadata: JobMetadata,
-    /// What is wanted.
+    /// The wanted state.
     pub spec: Option<JobSpec>,
-    /// What has become of it.
+    /// The present state.
     pub status: Option<JobStatus>,
 }
 
@@ -39,14 +39,14 @@ pub struct JobMetadata {
     pub labels: JobLabels,
 }
 
-/// Those of its labels that tell something.
+/// The labels that this crate reads.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct JobLabels {
-    /// Who made it.
+    /// The program that made the Job.
     #[serde(rename = "app.kubernetes.io/managed-by")]
     pub managed_by: Option<String>,
-    /// The queue of Kueue that it waits in.
+    /// The queue of Kueue that the Job waits in.
     #[serde(rename = "kueue.x-k8s.io/queue-name")]
     pub queue_name: Option<String>,
 }
@@ -64,9 +64,9 @@ pub struct JobSpec {
     pub managed_by: Option<String>,
     pub manual_selector: Option<bool>,
     pub parallelism: Option<i32>,
-    /// Of a Job that chose its Pods by hand; every other Job's names its uid.
+    /// The selector of a Job that chose its Pods by hand; the selector of any other Job has the uid of the Job.
     pub selector: Option<Box<LabelSelector>>,
-    /// Whether there is one.
+    /// Whether there is a success policy.
     pub success_policy: Option<IgnoredAny>,
     pub suspend: Option<bool>,
     #[serde(deserialize_with = "nullable")]
@@ -111,7 +111,7 @@ impl TemplateSpec {
 }
 
 impl Job {
-    /// Gives back what growing lists and unread values have taken too much.
+    /// Gives back memory that growing lists and unread values have taken in excess.
     pub(crate) fn fit(&mut self) {
         if let Some(spec) = &mut self.spec {
             if spec.manual_selector != Some(true) {

@@ -1,4 +1,4 @@
-//! A Pod whose base container has ended while another container runs on. Pure.
+//! Recognizes a Pod whose base container has ended while another container runs on. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -14,16 +14,17 @@ pub struct Lingering {
     pub pod: String,
     /// The base container.
     pub base: String,
-    /// How it ended.
+    /// The exit code of the base container.
     pub exit_code: i32,
     /// The containers that still run.
     pub sidecars: Vec<String>,
 }
 
-/// The Pod as one that lingers, if it is one. For how long is for the caller to know.
+/// The Pod as a lingering one, if it is one. The caller keeps how long it has lingered.
 #[must_use]
 pub fn lingering(spec: &JobSpec, pod: &Pod) -> Option<Lingering> {
-    // Its sidecars are ending, too: a drain, a preemption, a suspension, after which Kubernetes may start the work anew.
+    // The sidecars of a deleted Pod are ending, too, as in a drain, a preemption or a suspension; Kubernetes may start
+    // the work again.
     if pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
@@ -32,7 +33,7 @@ pub fn lingering(spec: &JobSpec, pod: &Pod) -> Option<Lingering> {
     let end = main_containers(pod).find(|c| c.name == base.name)?.state.as_ref()?.terminated.as_ref()?;
     let for_good = match template.restart_policy.as_deref() {
         Some("OnFailure") => end.exit_code == 0,
-        // Jobs know only one other.
+        // Jobs allow only one other restart policy.
         _ => true,
     };
     let sidecars: Vec<_> = main_containers(pod)

@@ -1,10 +1,10 @@
-//! How far the log of one run of one container was delivered, in about 100 bytes. Pure.
+//! Keeps how far the log of one run of one container was delivered, in about 100 bytes. Pure.
 //!
 //! The kubelet filters line by line by whole seconds (`sinceTime`) and replays in file order, so a second S and the
-//! number of lines at or after S that were delivered say exactly where to go on. S stays one second behind the newest
-//! line, because stdout and stderr are out of order in the file by fractions of a millisecond. The hash of the last
-//! line, its timestamp included, proves that the place is the right one; where the clock of the node stepped back,
-//! only the hash is left, and reading begins at the beginning of the file.
+//! number of delivered lines at or after S say exactly where to go on. S stays one second behind the newest line,
+//! because stdout and stderr are out of order in the file by fractions of a millisecond. The hash of the last line,
+//! with its timestamp, proves that this is the right place. If the clock of the node stepped back, only the hash is
+//! left, and reading starts at the beginning of the file.
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, hash::Hasher, sync::Arc};
 
@@ -13,27 +13,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{ContainerName, Namespace, PodName};
 
-/// `2026-01-01T00:00:00`: what `sinceTime` can tell apart.
+/// The length of `2026-01-01T00:00:00`, the precision of `sinceTime`.
 const SECOND: usize = 19;
 
-/// Where reading goes on, within the log of one container of one Pod.
+/// The position at which reading goes on in the log of one container of one Pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Which run of the container: its number of restarts.
+    /// The run of the container, as its number of restarts.
     pub restart_count: i32,
     /// The whole second S, such as `2026-01-01T00:00:00Z`; none to read from the beginning.
     pub since: Option<Arc<str>>,
-    /// Lines at or after S, in file order, that were delivered; none where only the hash tells.
+    /// The number of delivered lines at or after S, in file order; none if only the hash counts.
     pub delivered: Option<u64>,
-    /// The hash of the last one of them.
+    /// The hash of the last of these lines.
     pub last: u64,
-    /// Bytes delivered of the line after them.
+    /// The delivered bytes of the line after them.
     pub partial: usize,
 }
 
 impl Position {
-    /// Whether this is further on in the log than `other`. Where the clock of a node stepped back, only the hash
-    /// tells positions apart, and the newer one is believed.
+    /// Whether this is further on in the log than `other`. If the clock of a node stepped back, only the hash
+    /// distinguishes positions, and the newer one is believed.
     #[must_use]
     pub fn further_than(&self, other: &Self) -> bool {
         match self.restart_count.cmp(&other.restart_count) {
@@ -54,13 +54,13 @@ impl Position {
 pub struct Tracker {
     /// S without its `Z`; empty while reading from the beginning.
     since: String,
-    /// S with it, shared by all positions that begin there.
+    /// S with its `Z`, shared by all positions with this S.
     shared: Option<Arc<str>>,
     /// Delivered lines by their second, from S on.
     counts: BTreeMap<String, u64>,
     /// The newest second delivered: always S + 1 s.
     newest: String,
-    /// None as long as there is nothing to skip.
+    /// The hash of the last delivered line; none as long as there is nothing to skip.
     last: Option<u64>,
     partial: usize,
     stepped_back: bool,
@@ -88,7 +88,7 @@ impl Tracker {
         tracker
     }
 
-    /// Where to go on in this run.
+    /// The position in this run.
     #[must_use]
     pub fn position(&self, restart_count: i32) -> Position {
         let since = self.shared.clone().filter(|_| !self.stepped_back);
@@ -100,24 +100,24 @@ impl Tracker {
         Position { restart_count, since, delivered, last: self.last.unwrap_or_default(), partial: self.partial }
     }
 
-    /// The newest second delivered, where lines behind the position can only be newer or equal.
+    /// The newest second delivered, if all lines after the position can only be newer or equal.
     #[must_use]
     pub fn newest(&self) -> Option<&str> {
         (!self.newest.is_empty() && !self.stepped_back).then_some(self.newest.as_str())
     }
 
-    /// A piece was delivered that does not end its line.
+    /// Notes the delivery of a piece that does not end its line.
     pub fn delivered_part(&mut self, until: usize) {
         self.partial = until;
     }
 
-    /// A line was delivered to its end.
+    /// Notes the delivery of a line to its end.
     pub fn delivered_line(&mut self, stamp: &str, hash: u64) {
         self.partial = 0;
         self.last = Some(hash);
         let second = second(stamp);
         if *second < *self.since {
-            // Later lines may be older than S, too: only the beginning of the file finds them all.
+            // Later lines may be older than S, too, so only reading from the beginning of the file finds them all.
             self.stepped_back = true;
         } else if let Some(count) = self.counts.get_mut(&*second) {
             *count += 1;
@@ -138,23 +138,24 @@ impl Tracker {
         self.shared = (!self.since.is_empty()).then(|| format!("{}Z", self.since).into());
     }
 
-    /// The container ended at this second; lines newer than that prove that the clock stepped back.
+    /// Notes the second at which the container ended; newer lines prove that the clock stepped back.
     pub fn container_finished(&mut self, finished: &str) {
         self.stepped_back |= finished < self.since.as_str();
     }
 
-    /// The lines that were delivered before, as a replay showed them: a number that was stored, or corrected, does
-    /// not say how many belong to which second.
+    /// Takes in the delivered lines by second, as a replay has shown them: a stored or corrected number does not say
+    /// how many lines belong to which second.
     pub fn replayed(&mut self, counts: BTreeMap<String, u64>) {
         self.counts = counts;
     }
 
-    /// The beginning of what was delivered was rotated away: of what is left from S on, so many lines were delivered.
+    /// Notes that the first delivered lines were rotated away: of the lines that are left from S on, this many were
+    /// delivered.
     pub fn recount(&mut self, delivered: u64) {
         self.counts = BTreeMap::from([(self.since.clone(), delivered)]);
     }
 
-    /// Nothing of what the file holds was delivered.
+    /// Notes that no line that is left in the file was delivered.
     pub fn nothing_left(&mut self) {
         self.recount(0);
         self.last = None;
@@ -171,14 +172,14 @@ pub fn second(stamp: &str) -> Cow<'_, str> {
     stamp.parse::<Timestamp>().map_or_else(|_| own(), |time| Cow::Owned(time.to_string()[..SECOND].to_owned()))
 }
 
-/// A second so many seconds later.
+/// The second that is `by` seconds later.
 fn moved(second: &str, by: i64) -> Option<String> {
     let time: Timestamp = format!("{second}Z").parse().ok()?;
     let time = time.checked_add(SignedDuration::from_secs(by)).ok()?;
     Some(time.to_string()[..SECOND].to_owned())
 }
 
-/// The hash of a line that is compared when its replay is expected; stable across versions.
+/// The hash of a line, by which a replay of it is recognized; stable across versions.
 #[derive(Default)]
 pub struct LineHash(fnv::FnvHasher);
 
@@ -188,7 +189,7 @@ impl LineHash {
         self.0.write(bytes);
     }
 
-    /// The hash of all that was taken.
+    /// The hash of all bytes that were taken.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.finish()

@@ -1,4 +1,4 @@
-//! How far the logs of all containers of a Job were delivered. Pure.
+//! Keeps how far the logs of all containers of a Job were delivered. Pure.
 
 use std::collections::HashMap;
 
@@ -19,13 +19,13 @@ pub struct SourcePosition {
     pub position: Position,
 }
 
-/// What is written on a Job about the delivery of its logs.
+/// The value of the annotation about the delivery of a Job's logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPositions {
-    /// To whom: the next owner's log begins at its beginning.
+    /// The owner that got the lines: the log of another owner starts at the beginning.
     #[serde(default)]
     pub owner: Option<Owner>,
-    /// Whether exactly this was delivered: who wrote it has ended since. Else more may have been.
+    /// Whether exactly this was delivered, because the writer has ended since. Otherwise more may have been delivered.
     #[serde(default)]
     pub exact: bool,
     /// How far.
@@ -33,17 +33,17 @@ pub struct StoredPositions {
     pub positions: Vec<SourcePosition>,
 }
 
-/// More containers than this are not remembered on the Job: an object holds 256 KiB of annotations.
+/// At most this many containers are remembered on the Job: an object holds 256 KiB of annotations.
 const REMEMBERED: usize = 500;
 
 impl StoredPositions {
-    /// Reads what was written; what cannot be read was written by somebody else, and nothing is believed of it.
+    /// Reads an annotation. One that cannot be read was written by somebody else and counts as empty.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// To this owner, of these positions, and those that were written before.
+    /// The annotation for this owner, with these positions and those that were written before.
     #[must_use]
     pub fn now(owner: &Owner, positions: Vec<SourcePosition>, before: Option<&Self>, exact: bool) -> Self {
         let before = before
@@ -57,7 +57,7 @@ impl StoredPositions {
         Self { owner: Some(owner.clone()), exact, positions }
     }
 
-    /// As JSON text.
+    /// Writes it as JSON text.
     #[must_use]
     pub fn write(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -69,14 +69,14 @@ impl StoredPositions {
 pub struct Positions(HashMap<(String, String), Position>);
 
 impl Positions {
-    /// A record was handed over that ends here; none where it is a sentence of ours.
+    /// Notes that a record was handed over that ends here; none if the record is a sentence of ours.
     pub fn delivered(&mut self, at: Option<&SourcePosition>) {
         if let Some(at) = at {
             self.0.insert((at.pod.clone(), at.container.clone()), at.position.clone());
         }
     }
 
-    /// All of them.
+    /// All positions.
     #[must_use]
     pub fn list(&self) -> Vec<SourcePosition> {
         let list = self.0.iter().map(|((pod, container), position)| SourcePosition {
@@ -89,7 +89,7 @@ impl Positions {
 }
 
 impl FromIterator<SourcePosition> for Positions {
-    /// Where a container comes twice, the position that is further on counts.
+    /// If a container comes twice, the position that is further on counts.
     fn from_iter<I: IntoIterator<Item = SourcePosition>>(list: I) -> Self {
         let mut positions = Self::default();
         for SourcePosition { pod, container, position } in list {

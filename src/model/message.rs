@@ -8,7 +8,7 @@ use crate::{error::Error, text::one_line};
 
 /// Takes sentences for the task log.
 pub trait Say: Send + Sync {
-    /// One more.
+    /// Takes one more sentence.
     fn say(&self, message: Message);
 }
 
@@ -28,7 +28,7 @@ impl<F: Fn(Message) + Send + Sync> Say for F {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// The normal course.
+    /// The Job goes its normal course.
     Info,
     /// Something holds the Job, or a promise is limited.
     Warning,
@@ -37,34 +37,35 @@ pub enum Level {
 /// One sentence, with a stable code for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// How much it matters.
+    /// How much the sentence matters.
     pub level: Level,
-    /// Stable, in kebab case: `pod-scheduled`, or the code of a finding.
+    /// The stable code in kebab case: `pod-scheduled`, or the code of a finding.
     pub code: String,
-    /// The sentence: one line, or a line and those of a report.
+    /// The sentence: one line, or one line and the lines of a report.
     pub text: String,
 }
 
 impl Message {
-    /// About the normal course.
+    /// A message about the normal course.
     #[must_use]
     pub fn info(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self { level: Level::Info, code: code.into(), text: one_line(text) }
     }
 
-    /// About an error that does not end the work: what is done in spite of it, and its report.
+    /// A message about an error that does not end the work: it says what is done in spite of the error, and has its
+    /// report.
     #[must_use]
     pub fn in_spite_of(error: &Error, code: impl Into<String>, what: impl Into<String>) -> Self {
         Self { level: Level::Warning, code: code.into(), text: format!("{}\n{error}", one_line(what)) }
     }
 
-    /// About something that holds the Job.
+    /// A message about something that holds the Job.
     #[must_use]
     pub fn warning(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self { level: Level::Warning, code: code.into(), text: one_line(text) }
     }
 
-    /// What an answer of the API server warns of, in its words.
+    /// A message with a warning of the API server, in its words.
     #[must_use]
     pub fn of_the_api_server(warning: &str) -> Self {
         Self::warning("api-warning", format!("The API server warns: {warning}"))

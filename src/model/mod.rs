@@ -1,6 +1,6 @@
-//! What Kubernetes says about a Job, typed and lean, and what travels between those who follow it. Pure.
+//! Types for what Kubernetes says about a Job, and for what one follower of a Job hands to the next. Pure.
 //!
-//! Nothing here asks a cluster, and nothing here imports what does the work.
+//! Nothing here sends a request, and nothing here imports a room that does.
 
 pub mod conditions;
 pub mod container_exit;

@@ -1,4 +1,4 @@
-//! What was seen of a Job at one moment: its reference, our marks on it, and the typed object.
+//! Holds a Job as it was seen at one moment: its reference, our marks on it, and the typed object.
 
 use std::{fmt, mem::take};
 
@@ -16,19 +16,19 @@ use crate::{
     unreadable,
 };
 
-/// One Job and no namesake: after creation everything speaks of a Job by this.
+/// Identifies one Job, and no other Job of the same name. After the creation all code refers to a Job by this.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JobReference {
     /// The Job's namespace.
     pub namespace: Namespace,
     /// The Job's name.
     pub name: JobName,
-    /// The Job's uid; a name alone proves nothing.
+    /// The Job's uid: a name alone does not identify a Job.
     pub uid: String,
 }
 
 impl JobReference {
-    /// Where it is found.
+    /// The object for a request about the Job.
     #[must_use]
     pub fn object(&self) -> Object<'_> {
         Object::Job(&self.namespace, &self.name)
@@ -41,8 +41,8 @@ impl fmt::Display for JobReference {
     }
 }
 
-/// Which field of a Job says that it makes no Pods for now. Both end the Pods that it has.
-/// Source: <https://kubernetes.io/docs/concepts/workloads/controllers/job/#controlling-parallelism>.
+/// The field of a Job that says that it makes no Pods for now. Each of the two also ends the Pods that exist. Source:
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#controlling-parallelism>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
     /// `spec.suspend` is true.
@@ -54,13 +54,13 @@ pub enum Pause {
 /// A Job as one answer or event showed it.
 #[derive(Debug, Clone)]
 pub struct ObservedJob {
-    /// Which Job.
+    /// The reference of the Job.
     pub reference: JobReference,
-    /// The version of this state, where a watch can continue.
+    /// The version of this state, at which a watch can continue.
     pub resource_version: String,
-    /// What we wrote on it; none on Jobs made by others.
+    /// Our marks on the Job; none on Jobs made by others.
     pub marks: Option<Marks>,
-    /// How far its log was delivered, as it was written.
+    /// The annotation about how far the log was delivered, as it was written.
     pub log_positions: Option<Box<str>>,
     /// The object, as far as its type is known.
     pub job: Job,
@@ -75,7 +75,8 @@ impl ObservedJob {
         Ok(Self { marks: Marks::read(object), log_positions, ..Self::of(job)? })
     }
 
-    /// A Job of which only what Kubernetes says matters: without our marks. Fails where it does not say which Job it is.
+    /// Makes a Job without our marks, for use where only the words of Kubernetes matter. It fails if the object does
+    /// not say which Job it is.
     pub fn of(mut job: Job) -> Result<Self, Malformed> {
         job.fit();
         let JobMetadata { namespace, name, uid, resource_version, .. } = &mut job.metadata;
@@ -92,7 +93,7 @@ impl ObservedJob {
         Ok(Self { reference, resource_version: take(resource_version), marks: None, log_positions: None, job })
     }
 
-    /// What is left of a Job that nobody has seen: its reference.
+    /// A stand-in for a Job that nobody has seen: it has only the reference.
     #[must_use]
     pub fn gone(job: &JobReference) -> Self {
         Self {
@@ -104,19 +105,19 @@ impl ObservedJob {
         }
     }
 
-    /// When its deletion was accepted, if it was.
+    /// When the deletion of the Job was accepted, if it was.
     #[must_use]
     pub fn deletion_timestamp(&self) -> Option<Timestamp> {
         self.job.metadata.deletion_timestamp.as_ref().map(|time| time.0)
     }
 
-    /// What keeps it from going.
+    /// The finalizers that keep the Job from being removed.
     #[must_use]
     pub fn finalizers(&self) -> &[String] {
         self.job.metadata.finalizers.as_deref().unwrap_or_default()
     }
 
-    /// How far its log was delivered to this owner; what an earlier one has had is not told.
+    /// How far the log was delivered to this owner. The deliveries to an earlier owner do not count.
     #[must_use]
     pub fn delivered_to(&self, owner: &Owner) -> Option<StoredPositions> {
         let delivered = StoredPositions::read(self.log_positions.as_deref()?)?;
@@ -129,7 +130,7 @@ impl ObservedJob {
         self.marks.as_ref().is_some_and(|marks| marks.acknowledged)
     }
 
-    /// Whether it makes no Pods on purpose at present, and by which field.
+    /// The field by which the Job makes no Pods at present, if there is one.
     #[must_use]
     pub fn pause(&self) -> Option<Pause> {
         let spec = self.job.spec.as_ref()?;

@@ -1,4 +1,4 @@
-//! The outcome of one attempt's Job as it is reported: state, reason, containers, times, and a paragraph. Pure.
+//! Concludes the outcome of one attempt's Job: state, reason, containers, times, and a paragraph for people. Pure.
 
 use std::fmt::Write as _;
 
@@ -18,32 +18,32 @@ use crate::{error::Report, text::one_line};
 
 /// At most this many containers, and as many Pods, are named in the paragraph; all are in the lists.
 const NAMED: usize = 5;
-/// Of a notification often no more than this is shown: the cause has to stand in it.
+/// A notification often shows no more characters than this, so the cause has to stand in them.
 const SHOWN: usize = 120;
 
-/// What an attempt reports.
+/// The report of an attempt about its Job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// How it ended.
     pub state: OutcomeState,
-    /// Such as `BackoffLimitExceeded`; none after success.
+    /// The reason, such as `BackoffLimitExceeded`; none after success.
     pub reason: Option<String>,
-    /// The controller's sentence.
+    /// The message of the Job controller.
     pub message: Option<String>,
     /// The exit code of the base container, when exactly one Pod failed.
     pub exit_code: Option<i32>,
-    /// Why it failed, as a clause: `container `base` was killed: out of memory, limit 32Mi (exit code 137)`. None where it
+    /// Why it failed, as a clause: `container `base` was killed: out of memory, limit 32Mi (exit code 137)`. None if it
     /// did not fail, or nothing is known beyond `reason` and `message`.
     pub cause: Option<String>,
-    /// How each Pod ended that did not end well, in the order they were made.
+    /// The Pods that did not end well, in the order in which they were made.
     pub pods: Vec<PodEnd>,
     /// How each container ended.
     pub containers: Vec<ContainerExit>,
     /// Containers that still ran when the Job was over (`on_lingering_sidecar="finish"`).
     pub lingering: Vec<String>,
-    /// The moments of its life.
+    /// The moments of the Job's life.
     pub times: Times,
-    /// Which Job.
+    /// The Job.
     pub job: JobReference,
     /// A paragraph for people.
     pub summary: String,
@@ -100,7 +100,7 @@ impl Outcome {
     }
 }
 
-/// That of the base container.
+/// The exit code of the base container.
 fn exit_code(snapshot: &JobSnapshot, state: OutcomeState, containers: &[ContainerExit]) -> Option<i32> {
     if state == OutcomeState::Succeeded {
         return Some(0);
@@ -114,7 +114,7 @@ fn exit_code(snapshot: &JobSnapshot, state: OutcomeState, containers: &[Containe
     }
 }
 
-/// What the paragraph is made of.
+/// The parts of the paragraph.
 struct Summary<'a> {
     state: OutcomeState,
     job: &'a JobReference,
@@ -146,7 +146,7 @@ impl Summary<'_> {
         report
     }
 
-    /// The first line: the cause where one is known, else what the Job controller says.
+    /// The first line: the cause if it is known, else the words of the Job controller.
     fn head(&self) -> String {
         let job = self.job;
         let reason = self.reason.filter(|reason| !reason.is_empty());
@@ -156,7 +156,7 @@ impl Summary<'_> {
             if whole.chars().count() <= SHOWN {
                 return whole + &reason;
             }
-            // Without the namespace there is more room for the cause; the facts of the error have it.
+            // Without the namespace there is more room for the cause; the facts of the error have the namespace.
             return format!("Job `{}` failed: {cause}{reason}", job.name);
         }
         let mut text = match self.state {
@@ -171,7 +171,7 @@ impl Summary<'_> {
     }
 }
 
-/// What Kubernetes says of the Pods themselves, in its own words.
+/// The reasons that Kubernetes gives for the Pods themselves, in its own words.
 fn own_reasons(pods: &[PodEnd]) -> impl Iterator<Item = String> {
     let told = pods.iter().filter(|end| end.reason.is_some() || end.message.is_some() || !end.conditions.is_empty());
     let all = told.clone().count();
@@ -199,11 +199,11 @@ fn said(reason: Option<&str>, message: Option<&str>) -> Option<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeState {
-    /// As Kubernetes says, or as its Pods prove.
+    /// Kubernetes says so, or the Pods prove it.
     Succeeded,
-    /// As Kubernetes says.
+    /// Kubernetes says so.
     Failed,
-    /// Gone before anybody saw it end, and the Pods do not prove success.
+    /// The Job was gone before anybody saw it end, and the Pods do not prove success.
     Vanished,
 }
 

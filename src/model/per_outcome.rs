@@ -1,21 +1,21 @@
-//! A choice that a user makes once for all outcomes, or for good and bad ones apart.
+//! Holds a choice that a user makes once for all outcomes, or separately for success and failure.
 
 use serde::{Deserialize, Serialize};
 
-/// What holds after a success, and after anything else.
+/// The choice after a success, and the choice after any other outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PerOutcome<T: Default> {
-    /// The Job succeeded.
+    /// The choice if the Job succeeded.
     #[serde(default)]
     pub succeeded: T,
-    /// It failed, or nobody saw it end.
+    /// The choice if it failed, or if nobody saw it end.
     #[serde(default)]
     pub failed: T,
 }
 
 impl<T: Default> PerOutcome<T> {
-    /// Each choice turned into another.
+    /// Turns both choices into values of another type.
     pub fn map<U: Default>(self, change: impl Fn(T) -> U) -> PerOutcome<U> {
         PerOutcome { succeeded: change(self.succeeded), failed: change(self.failed) }
     }

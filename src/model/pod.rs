@@ -1,4 +1,4 @@
-//! A Pod of a Job: whose it is, how far it has come, and whether it has ended. Pure.
+//! Answers questions about a Pod of a Job: who owns it, how far it has come, and whether it has ended. Pure.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::observed_job::JobReference;
 use crate::resource::Selector;
 
-/// Reads a Pod; none where the object is no Pod. A Job may have thousands, all of which are remembered, and most of
-/// each is its spec: the node and the restart policies stay of it.
+/// Reads a Pod; none if the object is no Pod. A Job may have thousands of Pods, and all are remembered. Most of each is
+/// its spec, so only the node and the restart policies of it are kept.
 #[must_use]
 pub fn lean_pod(object: Value) -> Option<Arc<Pod>> {
     let mut pod: Pod = serde_json::from_value(object).ok()?;
@@ -21,8 +21,8 @@ pub fn lean_pod(object: Value) -> Option<Arc<Pod>> {
     Some(Arc::new(pod))
 }
 
-/// Takes the managed fields from a Pod, and its spec but the node and the restart policies: that of the Pod, and those
-/// of the containers that have their own.
+/// Drops the managed fields of a Pod, and its spec apart from the node and the restart policies: that of the Pod, and
+/// those of the containers that have their own.
 pub(crate) fn trim(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
     let PodSpec { node_name, restart_policy, init_containers, containers, .. } = pod.spec.take().unwrap_or_default();
@@ -40,9 +40,10 @@ pub(crate) fn trim(pod: &mut Pod) {
     });
 }
 
-/// Whether the Pod's phase is one of the last two: nothing of its status changes any more, and the Job controller can count
-/// it. Asks what has been *told* of the Pod; [`work_has_stopped`] asks what still *runs*, and is true earlier: of a Pod that
-/// is being deleted, whose containers have ended, and of which the kubelet has not yet told the end.
+/// Whether the Pod's phase is one of the last two: nothing of its status changes any more, and the Job controller can
+/// count it. This is about what was *reported* of the Pod. [`work_has_stopped`] is about what still *runs*, and is true
+/// earlier: for a Pod that is being deleted, whose containers have ended, and whose end the kubelet has not yet
+/// reported.
 #[must_use]
 pub fn phase_is_terminal(pod: &Pod) -> bool {
     matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
@@ -55,7 +56,7 @@ pub fn event_time(event: &Event) -> Option<Timestamp> {
     first.or_else(|| event.event_time.as_ref().map(|time| time.0)).or(event.last_timestamp.as_ref().map(|time| time.0))
 }
 
-/// When an Event happened last: it is kept once and counted.
+/// When an Event happened last: Kubernetes keeps a repeated Event once, with a count.
 #[must_use]
 pub fn event_last_time(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
@@ -83,7 +84,7 @@ pub(crate) fn started_at(container: &ContainerStatus) -> Option<Timestamp> {
     let state = container.state.as_ref()?;
     let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
     let terminated = state.terminated.as_ref().and_then(|terminated| terminated.started_at.as_ref());
-    // The runtime says 1970 of one that it could not start.
+    // The runtime gives 1970 for a container that it could not start.
     running.or(terminated).map(|time| time.0).filter(|time| time.as_second() > 0)
 }
 
@@ -103,18 +104,18 @@ pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The label with the Job's name that the Job controller puts on Pods.
 pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
-/// Finds the Pods of a Job, whoever owns them now.
+/// The selector for the Pods of a Job, whoever owns them now.
 #[must_use]
 pub fn by_controller_uid(job: &JobReference) -> Selector {
     Selector::labels(format!("{CONTROLLER_UID}={}", job.uid))
 }
 
-/// Whose a Pod is, by its ownerReferences: labels alone prove nothing, for anybody can copy them.
+/// The owner of a Pod, by its ownerReferences: labels alone prove nothing, because anybody can copy them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PodOwner {
     /// The Job of this uid.
     TheJob,
-    /// Nobody: it was orphaned, or made by hand.
+    /// The Pod has no owner: it was orphaned, or made by hand.
     Nobody,
     /// Another object.
     Another,
@@ -131,7 +132,7 @@ pub(crate) fn pod_owner(pod: &Pod, uid: &str) -> PodOwner {
     }
 }
 
-/// Whether a Pod that carries the label of a Job belongs to another object all the same.
+/// Whether a Pod belongs to another object, although it carries the label of a Job.
 #[must_use]
 pub fn owned_by_another(pod: &Pod, uid: &str) -> bool {
     pod_owner(pod, uid) == PodOwner::Another
@@ -140,8 +141,8 @@ pub fn owned_by_another(pod: &Pod, uid: &str) -> bool {
 /// The Job controller's finalizer on Pods that it has not counted yet.
 pub const JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
-/// Whether nothing of the Pod runs any more, or will run again. Without a deletion the phase alone tells: a container that
-/// has ended may be started again. See [`phase_is_terminal`] for the other question.
+/// Whether no container of the Pod runs any more, or will run again. Without a deletion only the phase decides, because
+/// a container that has ended may be started again. See [`phase_is_terminal`] for the other question.
 #[must_use]
 pub fn work_has_stopped(pod: &Pod) -> bool {
     let over = |container: &k8s_openapi::api::core::v1::ContainerStatus| {

@@ -1,7 +1,8 @@
-//! How one Pod ended badly: its own reason, else the container that failed, else that it never began or was deleted. Pure.
+//! Describes how one Pod ended badly: by its own reason, else by the container that failed, else that it never began or
+//! was deleted. Pure.
 //!
-//! Promise: every Pod that did not end well is told, with all that Kubernetes says of it, also where nothing here knows what
-//! it means. A Pod that is gone counts as it was seen last.
+//! Promise: every Pod that did not end well is reported, with all that Kubernetes says of it, even if this crate does
+//! not know what it means. A Pod that is gone counts as it was seen last.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -17,9 +18,9 @@ use super::{
 };
 use crate::text::one_line;
 
-/// What a Pod is called where its Job was named before.
+/// The name of a Pod in a sentence that has already named its Job.
 const ITS_POD: &str = "its Pod";
-/// The conditions that tell why a Pod ended, each with the status that does.
+/// The conditions that show why a Pod ended, each with the status that shows it.
 const TOLD: [(&str, &str); 3] =
     [("DisruptionTarget", "True"), ("PodReadyToStartContainers", "False"), ("PodScheduled", "False")];
 
@@ -42,10 +43,10 @@ pub struct PodEnd {
     pub conditions: Vec<PodEndCondition>,
     /// Why it ended, as a clause: `its Pod was evicted: ...`, `container `base` ended with exit code 3`.
     pub words: String,
-    /// When, as far as it is told.
+    /// When it ended, as far as it is known.
     #[serde(skip)]
     pub(crate) at: Option<Timestamp>,
-    /// Whether all that is known is that somebody deleted it.
+    /// Whether nothing is known but that somebody deleted it.
     #[serde(skip)]
     pub(crate) only_deleted: bool,
 }
@@ -99,7 +100,7 @@ pub fn pod_end(seen: &ObservedPod, base: Option<&str>, events: &[Event]) -> Opti
     })
 }
 
-/// The base container if it failed, else the first that did, init containers before the others.
+/// The base container if it failed, else the first container that failed, init containers before the others.
 fn failed_container(pod: &Pod, base: Option<&str>, events: &[Event]) -> Option<ContainerExit> {
     let mut failed = container_exits(std::iter::once(pod), events);
     failed.retain(|exit| exit.exit_code != 0);
@@ -129,7 +130,8 @@ fn without_an_exit(pod: &Pod, deleted: bool) -> String {
     }
 }
 
-/// After the end every Pod has lost its sandbox: that counts only where nothing of it ever ran.
+/// The conditions to report. Every ended Pod has lost its sandbox, so that condition counts only if no container ever
+/// ran.
 fn told_conditions(pod: &Pod) -> Vec<PodEndCondition> {
     let ran = all_containers(pod).any(has_started);
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());

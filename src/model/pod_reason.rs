@@ -1,7 +1,7 @@
-//! Why a Pod was refused or ended, as Kubernetes says it of the Pod itself, and the same in a person's words. Pure.
+//! Reads why a Pod was refused or ended from the Pod's own status, and says it in plain words. Pure.
 //!
-//! Promise: whatever reason is given is told. The table below decides only which words are put beside it.
-//! Sources: k/k `pkg/kubelet/lifecycle/predicate.go` (a node refuses a Pod), `pkg/kubelet/eviction/helpers.go`,
+//! Promise: every reason is shown, whatever it is. The table below decides only which words stand beside it. Sources:
+//! k/k `pkg/kubelet/lifecycle/predicate.go` (a node refuses a Pod), `pkg/kubelet/eviction/helpers.go`,
 //! `pkg/kubelet/nodeshutdown`, `pkg/kubelet/active_deadline.go`, and
 //! <https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>.
 
@@ -9,17 +9,18 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
 use super::pod::{all_containers, has_started};
 
-/// At most so many characters of somebody else's sentence stand inside one of ours; the whole stands beside it.
+/// At most this many characters of somebody else's sentence stand inside one of ours; the whole sentence stands beside
+/// it.
 const QUOTED: usize = 160;
 
-/// A reason and the sentence that comes with it; one of both may be empty.
+/// A reason and the message that comes with it; one of the two may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PodReason<'a> {
     pub reason: &'a str,
     pub message: &'a str,
 }
 
-/// The Pod's own reason, else that of the disruption which it is the target of.
+/// The Pod's own reason, else that of its condition `DisruptionTarget`.
 pub(crate) fn pod_reason(pod: &Pod) -> Option<PodReason<'_>> {
     let status = pod.status.as_ref()?;
     let given = |reason: &'_ Option<String>, message: &'_ Option<String>| {
@@ -80,13 +81,13 @@ fn with_message(clause: String, message: &str) -> String {
     if message.is_empty() { clause } else { format!("{clause}: {message}") }
 }
 
-/// Which resource a node that evicts had too little of.
+/// The resource that the evicting node had too little of.
 fn low_on(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("low on resource: ")?;
     rest.split('.').next().map(str::trim).filter(|resource| !resource.is_empty())
 }
 
-/// The begin of what others say, up to the end of its first sentence or line.
+/// The beginning of a text of others, up to the end of its first sentence or line.
 pub(crate) fn first_sentence(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let sentence = line.split_once(". ").map_or(line, |(first, _)| first).trim_end_matches('.');

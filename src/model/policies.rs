@@ -1,4 +1,4 @@
-//! What a user lets us do: with the names of Jobs, with their objects once they have ended, with what is stuck.
+//! The choices of a user: about Jobs of earlier tries, about finished Jobs, and about stuck ones.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,12 +11,12 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredecessorPolicy {
-    /// Take over what runs, use what succeeded.
+    /// Take over a Job that runs, use one that succeeded.
     #[default]
     Reattach,
-    /// Delete what runs, use nothing.
+    /// Delete a Job that runs, use none.
     Replace,
-    /// Do not look.
+    /// Do not look for Jobs of earlier tries.
     Ignore,
 }
 
@@ -24,30 +24,30 @@ pub enum PredecessorPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasePolicy {
-    /// None.
+    /// No Job.
     Never,
-    /// Those whose deletion was asked for here, and those that carry our annotations.
+    /// Jobs whose deletion was asked for here, and Jobs that carry our annotations.
     #[default]
     Ours,
     /// Every Job that this order names, whoever deleted it before.
     Gc,
 }
 
-/// What the garbage collector does with the Pods.
-/// Source: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>.
+/// What the garbage collector does with the Pods of a deleted Job. Source:
+/// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub enum Propagation {
-    /// The Job goes at once, its Pods after it.
+    /// The Job is removed at once, its Pods after it.
     #[default]
     Background,
-    /// The Pods go first; the finalizer `foregroundDeletion` holds the Job until then.
+    /// The Pods are removed first; the finalizer `foregroundDeletion` holds the Job until then.
     Foreground,
     /// The Pods stay; the finalizer `orphan` holds the Job until they have no owner any more.
     Orphan,
 }
 
 impl Propagation {
-    /// As `DeleteOptions` spell it.
+    /// The word that `DeleteOptions` use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,11 +58,11 @@ impl Propagation {
     }
 }
 
-/// What to do where a sidecar keeps a Pod running after its base container has ended.
+/// What to do if a sidecar keeps a Pod running after its base container has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLingeringSidecar {
-    /// Nothing but to say so.
+    /// Only say so, and wait.
     #[default]
     Wait,
     /// The base container's exit code is the outcome.
@@ -76,11 +76,11 @@ pub enum OnFinish {
     /// It stays for its TTL.
     #[default]
     Keep,
-    /// It is deleted, confirmed.
+    /// It is deleted, and the deletion is confirmed.
     Delete,
 }
 
-/// Everything that is to be done after the verdict. It travels with a Job whose task is resumed elsewhere.
+/// The steps after the verdict. They travel with a Job whose task is resumed elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CleanUp {
@@ -90,7 +90,7 @@ pub struct CleanUp {
     pub ttl_at_creation: Option<u32>,
     /// The TTL of the acknowledgement, in seconds, by outcome.
     pub ttl: PerOutcome<Option<u32>>,
-    /// What then, by outcome.
+    /// What becomes of the Job then, by outcome.
     pub on_finish: PerOutcome<OnFinish>,
 }
 
@@ -113,7 +113,7 @@ impl CleanUp {
         let wanted = match finish.state {
             OutcomeState::Succeeded => self.on_finish.succeeded,
             OutcomeState::Failed => self.on_finish.failed,
-            // It is gone already.
+            // A vanished Job is gone already.
             OutcomeState::Vanished => OnFinish::Keep,
         };
         match (finish.lingering, wanted) {
@@ -134,14 +134,14 @@ pub struct Finish {
 }
 
 impl Finish {
-    /// Of an outcome.
+    /// Takes the parts of an outcome on which the clean-up depends.
     #[must_use]
     pub fn of(outcome: &Outcome) -> Self {
         Self { state: outcome.state, lingering: !outcome.lingering.is_empty() }
     }
 }
 
-/// What ends the following.
+/// The event that ends the following.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Until {

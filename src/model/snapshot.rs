@@ -1,7 +1,8 @@
-//! All that one attempt has seen of its Job: the newest Job, its Pods (also those gone since), its Events. Pure.
+//! Holds all that one attempt has seen of its Job: the newest Job, its Pods (also those that are gone), its Events.
+//! Pure.
 //!
-//! Promise: a decided outcome and the last state of every Pod outlive the objects, so what happened can be
-//! told after they are gone. Written by the watch of one attempt only.
+//! Promise: a decided outcome and the last state of every Pod outlive the objects, so that it can be said what happened
+//! after they are gone. Only the follower of one attempt writes it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,13 +26,13 @@ use super::{
 pub struct JobSnapshot {
     /// Its newest state.
     pub job: Arc<ObservedJob>,
-    /// The first decided end: a later state never takes it back.
+    /// The first decided end; a later state never changes it.
     pub end: Option<JobEnd>,
     /// Its Pods by uid, newest state of each.
     pub pods: BTreeMap<String, ObservedPod>,
     /// Events about the Job and those Pods, as far as they were asked for.
     pub events: Vec<Event>,
-    /// The uids of Pods whose log tells of a read-only file system, as far as it was looked for.
+    /// The uids of Pods whose log shows a read-only file system, as far as their logs were searched.
     pub read_only: BTreeSet<String>,
 }
 
@@ -44,7 +45,7 @@ pub struct ObservedPod {
     pub gone: bool,
 }
 
-/// The moments of a Job's life, as Kubernetes keeps them: whole seconds.
+/// The moments of a Job's life, in the whole seconds that Kubernetes keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Times {
     /// The Job was stored.
@@ -60,7 +61,7 @@ pub struct Times {
 }
 
 impl JobSnapshot {
-    /// A view that begins with one state of the Job.
+    /// A snapshot that begins with one state of the Job.
     #[must_use]
     pub fn new(job: impl Into<Arc<ObservedJob>>) -> Self {
         let job = job.into();

@@ -1,4 +1,5 @@
-//! The small table at the end of the log: when a Job was created, scheduled, had its image, started, ended. Pure.
+//! Writes the small table at the end of the log: when a Job was created, scheduled, had its image, started, ended.
+//! Pure.
 
 use std::fmt::Write as _;
 
@@ -6,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{observed_job::JobReference, snapshot::Times};
 
-/// The table, one row a moment, with seconds since the Job was created. Kubernetes keeps whole seconds.
+/// The table, with one row for each moment, in seconds since the Job was created. Kubernetes keeps whole seconds.
 #[must_use]
 pub fn timeline(job: &JobReference, times: &Times) -> String {
     let mut text = format!("Timeline of {job}");
@@ -18,8 +19,8 @@ pub fn timeline(job: &JobReference, times: &Times) -> String {
         ("started", times.started),
         ("ended", times.ended),
     ];
-    // Events alone tell it, which are asked for only where something takes long: a container that has started shows
-    // that its image was there.
+    // Only Events show when the image was ready, and they are listed only if something takes long. A row "not seen"
+    // would mislead: a container that has started shows that its image was there.
     let known = |name: &str, time: Option<_>| time.is_some() || name != "image ready" || times.started.is_none();
     for (name, time) in rows.into_iter().filter(|(name, time)| known(name, *time)) {
         let _ = match time {

@@ -1,4 +1,4 @@
-//! The parameter `fieldValidation` of a request that makes an object.
+//! Defines the parameter `fieldValidation` of a request that makes an object.
 
 use serde::Deserialize;
 
@@ -7,17 +7,17 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldValidation {
-    /// It refuses the Job and names them all, as with kubectl.
+    /// It refuses the Job and names all such fields, as with kubectl.
     #[default]
     Strict,
-    /// It drops them, and each is a warning.
+    /// It drops the fields, with a warning for each.
     Warn,
-    /// It drops them unsaid.
+    /// It drops the fields without a word.
     Ignore,
 }
 
 impl FieldValidation {
-    /// As the parameter `fieldValidation` has it.
+    /// The word of the parameter `fieldValidation`.
     #[must_use]
     pub fn parameter(self) -> &'static str {
         match self {

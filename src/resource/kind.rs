@@ -1,6 +1,6 @@
-//! Kinds of resources and what is done to them, in the words of the API.
+//! Defines the kinds of resources and the verbs, in the words of the API.
 
-/// What is asked of the API server, by the names of its RBAC.
+/// A verb of a request, as RBAC names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// Read one object.
@@ -20,7 +20,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// As RBAC spells it.
+    /// The word that RBAC uses.
     #[must_use]
     pub fn rbac(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ pub enum Resource {
     Events,
     /// `nodes`, which have no namespace.
     Nodes,
-    /// `namespaces`, which have none, either.
+    /// `namespaces`, which have no namespace, either.
     Namespaces,
     /// `selfsubjectreviews.authentication.k8s.io`: who am I?
     SelfSubjectReviews,
@@ -56,7 +56,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// As an object says it of itself.
+    /// The kind as an object itself names it.
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Resource {
         }
     }
 
-    /// As RBAC and error texts spell it.
+    /// The word that RBAC and error texts use.
     #[must_use]
     pub fn rbac(self) -> &'static str {
         match self {

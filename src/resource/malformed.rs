@@ -1,4 +1,4 @@
-//! An object that is not what was asked for.
+//! Describes an object that does not have the form of its kind.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    /// What is wrong with an object.
+    /// Describes what is wrong with an object.
     #[must_use]
     pub fn new(resource: Resource, object: &Value, why: impl Into<String>) -> Self {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().escape_debug().take(253);

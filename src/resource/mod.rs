@@ -1,4 +1,4 @@
-//! What of the API is asked: kinds and verbs, names made into paths, selectors, how fields are validated. Pure.
+//! Describes what a request asks for: kinds and verbs, paths made of names, selectors, field validation. Pure.
 
 mod field_validation;
 mod kind;

@@ -1,8 +1,8 @@
-//! Where a request goes. Pure: a function of names that are valid by their types, never of text.
+//! Makes the path and the query of a request, from names that are valid by their types and never from text. Pure.
 //!
-//! Promise: no text that anybody gives, writes or answers can change the segments of a path: a segment is a constant of
-//! this file or one of the names of [`crate::identity`], and what stands in a query is percent-encoded. "All namespaces"
-//! is a value of its own, and only what reads pages can take it.
+//! Promise: no text of a user, an object or an answer can change the segments of a path. A segment is a constant of
+//! this file or one of the names of [`crate::identity`], and all values in a query are percent-encoded. "All
+//! namespaces" is a value of its own, and only code that reads pages accepts it.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{kind::Resource, selector::Selector};
 use crate::identity::{ContainerName, CronJobName, JobName, Namespace, NodeName, PodName};
 
-/// What a value in a query consists of without being encoded: RFC 3986's unreserved characters.
+/// The characters that are encoded in a query: all but RFC 3986's unreserved ones.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The path and the query of a request.
@@ -37,7 +37,7 @@ pub enum Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Its kind.
+    /// The kind of the object.
     #[must_use]
     pub fn resource(self) -> Resource {
         match self {
@@ -49,7 +49,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The namespace it is in; none where its kind has none.
+    /// The namespace of the object; none if its kind has none.
     #[must_use]
     pub fn namespace(self) -> Option<&'a Namespace> {
         match self {
@@ -58,7 +58,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Its name.
+    /// The name of the object.
     #[must_use]
     pub fn name(self) -> &'a str {
         match self {
@@ -71,12 +71,12 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Where a survey looks. Nothing that writes or deletes takes this.
+/// The namespaces that a survey reads. No code that writes or deletes accepts this type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Namespaces {
-    /// In one.
+    /// One namespace.
     One(Namespace),
-    /// In all of them.
+    /// All namespaces.
     All,
 }
 
@@ -90,7 +90,7 @@ pub enum Review {
 }
 
 impl Review {
-    /// As error texts name it.
+    /// The name that error texts use.
     #[must_use]
     pub fn resource(self) -> Resource {
         match self {
@@ -119,7 +119,7 @@ impl Path {
         }
     }
 
-    /// The objects among which this one is.
+    /// The collection that this object belongs to.
     pub(crate) fn collection_of(object: Object<'_>) -> Self {
         match object.namespace() {
             Some(namespace) => Self::collection(object.resource(), namespace),
@@ -140,18 +140,18 @@ impl Path {
         Self::constant(format!("{}/log", pod.text)).with("container", container.as_str())
     }
 
-    /// Where a question is put.
+    /// The path for a review.
     pub(crate) fn review(review: Review) -> Self {
         Self::under(review.resource(), "")
     }
 
-    /// What the API server says of itself.
+    /// The path at which the API server reports about itself.
     #[must_use]
     pub fn readiness() -> Self {
         Self::constant("/readyz".to_owned()).with("verbose", "true")
     }
 
-    /// `place` is empty or that of a namespace.
+    /// Makes a path; `place` is empty or the segments of a namespace.
     fn under(resource: Resource, place: &str) -> Self {
         Self::constant(match resource {
             Resource::Jobs => format!("/apis/batch/v1{place}/jobs"),
@@ -173,7 +173,7 @@ impl Path {
         self
     }
 
-    /// The same for those objects only that are selected.
+    /// The same, for the selected objects only.
     pub(crate) fn selected(self, selector: &Selector) -> Self {
         let Selector { labels, fields } = selector;
         let mut path = self;
@@ -185,7 +185,7 @@ impl Path {
         path
     }
 
-    /// As it stands in the request line.
+    /// The text for the request line.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

@@ -1,6 +1,6 @@
-//! Which objects of a kind are meant.
+//! Selects objects of a kind, by label or by field.
 
-/// Which objects: by label or by field.
+/// A selection of objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector {
     /// `labelSelector`, empty for all.
@@ -10,13 +10,13 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// By labels.
+    /// Selects by labels.
     #[must_use]
     pub fn labels(labels: impl Into<String>) -> Self {
         Self { labels: labels.into(), fields: String::new() }
     }
 
-    /// By fields.
+    /// Selects by fields.
     #[must_use]
     pub fn fields(fields: impl Into<String>) -> Self {
         Self { labels: String::new(), fields: fields.into() }

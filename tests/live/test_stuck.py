@@ -168,7 +168,7 @@ def test_job_that_waits_or_fails_again_and_again_is_told_with_the_reason(
         Way("crash", "container that fails again and again", "a container that ends with 3, restartPolicy OnFailure",
             "crash-loop", ("`base`", "exit code 3"), one("exit 3", pod=on_failure, job={"backoffLimit": 6}), "warning"),
         Way("pauses", "pause between failed Pods", "a container that ends with 4, restartPolicy Never", "backoff-waiting",
-            ("of the 6 that backoffLimit forgives",), one("exit 4", job={"backoffLimit": 6}), "info"),
+            ("of the 6 that backoffLimit allows",), one("exit 4", job={"backoffLimit": 6}), "info"),
         Way("deadline", "deadline that is near", "activeDeadlineSeconds 40", "deadline-near", ("activeDeadlineSeconds 40",),
             one(job={"activeDeadlineSeconds": 40}), "info"),
         Way("sidecar", "sidecar that does not end", "`base` ends, `proxy` runs on", "sidecar-keeps-pod-alive",

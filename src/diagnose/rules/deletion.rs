@@ -1,9 +1,9 @@
-//! A Job that was deleted, or should be, and does not go.
+//! Finds out why a Job that was deleted, or should have been, is still there.
 //!
-//! `orphan` and `foregroundDeletion` are taken away by the garbage collector of kube-controller-manager, normally
-//! within a second; a second DELETE with Background takes both away without it and without passing UPDATE
-//! admission. Any other finalizer belongs to somebody.
-//! Source: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>.
+//! The garbage collector of kube-controller-manager removes `orphan` and `foregroundDeletion`, normally within a
+//! second. A second DELETE with Background removes both without the garbage collector and without passing UPDATE
+//! admission. Any other finalizer belongs to somebody else. Source:
+//! <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
@@ -18,9 +18,9 @@ use crate::{
     text::Command,
 };
 
-/// What the garbage collector needs for a Job on a busy day; it is done within a second on others.
+/// The seconds that a busy garbage collector may need for a Job; normally it needs one.
 const COLLECTED_WITHIN: u64 = 10;
-/// What the TTL controller needs beyond the TTL.
+/// The seconds that the TTL controller may need beyond the TTL.
 const TTL_OBEYED_WITHIN: u64 = 30;
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -47,7 +47,7 @@ fn orphan(facts: &Facts, found: &mut Vec<Finding>) {
     let job = &facts.reference;
     let cause = format!(
         "{job} is deleted but held by the finalizer `{ORPHAN}`, which the garbage collector of kube-controller-manager \
-         takes away within a second when it works{}",
+         removes within a second when it works{}",
         why_not(facts)
     );
     let finding = Finding::new(Code::FinalizerOrphanStuck, Severity::Blocking, job, cause)
@@ -57,7 +57,7 @@ fn orphan(facts: &Facts, found: &mut Vec<Finding>) {
     found.push(released(finding, facts));
 }
 
-/// What a Pod is waited for is told by the rules about Pods; here, what that means for the Job.
+/// Says what waiting Pods mean for the Job. The rules about Pods say what the Pods wait for.
 fn foreground(facts: &Facts, found: &mut Vec<Finding>) {
     if facts.pods.get().is_none() {
         found.push(foreground_unsure(facts));
@@ -68,7 +68,7 @@ fn foreground(facts: &Facts, found: &mut Vec<Finding>) {
     if !held.is_empty() {
         found.push(held_by_pods(facts, &held));
     } else if !pods.clone().any(|pod| blocks(pod, &facts.reference.uid)) {
-        found.push(foreground_stuck(facts, "no Pod of it is left", "takes it away"));
+        found.push(foreground_stuck(facts, "no Pod of it is left", "removes it"));
     } else if pods.clone().all(|pod| pod.metadata.deletion_timestamp.is_none()) {
         let left = format!("no Pod of it is being deleted, of {}", pod_names(pods.by_ref()));
         found.push(foreground_stuck(facts, &left, "begins to delete the Pods"));
@@ -105,7 +105,7 @@ fn foreground_unsure(facts: &Facts) -> Finding {
 fn held_by_pods(facts: &Facts, held: &[&Pod]) -> Finding {
     let job = &facts.reference;
     let cause = format!(
-        "{job} is deleted in the foreground, so its name stays taken until its Pods are gone, and these do not go: {}",
+        "{job} is deleted in the foreground, so its name stays taken until its Pods are gone, and these are still there: {}",
         pod_names(held.iter().copied())
     );
     let finding = Finding::new(Code::ForegroundHeldByPods, Severity::Blocking, job, cause)
@@ -117,15 +117,16 @@ fn held_by_pods(facts: &Facts, held: &[&Pod]) -> Finding {
     } else {
         finding
             .seen(format!(
-                "Pods of it may still run, so that freeing the name is not safe by itself: {}",
+                "Pods of it may still run, so freeing the name is not safe by itself: {}",
                 pod_names(going.iter().copied())
             ))
             .next(wait_for_pods(facts))
     }
 }
 
-/// Not beside a foreign finalizer: its Pods would go before that finalizer's owner had its say, and the Job would stay.
-/// Nor where something may run that nobody can see: then the name is all that keeps the work from being done twice.
+/// Offers the release of the Job, unless one of two reasons speaks against it. Beside a foreign finalizer, the Pods
+/// would be deleted before the owner of that finalizer agrees, and the Job would stay. If something may run that nobody
+/// can see, only the taken name keeps the work from being done twice.
 fn released(finding: Finding, facts: &Facts) -> Finding {
     let of_garbage_collector = |finalizer: &String| matches!(finalizer.as_str(), ORPHAN | FOREGROUND);
     if !facts.finalizers().iter().all(of_garbage_collector) {
@@ -140,10 +141,10 @@ fn released(finding: Finding, facts: &Facts) -> Finding {
     }
 }
 
-/// Why it is not known what of the Job still runs. A right to read nodes that is missing says nothing about them.
+/// The reason why it is not known whether Pods of the Job still run. A missing right to read nodes is no such reason.
 fn unseen(facts: &Facts) -> Option<String> {
     if let Known::Not(why) = &facts.pods {
-        return Some(format!("its Pods are {why}, so that freeing the name is not safe by itself"));
+        return Some(format!("its Pods are {why}, so freeing the name is not safe by itself"));
     }
     facts.pods().filter(|pod| !work_has_stopped(pod)).find_map(|pod| {
         let (node, state) = facts.node_of(pod)?;
@@ -154,7 +155,7 @@ fn unseen(facts: &Facts) -> Option<String> {
         };
         let name = pod.metadata.name.as_deref().unwrap_or("?");
         Some(format!(
-            "Pod `{name}` may still run on node `{node}`, which {why}, so that freeing the name is not safe by itself"
+            "Pod `{name}` may still run on node `{node}`, which {why}, so freeing the name is not safe by itself"
         ))
     })
 }
@@ -163,7 +164,7 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     let job = &facts.reference;
     let domain = domain(finalizer);
     Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(
-        "{job} is deleted but held by the finalizer `{finalizer}` of `{domain}`: only its owner knows when it may go"
+        "{job} is deleted but held by the finalizer `{finalizer}` of `{domain}`: only its owner knows when it may be removed"
     ))
     .since(facts.deleted_at())
     .seen(format!("finalizers {}", quoted(facts.finalizers())))
@@ -176,12 +177,13 @@ pub(crate) fn is_word(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && text.chars().all(plain)
 }
 
-/// Who a finalizer belongs to: what stands before its slash.
+/// The owner of a finalizer: the part before its slash.
 pub(crate) fn domain(finalizer: &str) -> &str {
     finalizer.split_once('/').map_or(finalizer, |(domain, _)| domain)
 }
 
-/// The command for a person who has asked the owner: it tests uid, place and name of the finalizer.
+/// The command for a person who has asked the owner. It tests uid, index and name of the finalizer before it removes
+/// it.
 pub(crate) fn remove_finalizer(
     kind: &'static str,
     namespace: &str,
@@ -200,7 +202,7 @@ pub(crate) fn remove_finalizer(
             {"op": "test", "path": path, "value": finalizer},
             {"op": "remove", "path": path},
         ]))
-        .comment("only once whoever runs its controller says that it will never do so itself")
+        .comment("only once whoever runs its controller says that the controller will never do it")
 }
 
 fn ttl(facts: &Facts, found: &mut Vec<Finding>) {
@@ -216,9 +218,9 @@ fn ttl(facts: &Facts, found: &mut Vec<Finding>) {
         return;
     }
     let why = match &facts.job_delete {
-        Known::Seen(Probe::Refused(message)) => format!("because its deletion is refused: {message}"),
-        _ => "which the TTL controller of kube-controller-manager should have done: it does not work, or its DELETE \
-              is refused"
+        Known::Seen(Probe::Refused(message)) => format!("but its deletion is refused: {message}"),
+        _ => "but the TTL controller of kube-controller-manager has not done it: it does not work, or its DELETE is \
+              refused"
             .to_owned(),
     };
     found.push(
@@ -226,7 +228,7 @@ fn ttl(facts: &Facts, found: &mut Vec<Finding>) {
             Code::TtlNotObeyed,
             Severity::Blocking,
             job,
-            format!("{job} has finished and was to be deleted {over} s ago, {why}"),
+            format!("{job} has finished and should have been deleted {over} s ago, {why}"),
         )
         .since(Some(ended))
         .seen(format!("ended at {ended:.0}, ttlSecondsAfterFinished {ttl}"))
@@ -239,8 +241,8 @@ fn webhooks(facts: &Facts, found: &mut Vec<Finding>) {
     if let Known::Seen(Probe::Refused(message)) = &facts.job_update {
         found.push(
             Finding::new(Code::WebhookBreaksJobUpdate, Severity::Blocking, job, format!(
-                "No change of {job} passes admission, so that neither the garbage collector nor the Job controller gets \
-                 anywhere with it"
+                "No change of {job} passes admission, so neither the garbage collector nor the Job controller can do its \
+                 work on it"
             ))
             .seen(format!("a change that was only tried (dry run): {message}"))
             .next(webhook_configurations()),
@@ -264,9 +266,7 @@ fn webhooks(facts: &Facts, found: &mut Vec<Finding>) {
                 Code::WebhookBreaksPodUpdate,
                 Severity::Blocking,
                 job,
-                format!(
-                    "No change of the Pods of {job} passes admission, so that they keep their finalizers and owners"
-                ),
+                format!("No change of the Pods of {job} passes admission, so they keep their finalizers and owners"),
             )
             .seen(format!("a change that was only tried (dry run): {message}"))
             .next(webhook_configurations()),
@@ -274,10 +274,10 @@ fn webhooks(facts: &Facts, found: &mut Vec<Finding>) {
     }
 }
 
-/// Why the garbage collector may not have done its part, as far as that is known.
+/// The reason why the garbage collector has not removed the finalizer, as far as it is known.
 fn why_not(facts: &Facts) -> String {
     match &facts.job_update {
-        Known::Seen(Probe::Refused(_)) => "; it cannot, since no change of the Job passes admission".into(),
+        Known::Seen(Probe::Refused(_)) => "; it cannot, because no change of the Job passes admission".into(),
         Known::Seen(Probe::Accepted) => {
             "; changes of the Job pass admission, so it is down, frozen, not the leader, or overloaded".into()
         }
@@ -293,10 +293,10 @@ fn accepted(facts: &Facts, policy: &str) -> String {
     format!("its deletion was accepted{at} with propagation policy {policy}; finalizers {}", quoted(facts.finalizers()))
 }
 
-/// After Orphan, what the Pods do goes on without an owner.
+/// The Pods that run on without an owner after a deletion with the policy Orphan.
 fn left_behind(facts: &Facts) -> Option<String> {
     let running: Vec<_> = facts.pods().filter(|pod| !work_has_stopped(pod)).collect();
-    (!running.is_empty()).then(|| format!("its Pods go on and will have no owner: {}", pod_names(running)))
+    (!running.is_empty()).then(|| format!("its Pods run on and will have no owner: {}", pod_names(running)))
 }
 
 fn blocks(pod: &Pod, uid: &str) -> bool {
@@ -305,16 +305,16 @@ fn blocks(pod: &Pod, uid: &str) -> bool {
 }
 
 fn wait_for_pods(facts: &Facts) -> Command {
-    pods_of(&facts.reference).comment("see to these Pods first")
+    pods_of(&facts.reference).comment("first make sure that these Pods have stopped")
 }
 
-/// Shows the Pods of a Job.
+/// The command that shows the Pods of a Job.
 pub(crate) fn pods_of(job: &JobReference) -> Command {
     Command::kubectl_in(&job.namespace, &["get", "pods", "-o", "wide", "-l"])
         .name_after("batch.kubernetes.io/controller-uid=", &job.uid)
 }
 
-/// Does what this package can do about a Job.
+/// The command that does what this package can do about a Job.
 pub(crate) fn fix(job: &JobReference) -> Command {
     Command::new(&["unique-k8s-job", "doctor", "--namespace"])
         .name(&job.namespace)
@@ -328,10 +328,10 @@ fn release(facts: &Facts) -> Command {
         .comment("sends a second DELETE with propagationPolicy Background for this uid, which frees it at once")
 }
 
-/// How to see whether the controllers work, also where their Pods are not visible.
+/// The command that shows whether the controllers work, even if their Pods are not visible.
 pub(crate) fn controller_manager() -> Command {
     Command::new(&["kubectl", "-n", "kube-system", "get", "lease", "kube-controller-manager", "-o", "yaml"]).comment(
-        "a renewTime older than a minute: no controller manager works. Without such a lease look at its process",
+        "if renewTime is older than a minute, no controller manager works. If there is no such lease, check its process",
     )
 }
 

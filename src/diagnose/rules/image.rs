@@ -1,8 +1,8 @@
-//! Containers that the kubelet cannot start, by the reason for which they wait: images, configuration, runtime.
+//! Finds containers that the kubelet cannot start, by the reason for which they wait: images, configuration, runtime.
 //!
-//! Kubernetes never fails a Job for any of these. Registries word their refusals freely; where the words fit two
-//! causes, the finding names both.
-//! Source of the reasons: kubelet `pkg/kubelet/images/types.go`, `pkg/kubelet/container/sync_result.go`.
+//! Kubernetes never fails a Job for any of these. Registries word their refusals freely; if the words fit two causes,
+//! the finding names both. Source of the reasons: kubelet `pkg/kubelet/images/types.go`,
+//! `pkg/kubelet/container/sync_result.go`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -17,7 +17,7 @@ use crate::{
     text::Command,
 };
 
-/// What the registry or the runtime said, and what it means.
+/// The code for each group of words that a registry or a runtime uses.
 const PULLS: [(Code, &[&str]); 4] = [
     (
         Code::RegistryUnreachable,
@@ -34,7 +34,7 @@ const PULLS: [(Code, &[&str]); 4] = [
 const NEVER_PULLED: &str = "ErrImageNeverPull";
 const INVALID_NAME: &str = "InvalidImageName";
 const CONFIGURATION: &str = "CreateContainerConfigError";
-/// The reasons of which these rules tell.
+/// The waiting reasons that these rules explain.
 pub(crate) const REASONS: [&str; 14] = [
     NEVER_PULLED,
     INVALID_NAME,
@@ -85,7 +85,8 @@ fn waiting(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
     }
 }
 
-/// The message of the status, and what an Event says more: a backing-off kubelet repeats only the image's name.
+/// The message of the status, with that of an Event if that says more: a kubelet that backs off repeats only the
+/// image's name.
 fn said(facts: &Facts, pod: &Pod, message: &str, image: &str) -> String {
     let about_it = facts.events().iter().filter(|event| event.involved_object.uid == pod.metadata.uid);
     let failed = about_it.filter(|event| event.reason.as_deref() == Some("Failed"));
@@ -96,7 +97,7 @@ fn said(facts: &Facts, pod: &Pod, message: &str, image: &str) -> String {
     }
 }
 
-/// Of the words, those of the image are left out: its name, tag and digest may be anything, also `404`.
+/// The code for a message. The image itself is left out of it: its name, tag and digest may be anything, even `404`.
 fn pull_failure(said: &str, image: &str) -> Option<Code> {
     let reference =
         image.rsplit_once('@').or_else(|| image.rsplit_once(':')).map_or("latest", |(_, reference)| reference);
@@ -131,7 +132,7 @@ impl Case<'_> {
             Code::ImageNeverPulled,
             format!(
                 "{what} cannot start (ErrImageNeverPull): node `{node}` does not have the image `{image}`, and \
-                 imagePullPolicy Never forbids to fetch it"
+                 imagePullPolicy Never forbids pulling it"
             ),
             Command::new(&["ctr", "-n", "k8s.io", "images", "import", "IMAGE.tar"])
                 .comment("on that node, or set image_pull_policy to IfNotPresent"),
@@ -144,7 +145,7 @@ impl Case<'_> {
             Code::ImageNameInvalid,
             format!("{what} cannot start (InvalidImageName): `{image}` is not the name of an image"),
             self.describe().comment(
-                "correct the image: lower case, REGISTRY/NAME:TAG. That of a Job cannot be changed, so make it anew",
+                "correct the image: lower case, REGISTRY/NAME:TAG. The image of a Job cannot be changed, so make a new Job",
             ),
         )
     }
@@ -197,7 +198,7 @@ impl Case<'_> {
             ),
             _ => self.finding(
                 code,
-                format!("{begin}: the image `{image}` cannot be pulled; why is not clear from the words below"),
+                format!("{begin}: the image `{image}` cannot be pulled; the message below does not say clearly why"),
                 self.describe(),
             ),
         }
@@ -222,7 +223,7 @@ impl Case<'_> {
         let lacks = match missing {
             Some(Missing { kind, name, key: Some(key) }) => format!("{kind} `{namespace}/{name}` has no key `{key}`"),
             Some(Missing { kind, name, key: None }) => format!("{kind} `{namespace}/{name}` does not exist"),
-            None => "its configuration cannot be put together".into(),
+            None => "its configuration cannot be assembled".into(),
         };
         let reason = self.reason;
         self.finding(Code::ConfigMissing, format!("{what} cannot start ({reason}): {lacks}"), next)
@@ -243,7 +244,7 @@ impl Case<'_> {
     }
 }
 
-/// Makes an object that is missing.
+/// The command that makes a missing object.
 pub(crate) fn create_from_file(namespace: &str, create: &[&'static str], name: &str) -> Command {
     Command::kubectl_in(namespace, create).name(name).words(&["--from-env-file=FILE"])
 }

@@ -1,4 +1,4 @@
-//! From facts to findings, a file per family of ways to be stuck. Pure.
+//! The rules that turn facts into findings: one file for each family of ways to be stuck. Pure.
 
 pub(crate) mod deletion;
 pub(crate) mod image;

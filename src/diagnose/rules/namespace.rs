@@ -1,4 +1,4 @@
-//! The namespace of a Job is being deleted: nothing can be made in it, and what holds it is told by its conditions.
+//! Finds a namespace that is being deleted: nothing can be made in it, and its conditions say what holds it.
 
 use crate::{
     diagnose::{
@@ -16,7 +16,7 @@ pub(crate) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     found.extend(of_namespace(&facts.reference.namespace, &facts.namespace));
 }
 
-/// What there is to say of a namespace, also where no Job of it is left.
+/// The finding about a namespace that is being deleted, even if no Job is left in it.
 #[must_use]
 pub fn of_namespace(name: &Namespace, state: &Known<NamespaceState>) -> Option<Finding> {
     let Known::Seen(NamespaceState::Terminating { since, conditions }) = state else { return None };
@@ -26,14 +26,14 @@ pub fn of_namespace(name: &Namespace, state: &Known<NamespaceState>) -> Option<F
     if conditions.iter().any(|(kind, _)| kind == DISCOVERY_FAILED) {
         return Some(
             Finding::new(Code::AggregatedApiUnavailable, Severity::Blocking, object(), format!(
-                "Namespace `{name}` is deleted but does not go: an aggregated API of the cluster does not answer, so \
-                 that Kubernetes cannot tell whether the namespace is empty"
+                "Namespace `{name}` is deleted but still there: an aggregated API of the cluster does not answer, so \
+                 Kubernetes cannot tell whether the namespace is empty"
             ))
             .since(*since)
             .seen_all(told)
             .next(
                 Command::new(&["kubectl", "get", "apiservices"])
-                    .comment("one that is not Available: repair what it names, or delete the APIService"),
+                    .comment("if one is not Available, repair the service that it names, or delete the APIService"),
             ),
         );
     }
@@ -42,7 +42,7 @@ pub fn of_namespace(name: &Namespace, state: &Known<NamespaceState>) -> Option<F
             Code::NamespaceTerminating,
             Severity::Blocking,
             object(),
-            format!("Namespace `{name}` is being deleted: no Pod can be made in it, and everything in it goes"),
+            format!("Namespace `{name}` is being deleted: no Pod can be made in it, and everything in it is deleted"),
         )
         .since(*since)
         .seen_all(told)

@@ -1,4 +1,4 @@
-//! Pods that have to end and do not, or that have ended and are still there; and Pods whose Job is gone.
+//! Finds Pods that should end and do not, Pods that have ended and are still there, and Pods whose Job is gone.
 //!
 //! The `deletionTimestamp` of a Pod is the moment at which its grace period is over, not that of the DELETE.
 
@@ -18,13 +18,13 @@ use crate::{
     text::Command,
 };
 
-/// What a kubelet needs beyond the grace period to say that a Pod is gone.
+/// The seconds that a kubelet may need beyond the grace period until a Pod is gone.
 const GONE_WITHIN: u64 = 10;
-/// What the Job controller needs to count a Pod that has ended.
+/// The seconds that the Job controller may need to count a Pod that has ended.
 const COUNTED_WITHIN: u64 = 30;
-/// What a decided outcome may wait for its Pods: their usual grace period, twice.
+/// The seconds that a decided outcome may wait for its Pods: twice their usual grace period.
 const ENDED_WITHIN: u64 = 60;
-/// What the garbage collector needs for a Pod whose owner is gone.
+/// The seconds that the garbage collector may need for a Pod whose owner is gone.
 const COLLECTED_WITHIN: u64 = 10;
 pub(crate) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     if facts.job.is_none() {
@@ -43,13 +43,13 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
         return;
     }
     let object = ObjectReference::from(pod);
-    let since = format!("its time to end was over at {over:.0}");
+    let since = format!("its grace period was over at {over:.0}");
     let foreign: Vec<_> = finalizers(pod).iter().filter(|finalizer| finalizer.as_str() != JOB_TRACKING).collect();
     for finalizer in foreign {
         let ObjectReference { namespace, name, uid, .. } = &object;
         found.push(
             Finding::new(Code::PodForeignFinalizer, Severity::Blocking, pod, format!(
-                "{object} is deleted but held by the finalizer `{finalizer}` of `{}`: only its owner knows when it may go",
+                "{object} is deleted but held by the finalizer `{finalizer}` of `{}`: only its owner knows when it may be removed",
                 domain(finalizer)
             ))
             .since(Some(over))
@@ -68,7 +68,7 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                     Severity::Blocking,
                     pod,
                     format!(
-                        "{object} is deleted and may still run: its node `{node}` {}, so nobody can end it or tell",
+                        "{object} is deleted and may still run: its node `{node}` {}, so nobody can end it or know its state",
                         out_of_reach(state)
                     ),
                 )
@@ -77,18 +77,18 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                 .next(
                     Command::new(&["kubectl", "get", "node"])
                         .name(node)
-                        .comment("bring it back, or, once it is off for good, kubectl delete node"),
+                        .comment("bring the node back, or, if it is off for good, run kubectl delete node"),
                 ),
             );
         }
         node => {
             let (place, unsure) = match node {
-                Some((node, Known::Seen(_))) => (format!(" on node `{node}`, which reports"), String::new()),
+                Some((node, Known::Seen(_))) => (format!(" on node `{node}`, which is ready"), String::new()),
                 Some((node, Known::Not(why))) => {
-                    (format!(" on node `{node}`"), format!("; whether that node reports is {why}"))
+                    (format!(" on node `{node}`"), format!("; whether that node is ready is {why}"))
                 }
                 None => match pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
-                    Some(node) => (format!(" on node `{node}`"), "; whether that node reports is not known".into()),
+                    Some(node) => (format!(" on node `{node}`"), "; whether that node is ready is not known".into()),
                     None => (String::new(), String::new()),
                 },
             };
@@ -97,7 +97,7 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                     Code::PodOutlivesGracePeriod,
                     Severity::Blocking,
                     pod,
-                    format!("{object} still runs{place}, after the time it was given to end{unsure}"),
+                    format!("{object} still runs{place}, although its grace period is over{unsure}"),
                 )
                 .since(Some(over))
                 .seen(since)
@@ -111,9 +111,9 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
     }
 }
 
-/// A Pod that has ended keeps `job-tracking` until the Job controller has counted it. One that is being deleted is counted
-/// without its last phase, so that its containers tell whose turn it is.
-/// Source: k/k `pkg/controller/job/job_controller.go`, `isPodFailed`.
+/// Finds a Pod that has ended and is not counted: it keeps `job-tracking` until the Job controller has counted it. The
+/// controller counts a Pod that is being deleted before its last phase, so here the containers decide whether it has
+/// ended. Source: k/k `pkg/controller/job/job_controller.go`, `isPodFailed`.
 fn uncounted(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
     let since = ended_at(pod).or_else(|| time(pod.metadata.creation_timestamp.as_ref()));
     let tracked = finalizers(pod).iter().any(|finalizer| finalizer == JOB_TRACKING);
@@ -124,16 +124,21 @@ fn uncounted(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
         return;
     }
     let why = match &facts.pod_update {
-        Known::Seen(Probe::Refused(_)) => "it cannot, since no change of the Pod passes admission",
+        Known::Seen(Probe::Refused(_)) => "it cannot, because no change of the Pod passes admission",
         Known::Seen(Probe::Accepted) => "changes of the Pod pass admission, so it is down, frozen or overloaded",
         Known::Not(_) => "it is down, frozen or overloaded, or a webhook refuses changes of Pods (which is not known)",
     };
     let object = ObjectReference::from(pod);
     found.push(
-        Finding::new(Code::PodJobTrackingStuck, Severity::Blocking, pod, format!(
-            "{object} has ended, but the Job controller of kube-controller-manager has not counted it and taken its \
-             finalizer `{JOB_TRACKING}` away: {why}"
-        ))
+        Finding::new(
+            Code::PodJobTrackingStuck,
+            Severity::Blocking,
+            pod,
+            format!(
+                "{object} has ended, but the Job controller of kube-controller-manager has neither counted it nor \
+             removed its finalizer `{JOB_TRACKING}`: {why}"
+            ),
+        )
         .since(since)
         .seen(format!("phase {}, finalizers `{}`", phase(pod), finalizers(pod).join("`, `")))
         .next(controller_manager()),
@@ -158,7 +163,7 @@ fn decided(facts: &Facts, found: &mut Vec<Finding>) {
         .find_map(|c| time(c.last_transition_time.as_ref()));
     // The Job controller waits for the phase, which may come later than the end of the containers, or never.
     let all: Vec<&Pod> = facts.pods().filter(|pod| !phase_is_terminal(pod)).collect();
-    // A Pod within its grace period, however long, ends as it was told to.
+    // A Pod within its grace period, however long that is, still ends as planned.
     let in_grace = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() && !held(facts, pod);
     let remaining: Vec<&Pod> = all.iter().copied().filter(|pod| !in_grace(pod)).collect();
     let late = remaining.iter().any(|pod| held(facts, pod));
@@ -185,7 +190,7 @@ fn decided(facts: &Facts, found: &mut Vec<Finding>) {
             Code::DecidedButHeldByPods,
             Severity::Blocking,
             job,
-            format!("{job} has {end}, but it does not end before its Pods do, and these do not: {held}"),
+            format!("{job} has {end}, but it ends only after its Pods, and these have not ended: {held}"),
         )
         .since(since)
         .seen(format!("condition {why}"))
@@ -203,7 +208,7 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
     };
     let (running, over): (Vec<&Pod>, Vec<&Pod>) = facts.pods().filter(left).partition(|pod| !work_has_stopped(pod));
     for (pods, severity, words) in
-        [(running, Severity::Blocking, "still there and not ended"), (over, Severity::Warning, "still there")]
+        [(running, Severity::Blocking, "still there and have not ended"), (over, Severity::Warning, "still there")]
     {
         if pods.is_empty() {
             continue;
@@ -245,7 +250,7 @@ fn where_it_is(pod: &Pod) -> String {
     format!("Pod `{}` {} on `{node}`{owned}", pod.metadata.name.as_deref().unwrap_or("?"), phase(pod))
 }
 
-/// Whether a Pod that is being deleted has had its time and more.
+/// Whether a Pod that is being deleted is still there well after its grace period.
 pub(crate) fn held(facts: &Facts, pod: &Pod) -> bool {
     facts.older(time(pod.metadata.deletion_timestamp.as_ref()), GONE_WITHIN)
 }
@@ -254,7 +259,7 @@ fn managed_elsewhere(facts: &Facts) -> bool {
     facts.spec().is_some_and(crate::model::job::managed_by_another)
 }
 
-/// What keeps a node from being asked.
+/// The state of a node as a clause that follows "which" or the node's name.
 pub(crate) fn out_of_reach(state: &NodeState) -> String {
     match state {
         NodeState::Ready => "reports".into(),

@@ -1,4 +1,4 @@
-//! A Job that has begun and gets no further, and waiting that is meant.
+//! Finds Jobs that have begun and make no progress, and Jobs that wait as is meant.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -19,16 +19,16 @@ use crate::{
     text::Command,
 };
 
-/// How long another container may go on after the work has ended.
+/// The seconds that another container may run on after the work has ended.
 const SIDECAR_AFTER: u64 = 60;
-/// What the Job controller needs to fail a Job at its deadline.
+/// The seconds that the Job controller may need to fail a Job at its deadline.
 const ENFORCED_WITHIN: u64 = 30;
-/// What the Job controller needs to make a Pod once its pause is over.
+/// The seconds that the Job controller may need to make a Pod once its pause is over.
 const RESUMED_WITHIN: u64 = 60;
-/// The last tenth of a deadline is near, but never more than this.
+/// A deadline is near in its last tenth, but at most for this many seconds.
 const NEAR: u64 = 600;
 const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
-/// Why a container waits that ended too often.
+/// The waiting reason of a container that has failed again and again.
 pub(crate) const CRASH_LOOP: &str = "CrashLoopBackOff";
 /// The container that does the work.
 const BASE: &str = "base";
@@ -79,12 +79,13 @@ fn suspended(facts: &Facts, job: &Job) -> Finding {
         .since(since)
         .seen(format!("spec.suspend is true, label {KUEUE_QUEUE}={queue}"))
         .next(
-            Command::kubectl_in(namespace, &["get", "workloads,localqueues"]).comment("why it waits, and behind whom"),
+            Command::kubectl_in(namespace, &["get", "workloads,localqueues"])
+                .comment("shows why it waits, and behind which workloads"),
         );
     }
     let managed = job.spec.as_ref().is_some_and(managed_by_another);
     let by = if managed { " by its manager" } else { "" };
-    // Whoever suspended it there resumes it: nobody else may.
+    // Only the manager that suspended it may resume it.
     let next = if managed {
         Command::kubectl_in(namespace, &["get", "job"]).name(name).words(&["-o", "yaml"])
     } else {
@@ -105,7 +106,7 @@ fn suspended(facts: &Facts, job: &Job) -> Finding {
     .next(next)
 }
 
-/// Kubernetes takes it for a pause, and leaves no time of it in the Job.
+/// The finding about `parallelism: 0`. Kubernetes treats it as a pause, and stores no time of it in the Job.
 fn no_parallelism(facts: &Facts) -> Finding {
     let reference = &facts.reference;
     Finding::new(
@@ -119,7 +120,7 @@ fn no_parallelism(facts: &Facts) -> Finding {
         Command::kubectl_in(&reference.namespace, &["patch", "job"])
             .name(&reference.name)
             .words(&["--type=merge", "-p", r#"{"spec":{"parallelism":1}}"#])
-            .comment("or as many Pods as are to run at once"),
+            .comment("or the number of Pods that should run at once"),
     )
 }
 
@@ -159,7 +160,7 @@ fn deadline(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) 
                 Code::DeadlineNear,
                 Severity::Info,
                 reference,
-                format!("{reference} is failed by Kubernetes in {left} s, if it has not ended before"),
+                format!("{reference} reaches its activeDeadlineSeconds in {left} s: Kubernetes fails it then, unless it has ended"),
             )
             .since(Some(started))
             .seen(format!("started at {started:.0}, activeDeadlineSeconds {limit}"))
@@ -172,8 +173,9 @@ fn deadline(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) 
     }
 }
 
-/// Pauses from 10 s to 10 min between failed Pods: gaps without a Pod are normal.
-/// Source: k/k `pkg/controller/job/backoff_utils.go`.
+/// The finding about the pause after a failed Pod, or about a new Pod that does not come after it. The Job controller
+/// pauses from 10 s to 10 min between failed Pods, so gaps without a Pod are normal. Source: k/k
+/// `pkg/controller/job/backoff_utils.go`.
 fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
     let status = job.status.clone().unwrap_or_default();
     let failed = status.failed.unwrap_or(0);
@@ -188,7 +190,7 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
     let next =
         last.and_then(|last| last.checked_add(SignedDuration::from_secs(i64::try_from(pause).unwrap_or(600))).ok());
     let reference = &facts.reference;
-    // A Job that was resumed has begun anew.
+    // The backoff of a Job that was resumed begins again.
     let due = next.max(next.and(time(status.start_time.as_ref())));
     // A failed Pod that somebody has deleted may have ended later than those that are left.
     let failures = facts.pods().filter(|pod| phase(pod) == "Failed" && ended_at(pod).is_some());
@@ -201,7 +203,7 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
                 Severity::Blocking,
                 reference,
                 format!(
-                    "{reference} was to get a Pod after its pause, and did not: the Job controller of \
+                    "{reference} should have got a Pod after its pause, and has not: the Job controller of \
                  kube-controller-manager is down, frozen, not the leader or overloaded"
                 ),
             )
@@ -216,7 +218,7 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
     let next = next.map(|next| format!("the next one comes about {next:.0}"));
     found.push(
         Finding::new(Code::BackoffWaiting, Severity::Info, reference, format!(
-            "{reference} pauses after failed Pod {failed} of the {limit} that backoffLimit forgives: the next one comes \
+            "{reference} pauses after failed Pod {failed} of the {limit} that backoffLimit allows: the next one comes \
              {pause} s after the last"
         ))
         .since(last)
@@ -297,7 +299,7 @@ struct LastExit {
     code: i32,
     reason: String,
     at: Option<Timestamp>,
-    /// Whether it is the state now, rather than that before the present one.
+    /// Whether the container is in this state now; otherwise it was before it started again.
     now: bool,
 }
 
@@ -314,7 +316,8 @@ fn last_end(container: &ContainerStatus) -> Option<LastExit> {
     })
 }
 
-/// A container that does not end, such as an injected proxy, keeps a Pod whose work is done, and so the Job.
+/// The finding about a container that does not end, such as an injected proxy: it keeps the Pod alive, and so the Job,
+/// although the work is done.
 fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
     let Some(Lingering { base, exit_code, sidecars, .. }) = lingering(spec, pod) else { return };
     let over = main_containers(pod).find(|container| container.name == base).and_then(finished_at);
@@ -323,7 +326,7 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
     }
     let template = || spec.template.spec.iter().flat_map(|pod| &pod.containers);
     let injected = sidecars.iter().all(|name| template().all(|container| container.name != *name));
-    // Which container does the work is sure only where it has the name that says so, or is the only one.
+    // It is sure which container does the work only if one is named `base`, or there is only one.
     let (severity, origin) = match (injected, base.as_str()) {
         (true, _) => (Severity::Blocking, "which is not in the Job's template but was added to the Pod"),
         (false, BASE) => (Severity::Warning, "which still runs"),
@@ -331,7 +334,7 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
     };
     let object = ObjectReference::from(pod);
     let others = sidecars.join("`, `");
-    // What may be meant is not to be deleted on a suspicion.
+    // A Job that may run as its user wants must not be deleted on a suspicion.
     let next = if severity == Severity::Blocking {
         Command::kubectl_in(&facts.reference.namespace, &["delete", "job"])
             .name(&facts.reference.name)

@@ -1,7 +1,8 @@
-//! A Job that gets no Pod, and a Pod that does not get as far as its containers.
+//! Finds Jobs that get no Pod, and Pods whose containers do not start.
 //!
-//! The Job controller leaves an Event `FailedCreate` for each Pod that was refused; the scheduler and the kubelet
-//! say theirs in conditions and Events of the Pod. Silence of any of them is a finding, too.
+//! The Job controller writes an Event `FailedCreate` for each Pod that was refused. The scheduler and the kubelet write
+//! their problems into conditions and Events of the Pod. If one of the three says nothing at all, that is a finding,
+//! too.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod, PodCondition};
@@ -24,14 +25,14 @@ use crate::{
     text::Command,
 };
 
-/// A controller that works has done something about a new object after this.
+/// After this many seconds a controller that works has done something about a new object.
 const SILENT_AFTER: u64 = 30;
-/// What other Pods may need to end, and an autoscaler to bring a node.
+/// The seconds that other Pods may need to end, or an autoscaler to bring a node.
 const ROOM_WITHIN: u64 = 300;
-/// A kubelet that fails tries again within two minutes, and says so.
+/// The seconds after which an Event is old: a kubelet that fails tries again, and says so, within two minutes.
 const REPEATED_WITHIN: u64 = 180;
-/// But after 25 Events about one Pod it says no more than one in five minutes.
-/// Source: client-go `tools/record/events_cache.go`, `defaultSpamQPS`.
+/// The same after 25 Events about one Pod: from then on a kubelet writes at most one in five minutes. Source: client-go
+/// `tools/record/events_cache.go`, `defaultSpamQPS`.
 const REPEATED_AT_LEAST_WITHIN: u64 = 360;
 
 pub(crate) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
@@ -54,7 +55,7 @@ fn no_pod(facts: &Facts, found: &mut Vec<Finding>) {
     let Some(job) = facts.job() else { return };
     let about_job = |event: &&Event| event.involved_object.uid.as_deref() == Some(&facts.reference.uid);
     let newest_pod = facts.pods().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).max();
-    // What a Pod made since has disproved is past.
+    // A refusal is over once a Pod was made after it.
     let refusal = facts
         .events()
         .iter()
@@ -82,13 +83,13 @@ fn no_pod(facts: &Facts, found: &mut Vec<Finding>) {
                  acts within a second when it works, is down, frozen, not the leader or overloaded"
             ))
             .since(made)
-            .seen(made.map_or_else(String::new, |made| format!("made at {made:.0}, and nothing since")))
+            .seen(made.map_or_else(String::new, |made| format!("made at {made:.0}, and nothing has happened since")))
             .next(controller_manager()),
         );
     }
 }
 
-/// Whether fewer Pods are there than should run now.
+/// Whether there are fewer Pods than should run now.
 fn missing_pods(facts: &Facts) -> bool {
     let Some(spec) = facts.spec() else { return false };
     let live = facts.pods().filter(|pod| !work_has_stopped(pod)).count();
@@ -99,7 +100,7 @@ fn missing_pods(facts: &Facts) -> bool {
     usize::try_from(wanted).is_ok_and(|wanted| live < wanted)
 }
 
-/// The Job controller says what the API server answered to its POST of a Pod.
+/// The finding about a refused Pod: the Event has what the API server answered to the Job controller's POST.
 fn refused(facts: &Facts, event: &Event) -> Finding {
     let job = &facts.reference;
     let message = event.message.as_deref().unwrap_or_default();
@@ -206,7 +207,7 @@ fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                 Severity::Blocking,
                 pod,
                 format!(
-                    "{object} has no node and no word from the scheduler, which decides within a second when it works"
+                    "{object} has no node and no decision of the scheduler, which decides within a second when it works"
                 ),
             )
             .since(made)
@@ -214,7 +215,7 @@ fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
             .next(
                 Command::new(&["kubectl", "-n", "kube-system", "get", "lease", "kube-scheduler", "-o", "yaml"])
                     .comment(
-                        "a renewTime older than a minute: no scheduler works. Without such a lease look at its process",
+                        "if renewTime is older than a minute, no scheduler works. If there is no such lease, check its process",
                     ),
             ),
         ),
@@ -222,7 +223,7 @@ fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
     }
 }
 
-/// A Pod without a node may get one by itself, for a while.
+/// How severe it is that no node takes a Pod: for a while the Pod may still get one by itself.
 fn no_room(facts: &Facts, scheduled: &PodCondition) -> Severity {
     let long = facts.older(time(scheduled.last_transition_time.as_ref()), ROOM_WITHIN);
     if long { Severity::Blocking } else { Severity::Warning }
@@ -290,8 +291,8 @@ fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                 format!("the node {}", out_of_reach(state))
             }
             Some((_, Known::Seen(NodeState::Ready))) => "the node reports that it is ready".into(),
-            Some((_, Known::Not(why))) => format!("whether the node reports is {why}"),
-            None => "whether the node reports is not known".into(),
+            Some((_, Known::Not(why))) => format!("whether the node is ready is {why}"),
+            None => "whether the node is ready is not known".into(),
         };
         found.push(
             Finding::new(

@@ -1,4 +1,4 @@
-//! The last part of following: the Job is over, and everything about it is completed before its outcome is told.
+//! Finishes the following of a Job that is over: completes everything about it before its outcome is reported.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -27,23 +27,23 @@ use crate::{
     resource::Resource,
 };
 
-/// The watch of Pods may be so far behind that of the Job; then they are listed.
+/// How far the watch of Pods may be behind that of the Job before the Pods are listed.
 const PODS_BEHIND: Duration = Duration::from_secs(1);
-/// After the end, how long the last Pods and the logs may take.
+/// How long the last Pods and the logs may take after the end.
 const DRAIN_LOGS: Duration = Duration::from_secs(600);
-/// After the end, how long a log may bring nothing. What it is asked for meanwhile is refused, cut, or not answered.
+/// How long a log may bring nothing after the end. During that time its requests are refused, cut off, or not answered.
 const NOTHING_FOR: Duration = Duration::from_secs(60);
-/// After so long, what is waited for is said.
+/// After this long, the log says what the follower waits for.
 const SAY_AFTER: Duration = Duration::from_secs(10);
-/// What programs write where a file system is read-only, in small letters.
+/// Words that programs print if a file system is read-only, in lower case.
 const READ_ONLY: [&str; 2] = ["read-only file system", "erofs"];
-/// How long what only explains may take.
+/// How long requests that only explain may take.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(5);
-/// The same as [`DRAIN_LOGS`] where Pods may be out of reach.
+/// The value of [`DRAIN_LOGS`] if Pods may be out of reach.
 const DRAIN_UNREACHABLE: Duration = Duration::from_secs(10);
 
 impl JobFollower<'_> {
-    /// The Job is over: completes Pods and logs, then concludes.
+    /// Completes Pods and logs of a Job that is over, then concludes.
     pub(crate) async fn conclude(mut self: Box<Self>) -> Result<Outcome, Error> {
         let unreachable =
             conditions::finished(&self.snapshot.job.job).is_none() && !self.gone && self.lingering.is_empty();
@@ -69,7 +69,7 @@ impl JobFollower<'_> {
         Ok(outcome)
     }
 
-    /// Waits for the logs to be complete: as long as they bring something, and as the deadline allows.
+    /// Waits until the logs are complete, as long as they bring something and the deadline allows it.
     async fn drain(&mut self, limit: Duration, deadline: Instant) {
         let end = Instant::now();
         let mut said = false;
@@ -128,7 +128,7 @@ impl JobFollower<'_> {
         self.say.say(Message::info("log-awaited", text));
     }
 
-    /// The logs of what lingers never end.
+    /// Ends the readers of lingering containers, whose logs never end.
     fn stop_reading_sidecars(&self) {
         for ((_, container), Reading { pod, reader, .. }) in &self.reading {
             if self.lingering.iter().any(|l| l.pod == *pod && l.sidecars.contains(container)) {
@@ -137,7 +137,7 @@ impl JobFollower<'_> {
         }
     }
 
-    /// The Job has ended: waits a moment for what the watch of Pods is about to tell of them.
+    /// Waits a moment after the end of the Job for Pods that their watch is about to report.
     pub(crate) async fn catch_up(&mut self, sources: &mut Feed) {
         let until = Instant::now() + PODS_BEHIND;
         let finished = conditions::finished(&self.snapshot.job.job).is_some();
@@ -148,7 +148,7 @@ impl JobFollower<'_> {
                 Err(_) | Ok(FeedEvent::Interrupted(Resource::Pods, _) | FeedEvent::Refused(Resource::Pods, _)) => {
                     return;
                 }
-                // The Job has ended: no other news changes that.
+                // The Job has ended; no other event changes that.
                 Ok(_) => {}
             }
         }
@@ -156,12 +156,12 @@ impl JobFollower<'_> {
 
     /// Whether all Pods of the Job were seen to end.
     fn pods_complete(&self) -> bool {
-        // Containers that have ended are not enough: why the Pod ended comes with its last phase.
+        // Ended containers are not enough: the reason why the Pod ended comes with its last phase.
         let ended = |seen: &ObservedPod| seen.gone || phase_is_terminal(&seen.pod);
         self.snapshot.pods.values().all(ended) && self.all_pods_seen()
     }
 
-    /// Lists the Pods where the watch has not shown all of them.
+    /// Lists the Pods if the watch has not shown all of them.
     async fn complete_pods(&mut self, deadline: Instant) {
         if self.pods_complete() {
             return;
@@ -182,8 +182,8 @@ impl JobFollower<'_> {
         }
     }
 
-    /// Whether the Job counts no more Pods than were seen. That it counts none proves that there was none only once it has
-    /// finished, for then all its Pods have ended and are counted:
+    /// Whether the Job counts no more Pods than were seen. A count of none proves that there was no Pod only once the
+    /// Job has finished, because then all its Pods have ended and are counted:
     /// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>.
     fn all_pods_seen(&self) -> bool {
         let job = &self.snapshot.job.job;
@@ -194,7 +194,8 @@ impl JobFollower<'_> {
         usize::try_from(counted).is_ok_and(|counted| counted <= seen) && (seen > 0 || proven())
     }
 
-    /// Nothing but the log tells of it, in the words of the C library or of Go: that of the Pod that failed last is asked for.
+    /// Searches the end of the log of the Pod that failed last. Only the log shows a read-only file system, in the
+    /// words of the C library or of Go.
     async fn look_for_a_read_only_file_system(&mut self) {
         let failed = matches!(self.snapshot.end, Some(JobEnd::Failed { .. })) && self.handoff.get_logs;
         let pods = self.snapshot.pods.iter().filter(|(_, seen)| failed && !seen.gone);
@@ -204,7 +205,7 @@ impl JobFollower<'_> {
         };
         let exits = container_exits(std::iter::once(&**pod), &self.snapshot.events);
         let Some(exit) = exits.into_iter().find(ContainerExit::is_its_own_answer) else { return };
-        // No API server stores others.
+        // An API server stores no other names.
         let (Ok(name), Ok(container)) = (exit.pod.parse(), exit.container.parse()) else { return };
         let namespace = self.snapshot.job.reference.namespace.clone();
         let source = LogSource { namespace, pod: name, pod_uid: uid.clone(), container };
@@ -214,8 +215,8 @@ impl JobFollower<'_> {
         }
     }
 
-    /// What only Events tell and went by between two lists: when the first image was there, and who killed containers.
-    /// The image of what went well at once is not asked about.
+    /// Lists Events for facts that only they have and that came between two lists: when the first image was there, and
+    /// who killed containers. If everything went well at once, they are not listed for the image.
     async fn complete_events(&mut self) {
         let known = self.snapshot.times();
         let pods = self.snapshot.pods();

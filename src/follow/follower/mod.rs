@@ -1,12 +1,11 @@
-//! Follows one Job from its creation to its outcome: watches it and its Pods, reads its logs, says what happens,
-//! gives up where nothing can happen any more.
+//! Follows one Job from its creation to its outcome: watches it and its Pods, reads its logs, reports what happens, and
+//! gives up if nothing can happen any more.
 //!
-//! Promise: the outcome is what the Job controller decided, or what the Pods prove, or `Vanished`; absence is
-//! never an answer before a GET confirmed it; while the source of its news does not work, the Job is asked for by GET;
-//! and the outcome is told only after the logs are complete, or their
-//! gap is marked. A new owner ends the following at once.
-//! Cost while waiting: that of its [`Feed`]; Events are listed only about what has not started for some seconds, and
-//! about a Pod that was killed.
+//! Promise: the outcome is what the Job controller decided, or what the Pods prove, or `Vanished`. A Job counts as
+//! absent only after a GET has confirmed it. While its feed does not work, the Job is read by GET. The outcome is
+//! reported only after the logs are complete, or their gap is marked. A new owner ends the following at once. Cost
+//! while waiting: that of its [`Feed`]; Events are listed only about objects that have not started for some seconds,
+//! and about a Pod that was killed.
 
 mod finish;
 
@@ -55,38 +54,38 @@ use crate::{
     resource::Resource,
 };
 
-/// After an outcome was decided, how long to wait for the terminal condition: a Pod on a lost node holds it for ever.
+/// How long to wait for the terminal condition after an outcome was decided: a Pod on a lost node delays it for ever.
 const END_AFTER_DECISION: Duration = Duration::from_secs(60);
-/// A watch that does not work for so long is not waited for alone: the Job is asked for.
+/// If a watch does not work for this long, the Job is also read by GET.
 const ASK_AFTER: Duration = Duration::from_secs(60);
-/// How long one answer to that may take: meanwhile nothing else is heard.
+/// How long one answer to that GET may take: meanwhile the follower handles nothing else.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// As good as no limit in time.
+/// Stands for "no limit in time".
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-/// Events are asked for at most this many Pods at a time.
+/// Events are listed for at most this many Pods at a time.
 pub(super) const PODS_ASKED: usize = 3;
 
-/// After so long no Event comes any more that tells who killed a container.
+/// After this long, no Event will come any more that says who killed a container.
 const KILL_EXPLAINED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// What is followed, from where, and who is told.
+/// Which Job is followed, from which position, and who gets the messages.
 pub(crate) struct Following<'a> {
     pub cluster: &'a Cluster,
     pub handoff: &'a Handoff,
-    /// How far its log was delivered.
+    /// How far the Job's log was delivered.
     pub positions: Vec<log_positions::SourcePosition>,
     pub say: &'a Arc<dyn Say>,
     pub sources: Feed,
     pub sink: logs::Sink,
-    /// The shares of logs that many followers of one process keep to, if there are many.
+    /// The quota of log streams that the followers of one process share, if there are many.
     pub quota: Option<Arc<logs::LogQuota>>,
     /// Whether the Job is known to be gone.
     pub gone: bool,
 }
 
-/// Follows the Job, beginning with this state of it, to its outcome.
+/// Follows the Job from this state to its outcome.
 ///
-/// A thousand of these wait at once: what a Job does seldom is boxed as it happens, and not part of the future.
+/// A thousand of these futures wait at once, so code for rare events is boxed when it runs, and not part of the future.
 pub(crate) fn follow(
     following: Following<'_>,
     job: impl Into<Arc<ObservedJob>>,
@@ -100,7 +99,7 @@ struct Reading {
     pod: String,
     reader: AbortHandle,
     stall: Arc<logs::Stall>,
-    /// Where it hears of its container.
+    /// The channel on which the reader gets the state of its container.
     told: watch::Sender<logs::ContainerNow>,
 }
 
@@ -114,7 +113,7 @@ struct JobFollower<'a> {
     explained: FindingAnnouncer,
     startup: StartupTimeout,
     sidecars: Sidecars,
-    /// What kept running when the Job was over.
+    /// The containers that kept running when the Job was over.
     lingering: Vec<Lingering>,
     sink: logs::Sink,
     quota: Option<Arc<logs::LogQuota>>,
@@ -125,21 +124,21 @@ struct JobFollower<'a> {
     events: EventLists,
     /// When the outcome was decided.
     decided: Option<Instant>,
-    /// That to Jobs and that to Pods.
+    /// The state of the watch of Jobs and of the watch of Pods.
     contacts: [Contact; 2],
-    /// Between two GETs that something told by the source asks for.
+    /// The pauses between GETs that an event of the source asks for.
     looks: Pauses,
-    /// When to ask for the Job because its source does not tell of it.
+    /// When to read the Job by GET because its source does not work.
     ask: Option<Instant>,
-    /// When to ask for it because its source has been silent for long, as that of a quiet Job is, and that of a liar.
+    /// When to read it because its source has been silent for long: the Job may be quiet, or the source may be wrong.
     check: Instant,
-    /// How long that is.
+    /// How long the source may be silent.
     check_every: Duration,
-    /// Whether it was said that the source does not tell of the Job.
+    /// Whether the log already says that the Job is read by GET.
     asking_said: bool,
-    /// Whether the Job is watched rather than asked for.
+    /// Whether the Job is watched; otherwise it is read by GET.
     watched: bool,
-    /// Whether Pods are seen.
+    /// Whether Pods can be seen.
     sight: PodVisibility,
     gone: bool,
 }
@@ -223,7 +222,7 @@ impl<'a> JobFollower<'a> {
         Box::pin(self.conclude()).await
     }
 
-    /// Says what is new, reads new containers, plans the next list of Events.
+    /// Reports what is new, starts the readers of new containers, plans the next list of Events.
     fn announce(&mut self) {
         for message in self.progress.observe(&self.snapshot) {
             self.say.say(message);
@@ -240,7 +239,7 @@ impl<'a> JobFollower<'a> {
         self.events.plan(unexplained);
     }
 
-    /// Ends the following where only sidecars run; else when to look again.
+    /// Ends the following if only sidecars still run; otherwise returns when to check again.
     fn check_sidecars(&mut self) -> Option<Instant> {
         match self.sidecars.evaluate(Instant::now(), &self.snapshot) {
             sidecar::SidecarVerdict::Wait(next) => next,
@@ -253,15 +252,15 @@ impl<'a> JobFollower<'a> {
         }
     }
 
-    /// Why the Job was given up, with all that is known about it.
+    /// Adds to the error why the Job was given up, and all that is known about it.
     fn explained(&self, error: Error) -> Error {
         let Error::JobStartup(report) = error else { return error };
         let found = self.explained.findings(&self.snapshot, self.cluster.now());
         Error::JobStartup(Box::new(diagnose::explain(*report, &found)))
     }
 
-    /// The uids of what Events could explain: the Job while it has no Pod, Pods that have not started, and those with a
-    /// container that somebody has killed just now.
+    /// The uids of the objects that Events could explain: the Job while it has no Pod, Pods that have not started, and
+    /// Pods with a container that was killed just now.
     fn unexplained(&self) -> impl Iterator<Item = &str> {
         let job = self.snapshot.pods.is_empty().then_some(self.snapshot.job.reference.uid.as_str());
         let events = &self.snapshot.events;
@@ -333,7 +332,8 @@ impl<'a> JobFollower<'a> {
             }
             FeedEvent::Refused(_, failure) => {
                 let error = ApiCall::WatchJob(&self.snapshot.job.reference).failed(failure, None);
-                // Who may not watch may still ask; only what is answered then ends the following.
+                // An identity that may not watch may still be allowed to GET. Only the answer to that can end the
+                // following.
                 if !std::mem::take(&mut self.watched) {
                     return Err(error);
                 }
@@ -357,10 +357,10 @@ impl<'a> JobFollower<'a> {
         Ok(())
     }
 
-    /// Missing from its source: only a GET tells whether it is gone. True where it is there.
+    /// Reads a Job that is missing from its source: only a GET shows whether it is gone. True if it exists.
     async fn confirm_gone(&mut self) -> Result<bool, Error> {
         let job = self.handoff.job.clone();
-        // The watch that told of it has worked.
+        // The watch that reported the Job has worked.
         let mut patience = RefusalBudget::of_one_that_worked();
         let mut failed = false;
         loop {
@@ -389,7 +389,7 @@ impl<'a> JobFollower<'a> {
         }
     }
 
-    /// The source tells something of the Job that nobody understands: it is asked for until it is told in plain words.
+    /// Handles a state of the Job that cannot be understood: the Job is read by GET until a state can be understood.
     fn unclear(&mut self, failure: &Failure) {
         if !std::mem::replace(&mut self.asking_said, true) {
             let text = format!(
@@ -416,7 +416,7 @@ impl<'a> JobFollower<'a> {
         }
     }
 
-    /// Asks once for a Job that its source does not tell of. What is not answered is asked for again.
+    /// Reads once a Job that its source does not report. Without an answer it is read again later.
     async fn ask_for_it(&mut self) -> Result<(), Error> {
         let cluster = self.cluster.until(Instant::now() + ANSWERED_WITHIN);
         match get_job(&cluster, &self.handoff.job).await {
@@ -460,14 +460,14 @@ impl<'a> JobFollower<'a> {
                 let key = (uid.clone(), container.name.clone());
                 let now = logs::ContainerNow::of(&seen.pod, &container.name);
                 if let Some(reading) = self.reading.get(&key) {
-                    // A Pod that left the watch may be there all the same: its reader asks for it.
+                    // A Pod that left the watch may still exist: its reader asks for it.
                     if !seen.gone && !reading.reader.is_finished() {
                         reading.told.send_if_modified(|told| std::mem::replace(told, now.clone()) != now);
                     }
                     continue;
                 }
                 let name = seen.pod.metadata.name.as_deref().unwrap_or_default();
-                // No API server stores others.
+                // An API server stores no other names.
                 let (Ok(pod), Ok(name)) = (name.parse(), container.name.parse()) else { continue };
                 let mut stored = self.positions.iter();
                 let position =

@@ -1,8 +1,8 @@
 //! Feeds an [`Index`] from one list and watch of Jobs and one of Pods, as long as somebody holds the hub.
 //!
-//! Promise: whatever happens to a watch (410, 401, 403 in mid-life, restart of the API server, a half-open link), it goes
-//! on by itself; those who wait hear of it only where it lasts. Cost while nothing happens: each watch is renewed once
-//! a minute.
+//! Promise: whatever happens to a watch (410, 401, a sudden 403, a restart of the API server, a half-open link), it
+//! recovers by itself, and the waiters hear of it only if it lasts. Cost while nothing happens: each watch is renewed
+//! once a minute.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,9 +23,9 @@ use crate::{
     resource::{Resource, Selector},
 };
 
-/// A watch that fails for less than this is nobody's business: an API server restarts in some seconds.
+/// The waiters are not told about a watch that fails for less than this: an API server restarts in some seconds.
 const SAY_AFTER: Duration = Duration::from_secs(10);
-/// A watch that was refused for good is tried again this often.
+/// The interval at which a watch is tried again after a final refusal.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 /// The value of the label on all our Jobs and Pods.
 const OURS: &str = "unique-k8s-job";
@@ -38,7 +38,7 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// Starts the watches. Must run inside a tokio runtime.
+    /// Starts the watches. This must be called inside a tokio runtime.
     pub fn start(cluster: &Cluster, namespace: &Namespace, keep: Keep) -> Self {
         let index = Arc::new(Mutex::new(Index::new(keep)));
         let ours = format!("{MANAGED_BY}={OURS}");
@@ -53,7 +53,7 @@ impl Hub {
         Self { index, keep, watches }
     }
 
-    /// Whether a Job is one of those that are watched.
+    /// Whether this hub watches the Job.
     pub fn watches(&self, job: &ObservedJob) -> bool {
         let ours = job.job.metadata.labels.managed_by.as_deref() == Some(OURS);
         self.keep == Keep::Waited || (ours && !job.acknowledged())
@@ -74,12 +74,12 @@ fn locked(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
     index.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An object of the API server.
+/// An object as it was read from an answer.
 enum Read<T> {
     Understood(T),
-    /// The Job of this uid is in a state that is not understood: who waits for it has to ask.
+    /// The Job of this uid is in a state that cannot be understood: its waiter has to send a GET.
     Unclear(String, Failure),
-    /// It is not ours.
+    /// The object is not ours.
     Foreign,
 }
 
@@ -174,7 +174,7 @@ async fn feed<F: WatchFeed>(
                         trouble.patience.works();
                         feed_one::<F>(&mut index, read, true);
                     }
-                    // A list may be allowed where the watch is not.
+                    // A list may be allowed even if the watch is not.
                     WatchEvent::Relisted(all) => {
                         let (mut understood, mut unclear) = (Vec::new(), Vec::new());
                         for read in all {
@@ -214,7 +214,7 @@ fn feed_one<F: WatchFeed>(index: &mut Index, read: Read<F::Object>, gone: bool) 
     }
 }
 
-/// What fails at present.
+/// The present failure of a watch, if there is one.
 #[derive(Default)]
 struct WatchTrouble {
     patience: RefusalBudget,
@@ -229,14 +229,14 @@ impl WatchTrouble {
         Self { patience: RefusalBudget::of_one_that_worked(), ..Self::default() }
     }
 
-    /// True where the failure is final.
+    /// Takes in a failure; true if it is final.
     fn takes(&mut self, failure: &Failure) -> bool {
         self.since.get_or_insert_with(Instant::now);
         self.failure = Some(failure.clone());
         self.patience.ends_with(failure)
     }
 
-    /// When to say so.
+    /// When the waiters are told about the failure.
     fn due(&self) -> Option<Instant> {
         self.since.filter(|_| !self.said).map(|since| since + SAY_AFTER)
     }

@@ -1,8 +1,9 @@
-//! The hubs of one cluster in this process, by namespace.
+//! Keeps the hubs of one cluster in this process, by namespace.
 //!
-//! Our own Jobs share one. Each Job made by others is watched by its name; from [`TOGETHER`] of them in a namespace on,
-//! those that come share one watch without a selector: it tells of every Job there, which a few who wait do not need, but
-//! a thousand watches by name, and as many of Pods, would be renewed 33 times a second.
+//! Our own Jobs of a namespace share one hub. A Job made by others is watched by its name, because a watch without a
+//! selector reports every Job of the namespace. If [`TOGETHER`] such Jobs of a namespace are waited for, further ones
+//! share one watch without a selector all the same: a thousand watches by name, and as many of Pods, would be renewed
+//! 33 times a second.
 
 use std::{
     collections::HashMap,
@@ -12,10 +13,10 @@ use std::{
 use super::{hub::Hub, index::Keep, subscription::Subscription, unattended::Unattended};
 use crate::{cluster::Cluster, identity::Namespace, model::handoff::Handoff};
 
-/// So many Jobs of others in a namespace are watched one by one.
+/// This many Jobs of others in a namespace are watched one by one.
 const TOGETHER: usize = 20;
 
-/// Where those who wait find the watch that they share.
+/// Gives each waiter the watch that it shares with others.
 pub struct Hubs {
     cluster: Cluster,
     running: Mutex<HashMap<(Namespace, Scope), Weak<Hub>>>,
@@ -30,26 +31,26 @@ enum Scope {
 
 /// How a Job is watched.
 pub(crate) enum WatchChoice {
-    /// With others.
+    /// The Job shares a watch with others.
     Shared(Box<Subscription>),
-    /// By itself; the token is held as long as that is so.
+    /// The Job has watches of its own; the token is held as long as they run.
     Alone(Arc<()>),
 }
 
 impl Hubs {
-    /// No watch yet.
+    /// Hubs without any watch yet.
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
         Self { cluster, running: Mutex::default(), alone: Mutex::default() }
     }
 
-    /// The cluster.
+    /// The cluster of these hubs.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// A place to wait for this Job. Must run inside a tokio runtime.
+    /// Chooses how this Job is watched. This must be called inside a tokio runtime.
     pub(crate) fn place(&self, handoff: &Arc<Handoff>) -> WatchChoice {
         let namespace = &handoff.job.namespace;
         if handoff.owner.is_some() {
@@ -57,7 +58,7 @@ impl Hubs {
         }
         let mut alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let token = alone.get(namespace).and_then(Weak::upgrade).unwrap_or_default();
-        // One count is ours.
+        // The count includes `token` itself.
         if Arc::strong_count(&token) > TOGETHER {
             return WatchChoice::Shared(Box::new(self.subscribe(handoff, Scope::Everything)));
         }
@@ -65,8 +66,8 @@ impl Hubs {
         WatchChoice::Alone(token)
     }
 
-    /// The Jobs of a namespace that nobody waits for here; keeps the watch of our own going. Must run inside a tokio
-    /// runtime.
+    /// The Jobs of a namespace that no trigger of this process waits for. While it is held, the watch of our own Jobs
+    /// runs. This must be called inside a tokio runtime.
     #[must_use]
     pub fn unattended(&self, namespace: &Namespace) -> Unattended {
         Unattended::new(self.hub(namespace, Scope::Ours))
@@ -76,7 +77,7 @@ impl Hubs {
         Subscription::new(self.hub(&handoff.job.namespace, scope), &self.cluster, handoff)
     }
 
-    /// The watch of a namespace, which is started where it does not run.
+    /// The hub of a namespace, which is started if it does not run.
     fn hub(&self, namespace: &Namespace, scope: Scope) -> Arc<Hub> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, hub| hub.strong_count() > 0);

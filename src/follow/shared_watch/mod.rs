@@ -1,15 +1,14 @@
-//! One watch for all who wait: Jobs and Pods of a namespace, watched once a process, whoever and how many wait.
+//! Watches the Jobs and Pods of a namespace once in a process, for all waiters, however many there are.
 //!
 //! ```text
 //!            list + watch            apply, remove, relist          notify, news_since
 //! API server ------------> [hub] -------------------------> [index] ------------------> subscriptions
 //! ```
 //!
-//! Promise: the first who waits in a namespace starts one list and watch of our Jobs that nobody has acknowledged and
-//! one of our Pods, the last one ends them; while nothing happens nothing else is asked. The index is synchronous and
-//! does no I/O. Who is slow holds up nobody: newest states take the place of older ones.
-//! Jobs made by others are not among those: [`hubs`] says how they are watched.
-//! [`Unattended`] tells which of our Jobs nobody waits for.
+//! Promise: the first waiter in a namespace starts one list and watch of our Jobs that nobody has acknowledged, and one
+//! of our Pods; the last waiter ends them. While nothing happens, no other request is sent. The index is synchronous
+//! and does no I/O. A slow waiter holds up no other, because newer states replace older ones. Jobs made by others are
+//! not in this watch: [`hubs`] says how they are watched. [`Unattended`] lists our Jobs that nobody waits for.
 
 mod hub;
 mod hubs;

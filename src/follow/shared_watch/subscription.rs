@@ -1,4 +1,4 @@
-//! One who waits for one Job at a hub.
+//! Brings the events of one Job from a hub to one waiter.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use crate::{
     resource::Resource,
 };
 
-/// While the watch does not work, all who wait at a hub ask for at most so many Jobs in a second.
+/// While the watch does not work, all waiters of a hub together send at most this many GETs a second.
 const ASKED_A_SECOND: u32 = 8;
-/// The shortest pause between two questions of one of them: meanwhile the hub itself lists.
+/// The shortest pause between two GETs of one waiter: meanwhile the hub itself lists.
 const ASK_EVERY: Duration = Duration::from_secs(15);
 
-/// News of one Job, as long as it is held.
+/// Brings events of one Job as long as it is held.
 pub(crate) struct Subscription {
     hub: Arc<Hub>,
     cluster: Cluster,
@@ -47,17 +47,17 @@ impl Subscription {
         Self { hub, cluster: cluster.clone(), handoff: Arc::clone(handoff), told, seen: 0, pending: VecDeque::new() }
     }
 
-    /// Where the Job is.
+    /// The cluster of the Job.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Which Job, for whom.
+    /// The hand-off that names the Job and its owner.
     pub fn handoff(&self) -> &Handoff {
         &self.handoff
     }
 
-    /// The Job as a GET has shown it that was sent after the last news: true where the watch will show it from now on.
+    /// Takes in the Job from a GET that was sent after the last event. True if the watch will report it from now on.
     pub fn found(&self, seen: &Arc<ObservedJob>) -> bool {
         let watched = self.hub.watches(seen);
         if watched {
@@ -71,7 +71,8 @@ impl Subscription {
         ASK_EVERY.max(self.a_second_each() / ASKED_A_SECOND)
     }
 
-    /// The pause before a GET of a Job of which the watch tells nothing: one a second, over all who wait.
+    /// The pause before a GET of the Job if the watch works but reports nothing about it: all waiters together send one
+    /// a second.
     pub fn check_every(&self) -> Duration {
         CHECK_EVERY.max(self.a_second_each())
     }
@@ -80,8 +81,8 @@ impl Subscription {
         Duration::from_secs(self.hub.index().waiting() as u64)
     }
 
-    /// Lists the Pods once: the watch keeps none that came before their Job. Where this fails they are seen as they
-    /// change, and at the end.
+    /// Lists the Pods once, because the index drops Pods that came before their Job. If this fails, Pods are seen when
+    /// they change, and at the end.
     pub async fn list_pods(&self) {
         let job = &self.handoff.job;
         if let Ok(listed) = self.cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await {
@@ -90,13 +91,13 @@ impl Subscription {
         }
     }
 
-    /// Tells everything anew.
+    /// Brings every event again from the beginning.
     pub fn rewind(&mut self) {
         self.seen = 0;
         self.pending.clear();
     }
 
-    /// The next news. Nothing is lost where this is cancelled.
+    /// The next event. Cancelling this future loses nothing.
     pub async fn next(&mut self) -> FeedEvent {
         loop {
             if let Some(news) = self.pending.pop_front() {

@@ -1,14 +1,14 @@
-//! The Jobs that nobody waits for here, although they were made by an Airflow for which somebody waits here.
+//! Lists the Jobs that nobody waits for in this process, although it waits for other Jobs of the same Airflow.
 //!
-//! Promise: reads what the watch that all waiters share has told already, asks nothing itself. A Job that another
-//! triggerer or a worker follows is among them: whether one is left behind is for Airflow to say.
+//! Promise: it reads the index of the shared watch and sends no request. A Job that another triggerer or a worker
+//! follows is in the list, too: only Airflow can say whether a Job was left behind.
 
 use std::sync::Arc;
 
 use super::hub::Hub;
 use crate::model::observed_job::ObservedJob;
 
-/// One namespace, seen for the Jobs that nobody waits for.
+/// The unattended Jobs of one namespace.
 pub struct Unattended {
     hub: Arc<Hub>,
 }
@@ -18,7 +18,7 @@ impl Unattended {
         Self { hub }
     }
 
-    /// Those that are at work now.
+    /// The unattended Jobs that are at work now.
     #[must_use]
     pub fn jobs(&self) -> Vec<Arc<ObservedJob>> {
         self.hub.index().unattended()

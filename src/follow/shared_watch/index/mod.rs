@@ -1,7 +1,9 @@
-//! What is known of all Jobs and Pods of a namespace, and who has to be told. Pure: fed by a watch, read by many.
+//! Keeps the newest state of all Jobs and Pods of a namespace, and notifies the waiters. Pure: a watch writes it, many
+//! waiters read it.
 //!
-//! Promise: a reader that says which version it has seen gets everything newer, the newest state of each object only;
-//! what went is told with its last state. A Job that is missing is told as missing, which proves nothing.
+//! Promise: a reader that says which version it has seen gets everything newer, but only the newest state of each
+//! object. A Pod that was deleted is reported with its last state. A Job that is missing is reported as missing, which
+//! proves nothing.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -29,22 +31,22 @@ pub type Version = u64;
 /// Which Jobs and Pods are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// All, so that who comes later is answered at once.
+    /// All, so that a waiter that comes later is answered at once.
     All,
-    /// Those that somebody waits for: the watch has no selector.
+    /// Only Jobs that somebody waits for, because the watch has no selector.
     Waited,
 }
 
-/// Everything of one namespace.
+/// The index of one namespace.
 pub struct Index {
     keep: Keep,
     version: Version,
     entries: HashMap<String, Entry>,
-    /// The uids of Jobs that are waited for, by their task.
+    /// The uids of the Jobs that are waited for, by their task.
     waited: HashMap<TaskDigest, Vec<String>>,
-    /// How many wait.
+    /// The number of waiters.
     waiting: usize,
-    /// The Airflows of the Jobs that somebody waits for, or has waited for.
+    /// The Airflow deployments of the Jobs that somebody waits for, or has waited for.
     deployments: HashSet<String>,
     jobs_listed: bool,
     pods_listed: Version,
@@ -55,9 +57,9 @@ pub struct Index {
 #[derive(Default)]
 struct Entry {
     job: Option<(Version, Arc<ObservedJob>)>,
-    /// When it left the watch, or was missing from a list.
+    /// The version at which the Job left the watch, or was missing from a list.
     missing: Option<Version>,
-    /// When a state of it was told that is not understood.
+    /// The version at which a state came that cannot be understood.
     unclear: Option<(Version, Failure)>,
     pods: BTreeMap<String, Tracked>,
     /// Other Jobs of the same task.
@@ -71,7 +73,7 @@ struct Tracked {
     gone: bool,
 }
 
-/// How the watch of a resource is.
+/// The state of the watch of a resource.
 #[derive(Default)]
 struct ListHealth {
     version: Version,
@@ -103,7 +105,7 @@ impl Index {
 
     // --- fed by the watch ---
 
-    /// A Job was made or changed.
+    /// Takes in a Job that was made or changed.
     pub fn apply_job(&mut self, job: Arc<ObservedJob>) {
         self.version += 1;
         let (version, keep, uid) = (self.version, self.keep, job.reference.uid.clone());
@@ -122,8 +124,9 @@ impl Index {
         remember_deployment(&mut self.deployments, entry);
     }
 
-    /// A GET has found a Job; whoever sent it had seen all up to a version. What the watch has told since may be newer
-    /// than the answer, and would not be told again.
+    /// Takes in a Job that a GET has found; the sender of the GET had seen everything up to version `seen`. If the
+    /// watch has reported the Job since then, that state may be newer than the answer and would not be reported again,
+    /// so it stays.
     pub fn found(&mut self, job: Arc<ObservedJob>, seen: Version) {
         let newer = self.entries.get(&job.reference.uid).is_some_and(|entry| {
             let told = entry.job.as_ref().map(|(version, _)| *version).into_iter().chain(entry.missing);
@@ -134,7 +137,7 @@ impl Index {
         }
     }
 
-    /// A Job left the watch, with this last state.
+    /// Takes in a Job that left the watch, with its last state.
     pub fn remove_job(&mut self, job: Arc<ObservedJob>) {
         self.version += 1;
         let version = self.version;
@@ -148,18 +151,18 @@ impl Index {
         entry.notify();
     }
 
-    /// What was told of a Job is not understood.
+    /// Takes in a state of a Job that cannot be understood.
     pub fn unclear(&mut self, uid: &str, failure: Failure) {
         self.version += 1;
         let version = self.version;
         let Some(entry) = self.entries.get_mut(uid).filter(|entry| !entry.waiters.is_empty()) else { return };
-        // A list without it came before.
+        // A list without the Job is older than this state.
         entry.missing = None;
         entry.unclear = Some((version, failure));
         entry.notify();
     }
 
-    /// All Jobs there are.
+    /// Takes in a list of all Jobs.
     pub fn relist_jobs(&mut self, jobs: Vec<Arc<ObservedJob>>) {
         let present: HashSet<String> = jobs.iter().map(|job| job.reference.uid.clone()).collect();
         self.jobs_listed = true;
@@ -173,7 +176,7 @@ impl Index {
                 return true;
             }
             if entry.waiters.is_empty() {
-                // Pods may be told of before their Job is.
+                // Pods may be reported before their Job.
                 return entry.job.is_none() && entry.pods.values().any(|tracked| !phase_is_terminal(&tracked.pod));
             }
             entry.missing = Some(version);
@@ -182,13 +185,14 @@ impl Index {
         });
     }
 
-    /// A Pod was made or changed, or went with this last state.
+    /// Takes in a Pod that was made or changed, or was deleted with this last state.
     pub fn apply_pod(&mut self, pod: Arc<Pod>, gone: bool) {
         self.version += 1;
         let version = self.version;
         let (Some(job), Some(uid)) = (job_of(&pod), pod.metadata.uid.clone()) else { return };
         let unknown = !self.entries.contains_key(&job);
-        // Of a phase that is not the last one more will be told, whether or not its containers have ended.
+        // The watch will report a Pod again as long as its phase is not the last one, even if its containers have
+        // ended.
         if unknown && (self.keep == Keep::Waited || gone || phase_is_terminal(&pod)) {
             return;
         }
@@ -205,7 +209,7 @@ impl Index {
         entry.notify();
     }
 
-    /// All Pods there are.
+    /// Takes in a list of all Pods.
     pub fn relist_pods(&mut self, pods: Vec<Arc<Pod>>) {
         let present: HashSet<String> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
         self.version += 1;
@@ -228,8 +232,8 @@ impl Index {
         }
     }
 
-    /// The Pods of a Job as a list has shown them; whoever asked for it had seen all up to a version. What the watch has
-    /// told of a Pod is newer, and so is a list of its own.
+    /// Takes in a list of the Pods of a Job; the sender of the list had seen everything up to version `seen`. Pods that
+    /// the watch has reported or listed since then are newer, so they stay.
     pub fn found_pods(&mut self, job: &str, pods: Vec<Arc<Pod>>, seen: Version) {
         if self.pods_listed > seen {
             return;
@@ -242,21 +246,21 @@ impl Index {
         }
     }
 
-    /// The watch of a resource does not work at present.
+    /// Notes that the watch of a resource does not work at present.
     pub fn interrupted(&mut self, resource: Resource, failure: Failure) {
         if matches!(self.health[at(resource)].state, PodsState::Working) {
             self.turn(resource, PodsState::Interrupted(failure));
         }
     }
 
-    /// It was refused for good.
+    /// Notes that the watch was refused, and that this is final.
     pub fn refused(&mut self, resource: Resource, failure: Failure) {
         if !matches!(self.health[at(resource)].state, PodsState::Refused(_)) {
             self.turn(resource, PodsState::Refused(failure));
         }
     }
 
-    /// It works.
+    /// Notes that the watch works.
     pub fn works(&mut self, resource: Resource) {
         if !matches!(self.health[at(resource)].state, PodsState::Working) {
             self.turn(resource, PodsState::Working);
@@ -269,7 +273,7 @@ impl Index {
         self.entries.values().for_each(Entry::notify);
     }
 
-    /// Those who wait for a Job of the same task hear of this one.
+    /// Tells the waiters of other Jobs of the same task about this Job.
     fn tell_of_sibling(&mut self, job: &Arc<ObservedJob>) {
         let Some(waited) = job.marks.as_ref().and_then(|marks| self.waited.get(&marks.task_digest)) else { return };
         for uid in waited.iter().filter(|uid| **uid != job.reference.uid) {
@@ -283,7 +287,7 @@ impl Index {
 
     // --- read by those who wait ---
 
-    /// Somebody waits for this Job; `told` is notified when there are news.
+    /// Adds a waiter for this Job; `told` is notified when there is something new.
     pub fn subscribe(&mut self, uid: &str, task: Option<&TaskDigest>, told: &Arc<Notify>) {
         if let Some(task) = task {
             self.waited.entry(task.clone()).or_default().push(uid.to_owned());
@@ -299,7 +303,8 @@ impl Index {
         self.waiting += 1;
     }
 
-    /// Who waits for this Job hears of those of the same task that are known already. Goes through all of them.
+    /// Tells the waiter of this Job about Jobs of the same task that are known already. It goes through all Jobs of the
+    /// index.
     pub fn recall_siblings(&mut self, uid: &str, task: &TaskDigest) {
         let of_task = |job: &ObservedJob| {
             job.reference.uid != uid && job.marks.as_ref().is_some_and(|marks| marks.task_digest == *task)
@@ -320,12 +325,12 @@ impl Index {
         entry.notify();
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// It waits no longer.
+    /// Removes a waiter.
     pub fn unsubscribe(&mut self, uid: &str, task: Option<&TaskDigest>, told: &Arc<Notify>) {
         if let Some(task) = task
             && let Some(uids) = self.waited.get_mut(task)
@@ -351,8 +356,8 @@ impl Index {
         }
     }
 
-    /// Jobs at work that nobody waits for, of the Airflows for which somebody waits here, or has waited, however shortly.
-    /// Only Jobs that tell the whole of their task instance.
+    /// The Jobs at work that nobody waits for, of the Airflow deployments for which somebody waits or has waited here,
+    /// however shortly. Jobs whose annotations do not name the whole task instance are left out.
     pub fn unattended(&self) -> Vec<Arc<ObservedJob>> {
         let left = self.entries.values().filter(|entry| entry.waiters.is_empty() && entry.missing.is_none());
         let known = left.filter(|entry| entry.deployment().is_some_and(|name| self.deployments.contains(name)));
@@ -360,7 +365,8 @@ impl Index {
         jobs.filter(|job| at_work(job)).cloned().collect()
     }
 
-    /// What is newer than a version about a Job, oldest kind first; returns the version up to which that is all.
+    /// Adds everything about a Job that is newer than `seen` to `news`, and returns the version up to which that is
+    /// complete.
     pub fn news_since(&self, uid: &str, seen: Version, news: &mut VecDeque<FeedEvent>) -> Version {
         for (resource, health) in [Resource::Jobs, Resource::Pods].into_iter().zip(&self.health) {
             if health.version > seen {
@@ -375,7 +381,7 @@ impl Index {
         for (_, other) in entry.others.iter().filter(|(version, _)| *version > seen) {
             news.push_back(FeedEvent::Other(Arc::clone(other)));
         }
-        // Pods first: who concludes from the Job has seen what they said.
+        // Pods come first, so that a reader that concludes from the Job has seen its Pods.
         for tracked in entry.pods.values().filter(|tracked| tracked.version > seen) {
             news.push_back(FeedEvent::Pod(Arc::clone(&tracked.pod), tracked.gone));
         }
@@ -392,7 +398,7 @@ impl Index {
     }
 }
 
-/// Remembers the Airflow of a Job that somebody waits for.
+/// Remembers the Airflow deployment of a Job that somebody waits for.
 fn remember_deployment(deployments: &mut HashSet<String>, entry: &Entry) {
     let waited_for = entry.deployment().filter(|_| !entry.waiters.is_empty());
     if let Some(name) = waited_for.filter(|name| !deployments.contains(*name)) {
@@ -400,13 +406,13 @@ fn remember_deployment(deployments: &mut HashSet<String>, entry: &Entry) {
     }
 }
 
-/// Whether a Job has neither ended nor is to go, and is not acknowledged.
+/// Whether a Job has not ended, is not being deleted, and is not acknowledged.
 fn at_work(job: &ObservedJob) -> bool {
     decided(&job.job).is_none() && job.deletion_timestamp().is_none() && !job.acknowledged()
 }
 
 impl Entry {
-    /// The Airflow that made the Job, where it tells.
+    /// The Airflow deployment that made the Job, if the Job names it.
     fn deployment(&self) -> Option<&str> {
         let (_, job) = self.job.as_ref()?;
         Some(job.marks.as_ref()?.task.as_ref()?.deployment.as_str())
