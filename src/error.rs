@@ -1,4 +1,4 @@
-//! The one error of the crate: what happened, what was seen, what to do next.
+//! Defines the one error of the crate: what happened, what was seen, what to do next.
 //!
 //! Every variant is one class of the Python tree in `unique_k8s_job.exceptions`; the text is written where
 //! the error arises, in three parts that are never mixed: a message that names the object, the evidence,
@@ -16,7 +16,7 @@ use crate::text::one_line;
 pub struct Report {
     /// What happened and to which object, without a final full stop.
     pub message: String,
-    /// Evidence, one fact an entry.
+    /// The evidence, one fact for each entry.
     pub seen: Vec<String>,
     /// One next step.
     pub hint: Option<String>,
@@ -65,7 +65,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Why an operation did not reach its end.
+/// The reason why an operation did not succeed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// The configuration of the cluster, or of an option, cannot be used.
@@ -74,10 +74,10 @@ pub enum Error {
     /// The Job the user asked for cannot be made.
     #[error("{0}")]
     InvalidManifest(Box<Report>),
-    /// The API server answered no, and asking again would not help.
+    /// The API server refused the request, and sending it again would not help.
     #[error("{0}")]
     ApiRefused(Box<Report>),
-    /// The API server could not be reached, or kept failing, until the limit.
+    /// The API server could not be reached, or went on failing, until the time limit.
     #[error("{0}")]
     ApiUnreachable(Box<Report>),
     /// An object that is not ours has our name.
@@ -147,13 +147,14 @@ impl Error {
         self
     }
 
-    /// A task of ours that did not end by itself. The text of a panic is not told: it may quote what the task held.
+    /// The error for a tokio task of ours that panicked or was aborted. The text of a panic is not shown, because it
+    /// may quote data of the task.
     #[must_use]
     pub fn lost(task: &tokio::task::JoinError) -> Self {
         Self::internal(if task.is_panic() { "a panic" } else { "a task was cancelled" })
     }
 
-    /// A fault of this package, with what is known of it.
+    /// The error for a fault of this package, with what is known of it.
     pub fn internal(what: impl Into<String>) -> Self {
         Self::Internal(Box::new(
             Report::new(format!("internal error: {}", what.into())).hint("please report this with the task log"),

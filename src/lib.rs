@@ -1,7 +1,7 @@
 //! `unique-k8s-job`: runs Kubernetes Jobs that never get stuck.
 //!
-//! The rooms, in the order in which a Job meets them; each imports only from rooms further down this second list, and
-//! `tests/structure/measures.py` holds them to it:
+//! The first line shows the rooms in the order in which a Job meets them. A room imports only from rooms further down
+//! in the list below, which `tests/structure/measures.py` checks:
 //!
 //! ```text
 //! identity + manifest -> submit -> follow (logs, diagnose) -> outcome -> acknowledge or delete
@@ -22,8 +22,8 @@
 //! error, text, unreadable, panics   a report, texts of others as they are shown, what a parser refuses, a panic
 //! ```
 //!
-//! Nothing above `bindings` knows of Python. All time goes through `tokio::time` and all I/O through a
-//! [`kube::Client`], so the whole core also runs against a simulated API server in simulated time.
+//! Only `bindings` knows of Python. All time goes through `tokio::time` and all I/O through a [`kube::Client`], so the
+//! whole core also runs against a simulated API server in simulated time.
 
 #[cfg(feature = "bindings")]
 mod bindings;

@@ -1,8 +1,8 @@
-//! A panic as an error, told by its place.
+//! Turns a panic into an error that names its place in the source.
 //!
-//! Promise: the text of a panic, which may quote a token or a kubeconfig, goes neither to standard error nor into an error
-//! ([`Error::internal`]); where it was does, as `src/file.rs:12`. A text that stands in the source as it is holds nothing of
-//! a user's, and is told too.
+//! Promise: the text of a panic, which may quote a token or a kubeconfig, goes neither to standard error nor into an
+//! error ([`Error::internal`]). Only the place does, as `src/file.rs:12`. A text that is a constant of the source has
+//! nothing of a user in it, and is shown, too.
 
 use std::{
     any::Any,
@@ -16,11 +16,12 @@ use futures::FutureExt;
 use crate::error::Error;
 
 thread_local! {
-    /// Where this thread panicked last.
+    /// The place where this thread panicked last.
     static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// From now on every panic of this process's Rust code is told so. Without it, its text goes to standard error.
+/// Sets the hook that reports every panic of this process's Rust code by its place. Without it, the text of a panic
+/// goes to standard error.
 pub fn tell_by_place() {
     set_hook(Box::new(|panic| {
         let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
@@ -29,12 +30,12 @@ pub fn tell_by_place() {
     }));
 }
 
-/// Work that ends with an error where it would have panicked.
+/// Does work, and returns an error if it panics.
 pub fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(internal(&*panic)))
 }
 
-/// The same for work that waits.
+/// The same for asynchronous work.
 pub async fn caught_in<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(internal(&*panic)))
 }

@@ -1,8 +1,8 @@
-//! Texts of others inside sentences of ours: on one line and visible. Names of others inside commands: quoted.
+//! Makes texts of others safe inside our sentences (on one line and visible) and inside commands (quoted).
 //!
-//! Promise: what strangers wrote (an image, a message, the name of a finalizer) begins no line of its own and hides nothing,
-//! wherever a sentence is shown; and a command that is offered has, for every POSIX shell, exactly the words that were
-//! meant. Whatever composes a sentence ([`crate::error::Report`], a finding, a message) goes through [`one_line`].
+//! Promise: a text of strangers (an image, a message, the name of a finalizer) begins no line of its own and hides
+//! nothing, wherever a sentence is shown. A command to paste has exactly the intended words for every POSIX shell. All
+//! code that composes a sentence ([`crate::error::Report`], a finding, a message) uses [`one_line`].
 
 use std::{
     borrow::Cow,
@@ -12,8 +12,8 @@ use std::{
 use serde_json::Value;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// The same text with everything escaped that cannot be seen or would begin another line, as `\n` or `\u202e`. A text that
-/// was made so stays as it is.
+/// Escapes all characters of a text that cannot be seen or would begin another line, as `\n` or `\u202e`. A text that
+/// was escaped before stays as it is.
 #[must_use]
 pub fn one_line(text: impl Into<String>) -> String {
     let text = text.into();
@@ -40,7 +40,8 @@ pub fn one_line(text: impl Into<String>) -> String {
     line
 }
 
-/// Whether a character shows, in its place. The plain space is the only one that does not and may stay.
+/// Whether a character is visible and stays in its place. The plain space is the only invisible character that may
+/// stay.
 fn is_visible(letter: char) -> bool {
     if letter.is_ascii() {
         return letter == ' ' || letter.is_ascii_graphic();
@@ -50,44 +51,44 @@ fn is_visible(letter: char) -> bool {
     !hidden && letter.general_category() != GeneralCategory::Unassigned && !is_ignorable(letter)
 }
 
-/// Joiners, fillers and selectors among letters and marks.
-/// Source: Unicode `Default_Ignorable_Code_Point`, as far as it is not of the category Format anyway.
+/// Whether a character is a joiner, a filler or a selector among letters and marks. Source: Unicode
+/// `Default_Ignorable_Code_Point`, as far as it is not of the category Format anyway.
 fn is_ignorable(letter: char) -> bool {
     matches!(letter,
         '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// A command to be pasted into a shell, and what it does, as a comment.
+/// A command to paste into a shell, with a comment that says what it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     words: Vec<Cow<'static, str>>,
-    /// Whether a name of a stranger cannot be given as a word, such as one with a line break, or one like an option.
+    /// Whether a name of a stranger cannot be written as a word, because it has a line break or looks like an option.
     unfit: bool,
     comment: &'static str,
 }
 
 impl Command {
-    /// Begins with these words of ours.
+    /// A command that begins with these words of ours.
     #[must_use]
     pub fn new(words: &[&'static str]) -> Self {
         Self { words: Vec::new(), unfit: false, comment: "" }.words(words)
     }
 
-    /// `kubectl`, in a namespace.
+    /// A command of `kubectl` in a namespace.
     #[must_use]
     pub fn kubectl_in(namespace: impl fmt::Display, words: &[&'static str]) -> Self {
         Self::new(&["kubectl", "-n"]).name(namespace).words(words)
     }
 
-    /// More words of ours.
+    /// Adds words of ours.
     #[must_use]
     pub fn words(mut self, words: &[&'static str]) -> Self {
         self.words.extend(words.iter().copied().map(Cow::Borrowed));
         self
     }
 
-    /// A name that somebody else has chosen.
+    /// Adds a name that somebody else has chosen.
     #[must_use]
     pub fn name(mut self, name: impl fmt::Display) -> Self {
         let name = name.to_string();
@@ -95,19 +96,20 @@ impl Command {
         self.push(name)
     }
 
-    /// A word that begins with ours and ends with a text of somebody else, such as a selector.
+    /// Adds a word that begins with our text and ends with a text of somebody else, such as a selector.
     #[must_use]
     pub fn name_after(self, ours: &'static str, name: &str) -> Self {
         self.push(format!("{ours}{name}"))
     }
 
-    /// JSON as one word.
+    /// Adds JSON as one word.
     #[must_use]
     pub fn json(self, value: &Value) -> Self {
         self.push(value.to_string())
     }
 
-    /// What it does. Words of ours alone: not every shell takes a `#` for the begin of a comment.
+    /// Sets the comment. It must have only words of ours, because not every shell treats `#` as the beginning of a
+    /// comment.
     #[must_use]
     pub fn comment(mut self, comment: &'static str) -> Self {
         self.comment = comment;
@@ -121,7 +123,7 @@ impl Command {
     }
 }
 
-/// Quoted where a shell could take it for more than a word. Options such as `--fix=x` stay as people write them.
+/// Quotes a text if a shell could read it as more than one word. Options such as `--fix=x` stay as people write them.
 fn as_word(word: &str) -> Result<Cow<'_, str>, shlex::QuoteError> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./,:=".contains(letter);
     if word.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '-') && word.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! What may be said of a text that a parser refuses: where, and what was expected; never what stands there.
+//! Says where a parser refuses a text, and what was expected there, but never what stands there.
 //!
 //! A parser's own message quotes the text, and the text may be a kubeconfig, a manifest with passwords, or the answer of
 //! a credential plugin. So no such message is passed on.
@@ -9,18 +9,18 @@ use serde::Deserializer;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// Where and why a text is not understood.
+/// The place at which a text is not understood, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     why: &'static str,
-    /// Names of fields and positions in lists: what the writer of a schema chose.
+    /// The path of field names and list positions; the names are those of a schema.
     path: Option<String>,
     line: usize,
     column: usize,
 }
 
 impl Unreadable {
-    /// Of an error of the JSON parser.
+    /// Reads an error of the JSON parser.
     #[must_use]
     pub fn json(error: &serde_json::Error) -> Self {
         use serde_json::error::Category;
@@ -48,7 +48,7 @@ pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Unreadable> {
     Ok(read)
 }
 
-/// The same for JSON that is already taken apart.
+/// The same for JSON that is parsed already.
 pub fn from_value<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, Unreadable> {
     serde_path_to_error::deserialize(value).map_err(Unreadable::at)
 }
@@ -66,7 +66,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Reads what Go writes as null in places where it is empty.
+/// Reads a value for which Go writes null if it is empty.
 pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {

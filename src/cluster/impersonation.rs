@@ -8,7 +8,8 @@ use http::{HeaderName, HeaderValue};
 use kube::config::AuthInfo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// The characters that are escaped in the name of a header, as `headerKeyEscape` of client-go does; `%` is one of them.
+/// The characters that are escaped in the name of a header: `%`, and all that a name cannot carry. `headerKeyEscape` of
+/// client-go does the same.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')

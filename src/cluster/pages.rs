@@ -1,7 +1,7 @@
-//! A list that is read page by page, so that its size in memory is that of a page.
+//! Reads a list page by page, so that only one page is in memory.
 //!
-//! Promise: it ends. A place in the list that was asked for before, a list that begins anew again and again, and one that
-//! has no end are failed answers. Pages that bring nothing come with growing pauses.
+//! Promise: it ends. A token that was used before, a list that begins again and again, and a list without end are
+//! failed answers. Between empty pages there are growing pauses.
 
 use std::{
     collections::HashSet,
@@ -21,21 +21,22 @@ use crate::{
     unreadable,
 };
 
-/// So many objects a page; the API server's own clients use 500, too.
+/// The number of objects in a page; Kubernetes' own clients use 500, too.
 const PAGE: u32 = 500;
-/// No list has more pages: that would be five million objects.
+/// The largest number of pages of a list: more would be over five million objects.
 const MOST_PAGES: usize = 10_000;
-/// A place in a list is forgotten after some minutes; a list that takes longer so many times does not end.
+/// How often a list may begin. The API server forgets a place in a list after some minutes, and a list that takes
+/// longer this often does not end.
 const MOST_BEGINNINGS: u32 = 4;
 
-/// A list under way.
+/// A list that is being read.
 pub struct Pages<'a, T> {
     cluster: &'a Cluster,
     resource: Resource,
-    /// Where it is, but for the place in the list.
+    /// The path of the list, without the place in it.
     path: Path,
     place: PageCursor,
-    /// The places that were named so far, by their hash.
+    /// The places that were used so far, by their hash.
     places: HashSet<u64>,
     beginnings: u32,
     pauses: Pauses,
@@ -62,20 +63,20 @@ impl From<Malformed> for Error {
     }
 }
 
-/// Some objects of a list.
+/// One page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// In the order of the server.
+    /// The objects, in the order of the server.
     pub items: Vec<T>,
-    /// Those that do not have the form of their kind.
+    /// The objects that do not have the form of their kind.
     pub unreadable: Vec<Malformed>,
     /// The version of the list.
     pub resource_version: String,
-    /// The list began anew: what earlier pages brought does not count.
+    /// Whether the list began again: the objects of earlier pages do not count then.
     pub anew: bool,
 }
 
-/// Its objects stay text until each is read: one that cannot be read hides no other.
+/// A page as it was sent. Its objects stay text until each is read, so that one that cannot be read hides no other.
 #[derive(Deserialize)]
 pub(super) struct Body {
     #[serde(default)]
@@ -128,7 +129,7 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
                     let (items, unreadable) = self.parse(body.items);
                     return Ok(Some(Page { items, unreadable, resource_version, anew }));
                 }
-                // The place in the list is forgotten after some minutes.
+                // The API server forgets a place in a list after some minutes.
                 Err(failure) if failure.code() == Some(410) && matches!(self.place, PageCursor::After(_)) => {
                     self.begin_anew(failure)?;
                     anew = true;
@@ -146,7 +147,7 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
         if self.beginnings > MOST_BEGINNINGS { Err(failure) } else { Ok(()) }
     }
 
-    /// The place that a page names as the next one.
+    /// The place of the next page.
     fn place_after(&mut self, token: String) -> Result<PageCursor, Failure> {
         if token.is_empty() {
             return Ok(PageCursor::End);
@@ -165,7 +166,7 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
     fn parse(&self, objects: Vec<Box<RawValue>>) -> (Vec<T>, Vec<Malformed>) {
         let (mut items, mut malformed) = (Vec::with_capacity(objects.len()), Vec::new());
         for object in objects {
-            // What the parser says of a malformed object quotes it.
+            // The parser's message about a malformed object quotes it, so it is not used.
             if let Ok(item) = serde_json::from_str(object.get()) {
                 items.push(item);
             } else {

@@ -1,9 +1,9 @@
-//! Pauses between requests that ask the same thing. They grow, whatever the answers are.
+//! Makes growing pauses between equal requests, whatever the answers are.
 //!
 //! Promise: the first turn comes at once. Each further turn comes after a longer pause than the one before, up to some
-//! seconds, and the pauses begin anew only where the last turn has lasted as long as the longest pause. So who asks in
-//! turns alone asks some ten times in the first ten seconds and then every five seconds, also where every answer is a
-//! lie. Clones share the turns: a watch that takes the place of another one goes on with its pauses.
+//! seconds. The pauses begin again only if the last turn has lasted as long as the longest pause. So a caller that asks
+//! only in turns asks about ten times in the first ten seconds and then every five seconds, even if every answer is
+//! wrong. Clones share the turns: a watch that replaces another one goes on with its pauses.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 use super::retry;
 
-/// So many further turns may come at once before the pauses grow again, where there is reason for it.
+/// This many further turns may come at once before the pauses grow again, if there is a reason for it.
 const AT_ONCE: u32 = 4;
 
-/// The turns of one who asks the same thing again and again.
+/// The turns of a caller that sends the same request again and again.
 #[derive(Clone)]
 pub struct Pauses(Arc<Mutex<PausesState>>);
 
@@ -33,7 +33,8 @@ struct PausesState {
 }
 
 impl Pauses {
-    /// Pauses of [`retry::FIRST_PAUSE`] to [`retry::LONGEST_PAUSE`] and as much jitter; the seed is that of the jitter.
+    /// Pauses from [`retry::FIRST_PAUSE`] to [`retry::LONGEST_PAUSE`], plus up to as much jitter; `seed` is for the
+    /// jitter.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self::between(retry::FIRST_PAUSE, retry::LONGEST_PAUSE, seed)
@@ -46,18 +47,18 @@ impl Pauses {
         Self(Arc::new(Mutex::new(PausesState { seed, first, longest, backoff, last: None, at_once: AT_ONCE })))
     }
 
-    /// Takes the next turn: the moment at which to ask.
+    /// Takes the next turn, and returns the moment of it.
     #[must_use]
     pub fn next(&self) -> Instant {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
-    /// Waits for the next turn. A turn that is given up counts.
+    /// Waits for the next turn. A wait that is cancelled counts as a turn.
     pub async fn turn(&self) {
         tokio::time::sleep_until(self.next()).await;
     }
 
-    /// The same for one who has reason to ask at once: so it may, [`AT_ONCE`] times.
+    /// The same for a caller that has a reason to ask at once: it may do so [`AT_ONCE`] times.
     pub async fn soon(&self) {
         let turn = self.0.lock().unwrap_or_else(PoisonError::into_inner).soon();
         tokio::time::sleep_until(turn).await;
@@ -85,7 +86,7 @@ impl PausesState {
         *self.last.insert(now)
     }
 
-    /// What has lasted proves that the next turn is not one of a loop.
+    /// Begins the pauses again if the last turn has lasted: then the next turn is not part of a fast loop.
     fn renew(&mut self, now: Instant, last: Instant) {
         if now.saturating_duration_since(last) >= self.longest {
             self.seed = self.seed.wrapping_add(1);

@@ -1,10 +1,11 @@
 //! Runs a credential plugin (`exec` of a kubeconfig), within limits.
 //!
-//! Promise: a plugin has 60 s and 1 MiB; when it is late, when nobody waits for it any more, and when it has ended, its
-//! whole process group is killed. An error names the command, how it ended and what it wrote to its standard error,
-//! masked and cut; its output is never told, since that is the credential. Waiting for it holds no thread.
+//! Promise: a plugin has 60 s and 1 MiB of output. When it is late, when nobody waits for it any more, and when it has
+//! ended, its whole process group is killed. An error names the command, how it ended and what it wrote to its standard
+//! error, masked and cut. Its output is never shown, because it is the credential. Waiting for a plugin blocks no
+//! thread.
 //!
-//! The rules are those of client-go, which differs in that it also asks on a terminal; here plugins never do.
+//! The rules are those of client-go, except that client-go lets a plugin ask on a terminal, and this crate does not.
 //! Source: `k8s.io/client-go/plugin/pkg/client/auth/exec/exec.go`, and
 //! <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>.
 
@@ -27,23 +28,23 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{kubeconfig::io_problem, masking::Masking, secret::Secret, tls::ClientCertificate};
 use crate::error::{Error, Report};
 
-/// How long a plugin may take. Long enough for one that asks a slow identity provider twice.
+/// How long a plugin may take: enough to ask a slow identity provider twice.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How much it may write: a credential has some KiB.
+/// How many bytes it may write: a credential has some KiB.
 const LARGEST_OUTPUT: usize = 1 << 20;
-/// So much of its standard error is told.
+/// At most this many characters of its standard error are shown.
 const TOLD: usize = 1000;
-/// The variable by which a plugin learns what is asked.
+/// The variable that gives a plugin its input.
 const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 /// The versions that client-go 1.24 and later know.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// What a plugin gave.
+/// The credential that a plugin gave.
 #[derive(Debug)]
 pub(super) struct Issued {
     pub token: Option<Secret>,
     pub certificate: Option<ClientCertificate>,
-    /// From then on it is worth nothing; none is for ever.
+    /// When the credential expires; none if it never does.
     pub expires: Option<Timestamp>,
 }
 
@@ -64,14 +65,14 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// What a plugin that has ended left.
+/// The exit and the output of a plugin that has ended.
 struct Ended {
     status: ExitStatus,
     output: Vec<u8>,
     errors: Vec<u8>,
 }
 
-/// Runs the plugin and reads what it gave.
+/// Runs the plugin and reads its credential.
 pub(super) async fn credential(exec: &ExecConfig) -> Result<Issued, Error> {
     credential_within(exec, LIMIT).await
 }
@@ -103,7 +104,7 @@ async fn credential_within(exec: &ExecConfig, limit: Duration) -> Result<Issued,
     issued(&ended.output, version).map_err(|problem| failed(command, problem.into()))
 }
 
-/// Reads the output of a plugin; JSON, or YAML as client-go allows.
+/// Reads the output of a plugin, which is JSON, or YAML as client-go allows.
 fn issued(output: &[u8], version: &str) -> Result<Issued, &'static str> {
     let read: ExecCredential = serde_saphyr::from_slice(output).map_err(|_| "its output is not an ExecCredential")?;
     if read.kind != "ExecCredential" {
@@ -142,8 +143,8 @@ async fn run(exec: &ExecConfig, command: &str, version: &str, limit: Duration) -
         .stderr(Stdio::piped())
         .process_group(0);
     dies_with_us(&mut call);
-    // In a task of its own, because the kernel ends the plugin with the thread that started it: those of the runtime
-    // last as long as the process.
+    // The plugin is started in a task of its own, because the kernel ends it together with the thread that started it,
+    // and threads of the runtime live as long as the process.
     let task = AbortOnDropHandle::new(tokio::spawn(async move {
         let child = call.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Fault::NotFound,
@@ -158,7 +159,7 @@ async fn run(exec: &ExecConfig, command: &str, version: &str, limit: Duration) -
     task.await.unwrap_or_else(|_| Err(Fault::Told("the wait for it was ended".into())))
 }
 
-/// A started plugin with all that it starts; killed when this is dropped.
+/// A started plugin, with all processes that it starts. They are killed when this is dropped.
 struct Group {
     child: Child,
     id: Option<Pid>,
@@ -172,7 +173,8 @@ impl Group {
 
     async fn end(&mut self) -> Result<Ended, Fault> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        // Whoever inherited the pipes may keep them open after the plugin has ended; so the limit is for all three.
+        // A process that inherited the pipes may keep them open after the plugin has ended, so the limit is for all
+        // three.
         let (output, errors) = tokio::try_join!(all_of(stdout), all_of(stderr))?;
         let status = self.child.wait().await;
         let status = status.map_err(|error| Fault::Told(format!("its end is not known: {}", io_problem(&error))))?;
@@ -182,8 +184,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The group has the number of the plugin, which is not used again as long as one of the group is alive; where
-        // none is, the plugin itself is not reaped before `wait`, and after it this finds nobody.
+        // The group has the number of the plugin, and the kernel does not use that number again while a process of the
+        // group lives. If none lives, the plugin itself is not reaped before `wait`, and after `wait` this finds no
+        // process.
         if let Some(id) = self.id {
             let _ = killpg(id, Signal::SIGKILL);
         }
@@ -203,7 +206,7 @@ async fn all_of(stream: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Fault
     Ok(text)
 }
 
-/// Has the kernel kill the plugin when we are killed, and cannot do so ourselves.
+/// Lets the kernel kill the plugin if this process is killed and cannot do so itself.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "runs between fork and exec")]
 fn dies_with_us(call: &mut Command) {
@@ -230,7 +233,7 @@ fn exec_info(exec: &ExecConfig, version: &str) -> Value {
     json!({"apiVersion": version, "kind": "ExecCredential", "spec": spec})
 }
 
-/// All that is secret in what the plugin was given, and in what it gave.
+/// The masking of all secrets in the input and the output of the plugin.
 fn masking(exec: &ExecConfig, ended: &Ended) -> Masking {
     let mut masking = Masking::default();
     for (_, value) in variables(exec) {
@@ -239,7 +242,7 @@ fn masking(exec: &ExecConfig, ended: &Ended) -> Masking {
     for argument in exec.args.iter().flatten() {
         match argument.split_once('=') {
             Some((_, value)) => masking.add(value),
-            // The name of an option is none; `-pSECRET` is both.
+            // The name of an option is no secret, but `-pSECRET` holds one.
             None if argument.starts_with("--") => {}
             None if argument.starts_with('-') => masking.add(argument.get(2..).unwrap_or_default()),
             None => masking.add(argument),

@@ -1,8 +1,8 @@
-//! Which proxy a request takes, by the rules of client-go.
+//! Chooses the proxy of a request, by the rules of client-go.
 //!
-//! A kubeconfig's `proxy-url` is taken as it is; otherwise `HTTPS_PROXY`, `NO_PROXY` and `ALL_PROXY` of the
-//! environment decide, matched against the API server's address, in-cluster too.
-//! Source: `rest.TLSConfigFor` and `http.ProxyFromEnvironment` as client-go uses them.
+//! A kubeconfig's `proxy-url` counts as it is. Without one, `HTTPS_PROXY`, `NO_PROXY` and `ALL_PROXY` of the
+//! environment decide, matched against the API server's address, even for a service account in the cluster. Source:
+//! `rest.TLSConfigFor` and `http.ProxyFromEnvironment` as client-go uses them.
 
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};

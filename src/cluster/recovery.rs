@@ -1,4 +1,4 @@
-//! Remembers when a connection to the API server broke last. What follows from it stands in [`super::retry`].
+//! Remembers when a connection to the API server broke last. [`super::retry`] says what follows from it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,12 +10,12 @@ use super::{request::Failure, retry};
 pub(super) struct Recovery(Mutex<Option<Instant>>);
 
 impl Recovery {
-    /// A connection failed, or a stream broke.
+    /// Notes that a connection failed, or that a stream broke.
     pub fn broke(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// What a failure means just now.
+    /// Judges what a failure means at this moment.
     pub fn judge(&self, failure: Failure) -> Failure {
         if matches!(failure, Failure::Transport { .. }) {
             self.broke();

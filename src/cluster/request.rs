@@ -1,4 +1,4 @@
-//! One request and what came of it: verbs, resources, answers, failures. No retry here.
+//! Sends one request and reads its answer or failure. It never retries.
 
 use std::{
     fmt::Write as _,
@@ -29,19 +29,19 @@ use crate::{
     unreadable::Unreadable,
 };
 
-/// An answer larger than this is refused; the API server's own limit for one object is 3 MiB.
+/// The largest answer that is read; the API server's own limit for one object is 3 MiB.
 const LARGEST_ANSWER: usize = 64 << 20;
-/// Of a failing answer so many bytes are read; a `Status` has a few hundred.
+/// At most this many bytes of a failing answer are read; a `Status` has a few hundred.
 const LARGEST_REFUSAL: usize = 64 << 10;
-/// The body of a failing answer may take this long, for its code alone says enough.
+/// The body of a failing answer may take this long, because its code alone says enough.
 const REFUSAL_WITHIN: Duration = Duration::from_secs(5);
 
-/// Who gave a failing answer.
+/// The sender of a failing answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaker {
-    /// The API server: it is a `Status` that says what its HTTP code says.
+    /// The API server: the answer is a `Status` that says what its HTTP code says.
     ApiServer,
-    /// Perhaps a proxy or a gateway before it: whether the request had an effect is unknown.
+    /// Perhaps a proxy or a gateway: whether the request had an effect is unknown.
     Unknown,
 }
 
@@ -52,24 +52,24 @@ pub enum Failure {
     Status {
         /// The answer, with its HTTP code.
         status: Box<Status>,
-        /// Whose answer it is.
+        /// The sender of the answer.
         speaker: Speaker,
-        /// The header of that name.
+        /// The header `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// No whole answer: whether the request had an effect is unknown.
+    /// There is no whole answer: whether the request had an effect is unknown.
     Transport {
-        /// Why, in words of ours.
+        /// The cause, in our own words.
         cause: Cause,
     },
-    /// A whole answer that is not what was asked for: whether the request had an effect is unknown.
+    /// The whole answer is not what was asked for: whether the request had an effect is unknown.
     Unexpected {
-        /// What was asked for, with its article.
+        /// The kind that was asked for, with its article.
         instead_of: String,
         /// What is wrong with the answer.
         why: String,
     },
-    /// The configuration does not lead to a client.
+    /// No client can be built from the configuration.
     Unusable(Error),
 }
 
@@ -91,13 +91,13 @@ impl Failure {
         Self::Status { status: Box::new(status), speaker: Speaker::ApiServer, retry_after }
     }
 
-    /// The API server knows no such object. A 404 of somebody else proves nothing.
+    /// Whether the API server says that the object does not exist. A 404 of another sender proves nothing.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Status { status, speaker: Speaker::ApiServer, .. } if status.code == 404)
     }
 
-    /// A connection that failed.
+    /// A failure of a connection.
     #[must_use]
     pub fn transport(cause: impl Into<Cause>) -> Self {
         Self::Transport { cause: cause.into() }
@@ -133,7 +133,7 @@ impl Failure {
         }
     }
 
-    /// How long the server asks us to wait.
+    /// How long the server asks the client to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -153,8 +153,8 @@ impl Failure {
         }
     }
 
-    /// The crate's error: `what` names the operation and the object ("create Job `etl/x`"), `limit` says how
-    /// long it was tried where that was more than once.
+    /// The crate's error. `what` names the operation and the object ("create Job `etl/x`"); `limit` says how long the
+    /// request was tried, if more than once.
     #[must_use]
     pub fn into_error(self, what: &str, verb: Verb, resource: Resource, limit: Option<Duration>) -> Error {
         match self {
@@ -196,7 +196,7 @@ fn refused(
     let message = if status.message.is_empty() { "no message" } else { &status.message };
     let mut seen = format!("{}: {message}", format!("{} {}", status.code, status.reason).trim_end());
     if let Some(details) = &status.details {
-        // The message repeats the causes, shortened; list them only where it does not.
+        // The message repeats the causes, shortened, so only the others are listed.
         for cause in details.causes.iter().filter(|cause| !message.contains(&cause.message)) {
             let _ = write!(seen, "; {} {}", cause.field, cause.message);
         }
@@ -247,14 +247,14 @@ fn refused(
     }
 }
 
-/// What every answer has to be.
+/// The least that every answer must be.
 const CAN_BE_READ: &str = "an answer of Kubernetes";
 
 /// One request, which may be sent several times.
 pub(super) struct ApiRequest {
     /// The HTTP method.
     pub method: Method,
-    /// Where it goes.
+    /// The path of the request.
     pub path: Path,
     content_type: &'static str,
     body: Vec<u8>,
@@ -290,12 +290,12 @@ impl ApiRequest {
         Self { method, path, content_type, body, sent: AtomicU32::new(0) }
     }
 
-    /// Counts one more time that it is sent, from 1.
+    /// Counts one more sending, and returns the number from 1.
     pub fn next_try(&self) -> u32 {
         self.sent.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// As HTTP.
+    /// Builds the HTTP request.
     pub fn build(&self) -> Result<Request<Body>, Failure> {
         Request::builder()
             .method(self.method.clone())
@@ -310,7 +310,7 @@ impl ApiRequest {
     }
 }
 
-/// Who takes something from the headers of every answer, also of a failing one.
+/// The readers of the headers of every answer, also of a failing one.
 pub(super) struct HeaderReaders {
     pub clock: Arc<ServerClock>,
     pub warnings: Option<Arc<AnswerWarnings>>,
@@ -325,7 +325,7 @@ impl HeaderReaders {
     }
 }
 
-/// Sends once and reads the whole answer; with it its code.
+/// Sends once and reads the whole answer; returns it with its code.
 pub(super) async fn send<T: DeserializeOwned>(
     client: &Client,
     request: Request<Body>,
@@ -340,7 +340,8 @@ pub(super) async fn send<T: DeserializeOwned>(
     read.map(|answer| (code, answer))
 }
 
-/// Sends once and leaves the body to the caller; with it its code. Failing codes are read as `Status`.
+/// Sends once and leaves the body to the caller; returns it with its code. Answers with failing codes are read as
+/// `Status`.
 pub(super) async fn open(
     client: &Client,
     request: Request<Body>,
@@ -370,7 +371,7 @@ async fn collect(body: Body) -> Result<bytes::Bytes, Failure> {
     }
 }
 
-/// What a failing answer says. Where that does not end, or breaks off, what has come is enough.
+/// Reads the body of a failing answer. If the body does not end, or breaks off, the part that has come is enough.
 async fn beginning(body: Body) -> Vec<u8> {
     let mut said = Vec::new();
     let reading = async {
@@ -383,7 +384,7 @@ async fn beginning(body: Body) -> Vec<u8> {
             }
         }
     };
-    // Whether all of it came makes no difference.
+    // It makes no difference whether the whole body came.
     let _ = tokio::time::timeout(REFUSAL_WITHIN, reading).await;
     said
 }

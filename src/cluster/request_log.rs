@@ -1,8 +1,9 @@
-//! The debug log of requests: one line for each that is sent, once it is answered, has failed or was given up.
+//! Writes the debug log of requests: one line for each request that is sent, once it is answered, has failed or was
+//! given up.
 //!
-//! Promise: a line has the HTTP method, the path, the status or our own name of the failure, the milliseconds and which
-//! try it was; never a body, a header or a parameter that a user or a server wrote. Where nobody listens to it, it costs
-//! one comparison and no allocation.
+//! Promise: a line has the HTTP method, the path, the status or our own name of the failure, the milliseconds and the
+//! number of the try. It never has a body, a header or a parameter that a user or a server wrote. If nobody listens, a
+//! line costs one comparison and no allocation.
 
 use std::fmt;
 
@@ -13,7 +14,7 @@ use tracing::{Level, debug, enabled};
 use super::request::{ApiRequest, Failure, Speaker};
 use crate::resource::Path;
 
-/// The parameters whose values are constants of ours, numbers, times and names.
+/// The parameters that are shown: their values are constants of ours, numbers, times and names.
 const SHOWN: [&str; 10] = [
     "watch",
     "container",
@@ -31,12 +32,12 @@ const SHOWN: [&str; 10] = [
 pub(super) struct Logged<'a> {
     request: &'a ApiRequest,
     nth_try: u32,
-    /// Known only where it will be told.
+    /// When the request began; known only if a line will be written.
     begun: Option<Instant>,
 }
 
 impl<'a> Logged<'a> {
-    /// Begins the line of a request that is about to be sent.
+    /// Starts the line of a request that is about to be sent.
     pub fn begin(request: &'a ApiRequest) -> Self {
         Self { request, nth_try: request.next_try(), begun: enabled!(Level::DEBUG).then(Instant::now) }
     }
@@ -65,7 +66,7 @@ impl Drop for Logged<'_> {
     }
 }
 
-/// A path with those of its parameters that hold nothing of a user's.
+/// A path with those of its parameters that hold no text of a user.
 fn shown(path: &Path) -> String {
     let (path, query) = path.as_str().split_once('?').unwrap_or((path.as_str(), ""));
     let is_shown = |pair: &&str| pair.split_once('=').is_some_and(|(key, _)| SHOWN.contains(&key));
@@ -76,7 +77,7 @@ fn shown(path: &Path) -> String {
     })
 }
 
-/// A failure in words that quote nothing which a server wrote freely.
+/// A failure in words that quote no free text of a server.
 pub(super) struct Named<'a>(pub &'a Failure);
 
 impl fmt::Display for Named<'_> {

@@ -1,9 +1,10 @@
-//! Which failures can pass by themselves, and what may be asked again, and when. Pure.
+//! Decides which failures can pass by themselves, which requests may be sent again, and when. Pure.
 //!
-//! [`prospect`] is the one table of the first question. What lasts until somebody changes a setting, a certificate or a right
-//! is told at once; what can pass is waited for. Not every request may be sent again all the same: a read, a guarded patch and
-//! a delete by uid change nothing when they arrive twice; a create does, so only the answer "not run" (429) repeats it here,
-//! and everything else is settled by looking (see [`crate::submit`]).
+//! [`prospect`] is the one table for the first question. A failure that lasts until somebody changes a setting, a
+//! certificate or a right is reported at once; a failure that can pass is waited for. Even then not every request may
+//! be sent again. A read, a guarded patch and a delete by uid do no harm if they arrive twice. A create may do harm, so
+//! it is repeated here only after the answer "not run" (429); in all other cases [`crate::submit`] reads the name
+//! first.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::resource::Verb;
 
-/// What waiting does to a failure.
+/// Whether waiting helps against a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prospect {
     /// It can pass by itself.
@@ -26,29 +27,29 @@ pub enum Prospect {
     Lasts,
 }
 
-/// Answers of the API server that say "not now" rather than "no".
-/// 500 is among them: failing webhooks and etcd hiccups answer so.
+/// Codes of the API server that mean "not now" rather than "no". 500 is one of them: failing webhooks and short
+/// troubles of etcd give it.
 const TRANSIENT: [u16; 5] = [429, 500, 502, 503, 504];
-/// Answers of a proxy that say the same: it waits for the server, or is busy. A 502 is none: the proxy has reached
-/// something that is no API server.
+/// Codes of a proxy that mean the same: the proxy waits for the server, or is busy. 502 is not one of them: the proxy
+/// has reached something that is no API server.
 const TRANSIENT_OF_PROXY: [u16; 5] = [408, 429, 500, 503, 504];
 /// How long an API server may need for its Roles once it accepts connections.
 pub(super) const ROLES_READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// The table.
+/// The table of failures.
 #[must_use]
 pub fn prospect(failure: &Failure) -> Prospect {
     let passes = match failure {
         Failure::Status { status, .. } => is_transient(status.code),
         Failure::Transport { cause } => passes(cause),
-        // Whoever gives such an answer, such as a gateway, may be replaced by an API server at any moment.
+        // The sender of such an answer, such as a gateway, may be replaced by an API server at any moment.
         Failure::Unexpected { .. } => true,
         Failure::Unusable(_) => false,
     };
     if passes { Prospect::Passes } else { Prospect::Lasts }
 }
 
-/// The rows of answers.
+/// The rows of the table for answers.
 #[must_use]
 pub(super) fn is_transient(code: u16) -> bool {
     TRANSIENT.contains(&code)
@@ -68,7 +69,7 @@ fn passes(cause: &Cause) -> bool {
             );
             !of_versions_and_names && of_the_client_certificate(*alert).is_none()
         }
-        // A server that is not there, or does not answer, or a name that is not known: all of it comes back.
+        // A server that is away or does not answer, and a name that cannot be resolved, may come back.
         What::Said(_)
         | What::Os(_)
         | What::Name(_)
@@ -83,8 +84,8 @@ fn passes(cause: &Cause) -> bool {
     }
 }
 
-/// What a failure is so long after a connection broke. An API server that has just started answers everybody with 403 until
-/// it has read its Roles, in the words with which it refuses those who have no right: that can pass.
+/// Judges a failure by the time since a connection broke. An API server that has just started answers every identity
+/// with 403 until it has read its Roles, in the same words as for an identity without rights. Such a 403 can pass.
 #[must_use]
 pub(super) fn soon_after(broken: Option<Duration>, failure: Failure) -> Failure {
     let by_role =
@@ -95,9 +96,9 @@ pub(super) fn soon_after(broken: Option<Duration>, failure: Failure) -> Failure 
     failure
 }
 
-/// First pause between two tries.
+/// The first pause between two tries.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest pause between two tries, before jitter.
+/// The longest pause between two tries, before jitter.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A server's `Retry-After` is obeyed up to this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -108,25 +109,26 @@ pub fn may_repeat(verb: Verb, failure: &Failure) -> bool {
     match verb {
         Verb::Create => failure.code() == Some(StatusCode::TOO_MANY_REQUESTS.as_u16()),
         Verb::Get | Verb::List | Verb::Patch | Verb::Delete => prospect(failure) == Prospect::Passes,
-        // Streams are resumed by whoever reads them, because only they know where.
+        // The reader of a stream resumes it, because only the reader knows the position.
         Verb::Watch | Verb::Log => false,
     }
 }
 
-/// The pause before the next try: the server's wish, else the backoff's; none when the limit is reached.
+/// The pause before the next try: the one that the server asks for, else that of the backoff; none if the limit is
+/// reached.
 #[must_use]
 pub fn pause(failure: &Failure, backoff: Option<Duration>) -> Option<Duration> {
     let backoff = backoff?;
     Some(failure.retry_after().map_or(backoff, |wish| wish.min(LONGEST_RETRY_AFTER).max(backoff)))
 }
 
-/// Doubling pauses with jitter, together at most `within` where that is given, without end otherwise.
+/// Doubling pauses with jitter, together at most `within` if it is given, otherwise without end.
 #[must_use]
 pub fn backoff(seed: u64, within: Option<Duration>) -> ExponentialBackoff {
     growing(FIRST_PAUSE, LONGEST_PAUSE, seed, within)
 }
 
-/// The same between these limits.
+/// The same, between these limits.
 #[must_use]
 pub fn growing(first: Duration, longest: Duration, seed: u64, within: Option<Duration>) -> ExponentialBackoff {
     ExponentialBuilder::new()

@@ -1,7 +1,8 @@
-//! Text that nobody may read by accident, and addresses without what is secret in them.
+//! Keeps text that nobody may read by accident, and addresses without their secret parts.
 //!
-//! A [`Secret`] is masked in every `Debug` and `Display` from the moment it is read; who needs the text writes
-//! `expose`, which is easy to search for. An [`Address`] has lost the userinfo and the query of the URL it is made of.
+//! A [`Secret`] is masked in every `Debug` and `Display` from the moment it is read. Code that needs the text calls
+//! `expose`, which is easy to search for. An [`Address`] does not have the userinfo and the query of the URL that it
+//! was made from.
 
 use std::{
     fmt,
@@ -17,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes the text away from everybody else.
+    /// Makes a secret of a text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(SecretString::from(text))
@@ -62,12 +63,12 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A URL without userinfo, query and fragment: what may be stored and printed.
+/// A URL without userinfo, query and fragment, which may be stored and printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address(Uri);
 
 impl Address {
-    /// Leaves out what may be secret.
+    /// Makes an address of a URL, without the parts that may be secret.
     #[must_use]
     pub fn of(url: &Uri) -> Self {
         let mut builder = Uri::builder().path_and_query(url.path());
@@ -78,11 +79,11 @@ impl Address {
             let place = authority.as_str().rsplit('@').next().unwrap_or_default();
             builder = builder.authority(place);
         }
-        // Parts of a URL make one, except for a host without scheme, as in `CONNECT`.
+        // Parts of a URL make a URL, except for a host without a scheme, as in `CONNECT`.
         Self(builder.build().unwrap_or_default())
     }
 
-    /// As a URL to connect to.
+    /// The address as a URL to connect to.
     #[must_use]
     pub fn url(&self) -> &Uri {
         &self.0
@@ -91,7 +92,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `https://host` and not `https://host/`, as people write it.
+        // People write `https://host` and not `https://host/`.
         f.write_str(self.0.to_string().trim_end_matches('/'))
     }
 }

@@ -1,4 +1,4 @@
-//! Which setting gave what, in words for error texts: whoever reads one looks for the field and the file.
+//! Keeps in words which setting gave which value, for error texts: their reader looks for the field and the file.
 
 use std::path::Path;
 
@@ -16,22 +16,23 @@ use crate::error::{Error, Report};
 pub(super) struct Settings {
     /// The API server's address.
     pub server: Address,
-    /// Where the cluster stands: "cluster `prod` of kubeconfig `/x`".
+    /// The place of the cluster's entry: "cluster `prod` of kubeconfig `/x`".
     pub cluster: String,
-    /// Where the user stands.
+    /// The place of the user's entry.
     pub user: String,
-    /// What names the authorities.
+    /// The setting that names the authorities.
     pub authority: String,
-    /// What gives the name that the certificate has to be for.
+    /// The setting that gives the name that the certificate must be for.
     pub name: String,
-    /// What names the proxy.
+    /// The setting that names the proxy.
     pub proxy: String,
-    /// Ours, and what names it.
+    /// Our client certificate, and the setting that names it.
     pub client_certificate: Option<(Certificate, String)>,
 }
 
 impl Settings {
-    /// The error for what does not pass by itself: what happened, what was shown, and which setting holds it.
+    /// The error for a failure that does not pass by itself: what happened, what was presented, and which setting holds
+    /// it.
     pub fn blame(&self, cause: &Cause) -> Error {
         let Self { server, cluster, proxy, .. } = self;
         let report = match cause.what() {
@@ -71,7 +72,7 @@ impl Settings {
     }
 }
 
-/// A field that has a form with data and one with a file.
+/// Names a field that has a form with data and a form with a file.
 pub(super) fn data_or_file(key: &str, data: Option<&str>, file: Option<&str>, of: &str) -> String {
     match (data.filter(|data| !data.is_empty()), file.filter(|file| !file.is_empty())) {
         (Some(_), _) => format!("`{key}-data` of {of}"),

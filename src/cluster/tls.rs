@@ -1,4 +1,4 @@
-//! TLS as a kubeconfig asks for it: whom to trust, and which client certificate to show.
+//! Sets up TLS as a kubeconfig asks for it: whom to trust, and which client certificate to present.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ use super::{
     trust::{Authorities, Trust},
 };
 
-/// What the connector takes.
+/// The configuration that the connector takes.
 pub(super) type Tls = ClientConfig;
 
 /// A client certificate with its key, both in PEM.
@@ -31,8 +31,8 @@ pub(super) struct ClientCertificate {
     pub key: Secret,
 }
 
-/// The client certificate of a user, and what names it; none where there is no whole pair. As client-go has it, a key
-/// without a certificate counts for nothing.
+/// The client certificate of a user, and the setting that names it; none if there is no complete pair. A key without a
+/// certificate is ignored, as in client-go.
 pub(super) fn identity(user: &AuthInfo, of: &str) -> Result<Option<(ClientCertificate, String)>, String> {
     let (data, file) = (user.client_certificate_data.as_deref(), user.client_certificate.as_deref());
     let key_data = user.client_key_data.as_ref().map(ExposeSecret::expose_secret);
@@ -42,7 +42,8 @@ pub(super) fn identity(user: &AuthInfo, of: &str) -> Result<Option<(ClientCertif
     Ok(certificate.zip(key).map(|(certificate, key)| (ClientCertificate { certificate, key }, setting)))
 }
 
-/// What a field holds, as data or as a file. Neither path nor data are told: people put the one where the other belongs.
+/// Reads what a field holds, as data or as a file. Errors show neither the path nor the data, because people confuse
+/// the two forms.
 pub(super) fn material(key: &str, data: Option<&str>, file: Option<&str>) -> Result<Option<Secret>, String> {
     if let Some(data) = data.filter(|data| !data.is_empty()) {
         let dense: Vec<u8> = data.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -57,7 +58,7 @@ pub(super) fn material(key: &str, data: Option<&str>, file: Option<&str>) -> Res
         .map_err(|error| format!("the file that its `{key}` names cannot be read: {}", io_problem(&error)))
 }
 
-/// The configuration of rustls; the settings learn which client certificate is shown.
+/// Makes the configuration of rustls; the settings are told which client certificate is presented.
 pub(super) fn client_config(
     config: &Config,
     identity: Option<&(ClientCertificate, String)>,
@@ -115,14 +116,15 @@ fn certified(identity: &ClientCertificate, provider: &CryptoProvider) -> Result<
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
             Err("the client key is not that of the client certificate".to_owned())
         }
-        // Of a certificate that rustls cannot read, the server may think otherwise.
+        // A server may accept a certificate that rustls cannot read.
         Ok(()) | Err(_) => Ok(key),
     }
 }
 
 const UNKNOWN_KEY: &str = "the client key is of no known kind: RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 are";
 
-/// The key, by whatever encoding it has: the headers of files are often wrong about it, and client-go does not read them.
+/// Reads the key in whatever encoding it has: the headers of files are often wrong about it, and client-go ignores
+/// them, too.
 fn signing_key(key: &PrivateKeyDer<'_>, provider: &CryptoProvider) -> Option<Arc<dyn SigningKey>> {
     let der = key.secret_der().to_vec();
     let encodings = [

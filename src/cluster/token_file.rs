@@ -1,7 +1,8 @@
-//! A bearer token that lives in a file and rotates there, as service account tokens do.
+//! Reads a bearer token that rotates in a file, as service account tokens do.
 //!
-//! Read at most once a minute, as client-go does (`transport/token_source.go`), and trimmed: a final newline
-//! would make the header invalid. A failed read keeps the last token; before the first, that of the kubeconfig beside it.
+//! The file is read at most once a minute, as in client-go (`transport/token_source.go`), and the token is trimmed,
+//! because a final newline would make the header invalid. If a read fails, the last token stays; before the first read,
+//! that is the token of the kubeconfig.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,25 +16,25 @@ use super::{bounded_file, kubeconfig::io_problem};
 
 const REREAD_AFTER: Duration = Duration::from_secs(60);
 
-/// Adds `Authorization: Bearer` to requests from a file.
+/// Adds `Authorization: Bearer` with the token of a file to requests.
 #[derive(Clone)]
 pub(super) struct TokenFile {
     path: PathBuf,
-    /// When the file was last read, and what counts.
+    /// When the file was last read, and the header that counts.
     last: Arc<Mutex<(Option<Instant>, HeaderValue)>>,
 }
 
-/// Why a file gives no token; what stands in it is not told.
+/// Why a file gives no token. Its content is never shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// In the words of the operating system.
+    /// The error in the words of the operating system.
     Io(String),
     Empty,
     ControlCharacter,
 }
 
 impl TokenFile {
-    /// Reads the file; where that fails, the token that stands beside it counts until it succeeds.
+    /// Reads the file. If that fails, the token beside it in the kubeconfig counts until a read succeeds.
     pub fn new(path: PathBuf, beside: Option<HeaderValue>) -> Result<Self, Unread> {
         let (at, value) = match (read(&path), beside) {
             (Ok(value), _) => (Some(Instant::now()), value),
@@ -43,7 +44,7 @@ impl TokenFile {
         Ok(Self { path, last: Arc::new(Mutex::new((at, value))) })
     }
 
-    /// The request with the token.
+    /// Adds the token to a request.
     pub fn authorize<B>(&self, mut request: Request<B>) -> Request<B> {
         request.headers_mut().insert(AUTHORIZATION, self.current());
         request

@@ -1,7 +1,7 @@
-//! The HTTP stack below the client: TLS, proxies, keepalive, limits in time. Without retries of its own.
+//! Builds the HTTP stack below the client: TLS, proxies, keepalive, time limits. It has no retries of its own.
 //!
-//! Differs from kube's default stack in what a half-open link needs: TCP keepalive and user timeout, and a
-//! limit on the time to response headers (bodies of watches and logs are not limited by it).
+//! It differs from kube's default stack in what a half-open link needs: TCP keepalive and user timeout, and a limit on
+//! the time to response headers. That limit does not hold for the bodies of watches and logs.
 
 use std::{
     error::Error as StdError,
@@ -36,19 +36,19 @@ use super::{configuration::Loaded, credentials::Credentials, proxy::Proxy, tls::
 use crate::error::{Error, Report};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a server may take from request to response headers. etcd's own timeout answers after 34 s to 60 s;
-/// this is shorter, because the caller's retry knows better what to do with the time.
+/// How long a server may take from request to response headers. A timeout of etcd is answered after 34 s to 60 s; this
+/// limit is shorter, because a retry is the better use of that time.
 pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(20);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
-/// Unacknowledged writes end a connection after this long; together with the keepalive a cut link is noticed
-/// within 60 s.
+/// Unacknowledged writes end a connection after this long. Together with the keepalive, a cut link is noticed within 60
+/// s.
 const USER_TIMEOUT: Duration = Duration::from_secs(45);
-/// Load balancers drop idle connections after a minute or more: ours leave the pool before.
+/// How long an idle connection stays in the pool: load balancers drop idle connections after a minute or more.
 const POOL_IDLE: Duration = Duration::from_secs(45);
 
-/// Builds the client. Must run inside a tokio runtime.
+/// Builds the client. This must be called inside a tokio runtime.
 pub(super) fn build(loaded: &Loaded, credentials: &Credentials, tls: Tls) -> Result<Client, Error> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
     tcp.enforce_http(false);
@@ -115,11 +115,11 @@ where
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
-/// The system's resolver, whose failures are told from those of connections by their type.
+/// The system's resolver. The type of its failures distinguishes them from failures of connections.
 #[derive(Clone)]
 struct Resolver(GaiResolver);
 
-/// A host that has no address, as far as is known here.
+/// The failure to find an address for a host.
 #[derive(Debug, thiserror::Error)]
 #[error("no address")]
 pub(super) struct NameNotResolved(pub String);

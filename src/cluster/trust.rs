@@ -1,11 +1,11 @@
-//! Whether the certificate of the API server is accepted, and if not, why.
+//! Decides whether the certificate of the API server is accepted, and says why if it is not.
 //!
-//! Promise: a certificate is accepted where kubectl accepts it, by one of two proofs. Either an authority of the kubeconfig
-//! (else of this machine) has signed it, which rustls' webpki decides. Or it stands in the kubeconfig's bundle itself, byte
-//! by byte: then it is pinned, and its dates, its names and its purpose are checked here. Whoever shows it has to sign the
-//! handshake with its key in both cases. A certificate of the bundle that may not sign proves nobody but itself.
-//! A refusal says what was presented, what was expected, and which setting expects it.
-//! Source: `Verify` and `CheckSignatureFrom` of Go's crypto/x509, as client-go uses it.
+//! Promise: a certificate is accepted if kubectl accepts it, by one of two proofs. Either an authority of the
+//! kubeconfig (else of this machine) has signed it, which rustls' webpki decides. Or the certificate itself is in the
+//! kubeconfig's bundle, byte by byte: then it is pinned, and its dates, its names and its purpose are checked here. In
+//! both cases the server must sign the handshake with the key of the certificate. A certificate of the bundle that may
+//! not sign proves no certificate but itself. A refusal says what was presented, what was expected, and which setting
+//! expects it. Source: `Verify` and `CheckSignatureFrom` of Go's crypto/x509, as client-go uses it.
 
 use std::{
     fmt,
@@ -28,16 +28,17 @@ use rustls::{
 use super::{bounded_file, certificate::Certificate, settings::Settings};
 use crate::error::Report;
 
-/// Who proves the API server.
+/// The authorities that prove the API server.
 #[derive(Debug)]
 pub(super) enum Authorities {
     /// Certificates of the configuration.
     Bundle(Vec<CertificateDer<'static>>),
-    /// A file of them that may change, as that of a service account does, with what was last read from it.
+    /// A file of certificates that may change, as that of a service account does, with the certificates that were last
+    /// read from it.
     File(PathBuf, Mutex<Vec<CertificateDer<'static>>>),
-    /// Those of this machine.
+    /// The authorities of this machine.
     System(rustls_platform_verifier::Verifier),
-    /// Nobody has to.
+    /// Nothing is verified.
     Nobody,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct Trust {
     pub provider: Arc<CryptoProvider>,
 }
 
-/// A certificate that was not accepted; travels inside a [`rustls::Error`].
+/// A certificate that was not accepted. It travels inside a [`rustls::Error`].
 #[derive(Debug)]
 pub(super) struct CertificateRefused(pub Report);
 
@@ -79,7 +80,7 @@ impl Trust {
             Authorities::Bundle(_) | Authorities::File(..) => {
                 let mut roots = RootCertStore::empty();
                 let may_prove = |one: &&CertificateDer<'_>| {
-                    // What cannot be read here is left to webpki.
+                    // A certificate that cannot be read here is left to webpki.
                     Certificate::read(one).is_none_or(|one| one.may_sign && one.is_in_time(now))
                 };
                 roots.add_parsable_certificates(bundle.iter().filter(may_prove).cloned());
@@ -106,7 +107,8 @@ impl Trust {
             Authorities::Bundle(certificates) => certificates.clone(),
             Authorities::File(path, last) => {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                // Read at each handshake, which is seldom. Half a file keeps the last whole one.
+                // The file is read at each handshake, which is seldom. If only a part of it is written, the last
+                // complete bundle counts.
                 if let Some(read) = bounded_file::read(path).ok().and_then(|text| certificates(&text)) {
                     *last = read;
                 }
@@ -182,13 +184,13 @@ fn described(authority: &CertificateDer<'_>, now: UnixTime) -> String {
     format!("`{}`{why_not}", authority.subject)
 }
 
-/// The certificates of a text in PEM. None where there is none.
+/// Reads the certificates of a text in PEM; none if there are none.
 pub(super) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
     (!found.is_empty()).then_some(found)
 }
 
-/// A certificate that was expected byte by byte.
+/// Checks a certificate that is in the bundle itself.
 fn pinned(shown: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let parsed = ParsedCertificate::try_from(shown)?;
     let read = Certificate::read(shown).ok_or(CertificateError::BadEncoding)?;

@@ -1,4 +1,5 @@
-//! A tunnel through an HTTP proxy, by CONNECT. What the proxy answers is told by its code, which hyper-util's own does not.
+//! Opens a tunnel through an HTTP proxy, by CONNECT. Its error has the code of the proxy's answer, which that of
+//! hyper-util's own tunnel does not have.
 
 use std::task::{Context, Poll};
 
@@ -13,7 +14,7 @@ use hyper::{
 };
 use tower::{BoxError, Service};
 
-/// Connects to the proxy by `connector`, and through it to where it is called for.
+/// Connects to the proxy by `connector`, and through the proxy to the wanted server.
 #[derive(Clone)]
 pub(super) struct Tunnel<C> {
     pub proxy: Uri,
@@ -27,15 +28,15 @@ pub(super) enum TunnelError {
     /// The proxy itself cannot be reached.
     #[error("the proxy cannot be reached")]
     Unreachable {
-        /// Where it should be.
+        /// The address of the proxy.
         proxy: Uri,
         /// Why not.
         source: BoxError,
     },
-    /// It answered with another code than success.
+    /// The proxy answered with another code than success.
     #[error("the proxy refuses")]
     Refused(StatusCode),
-    /// It did not answer as a proxy does.
+    /// The proxy did not answer as a proxy does.
     #[error("the proxy gave no answer")]
     NoAnswer(#[source] hyper::Error),
     /// There is no host and port to connect to.

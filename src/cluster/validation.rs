@@ -1,17 +1,16 @@
-//! What client-go refuses in a kubeconfig before it connects. Pure.
+//! Refuses what client-go refuses in a kubeconfig before it connects. Pure.
 //!
-//! A kubeconfig that kubectl refuses is refused here, naming the same fields: what two fields say at once means something
-//! else to each client.
-//! Source: `clientcmd.validateClusterInfo`, `validateAuthInfo` and `ConfirmUsable`, `transport.TLSConfigFor` and
-//! `HTTPWrappersForConfig` of client-go 0.36.
+//! A kubeconfig that kubectl refuses is refused here, and the error names the same fields: if two fields contradict
+//! each other, each client would read them differently. Source: `clientcmd.validateClusterInfo`, `validateAuthInfo` and
+//! `ConfirmUsable`, `transport.TLSConfigFor` and `HTTPWrappersForConfig` of client-go 0.36.
 
 use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 
-/// The version of plugins that must say whether they are interactive.
+/// The API version in which a plugin must say whether it is interactive.
 const MUST_SAY: &str = "client.authentication.k8s.io/v1";
 
-/// One file.
+/// Checks one file.
 pub(super) fn file(kubeconfig: &Kubeconfig) -> Result<(), String> {
     if kubeconfig.kind.as_deref().is_some_and(|kind| !kind.is_empty() && kind != "Config") {
         return Err("its `kind` is not Config".into());
@@ -33,7 +32,7 @@ fn twice<'a>(key: &str, names: impl Iterator<Item = &'a String>) -> Result<(), S
     }
 }
 
-/// The cluster of the context.
+/// Checks the cluster of the context.
 pub(super) fn cluster(cluster: &Cluster) -> Result<(), String> {
     let authority = (has(cluster.certificate_authority.as_deref()), has(cluster.certificate_authority_data.as_deref()));
     if authority == (true, true) {
@@ -47,7 +46,7 @@ pub(super) fn cluster(cluster: &Cluster) -> Result<(), String> {
     Ok(())
 }
 
-/// The user of the context.
+/// Checks the user of the context.
 pub(super) fn user(user: &AuthInfo) -> Result<(), String> {
     let (token, file) = (has_secret(user.token.as_ref()), has(user.token_file.as_deref()));
     let basic = has(user.username.as_deref()) || has_secret(user.password.as_ref());

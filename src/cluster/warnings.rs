@@ -1,9 +1,10 @@
-//! `Warning` headers of answers: what the API server or an admission plugin wants a person to know though it did as asked.
+//! Reads the `Warning` headers of answers: what the API server or an admission plugin wants a person to know although
+//! the request succeeded.
 //!
-//! Promise: each text is told once by a handle, whatever number of answers carries it; texts are cut and limited in number,
-//! and that some were left out is told, too. Whoever shows one makes it visible, as all texts of others.
-//! Sources: `ParseWarningHeaders` in kubernetes `apimachinery/pkg/util/net/http.go`, `WarningWriter` in
-//! `client-go/rest/warnings.go`, which says those of code 299 only, and RFC 7234, section 5.5.
+//! Promise: a handle passes each text on once, however many answers carry it. Texts are cut and limited in number, and
+//! a last message says if some were left out. The code that shows a text escapes it, like all texts of others. Sources:
+//! `ParseWarningHeaders` in kubernetes `apimachinery/pkg/util/net/http.go`, `WarningWriter` in
+//! `client-go/rest/warnings.go`, which shows only those of code 299, and RFC 7234, section 5.5.
 
 use std::{
     collections::HashSet,
@@ -13,14 +14,14 @@ use std::{
 use http::{HeaderMap, header};
 use regex::Regex;
 
-/// So many texts are told by a handle.
+/// A handle passes on at most this many texts.
 const MOST: usize = 20;
-/// So many characters of each.
+/// At most this many characters of a text are kept.
 const LONGEST: usize = 500;
-/// Of all headers of an answer so many bytes are read. The API server itself sends at most 4 KiB.
+/// At most this many bytes of all headers of an answer are read. The API server itself sends at most 4 KiB.
 const LARGEST: usize = 16 << 10;
 
-/// Where the warnings of a handle go.
+/// Passes the warnings of a handle on.
 pub(super) struct AnswerWarnings {
     tell: Box<dyn Fn(String) + Send + Sync>,
     told: Mutex<HashSet<String>>,
@@ -31,7 +32,7 @@ impl AnswerWarnings {
         Self { tell: Box::new(tell), told: Mutex::default() }
     }
 
-    /// Tells what an answer warns of, as far as it is new.
+    /// Passes on the new warnings of an answer.
     pub fn hear(&self, headers: &HeaderMap) {
         if !headers.contains_key(header::WARNING) {
             return;
@@ -48,7 +49,8 @@ impl AnswerWarnings {
     }
 }
 
-/// The texts of the warnings of code 299 in an answer. What is not spelled as RFC 7234 says ends a header.
+/// The texts of the warnings of code 299 in an answer. Reading of a header ends at the first part that RFC 7234 does
+/// not allow.
 fn texts(headers: &HeaderMap) -> Vec<String> {
     static WARNING: LazyLock<Regex> = LazyLock::new(|| {
         let one = r#"^[ \t]*(\d{3}) +(\S+) +"((?:[^"\\]|\\.)*)"(?: +"(?:[^"\\]|\\.)*")?[ \t]*(?:,|$)"#;
@@ -72,7 +74,7 @@ fn texts(headers: &HeaderMap) -> Vec<String> {
     found
 }
 
-/// Without the backslashes before quoted characters; its beginning where it is long.
+/// A text without the backslashes before quoted characters, cut if it is long.
 fn unquoted(text: &str) -> String {
     let mut letters = text.chars();
     let plain = std::iter::from_fn(|| match letters.next()? {

@@ -1,17 +1,16 @@
-//! A watch that does not end by itself: resumes at its version, relists after 410, notices a dead link.
+//! Watches without end: resumes at its version, lists again after a 410, notices a dead link.
 //!
-//! Promise: every change after the start is seen, in order, or a whole list takes its place
-//! ([`WatchEvent::Relisted`]); nothing is concluded from silence. It asks for bookmarks and ends a stream that
-//! brought nothing for 15 s beyond the time the server was asked to keep it, so that a half-open link heals.
-//! Whatever the server answers, it is asked again in turns ([`Pauses`]), and while no stream lasts, a list takes the
-//! place of the watch once a minute.
+//! Promise: every change after the start is seen, in order, or a whole list takes its place ([`WatchEvent::Relisted`]);
+//! nothing is concluded from silence. The watch asks for bookmarks. It ends a stream that brought nothing for 15 s
+//! beyond the time that the server was asked to keep it, so that a half-open link is replaced. Whatever the server
+//! answers, it is asked again in turns ([`Pauses`]), and while no stream lasts, a list takes the place of the watch
+//! once a minute.
 //!
-//! A watch may begin without a list ([`Start::Present`]): where no version is named, every Kubernetes tells first what
-//! is there, as additions. Source: "Get State and Start at Most Recent" in
-//! <https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch>; servers may tell it from their
-//! cache, a moment old, and what has changed since follows. These additions come in any order and nothing marks their
-//! end, so a list follows a stream that is cut among them; the first change, deletion or bookmark shows that all were
-//! told.
+//! A watch may begin without a list ([`Start::Present`]): if the request names no version, every Kubernetes first
+//! reports the objects that exist, as additions. Source: "Get State and Start at Most Recent" in
+//! <https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch>. A server may report them from its
+//! cache, a moment old, and later changes follow. These additions come in any order and nothing marks their end, so a
+//! list follows if the stream is cut among them. The first change, deletion or bookmark shows that all were reported.
 //!
 //! Cost while waiting: one request per [`super::connection::Timing::watch_for`].
 
@@ -46,9 +45,9 @@ use crate::{
 
 /// The longest line of a watch: an object of at most 3 MiB, escaped.
 const LONGEST_LINE: usize = 16 << 20;
-/// A server ends a watch within a little more than the time asked for; after this much more the link is dead.
+/// A server ends a watch soon after the time that was asked for; after this much more the link is dead.
 const DEAD_AFTER: Duration = Duration::from_secs(15);
-/// A stream that has lasted this long works. That it was opened proves nothing, nor do its first events.
+/// A stream that has lasted this long works. Neither its opening nor its first events prove that.
 const STEADY_AFTER: Duration = Duration::from_secs(5);
 /// While no stream lasts, everything is listed this often.
 const LIST_INSTEAD_EVERY: Duration = Duration::from_secs(60);
@@ -58,15 +57,16 @@ const LIST_INSTEAD_EVERY: Duration = Duration::from_secs(60);
 pub enum Start {
     /// After a whole list.
     List,
-    /// With what is there, told as [`WatchEvent::Applied`]: one request less than a list and a watch. Where that stream
-    /// does not open, or breaks off before it has told everything, it goes on as [`Start::List`].
+    /// With the objects that exist, reported as [`WatchEvent::Applied`]: this needs one request less than a list and a
+    /// watch. If the stream does not open, or breaks off before it has reported everything, the watch goes on as
+    /// [`Start::List`].
     Present,
     /// At a version that an earlier answer named.
     Version(String),
 }
 
 impl Start {
-    /// The version to begin at, and whether to begin without a list where there is none.
+    /// The version to begin at, and whether to begin without a list if there is no version.
     fn taken_apart(self) -> (Option<String>, bool) {
         match self {
             Self::List => (None, false),
@@ -76,26 +76,28 @@ impl Start {
     }
 }
 
-/// What a watch tells.
+/// An event of a watch.
 #[derive(Debug, Clone)]
 pub enum WatchEvent<T = Value> {
-    /// The whole present state, after the start or a gap. What is missing here may be gone: look.
+    /// The whole present state, after the start or a gap. An object that is missing here may be gone; only a GET proves
+    /// it.
     Relisted(Vec<T>),
     /// An object was made or changed.
     Applied(T),
-    /// An object left the watch: deleted, or its labels changed. Carries its last state.
+    /// An object left the watch, with its last state: it was deleted, or its labels changed.
     Deleted(T),
-    /// The stream is open, which proves the right to watch and nothing else. Told until it is steady.
+    /// The stream is open, which proves the right to watch and nothing else. This event comes only until the stream is
+    /// steady.
     Opened,
     /// The stream works: it has lasted for some seconds, for the first time or again after
     /// [`WatchEvent::Interrupted`].
     Steady,
-    /// The stream or its resumption failed, or ended at once; it is tried again until it works. 401 and 403 come so,
-    /// too.
+    /// The stream or its resumption failed, or ended at once; it is tried again until it works. 401 and 403 are
+    /// reported in this way, too.
     Interrupted(Failure),
 }
 
-/// What a frame's object is told as; bookmarks are not.
+/// Turns a frame's object into an event; bookmarks give none.
 type Told<T> = fn(T) -> Option<WatchEvent<T>>;
 
 #[derive(Deserialize)]
@@ -108,7 +110,7 @@ enum Frame {
     Error(Box<Status>),
 }
 
-/// The line of an event in the debug log: which object, never what it holds.
+/// Writes the line of an event into the debug log: which object it is, never its content.
 fn watched(span: &Span, frame: &Frame) {
     let (event, object) = match frame {
         Frame::Added(object) => ("ADDED", object),
@@ -133,7 +135,7 @@ pub fn watch(
     watch_as(cluster, resource, namespace, selector, start, pauses, |object| object)
 }
 
-/// The same for those who keep little of each object: `read` takes one at a time, also out of a list.
+/// The same for callers that keep little of each object: `read` takes one at a time, also out of a list.
 pub fn watch_as<T: Send + 'static>(
     cluster: Cluster,
     resource: Resource,
@@ -257,18 +259,18 @@ enum StreamEnd {
     Expired,
     /// The connection broke.
     Cut(Failure),
-    /// By what the server sent, or did not send.
+    /// The stream ended because of what the server sent, or did not send.
     Wrong(Failure),
 }
 
 impl StreamEnd {
-    /// By a `Status` in the stream.
+    /// The end by a `Status` in the stream.
     fn refused(status: Status) -> Self {
         let (status, speaker) = (Box::new(answer::sane(status)), Speaker::ApiServer);
         Self::Wrong(Failure::Status { status, speaker, retry_after: None })
     }
 
-    /// As the debug log has it.
+    /// The words for the debug log.
     fn name(&self) -> String {
         match self {
             Self::Clean => "by the server".to_owned(),
@@ -278,12 +280,13 @@ impl StreamEnd {
     }
 }
 
-/// Whether streams last.
+/// Remembers whether streams last.
 #[derive(Default)]
 struct Steadiness {
-    /// That they do was told.
+    /// Whether it was reported that they last.
     told: bool,
-    /// A stream has to outlive those that brought nothing but what is wrong, until one brings something.
+    /// The age of the longest stream that brought nothing usable: the next stream must last longer, unless it brings
+    /// something.
     outlive: Duration,
 }
 
@@ -292,7 +295,7 @@ impl Steadiness {
         self.told = false;
     }
 
-    /// What to tell of the end of a stream that has lasted so long, and has `brought` something or not.
+    /// The event about the end of a stream of this age, which has `brought` something or not.
     fn ended<T>(&mut self, end: StreamEnd, age: Duration, brought: bool) -> Option<WatchEvent<T>> {
         let failure = match end {
             StreamEnd::Expired => return None,
@@ -312,7 +315,7 @@ impl Steadiness {
         Some(WatchEvent::Interrupted(failure))
     }
 
-    /// When to tell that the stream which began at this moment lasts.
+    /// When to report that the stream which began at this moment lasts.
     fn due(&self, began: Instant) -> Option<Instant> {
         (!self.told).then(|| began + self.outlive + STEADY_AFTER)
     }
@@ -326,7 +329,7 @@ async fn list<T>(
     read: &impl Fn(Value) -> T,
 ) -> Result<(Vec<T>, String), Failure> {
     let (mut objects, mut version) = (Vec::new(), String::new());
-    // As text an object takes a seventh of what it takes taken apart, and a page has five hundred.
+    // An object as text takes a seventh of the memory of a parsed one, and a page has five hundred.
     let mut pages = cluster.pages::<Box<RawValue>>(resource, namespace, selector);
     while let Some(page) = pages.next().await? {
         if page.anew {
@@ -366,7 +369,7 @@ fn frames(body: Body) -> impl Stream<Item = Result<Frame, StreamEnd>> + Send {
             Ok(line) if line.trim().is_empty() => None,
             Ok(line) => match serde_json::from_str(&line) {
                 Ok(frame) => Some(Ok(frame)),
-                // A stream that was cut in the middle of an event.
+                // The stream was cut in the middle of an event.
                 Err(error) if error.is_eof() => {
                     Some(Err(StreamEnd::Cut(Failure::transport("cut in the middle of an event"))))
                 }
