@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::{
     batch::{DeletedJobs, get},
-    owned::may_still_run,
     pods::{FoundBy, Ownership, PodsWatcher, read},
     request::{DeleteRequest, DeleteTarget, WaitFor},
+    unconfirmed::may_still_run,
 };
 use crate::{
     cluster::{Cluster, Failure},

@@ -6,26 +6,24 @@
 //! An order by selector finds Pods through their Jobs: given again after its Jobs are gone, it cannot know of Pods that
 //! still run. The error of the first time names them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::AtomicUsize,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 use serde_json::json;
 use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore, mpsc},
+    sync::{Mutex as AsyncMutex, mpsc},
     task::JoinHandle,
     time::Instant,
 };
 
 use super::{
     absent::Absent,
+    deleted_by::DeletedBy,
     job_watch::JobWatch,
+    owned::NO_ANSWER,
     pods::PodsWatcher,
-    removal::{RemovalContext, RemovalEnd},
+    removal::{Removal, RemovalEnd},
     request::{DeleteRequest, DeleteTarget},
 };
 use crate::{
@@ -44,10 +42,6 @@ use crate::{
     resource::Selector,
 };
 
-/// DELETEs, and looks, under way at once.
-const AT_ONCE: usize = 16;
-/// How much longer than its limit an order waits for an answer about Pods.
-const NO_ANSWER: Duration = Duration::from_secs(5);
 /// At most this many Jobs are told in an error; each is told as it happens.
 const NAMED: usize = 5;
 
@@ -153,26 +147,16 @@ async fn work(
     if jobs.is_empty() {
         return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, say: news }.settle().await;
     }
-    let sightings = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), news.clone());
+    let watch = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), news.clone());
     let tell = |event: DeletionEvent| _ = news.send(Ok(event));
-    let shared = RemovalContext {
-        cluster,
-        beyond,
-        order,
-        sightings: &sightings,
-        pods: &pods,
-        deadline,
-        deletes: Semaphore::new(AT_ONCE),
-        looks: Semaphore::new(AT_ONCE),
-        explained: AtomicUsize::new(0),
-        say: news,
-    };
-    let shared = &shared;
+    let removal =
+        Removal { release: order.release(), watch: Some(&watch), say: Some(news), ..Removal::new(beyond, deadline) };
+    let (by, removal, pods) = (DeletedBy::Person(order), &removal, &pods);
     let mut running: FuturesUnordered<_> = jobs
         .into_iter()
         .map(|job| async move {
             let reference = job.reference.clone();
-            (reference, Box::pin(shared.delete(job)).await)
+            (reference, Box::pin(removal.delete(by, job, pods)).await)
         })
         .collect();
     // One failure among many is told as it happens; a single one is the error itself.

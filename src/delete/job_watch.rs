@@ -1,12 +1,13 @@
-//! One watch of Jobs for all Jobs of one order that do not go at once.
+//! The states of Jobs on their way out: from one watch for all Jobs of one order that do not go at once, or by asking.
 //!
-//! Opened by the first that needs it. What leaves the watch, or is missing after a gap, may be gone: whoever waits for
+//! The watch is opened by the first that needs it. What leaves the watch, or is missing after a gap, may be gone: whoever waits for
 //! it looks by name, for absence is never an answer. Where watching is forbidden everybody looks from time to time, which
 //! is said, and the watch is tried again once a minute.
 //! Cost of the looks, whatever the watch does: [`LOOKS_A_SECOND`] for all Jobs together.
 
 use std::{
     collections::{HashMap, HashSet},
+    future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,11 +16,12 @@ use futures::StreamExt;
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
     task::JoinHandle,
+    time::Instant,
 };
 use tracing::Instrument;
 
 use crate::{
-    cluster::{Cluster, Failure, Pauses, Start, WatchEvent, watch},
+    cluster::{Cluster, Failure, Pauses, Start, WatchEvent, retry, watch},
     identity::Namespace,
     job_api::refusal_budget::RefusalBudget,
     model::{
@@ -36,6 +38,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LOOK_SELDOM: Duration = Duration::from_secs(15);
 /// At most so many looks in a second, however many Jobs are waited for.
 const LOOKS_A_SECOND: u32 = 8;
+/// The longest pause, before jitter, where a Job is not watched but asked for.
+const LONGEST_UNWATCHED: Duration = Duration::from_millis(1500);
 /// A watch that was refused for good is tried again this often.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
@@ -86,7 +90,7 @@ impl JobWatch {
     }
 
     /// What is seen of this Job from now on.
-    pub fn subscribe(&self, job: &JobReference) -> JobStates {
+    fn subscribe(&self, job: &JobReference) -> Receiver<JobWatchState> {
         let mut jobs = lock(&self.jobs);
         let first = if jobs.blind { JobWatchState::Blind } else { JobWatchState::Unseen };
         let (sender, receiver) = channel(first);
@@ -97,27 +101,76 @@ impl JobWatch {
             let seeing = run(cluster, namespace, selector, jobs_seen, say);
             jobs.task = Some(tokio::spawn(seeing.in_current_span()));
         }
-        JobStates(receiver)
+        receiver
     }
 }
 
-/// The states of one Job, as the watch tells them.
+/// The states of one Job, and the moments at which it is asked for by its name.
 ///
 /// Promise: a state is given away as a value. A borrowed one would hold a lock for which the watch waits while it holds
 /// that of [`WatchedJobs`], which [`JobWatch::pause`] takes: the two would wait for each other for ever.
-pub(crate) struct JobStates(Receiver<JobWatchState>);
+pub(crate) struct JobStates<'a> {
+    job: JobReference,
+    watch: Option<&'a JobWatch>,
+    /// Opened once a GET has shown the Job: what goes at once costs no watch.
+    watched: Option<Receiver<JobWatchState>>,
+    begin: Instant,
+    /// The watch may tell again and again that the Job is gone; where there is none, these alone are the GETs.
+    pauses: Pauses,
+    next_get: Instant,
+}
 
-impl JobStates {
-    /// The newest state.
-    pub fn latest(&self) -> JobWatchState {
-        self.0.borrow().clone()
+impl<'a> JobStates<'a> {
+    /// The first GET is due at once.
+    pub fn new(watch: Option<&'a JobWatch>, job: JobReference, seed: u64) -> Self {
+        let longest = if watch.is_some() { retry::LONGEST_PAUSE } else { LONGEST_UNWATCHED };
+        let pauses = Pauses::between(retry::FIRST_PAUSE, longest, seed);
+        let begin = Instant::now();
+        let next_get = if watch.is_some() { begin } else { pauses.next() };
+        Self { job, watch, watched: None, begin, pauses, next_get }
     }
 
-    /// The next state, once there is one.
-    pub async fn next(&mut self) -> JobWatchState {
-        self.0.changed().await.unwrap_or_else(|_| unreachable!("the watch outlives those who wait for it"));
-        self.0.borrow_and_update().clone()
+    /// When the Job is to be asked for.
+    pub fn next_get(&self) -> Instant {
+        self.next_get
     }
+
+    /// There is reason to ask now.
+    pub fn ask(&mut self) {
+        self.next_get = Instant::now();
+    }
+
+    /// It was asked for, and may still be there.
+    pub fn asked(&mut self) {
+        self.next_get = match (self.watch, &self.watched) {
+            (None, _) => self.pauses.next(),
+            (Some(watch), Some(watched)) => Instant::now() + watch.pause(&latest(watched), self.begin.elapsed()),
+            (Some(watch), None) => {
+                self.watched = Some(watch.subscribe(&self.job));
+                // For what happened between that GET and the watch.
+                Instant::now()
+            }
+        };
+    }
+
+    /// The next state that the watch shows; `None` where it shows none and the moment of the next GET may be another.
+    pub async fn next(&mut self) -> Option<Arc<ObservedJob>> {
+        let (Some(watch), Some(watched)) = (self.watch, &mut self.watched) else { return pending().await };
+        watched.changed().await.unwrap_or_else(|_| unreachable!("the watch outlives those who wait for it"));
+        let next_get = match watched.borrow_and_update().clone() {
+            JobWatchState::Present(newer) => return Some(newer),
+            JobWatchState::Unseen => self.next_get,
+            JobWatchState::Missing => self.pauses.next(),
+            blind @ JobWatchState::Blind => Instant::now() + watch.pause(&blind, self.begin.elapsed()),
+        };
+        self.next_get = self.next_get.min(next_get);
+        None
+    }
+}
+
+/// The newest state.
+fn latest(watched: &Receiver<JobWatchState>) -> JobWatchState {
+    watched.borrow().clone()
 }
 
 impl Drop for JobWatch {
@@ -248,8 +301,7 @@ mod tests {
     #[test]
     fn state_at_hand_keeps_the_watch_from_nothing() {
         let (sender, receiver) = channel(JobWatchState::Unseen);
-        let states = JobStates(receiver);
-        let at_hand = states.latest();
+        let at_hand = latest(&receiver);
         let (told, ends) = mpsc::channel();
         thread::spawn(move || told.send(sender.send_replace(JobWatchState::Blind)));
         assert!(ends.recv_timeout(Duration::from_secs(60)).is_ok(), "the watch waits for who holds {at_hand:?}");

@@ -5,13 +5,16 @@
 //! default of batch/v1 Jobs orphans the Pods and leaves the work running. A finalizer of somebody else's is never
 //! touched.
 //!
-//! `owned` is what an attempt does with its own Job. `batch` carries out a person's request: `request` says which Jobs
-//! are meant and `release` when a stuck one is freed (both pure), `removal` follows one Job until it is gone,
-//! `job_watch` is the one watch that all of them share, `pods` follows the Pods until their work has stopped, and
-//! `absent` reports what is left where there is no Job. [`remedy`] does what a finding offers.
+//! `removal` is the one loop until a Job is gone, for everybody who waits for that: `owned` deletes a Job for the attempt
+//! that owns it, `batch` carries out a person's request, [`remedy`] does what a finding offers, and `submit` frees a fixed
+//! name. Pure are `deleted_by` (whose deletion it is, and what follows), `request` (which Jobs a person means) and the
+//! judgement of `release` (when a stuck one is freed). `job_watch` shows the states of a Job, by a watch that many share or
+//! by asking; `pods` follows the Pods until their work has stopped; `absent` reports what is left where there is no Job;
+//! `unconfirmed` words the errors about what is still there.
 
 mod absent;
 mod batch;
+mod deleted_by;
 mod job_watch;
 mod owned;
 mod pods;
@@ -19,11 +22,11 @@ mod release;
 pub mod remedy;
 mod removal;
 mod request;
+mod unconfirmed;
 
 pub use batch::{DeletedJobs, Deletion, DeletionEvent};
-pub use owned::{NO_ANSWER, delete_owned, delete_owned_until, not_known, pods_ended};
-pub use release::{
-    OF_GARBAGE_COLLECTOR, ReleaseResult, ReleaseVerdict, ResourceVersions, Stuck, StuckDetector, release,
-    release_message, resource_versions,
-};
+pub use owned::{NO_ANSWER, delete_owned, delete_owned_until, pods_ended};
+pub use release::{OF_GARBAGE_COLLECTOR, ReleaseRule};
+pub(crate) use removal::{Removal, Wait, WaitEnd};
 pub use request::{DeleteRequest, DeleteTarget, OnlyIf, SkipReason, WaitFor};
+pub use unconfirmed::not_known;

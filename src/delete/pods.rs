@@ -13,7 +13,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -23,12 +23,13 @@ use tracing::Instrument;
 use crate::{
     cluster::{Cluster, Failure, Pauses, retry},
     identity::{Namespace, PodName},
+    job_api::deletes::delete_pod,
     model::{
         message::{Message, Say},
-        observed_job::JobReference,
+        observed_job::{JobReference, ObservedJob},
         pod::{CONTROLLER_UID, PodOwner, by_controller_uid, pod_owner, work_has_stopped},
     },
-    resource::{Object, Resource, Selector, Verb},
+    resource::{Resource, Selector, Verb},
 };
 
 /// The uids of so many Jobs fit into one selector: 4 KB of a request line.
@@ -128,6 +129,19 @@ pub enum FoundBy {
     ControllerUid,
     /// By the Job's own selector, where it has `manualSelector`: their labels are the user's.
     Selector(String),
+}
+
+impl FoundBy {
+    /// Of this Job.
+    pub fn of(job: &ObservedJob) -> Self {
+        let spec = job.job.spec.as_ref();
+        let by_hand = spec.filter(|spec| spec.manual_selector == Some(true)).and_then(|spec| spec.selector.as_ref());
+        let labels = by_hand.and_then(|selector| selector.match_labels.as_ref()).filter(|labels| !labels.is_empty());
+        labels.map_or(Self::ControllerUid, |labels| {
+            let terms: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            Self::Selector(terms.join(","))
+        })
+    }
 }
 
 /// Sees the Pods of many Jobs end, in lists that they share.
@@ -289,10 +303,9 @@ impl Rounds {
         }
         let answers = stream::iter(due).take_while(|_| std::future::ready(Instant::now() < end)).map(
             |(name, object_name, uid)| {
-                let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
                 let (cluster, namespace) = (&cluster, &namespace);
                 async move {
-                    let answer = cluster.delete(Object::Pod(namespace, &object_name), &options).await;
+                    let answer = delete_pod(cluster, namespace, &object_name, &uid).await;
                     (name, uid, answer)
                 }
             },
@@ -387,6 +400,8 @@ impl LivePod {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn pod(phase: &str, deleting: bool, owner: Option<&str>) -> Pod {

@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{owned::delete_options, pods};
+use super::pods;
 use crate::{
     cluster::{Cluster, Failure},
-    job_api::jobs::get_job,
+    job_api::{deletes::delete_job, jobs::get_job},
     model::{
         message::Message,
         observed_job::ObservedJob,
@@ -39,8 +39,6 @@ pub enum ReleaseVerdict {
     Release,
     /// Look again after this long.
     LookAgain(Duration),
-    /// It is not freed from here.
-    Leave(Stuck),
 }
 
 /// Why a stuck Job is not freed.
@@ -57,9 +55,40 @@ pub enum Stuck {
     NothingHolds,
 }
 
+/// Which Jobs are freed, and after how long without progress.
+#[derive(Debug, Clone, Copy)]
+pub struct ReleaseRule {
+    /// Which Jobs.
+    pub policy: ReleasePolicy,
+    /// How long a Job must have been on its way out.
+    pub after: Duration,
+}
+
+impl ReleaseRule {
+    /// Of one who frees nothing.
+    pub const NEVER: Self = Self { policy: ReleasePolicy::Never, after: Duration::ZERO };
+
+    /// Why a Job with these finalizers is not freed, whatever time passes.
+    pub(crate) fn keeps(self, ours: bool, finalizers: &[String]) -> Option<Stuck> {
+        let foreign = |finalizer: &String| !OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str());
+        if finalizers.is_empty() {
+            Some(Stuck::NothingHolds)
+        } else if finalizers.iter().any(foreign) {
+            Some(Stuck::ForeignFinalizer)
+        } else {
+            match self.policy {
+                ReleasePolicy::Never => Some(Stuck::Policy),
+                ReleasePolicy::Ours if !ours => Some(Stuck::NotOurs),
+                ReleasePolicy::Ours | ReleasePolicy::Gc => None,
+            }
+        }
+    }
+}
+
 /// How long a Job has stood still while it was being deleted.
 #[derive(Debug, Clone)]
 pub struct StuckDetector {
+    rule: ReleaseRule,
     seen_first: Instant,
     /// How long its deletion was under way when it was seen first.
     before: Duration,
@@ -74,24 +103,13 @@ pub type ResourceVersions = Vec<(String, String)>;
 impl StuckDetector {
     /// Begins with a Job whose deletion has been under way for so long, by its `deletionTimestamp`.
     #[must_use]
-    pub fn new(now: Instant, under_way: Duration) -> Self {
-        Self { seen_first: now, before: under_way, looked: None, moves: 0 }
+    pub fn new(rule: ReleaseRule, now: Instant, under_way: Duration) -> Self {
+        Self { rule, seen_first: now, before: under_way, looked: None, moves: 0 }
     }
 
     /// Judges a look at the Job and its Pods. A Job is freed only if nothing moved between two looks.
-    pub fn observe(
-        &mut self,
-        now: Instant,
-        fingerprint: ResourceVersions,
-        after: Duration,
-        policy: ReleasePolicy,
-        ours: bool,
-        finalizers: &[String],
-    ) -> ReleaseVerdict {
-        if let Some(stuck) = never_released(policy, ours, finalizers) {
-            return ReleaseVerdict::Leave(stuck);
-        }
-        let is_due = self.due_in(now, after).is_zero();
+    pub fn observe(&mut self, now: Instant, fingerprint: ResourceVersions) -> ReleaseVerdict {
+        let is_due = self.due_in(now).is_zero();
         match &self.looked {
             Some((at, before)) if *before == fingerprint => {
                 if is_due && now.saturating_duration_since(*at) >= self.apart() {
@@ -103,13 +121,13 @@ impl StuckDetector {
                 self.looked = Some((now, fingerprint));
             }
         }
-        ReleaseVerdict::LookAgain(self.pause(now, after))
+        ReleaseVerdict::LookAgain(self.pause(now))
     }
 
     /// Until the next look: the last two are [`AHEAD`] of the moment at which the Job may be freed, and at that moment.
     #[must_use]
-    pub fn pause(&self, now: Instant, after: Duration) -> Duration {
-        let due_in = self.due_in(now, after);
+    pub fn pause(&self, now: Instant) -> Duration {
+        let due_in = self.due_in(now);
         let until_the_last_two = due_in.saturating_sub(AHEAD);
         if !until_the_last_two.is_zero() {
             return until_the_last_two;
@@ -118,29 +136,13 @@ impl StuckDetector {
         due_in.max(self.apart().saturating_sub(now.saturating_duration_since(*at)))
     }
 
-    fn due_in(&self, now: Instant, after: Duration) -> Duration {
-        after.saturating_sub(self.before + now.saturating_duration_since(self.seen_first))
+    fn due_in(&self, now: Instant) -> Duration {
+        self.rule.after.saturating_sub(self.before + now.saturating_duration_since(self.seen_first))
     }
 
     /// Whoever is at work on it is not asked about every second.
     fn apart(&self) -> Duration {
         (APART * 2_u32.saturating_pow(self.moves.saturating_sub(1))).min(FAR_APART)
-    }
-}
-
-/// Why a Job with these finalizers is not freed, whatever time passes.
-pub(crate) fn never_released(policy: ReleasePolicy, ours: bool, finalizers: &[String]) -> Option<Stuck> {
-    let foreign = |finalizer: &String| !OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str());
-    if finalizers.is_empty() {
-        Some(Stuck::NothingHolds)
-    } else if finalizers.iter().any(foreign) {
-        Some(Stuck::ForeignFinalizer)
-    } else {
-        match policy {
-            ReleasePolicy::Never => Some(Stuck::Policy),
-            ReleasePolicy::Ours if !ours => Some(Stuck::NotOurs),
-            ReleasePolicy::Ours | ReleasePolicy::Gc => None,
-        }
     }
 }
 
@@ -181,8 +183,7 @@ pub async fn release(cluster: &Cluster, job: &ObservedJob) -> Result<ReleaseResu
         Some(newer) if newer.resource_version != job.resource_version => return Ok(ReleaseResult::Changed),
         Some(_) => {}
     }
-    let options = delete_options(Propagation::Background, &job.reference.uid, None);
-    match cluster.delete(job.reference.object(), &options).await {
+    match delete_job(cluster, &job.reference, Propagation::Background, None).await {
         Ok(_) => Ok(ReleaseResult::Sent),
         // Gone, or another Job has its name.
         Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(ReleaseResult::Sent),
@@ -205,7 +206,7 @@ pub fn release_message(job: &ObservedJob) -> Message {
 mod tests {
     use super::*;
 
-    const AFTER: Duration = Duration::from_secs(60);
+    const OURS: ReleaseRule = ReleaseRule { policy: ReleasePolicy::Ours, after: Duration::from_secs(60) };
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -216,14 +217,14 @@ mod tests {
     }
 
     /// The moment at which a Job that never moves is freed, from its first look on.
-    fn released(under_way: Duration, after: Duration) -> Option<Duration> {
+    fn released(under_way: Duration, after: Duration) -> Duration {
         let begin = Instant::now();
-        let (mut detector, mut now) = (StuckDetector::new(begin, under_way), begin);
+        let rule = ReleaseRule { policy: ReleasePolicy::Gc, after };
+        let (mut detector, mut now) = (StuckDetector::new(rule, begin, under_way), begin);
         for _ in 0..10 {
-            match detector.observe(now, print("1"), after, ReleasePolicy::Gc, false, &["orphan".into()]) {
-                ReleaseVerdict::Release => return Some(now - begin),
+            match detector.observe(now, print("1")) {
+                ReleaseVerdict::Release => return now - begin,
                 ReleaseVerdict::LookAgain(pause) => now += pause,
-                ReleaseVerdict::Leave(_) => return None,
             }
         }
         panic!("never decided");
@@ -239,18 +240,18 @@ mod tests {
             ("no time is to pass", 7200, 0, 1),
         ];
         for (name, under_way, after, expected) in cases {
-            assert_eq!(released(seconds(under_way), seconds(after)), Some(seconds(expected)), "{name}");
+            assert_eq!(released(seconds(under_way), seconds(after)), seconds(expected), "{name}");
         }
     }
 
     #[tokio::test]
     async fn nobody_looks_long_before_a_job_may_be_freed() {
         let begin = Instant::now();
-        let mut detector = StuckDetector::new(begin, seconds(10));
-        assert_eq!(detector.pause(begin, AFTER), seconds(45));
+        let mut detector = StuckDetector::new(OURS, begin, seconds(10));
+        assert_eq!(detector.pause(begin), seconds(45));
         let mut observe = |at: u64| {
             let now = begin + seconds(at);
-            detector.observe(now, print("1"), AFTER, ReleasePolicy::Ours, true, &["orphan".into()])
+            detector.observe(now, print("1"))
         };
         assert_eq!(observe(45), ReleaseVerdict::LookAgain(seconds(5)));
         assert_eq!(observe(47), ReleaseVerdict::LookAgain(seconds(3)), "its time has not come");
@@ -260,10 +261,10 @@ mod tests {
     #[tokio::test]
     async fn job_that_moves_is_looked_at_again() {
         let begin = Instant::now();
-        let mut detector = StuckDetector::new(begin, seconds(7200));
+        let mut detector = StuckDetector::new(OURS, begin, seconds(7200));
         let mut observe = |at: u64, version: &str| {
             let now = begin + seconds(at);
-            detector.observe(now, print(version), AFTER, ReleasePolicy::Ours, true, &["foregroundDeletion".into()])
+            detector.observe(now, print(version))
         };
         assert_eq!(observe(0, "1"), ReleaseVerdict::LookAgain(seconds(1)));
         assert_eq!(observe(1, "2"), ReleaseVerdict::LookAgain(seconds(1)), "a Pod of it has moved");
@@ -290,7 +291,8 @@ mod tests {
         ];
         for (policy, ours, finalizers, expected) in cases {
             let finalizers: Vec<_> = finalizers.iter().map(|text| (*text).to_owned()).collect();
-            assert_eq!(never_released(policy, ours, &finalizers), expected, "{policy:?} {ours} {finalizers:?}");
+            let rule = ReleaseRule { policy, after: Duration::ZERO };
+            assert_eq!(rule.keeps(ours, &finalizers), expected, "{policy:?} {ours} {finalizers:?}");
         }
     }
 }

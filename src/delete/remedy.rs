@@ -4,34 +4,39 @@
 //! Promise: everything is looked at again before it is touched, each DELETE carries the uid, a foreign finalizer is never
 //! touched, and "done" means that it was seen to be done. What was meant and has changed since is left alone, and said.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
-use serde_json::json;
 use tokio::time::Instant;
 
-use super::release::{OF_GARBAGE_COLLECTOR, ReleaseResult, ResourceVersions, release, resource_versions};
+use super::{
+    release::{
+        OF_GARBAGE_COLLECTOR, ReleaseResult, ReleaseRule, ReleaseVerdict, StuckDetector, release, resource_versions,
+    },
+    removal::{Removal, Wait, WaitEnd},
+    unconfirmed::{still_there, unconfirmed},
+};
 use crate::{
     cluster::Cluster,
     diagnose::{
         Facts, Remedy,
         collect::{self, examine},
-        explain, findings,
+        findings,
     },
-    error::{Error, Report},
-    job_api::{api_call::ApiCall, jobs::get_job},
+    error::Error,
+    job_api::{api_call::ApiCall, deletes::delete_pod, jobs::get_job},
     model::{
-        observed_job::{JobReference, ObservedJob},
+        observed_job::JobReference,
         pod::{JOB_TRACKING, owned_by_another, work_has_stopped},
+        policies::ReleasePolicy,
     },
-    resource::Object,
 };
 
-/// Between the two looks at a Job that is to be freed: one that moves is left to what moves it.
-const TWO_LOOKS: Duration = Duration::from_secs(1);
-/// Between two looks for the end.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// A person has looked: what stands still between two looks is freed at once, and what moves is left to what moves it.
+const AT_ONCE: ReleaseRule = ReleaseRule { policy: ReleasePolicy::Gc, after: Duration::ZERO };
+/// Between two lists of Pods that were deleted.
+const LIST_EVERY: Duration = Duration::from_millis(200);
 /// Why what moves is left alone.
 const MOVES: &str = "or a Pod of it changed while it was looked at, so that something works on it";
 
@@ -70,44 +75,40 @@ pub async fn carry_out(
 
 async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
     let gone = || Carried::out(format!("{job} (uid {}) is gone by now, without our doing", job.uid));
-    let Some((_, before)) = watch(cluster, job).await? else { return Ok(gone()) };
-    tokio::time::sleep(TWO_LOOKS).await;
-    let Some((facts, after)) = watch(cluster, job).await? else { return Ok(gone()) };
-    if let Some(why) = no_longer_safe(&facts, before == after) {
-        return Ok(Carried::not(format!("{job} {why}: it was left alone")));
-    }
-    let Some(seen) = &facts.job else { return Ok(gone()) };
-    let freed = release(cluster, seen).await.map_err(|failure| ApiCall::FreeJob(job).failed(failure, None))?;
+    let mut detector = StuckDetector::new(AT_ONCE, Instant::now(), Duration::ZERO);
+    let mut looked = false;
+    let seen = loop {
+        let facts = examine(cluster, job).await?;
+        let Some(seen) = facts.job.clone() else { return Ok(gone()) };
+        let versions = resource_versions(cluster, &seen).await;
+        let versions = versions.map_err(|failure| ApiCall::ListPods(job).failed(failure, None))?;
+        match detector.observe(Instant::now(), versions) {
+            ReleaseVerdict::LookAgain(pause) if !looked => tokio::time::sleep(pause).await,
+            verdict => match no_longer_safe(&facts, verdict == ReleaseVerdict::Release) {
+                Some(why) => return Ok(Carried::not(format!("{job} {why}: it was left alone"))),
+                None => break seen,
+            },
+        }
+        looked = true;
+    };
+    let freed = release(cluster, &seen).await.map_err(|failure| ApiCall::FreeJob(job).failed(failure, None))?;
     if freed == ReleaseResult::Changed {
         return Ok(Carried::not(format!("{job} {MOVES}: it was left alone")));
     }
-    while get(cluster, job).await?.is_some() {
-        if Instant::now() >= deadline {
-            return Err(not_done(cluster, job, format!("{job} is still there although its release was accepted")).await);
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+    let seen = Arc::unwrap_or_clone(seen);
+    match Removal::new(cluster, deadline).until_gone(seen, &|_| Wait::GoOn { ours: true }).await? {
+        WaitEnd::Gone { .. } => {}
+        WaitEnd::Stopped(seen) | WaitEnd::StillThere(seen) => return Err(still_there(cluster, &seen, true).await),
     }
     let left = match collect::pods_of(cluster, job).await {
         Ok(pods) if pods.is_empty() => String::new(),
-        Ok(pods) => {
-            let names: Vec<_> = pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect();
-            format!(
-                "; its Pods `{}` are still there: they are listed as Pods of a vanished Job if nobody deletes them",
-                names.join("`, `")
-            )
-        }
+        Ok(pods) => format!(
+            "; its Pods `{}` are still there: they are listed as Pods of a vanished Job if nobody deletes them",
+            names(&pods)
+        ),
         Err(failure) => format!("; whether Pods of it are left is not known: {}", failure.message()),
     };
     Ok(Carried::out(format!("{job} (uid {}) is gone{left}", job.uid)))
-}
-
-/// The Job as it is now, with the versions of everything of it.
-async fn watch(cluster: &Cluster, job: &JobReference) -> Result<Option<(Facts, ResourceVersions)>, Error> {
-    let facts = examine(cluster, job).await?;
-    let Some(seen) = facts.job.clone() else { return Ok(None) };
-    let versions = resource_versions(cluster, &seen).await;
-    let versions = versions.map_err(|failure| ApiCall::ListPods(job).failed(failure, None))?;
-    Ok(Some((facts, versions)))
 }
 
 /// Why a Job is not to be freed now, although that was offered before.
@@ -132,7 +133,7 @@ fn no_longer_safe(facts: &Facts, still: bool) -> Option<String> {
 }
 
 async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
-    if get(cluster, job).await?.is_some() {
+    if get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))?.is_some() {
         return Ok(Carried::not(format!("{job} exists: its Pods were left alone")));
     }
     let pods = pods_of(cluster, job).await?;
@@ -140,7 +141,7 @@ async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -
         return Ok(Carried::out(format!("{job} has no Pods any more, without our doing")));
     }
     for pod in &pods {
-        delete_pod(cluster, pod).await?;
+        delete(cluster, pod).await?;
     }
     let names = names(&pods);
     loop {
@@ -155,10 +156,10 @@ async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -
             )));
         }
         if Instant::now() >= deadline {
-            let what = format!("Pods of {job} are still there although their deletion was accepted");
-            return Err(not_done(cluster, job, what).await);
+            let report = job.report(format!("Pods of {job} are still there although their deletion was accepted"));
+            return Err(unconfirmed(cluster, job, report, true).await);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(LIST_EVERY).await;
     }
 }
 
@@ -171,16 +172,15 @@ fn only_uncounted(pod: &Pod) -> bool {
         && finalizers.iter().all(|finalizer| finalizer == JOB_TRACKING)
 }
 
-async fn delete_pod(cluster: &Cluster, pod: &Pod) -> Result<(), Error> {
+async fn delete(cluster: &Cluster, pod: &Pod) -> Result<(), Error> {
     let metadata = pod.metadata.clone();
     let (Some(namespace), Some(name), Some(uid)) = (metadata.namespace, metadata.name, metadata.uid) else {
         return Err(Error::internal("a Pod without a name or uid was listed"));
     };
-    let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
     let (Ok(of), Ok(named)) = (namespace.parse(), name.parse()) else {
         return Err(Error::internal(format!("Pod `{namespace}/{name}` has a name that no Pod has")));
     };
-    match cluster.delete(Object::Pod(&of, &named), &options).await {
+    match delete_pod(cluster, &of, &named, &uid).await {
         Ok(_) => Ok(()),
         // Gone, or another Pod has its name.
         Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(()),
@@ -188,38 +188,27 @@ async fn delete_pod(cluster: &Cluster, pod: &Pod) -> Result<(), Error> {
     }
 }
 
-async fn get(cluster: &Cluster, job: &JobReference) -> Result<Option<ObservedJob>, Error> {
-    get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))
-}
-
 /// Without Pods that another object has adopted: a label alone proves nothing.
-fn left_behind(mut pods: Vec<std::sync::Arc<Pod>>, uid: &str) -> Vec<std::sync::Arc<Pod>> {
+fn left_behind(mut pods: Vec<Arc<Pod>>, uid: &str) -> Vec<Arc<Pod>> {
     pods.retain(|pod| !owned_by_another(pod, uid));
     pods
 }
 
-async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<std::sync::Arc<Pod>>, Error> {
+async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Arc<Pod>>, Error> {
     let pods = collect::pods_of(cluster, job).await;
     Ok(left_behind(pods.map_err(|failure| ApiCall::ListPods(job).failed(failure, None))?, &job.uid))
 }
 
-fn names(pods: &[std::sync::Arc<Pod>]) -> String {
+fn names(pods: &[Arc<Pod>]) -> String {
     pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect::<Vec<_>>().join("`, `")
-}
-
-async fn not_done(cluster: &Cluster, job: &JobReference, what: String) -> Error {
-    let report = Report::new(what)
-        .fact("name", job.name.clone())
-        .fact("namespace", job.namespace.clone())
-        .fact("uid", job.uid.clone());
-    let found = examine(cluster, job).await.map(|facts| findings(&facts)).unwrap_or_default();
-    Error::DeletionUnconfirmed(Box::new(explain(report, &found)))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::diagnose::Known;
+    use crate::{diagnose::Known, model::observed_job::ObservedJob};
 
     /// A Job without Pods that `orphan` has held for an hour, its metadata changed as given.
     fn held(change: &serde_json::Value) -> Facts {
@@ -231,7 +220,7 @@ mod tests {
         let seen = ObservedJob::read(&job).unwrap();
         let reference = seen.reference.clone();
         let now = "2026-01-06T11:00:00Z".parse().unwrap();
-        let mut facts = Facts::new(now, reference, Some(std::sync::Arc::new(seen)));
+        let mut facts = Facts::new(now, reference, Some(Arc::new(seen)));
         facts.pods = Known::Seen(Vec::new());
         facts
     }
@@ -257,7 +246,7 @@ mod tests {
                 .map(|uid| json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": uid}))
                 .collect();
             let object = json!({"metadata": {"name": name, "ownerReferences": owners}});
-            std::sync::Arc::new(serde_json::from_value::<Pod>(object).unwrap())
+            Arc::new(serde_json::from_value::<Pod>(object).unwrap())
         };
         let pods = vec![pod("orphan", &[]), pod("ours", &["u-1"]), pod("adopted", &["u-2"])];
         assert_eq!(names(&left_behind(pods, "u-1")), "orphan`, `ours");

@@ -1,4 +1,10 @@
-//! Sees one Job of an order to its end: DELETE, gone, its work stopped; frees it where it is stuck and may be freed.
+//! Until a Job is gone: the one loop of everybody who deletes a Job, or waits for the end of somebody else's deletion.
+//!
+//! Promise: gone means that a GET by name finds nothing or another uid; an outage proves nothing and is waited for, as long
+//! as there is time. A Job that the garbage collector holds is freed where the rule says so. A deletion is over once the
+//! Pods have stopped, too. What the callers differ in is data: whose deletion it is ([`DeletedBy`]), the [`ReleaseRule`],
+//! whether a watch shows the Jobs, who is told meanwhile, and the deadline.
+//! Cost of a Job that goes at once: DELETE, GET, and a list of Pods that up to a hundred Jobs share.
 
 use std::{
     collections::BTreeSet,
@@ -12,53 +18,61 @@ use std::{
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    job_watch::{JobWatch, JobWatchState},
-    owned::{CONFLICTS, delete_options, may_still_run, reasons, still_there},
+    deleted_by::DeletedBy,
+    job_watch::{JobStates, JobWatch},
+    owned::NO_ANSWER,
     pods::{FoundBy, Ownership, PodsEnd, PodsWatcher},
     release::{
-        ReleaseResult, ReleaseVerdict, StuckDetector, never_released, orphans, release, release_message,
-        resource_versions,
+        ReleaseResult, ReleaseRule, ReleaseVerdict, StuckDetector, orphans, release, release_message, resource_versions,
     },
-    request::{DeleteRequest, SkipReason, WaitFor},
+    request::{SkipReason, WaitFor},
+    unconfirmed::{may_still_run, not_tried, reasons, still_there},
 };
 use crate::{
     cluster::{Cluster, Failure, Pauses, retry},
     diagnose::{Facts, Known, Probe, dry_run::by_admission, explain, findings},
-    error::{Error, Report},
-    job_api::{api_call::ApiCall, jobs::get_job},
+    error::Error,
+    job_api::{api_call::ApiCall, deletes::delete_job, jobs::get_job},
     model::{
         conditions,
         message::{Message, Say},
         observed_job::{JobReference, ObservedJob},
-        policies::{Propagation, ReleasePolicy},
+        policies::Propagation,
     },
-    resource::Verb as RequestVerb,
+    resource::Verb,
 };
 
+/// A DELETE whose resourceVersion was overtaken by a status update is sent again up to this often.
+const CONFLICTS: u32 = 10;
+/// DELETEs, and GETs, under way at once.
+const AT_ONCE: usize = 16;
+/// How long one GET is tried before others have their turn.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 /// A Job that is on its way out for so long is explained in the log.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(12);
-/// Of so many Jobs of one order, in the log and again in errors: each costs some five requests.
+/// Of so many Jobs, in the log and again in errors: each costs some five requests.
 const EXPLAINED: usize = 5;
-/// Pause before a look at its Pods that was not answered is tried again.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Pause before its Pods are listed again where the list was not answered.
+const LIST_AGAIN: Duration = Duration::from_secs(2);
 
-/// What the Jobs of one order share.
-pub(crate) struct RemovalContext<'a> {
-    /// Asks nothing after the deadline.
+/// How Jobs are removed, one or many of them at once.
+pub(crate) struct Removal<'a> {
+    /// For the last GET, and for the reasons, also asked after the deadline.
     pub cluster: &'a Cluster,
-    /// For reasons, which are asked for at the deadline.
-    pub beyond: &'a Cluster,
-    pub order: &'a DeleteRequest,
-    pub sightings: &'a JobWatch,
-    pub pods: &'a PodsWatcher,
+    /// When the wait ends.
     pub deadline: Instant,
+    /// Which Jobs are freed.
+    pub release: ReleaseRule,
+    /// What shows the Jobs; without it they are asked for, with growing pauses.
+    pub watch: Option<&'a JobWatch>,
+    /// Who hears what happens meanwhile, and why a Job does not go.
+    pub say: Option<&'a dyn Say>,
     /// DELETEs under way at once.
     pub deletes: Semaphore,
-    /// Looks under way at once.
-    pub looks: Semaphore,
+    /// GETs under way at once.
+    pub gets: Semaphore,
     /// How many Jobs were explained.
     pub explained: AtomicUsize,
-    pub say: &'a dyn Say,
 }
 
 /// What became of one Job.
@@ -79,88 +93,95 @@ pub(crate) enum RemovalEnd {
     Skipped(SkipReason),
 }
 
-enum Sent {
-    Removed,
-    Terminating { job: Box<ObservedJob>, by_us: bool },
-    Skipped(SkipReason),
+/// A Job as it was found, and after its DELETE.
+pub(crate) struct Sent {
+    found: ObservedJob,
+    newest: ObservedJob,
+    /// Whether it is on its way out because of this DELETE.
+    by_us: bool,
+    skipped: Option<SkipReason>,
 }
 
-impl RemovalContext<'_> {
-    /// Deletes one Job, as the order says.
-    pub async fn delete(&self, job: ObservedJob) -> Result<RemovalEnd, Error> {
-        let reference = job.reference.clone();
-        let found_terminating = job.deletion_timestamp().is_some();
-        let finished = conditions::finished(&job.job).is_some();
-        let foreign = found_terminating && job.marks.is_none();
-        let found_by = found_by(&job);
-        let mut orphaned = orphans(&job);
-        let sent = {
-            let _permit = self.deletes.acquire().await;
-            self.send(job).await?
-        };
-        let released = match sent {
-            Sent::Skipped(why) => return Ok(RemovalEnd::Skipped(why)),
-            _ if self.order.wait_for == WaitFor::Accepted => return Ok(RemovalEnd::Accepted),
-            Sent::Removed => self.until_gone(&reference, false).await?,
-            Sent::Terminating { job, by_us } => {
-                orphaned |= orphans(&job);
-                if found_terminating {
-                    self.say_found_terminating(&job);
-                }
-                self.until_gone(&reference, by_us).await?
-            }
-        };
-        let whose = match self.order.propagation_policy {
-            Propagation::Orphan => Ownership::Kept,
-            // Somebody else may have meant to keep them: only an explicit order is stronger.
-            _ if orphaned && foreign && self.order.release_stuck != ReleasePolicy::Gc => Ownership::Kept,
-            Propagation::Background | Propagation::Foreground if orphaned => Ownership::Orphaned,
-            Propagation::Background | Propagation::Foreground => Ownership::Collected,
-        };
-        let end = match self.pods.ended(&reference, found_by, whose, self.deadline).await {
-            Ok(end) => end,
-            // The Job had ended; Pods that may not be seen are the garbage collector's.
-            Err(failure) if failure.code() == Some(403) && finished => PodsEnd::default(),
-            Err(failure) => return Err(ApiCall::ListPods(&reference).failed(failure, None)),
-        };
-        if !end.live.is_empty() {
-            return Err(may_still_run(self.beyond, &reference, &end.live, self.may_explain()).await);
+/// What a state of a Job means to whoever waits until it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It is waited for.
+    GoOn {
+        /// Whether the deletion or the Job is ours, so that `release_stuck="ours"` means it.
+        ours: bool,
+    },
+    /// It is not waited for any more.
+    Stop,
+}
+
+/// How such a wait ended.
+pub(crate) enum WaitEnd {
+    /// The Job is gone.
+    Gone {
+        /// Its last state.
+        last: ObservedJob,
+        /// Whether it was freed.
+        released: bool,
+    },
+    /// A state of it is not waited for.
+    Stopped(ObservedJob),
+    /// It is there at the deadline.
+    StillThere(ObservedJob),
+}
+
+impl<'a> Removal<'a> {
+    /// One that frees nothing, watches nothing and tells nobody.
+    pub fn new(cluster: &'a Cluster, deadline: Instant) -> Self {
+        Self {
+            cluster,
+            deadline,
+            release: ReleaseRule::NEVER,
+            watch: None,
+            say: None,
+            deletes: Semaphore::new(AT_ONCE),
+            gets: Semaphore::new(AT_ONCE),
+            explained: AtomicUsize::new(0),
         }
-        Ok(RemovalEnd::Gone { released, pods_deleted: end.deleted, pods_kept: end.kept })
     }
 
-    async fn send(&self, mut job: ObservedJob) -> Result<Sent, Error> {
+    /// Deletes one Job that was found, and returns once it is gone and its work has stopped.
+    pub async fn delete(&self, by: DeletedBy<'_>, found: ObservedJob, pods: &PodsWatcher) -> Result<RemovalEnd, Error> {
+        let sent = self.send(by, found).await?;
+        self.confirm(by, sent, pods).await
+    }
+
+    /// Sends the DELETE, with the uid, and with the resourceVersion where what was seen decided.
+    pub async fn send(&self, by: DeletedBy<'_>, found: ObservedJob) -> Result<Sent, Error> {
+        let _permit = self.deletes.acquire().await;
+        let cluster = if by.deletes_late() { self.cluster.clone() } else { self.in_time() };
+        let sent = |found, newest, by_us| Ok(Sent { found, newest, by_us, skipped: None });
+        let mut job = found.clone();
         let pauses = Pauses::new(self.cluster.next_seed());
         for conflict in 0.. {
             pauses.soon().await;
-            if let Some(skip) = self.order.skips(&job) {
-                return Ok(Sent::Skipped(skip));
+            if let Some(why) = by.skips(&job)? {
+                return Ok(Sent { found, newest: job, by_us: false, skipped: Some(why) });
             }
             if job.deletion_timestamp().is_some() {
                 // A DELETE of ours whose reply was lost is ours, unless somebody's left another trace.
-                let by_us = conflict > 0 && orphans(&job) == (self.order.propagation_policy == Propagation::Orphan);
-                return Ok(Sent::Terminating { job: Box::new(job), by_us });
+                let by_us = conflict > 0 && orphans(&job) == (by.propagation() == Propagation::Orphan);
+                return sent(found, job, by_us);
             }
-            if Instant::now() >= self.deadline {
+            if !by.deletes_late() && Instant::now() >= self.deadline {
                 return Err(not_tried(&job.reference));
             }
-            let version = self.order.judges_state().then_some(job.resource_version.as_str());
-            let options = delete_options(self.order.propagation_policy, &job.reference.uid, version);
-            match self.cluster.delete(job.reference.object(), &options).await {
-                Ok(answer) if answer["kind"] == "Status" => return Ok(Sent::Removed),
-                Ok(object) => {
-                    return Ok(Sent::Terminating { job: Box::new(ObservedJob::read(&object)?), by_us: true });
-                }
-                Err(failure) if failure.code() == Some(404) => return Ok(Sent::Removed),
+            let version = by.judges_state().then_some(job.resource_version.as_str());
+            match delete_job(&cluster, &job.reference, by.propagation(), version).await {
+                Ok(answer) if answer["kind"] == "Status" => return sent(found, job, false),
+                // An answer that is no Job says no more than that the DELETE was accepted: a GET tells.
+                Ok(object) => return sent(found, ObservedJob::read(&object).unwrap_or(job), true),
+                Err(failure) if failure.code() == Some(404) => return sent(found, job, false),
                 // Changed, or replaced, since it was read.
                 Err(failure) if failure.code() == Some(409) && conflict < CONFLICTS => {
-                    match self
-                        .get(&job.reference)
-                        .await
-                        .map_err(|failure| ApiCall::GetJob(&job.reference).failed(failure, None))?
-                    {
+                    let newer = self.get(&cluster, &job.reference, ANSWERED_WITHIN).await;
+                    match newer.map_err(|failure| ApiCall::GetJob(&job.reference).failed(failure, None))? {
                         Some(newer) => job = newer,
-                        None => return Ok(Sent::Removed),
+                        None => return sent(found, job, false),
                     }
                 }
                 Err(failure) => return Err(self.refused(job, failure)),
@@ -169,74 +190,109 @@ impl RemovalContext<'_> {
         unreachable!("the last conflict returns")
     }
 
-    /// Returns once a GET does not find the Job any more, and whether it had to be freed.
-    async fn until_gone(&self, reference: &JobReference, by_us: bool) -> Result<bool, Error> {
-        // What goes at once costs no watch.
-        let mut job = match self.get(reference).await {
-            Ok(None) => return Ok(false),
-            Ok(Some(job)) => job,
-            Err(failure) => return Err(ApiCall::GetJob(reference).failed(failure, None)),
+    /// Returns once the Job is gone and its Pods have stopped.
+    pub async fn confirm(&self, by: DeletedBy<'_>, sent: Sent, pods: &PodsWatcher) -> Result<RemovalEnd, Error> {
+        let Sent { found, newest, by_us, skipped } = sent;
+        match skipped {
+            Some(why) => return Ok(RemovalEnd::Skipped(why)),
+            None if by.waits_for() == WaitFor::Accepted => return Ok(RemovalEnd::Accepted),
+            None => {}
+        }
+        let job = &found.reference;
+        if let Some(since) = found.deletion_timestamp() {
+            let text = format!("{job} is being deleted already since {since}");
+            self.tell(Message::info("already-deleting", text));
+        }
+        let orphaned = orphans(&found) || orphans(&newest);
+        let ours = |job: &ObservedJob| Wait::GoOn { ours: by_us || job.marks.is_some() };
+        let released = match self.until_gone(newest, &ours).await? {
+            WaitEnd::Gone { released, .. } => released,
+            WaitEnd::Stopped(seen) | WaitEnd::StillThere(seen) => {
+                return Err(still_there(self.cluster, &seen, self.may_explain()).await);
+            }
         };
-        let mut states = self.sightings.subscribe(reference);
-        let (mut released, mut explained) = (false, false);
-        // The watch may tell again and again that it is gone.
-        let missing = Pauses::new(self.cluster.next_seed());
+        let foreign = found.deletion_timestamp().is_some() && found.marks.is_none();
+        let whose = by.ownership(orphaned, foreign);
+        let end = match pods.ended(job, FoundBy::of(&found), whose, self.deadline).await {
+            Ok(end) => end,
+            // The Job had ended; Pods that may not be seen are the garbage collector's. An owner wants to see it.
+            Err(failure)
+                if failure.code() == Some(403)
+                    && whose != Ownership::Owned
+                    && conditions::finished(&found.job).is_some() =>
+            {
+                PodsEnd::default()
+            }
+            Err(failure) => return Err(ApiCall::ListPods(job).failed(failure, None)),
+        };
+        if !end.live.is_empty() {
+            return Err(may_still_run(self.cluster, job, &end.live, self.may_explain()).await);
+        }
+        Ok(RemovalEnd::Gone { released, pods_deleted: end.deleted, pods_kept: end.kept })
+    }
+
+    /// Waits until the Job is gone, frees it where that is due, and says why it does not go. `judge` is asked about each
+    /// state whether it is still waited for.
+    pub async fn until_gone(
+        &self,
+        mut job: ObservedJob,
+        judge: &(dyn Fn(&ObservedJob) -> Wait + Sync),
+    ) -> Result<WaitEnd, Error> {
         let begin = Instant::now();
-        let mut detector = StuckDetector::new(begin, self.under_way(&job));
-        let (mut next_look, mut next_release) =
-            (begin, Some(begin + detector.pause(begin, self.order.release_after())));
-        let explain = begin + EXPLAIN_AFTER;
+        let mut states = JobStates::new(self.watch, job.reference.clone(), self.cluster.next_seed());
+        let mut detector = StuckDetector::new(self.release, begin, self.under_way(&job));
+        let mut judged = job.resource_version.clone();
+        let (mut released, mut next_release) = (false, Some(begin + detector.pause(begin)));
+        let mut explain = self.say.map(|_| begin + EXPLAIN_AFTER);
         loop {
             let last = Instant::now() >= self.deadline;
-            if next_look <= Instant::now() || last {
-                let cluster = if last { self.beyond } else { self.cluster };
-                match self.get_with(cluster, reference).await {
-                    Ok(None) => return Ok(released),
-                    Ok(Some(newer)) if newer.resource_version == job.resource_version => {}
-                    Ok(Some(newer)) => {
-                        job = newer;
-                        rearm(&mut next_release, released);
-                    }
-                    // An outage is waited for, as long as the order lasts.
-                    Err(failure) if retry::may_repeat(RequestVerb::Get, &failure) && !last => {}
-                    Err(failure) => return Err(ApiCall::GetJob(reference).failed(failure, None)),
+            if states.next_get() <= Instant::now() || last {
+                let answered = if last {
+                    self.get(self.cluster, &job.reference, NO_ANSWER).await
+                } else {
+                    self.get(&self.in_time(), &job.reference, ANSWERED_WITHIN).await
+                };
+                match answered {
+                    Ok(None) => return Ok(WaitEnd::Gone { last: job, released }),
+                    Ok(Some(newer)) => job = newer,
+                    Err(failure) if retry::may_repeat(Verb::Get, &failure) && !last => {}
+                    Err(failure) => return Err(ApiCall::GetJob(&job.reference).failed(failure, None)),
                 }
-                next_look = Instant::now() + self.sightings.pause(&states.latest(), begin.elapsed());
+                states.asked();
             }
             if last {
-                return Err(still_there(self.beyond, reference, &job, self.may_explain()).await);
+                return Ok(WaitEnd::StillThere(job));
+            }
+            let Wait::GoOn { ours } = judge(&job) else { return Ok(WaitEnd::Stopped(job)) };
+            if job.resource_version != judged {
+                judged.clone_from(&job.resource_version);
+                if !released {
+                    // What kept it from being freed may be gone.
+                    next_release.get_or_insert_with(Instant::now);
+                }
             }
             if next_release.is_some_and(|at| at <= Instant::now()) {
-                match self.release_if_stuck(&job, by_us, &mut detector).await? {
+                match self.release_if_stuck(&job, ours, &mut detector).await? {
                     Release::Judge(next) => next_release = next,
                     Release::Changed => {
-                        (next_look, next_release) = (Instant::now(), Some(Instant::now() + LOOK_AGAIN));
+                        states.ask();
+                        next_release = Some(Instant::now() + LIST_AGAIN);
                         continue;
                     }
                     Release::Done => {
-                        (released, next_look, next_release) = (true, Instant::now(), None);
+                        states.ask();
+                        (released, next_release) = (true, None);
                         continue;
                     }
                 }
             }
-            if !explained && explain <= Instant::now() {
-                explained = true;
+            if explain.take_if(|at| *at <= Instant::now()).is_some() {
                 self.explain(&job).await;
             }
-            let timers = [Some(next_look), next_release, (!explained).then_some(explain), Some(self.deadline)];
-            let timer = timers.into_iter().flatten().min().unwrap_or(self.deadline);
+            let timers = [Some(states.next_get()), next_release, explain];
+            let timer = timers.into_iter().flatten().fold(self.deadline, Instant::min);
             tokio::select! {
-                state = states.next() => match state {
-                    JobWatchState::Present(newer) => {
-                        job = Arc::unwrap_or_clone(newer);
-                        rearm(&mut next_release, released);
-                    }
-                    JobWatchState::Unseen => {}
-                    JobWatchState::Missing => next_look = next_look.min(missing.next()),
-                    blind @ JobWatchState::Blind => {
-                        next_look = next_look.min(Instant::now() + self.sightings.pause(&blind, begin.elapsed()));
-                    }
-                },
+                newer = states.next() => if let Some(newer) = newer { job = Arc::unwrap_or_clone(newer) },
                 () = tokio::time::sleep_until(timer) => {}
             }
         }
@@ -246,52 +302,44 @@ impl RemovalContext<'_> {
     async fn release_if_stuck(
         &self,
         job: &ObservedJob,
-        by_us: bool,
+        ours: bool,
         detector: &mut StuckDetector,
     ) -> Result<Release, Error> {
-        let reference = &job.reference;
-        // To free a Job whose Pods are to stay would have them collected.
-        let policy = match self.order.propagation_policy {
-            Propagation::Orphan => ReleasePolicy::Never,
-            Propagation::Background | Propagation::Foreground => self.order.release_stuck,
-        };
-        let ours = by_us || job.marks.is_some();
-        if never_released(policy, ours, job.finalizers()).is_some() {
+        if job.deletion_timestamp().is_none() || self.release.keeps(ours, job.finalizers()).is_some() {
             return Ok(Release::Judge(None));
         }
-        let fingerprint = match resource_versions(self.cluster, job).await {
-            Ok(fingerprint) => fingerprint,
-            Err(failure) if retry::may_repeat(RequestVerb::List, &failure) => {
-                return Ok(Release::Judge(Some(Instant::now() + LOOK_AGAIN)));
+        let cluster = self.in_time();
+        let versions = match resource_versions(&cluster, job).await {
+            Ok(versions) => versions,
+            Err(failure) if retry::may_repeat(Verb::List, &failure) => {
+                return Ok(Release::Judge(Some(Instant::now() + LIST_AGAIN)));
             }
-            Err(failure) => return Err(ApiCall::ListPods(reference).failed(failure, None)),
+            Err(failure) => return Err(ApiCall::ListPods(&job.reference).failed(failure, None)),
         };
-        let after = self.order.release_after();
-        match detector.observe(Instant::now(), fingerprint, after, policy, ours, job.finalizers()) {
-            ReleaseVerdict::LookAgain(pause) => Ok(Release::Judge(Some(Instant::now() + pause))),
-            ReleaseVerdict::Leave(_) => Ok(Release::Judge(None)),
-            ReleaseVerdict::Release => {
-                let freed = release(self.cluster, job).await;
-                let freed = freed.map_err(|failure| ApiCall::FreeJob(reference).failed(failure, None))?;
-                if freed == ReleaseResult::Changed {
-                    return Ok(Release::Changed);
-                }
-                self.say(release_message(job));
+        match detector.observe(Instant::now(), versions) {
+            ReleaseVerdict::LookAgain(pause) => return Ok(Release::Judge(Some(Instant::now() + pause))),
+            ReleaseVerdict::Release => {}
+        }
+        let freed = release(&cluster, job).await;
+        match freed.map_err(|failure| ApiCall::FreeJob(&job.reference).failed(failure, None))? {
+            ReleaseResult::Changed => Ok(Release::Changed),
+            ReleaseResult::Sent => {
+                self.tell(release_message(job));
                 Ok(Release::Done)
             }
         }
     }
 
     async fn explain(&self, job: &ObservedJob) {
-        if !self.may_explain() {
+        if job.deletion_timestamp().is_none() || !self.may_explain() {
             return;
         }
-        let found = reasons(self.cluster, &job.reference).await;
+        let found = reasons(&self.in_time(), &job.reference).await;
         for finding in &found {
-            self.say(Message::warning(finding.code.name(), finding.to_string()));
+            self.tell(Message::warning(finding.code.name(), finding.to_string()));
         }
         if found.is_empty() {
-            self.say(Message::warning("job-not-gone", format!("{} is still being deleted", job.reference)));
+            self.tell(Message::warning("job-not-gone", format!("{} is still being deleted", job.reference)));
         }
     }
 
@@ -302,7 +350,7 @@ impl RemovalContext<'_> {
     /// The API server's no, with the reason that it shows.
     fn refused(&self, job: ObservedJob, failure: Failure) -> Error {
         let reference = job.reference.clone();
-        let mut facts = Facts::new(self.cluster.now(), job.reference.clone(), Some(Arc::new(job)));
+        let mut facts = Facts::new(self.cluster.now(), reference.clone(), Some(Arc::new(job)));
         facts.job_delete = Known::Seen(Probe::Refused(failure.message()));
         let limit = Some(self.cluster.timing().retry_for);
         let admission = by_admission(&failure);
@@ -310,23 +358,25 @@ impl RemovalContext<'_> {
         if admission { error.with_report(|report| explain(report, &findings(&facts))) } else { error }
     }
 
-    fn say_found_terminating(&self, job: &ObservedJob) {
-        let since = job.deletion_timestamp().map_or_else(String::new, |time| format!(" since {time}"));
-        self.say(Message::info("already-deleting", format!("{} is being deleted already{since}", job.reference)));
+    fn tell(&self, message: Message) {
+        if let Some(say) = self.say {
+            say.say(message);
+        }
     }
 
-    fn say(&self, message: Message) {
-        self.say.say(message);
+    /// The cluster for what is asked before the deadline.
+    fn in_time(&self) -> Cluster {
+        self.cluster.until(self.deadline)
     }
 
-    async fn get(&self, job: &JobReference) -> Result<Option<ObservedJob>, Failure> {
-        self.get_with(self.cluster, job).await
-    }
-
-    async fn get_with(&self, cluster: &Cluster, job: &JobReference) -> Result<Option<ObservedJob>, Failure> {
-        let _permit = self.looks.acquire().await;
-        let cluster = cluster.until(Instant::now() + ANSWERED_WITHIN);
-        get_job(&cluster, job).await
+    async fn get(
+        &self,
+        cluster: &Cluster,
+        job: &JobReference,
+        within: Duration,
+    ) -> Result<Option<ObservedJob>, Failure> {
+        let _permit = self.gets.acquire().await;
+        get_job(&cluster.until(Instant::now() + within), job).await
     }
 
     /// How long a deletion has been under way, by the clock of the API server.
@@ -344,35 +394,4 @@ enum Release {
     Changed,
     /// It was freed.
     Done,
-}
-
-/// How long one look is tried before others have their turn.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
-
-/// What kept it from being freed may be gone.
-fn rearm(next_release: &mut Option<Instant>, released: bool) {
-    if !released {
-        next_release.get_or_insert_with(Instant::now);
-    }
-}
-
-/// By which labels its Pods are found.
-fn found_by(job: &ObservedJob) -> FoundBy {
-    let spec = job.job.spec.as_ref();
-    let by_hand = spec.filter(|spec| spec.manual_selector == Some(true)).and_then(|spec| spec.selector.as_ref());
-    let labels = by_hand.and_then(|selector| selector.match_labels.as_ref()).filter(|labels| !labels.is_empty());
-    labels.map_or(FoundBy::ControllerUid, |labels| {
-        let terms: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        FoundBy::Selector(terms.join(","))
-    })
-}
-
-fn not_tried(job: &JobReference) -> Error {
-    Error::DeletionUnconfirmed(Box::new(
-        Report::new(format!("{job} was not deleted: the time of the order was over before its turn"))
-            .hint("give the order a longer timeout, or give it again: it goes on where this one ended")
-            .fact("name", job.name.clone())
-            .fact("namespace", job.namespace.clone())
-            .fact("uid", job.uid.clone()),
-    ))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::release::ReleaseRule;
 use crate::{
     error::{Error, Report},
     identity::{self, JobName, NameField, Namespace, invalid_name_in, refused_as, trimmed, trimmed_option},
@@ -181,10 +182,16 @@ impl DeleteRequest {
         Duration::from_secs(self.timeout_seconds.into())
     }
 
-    /// How long a Job may stand still before it is freed.
+    /// Which Jobs are freed. To free a Job whose Pods are to stay would have them collected.
     #[must_use]
-    pub fn release_after(&self) -> Duration {
-        Duration::from_secs(self.release_after_seconds.into())
+    pub fn release(&self) -> ReleaseRule {
+        match self.propagation_policy {
+            Propagation::Orphan => ReleaseRule::NEVER,
+            Propagation::Background | Propagation::Foreground => {
+                let after = Duration::from_secs(self.release_after_seconds.into());
+                ReleaseRule { policy: self.release_stuck, after }
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sends the requests about a Job that several rooms need, each with its error text.
 
 pub(crate) mod api_call;
+pub(crate) mod deletes;
 pub mod events;
 pub mod jobs;
 pub mod owner_patch;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, Failure},
-    error::{Error, Report},
+    error::Error,
     identity::{ACKNOWLEDGED, LOG_POSITIONS, OWNER, Owner},
     job_api::jobs::get_job,
     model::observed_job::{JobReference, ObservedJob},
@@ -98,11 +98,8 @@ async fn why_refused(
 pub fn taken_over(job: &JobReference, by: &Owner) -> Error {
     let try_number = by.try_number().map_or("another try".to_owned(), |number| format!("try {number}"));
     Error::TakenOver(Box::new(
-        Report::new(format!("{job} was taken over by {try_number}; this try stops without touching it"))
-            .seen(format!("owner `{by}`"))
-            .fact("name", job.name.clone())
-            .fact("namespace", job.namespace.clone())
-            .fact("uid", job.uid.clone()),
+        job.report(format!("{job} was taken over by {try_number}; this try stops without touching it"))
+            .seen(format!("owner `{by}`")),
     ))
 }
 

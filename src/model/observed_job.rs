@@ -11,6 +11,7 @@ use super::{
     log_positions::StoredPositions,
 };
 use crate::{
+    error::Report,
     identity::{InvalidName, JobName, LOG_POSITIONS, Marks, Namespace, Owner},
     resource::{Malformed, Object, Resource},
     unreadable,
@@ -32,6 +33,14 @@ impl JobReference {
     #[must_use]
     pub fn object(&self) -> Object<'_> {
         Object::Job(&self.namespace, &self.name)
+    }
+
+    /// A report about it, which names it in its facts.
+    pub(crate) fn report(&self, message: impl Into<String>) -> Report {
+        Report::new(message)
+            .fact("name", self.name.clone())
+            .fact("namespace", self.namespace.clone())
+            .fact("uid", self.uid.clone())
     }
 }
 

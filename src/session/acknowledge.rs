@@ -70,7 +70,7 @@ async fn written(
 
 async fn delete(cluster: &Cluster, job: &JobReference, owner: &Owner, within: Duration, why: &str) -> Message {
     match delete::delete_owned_until(cluster, job, owner, Instant::now() + within).await {
-        Ok(()) => Message::info("job-deleted", format!("{job} is deleted, and its Pods have ended ({why})")),
+        Ok(done) => Message::info("job-deleted", format!("{done} ({why})")),
         Err(error) => Message::warning(
             "job-not-deleted",
             format!("The outcome stands, but {job}, which was to be deleted ({why}), may still be there: {error}"),

@@ -133,8 +133,7 @@ impl Run {
         let Some(job) = self.find_own(&cluster, deadline).await? else {
             return Ok("No Job was made by this try: nothing to delete".to_owned());
         };
-        delete::delete_owned_until(&cluster, &job, &self.shared.order.attempt.owner(), deadline).await?;
-        Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid))
+        delete::delete_owned_until(&cluster, &job, &self.shared.order.attempt.owner(), deadline).await
     }
 
     /// The Job of this attempt, also if a POST has left whose answer was never read.

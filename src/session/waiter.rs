@@ -154,8 +154,7 @@ pub(crate) async fn delete_own(cluster: &Cluster, handoff: &Handoff, within: Dur
         return Err(Error::internal(format!("{job} was made by others and was left alone")));
     };
     let deleting = delete::delete_owned_until(cluster, job, owner, Instant::now() + within);
-    deleting.instrument(handoff.span()).await?;
-    Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid))
+    deleting.instrument(handoff.span()).await
 }
 
 impl Drop for Waiter {

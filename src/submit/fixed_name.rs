@@ -15,21 +15,17 @@ use super::{
     name_taken,
 };
 use crate::{
-    cluster::{Failure, retry},
-    delete::{self, ReleaseResult, ReleaseVerdict, StuckDetector, release, release_message, resource_versions},
+    cluster::{Failure, Pauses},
+    delete::{self, ReleaseRule, Removal, Wait, WaitEnd},
     diagnose::{collect::examine, explain, findings},
-    error::{Error, Report},
+    error::Error,
     identity,
     job_api::{api_call::ApiCall, owner_patch},
     model::{conditions, message::Message, observed_job::ObservedJob},
 };
 
-/// The longest pause between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A finished Job is deleted in a moment; what takes longer is waited for, explained, and freed.
 const DELETED_WITHIN: Duration = Duration::from_secs(5);
-/// A Job that is on its way out for so long is explained.
-const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What the way was freed from so far.
 pub(crate) struct FixedNameClaim<'a> {
@@ -38,72 +34,66 @@ pub(crate) struct FixedNameClaim<'a> {
     said: HashSet<(String, &'static str)>,
     /// The uids of earlier tries' Jobs with which there was nothing to go on.
     settled: HashSet<String>,
-    leaving: Option<Leaving>,
-}
-
-/// A Job on its way out.
-struct Leaving {
-    uid: String,
-    since: Instant,
-    detector: StuckDetector,
-    next_release: Option<Instant>,
-    explained: bool,
 }
 
 impl<'a> FixedNameClaim<'a> {
     pub(crate) fn new(submission: Submission<'a>) -> Self {
-        Self { submission, said: HashSet::new(), settled: HashSet::new(), leaving: None }
+        Self { submission, said: HashSet::new(), settled: HashSet::new() }
     }
 
     /// Returns once no Job has the name any more, or with the one that this try goes on with.
     pub(crate) async fn free(&mut self, mut job: ObservedJob) -> Result<Option<Submitted>, Error> {
-        let Submission { cluster, order, .. } = self.submission;
-        let mut pauses = retry::backoff(cluster.next_seed(), None);
+        let Submission { cluster, order, tell, .. } = self.submission;
+        let release = ReleaseRule { policy: order.release_stuck, after: order.release_after() };
+        let removal = Removal { release, say: Some(tell), ..Removal::new(cluster, self.deadline()) };
+        // A DELETE without effect is not repeated at once.
+        let pauses = Pauses::new(cluster.next_seed());
         loop {
-            let mut judged = in_the_way(&order.attempt, order.lookup, &job);
-            if judged == NameHolder::Earlier && !self.settled.insert(job.reference.uid.clone()) {
-                judged = left_behind(&job);
-            } else if judged == NameHolder::Earlier {
-                if let Some(inherited) = self.earlier(&job).await? {
-                    return Ok(Some(inherited));
-                }
-                let Some(newer) = self.get_again(&job).await? else {
-                    self.gone(&job).await?;
-                    return Ok(None);
-                };
-                let same = newer.reference.uid == job.reference.uid;
-                job = newer;
-                if !same {
-                    continue;
-                }
-                judged = left_behind(&job);
-            }
-            match judged {
+            pauses.turn().await;
+            let holder = self.holder(&job);
+            match &holder {
                 NameHolder::Ours => {
                     let made_by_try = order.attempt.try_number;
                     return Ok(Some(Submitted { job, origin: JobOrigin::Adopted, made_by_try }));
                 }
-                NameHolder::Superseded(owner) => return Err(owner_patch::taken_over(&job.reference, &owner)),
-                NameHolder::Foreign | NameHolder::Earlier => return Err(name_taken(order, &job)),
+                NameHolder::Superseded(owner) => return Err(owner_patch::taken_over(&job.reference, owner)),
+                NameHolder::Foreign => return Err(name_taken(order, &job)),
+                NameHolder::Earlier => {
+                    self.settled.insert(job.reference.uid.clone());
+                    if let Some(inherited) = self.earlier(&job).await? {
+                        return Ok(Some(inherited));
+                    }
+                }
                 NameHolder::Delete => self.delete(&job).await?,
-                NameHolder::AwaitAcknowledgement if self.had_its_time(&job) => self.delete(&job).await?,
-                NameHolder::AwaitAcknowledgement | NameHolder::AwaitEnd => self.say_waiting(&job),
-                NameHolder::AwaitGone { ours } => self.leaving(&job, ours).await?,
+                NameHolder::AwaitAcknowledgement | NameHolder::AwaitEnd | NameHolder::AwaitGone { .. } => {
+                    self.say_waiting(&job);
+                }
             }
-            match self.get_again(&job).await? {
-                None => {
-                    self.gone(&job).await?;
+            let judge = |newer: &ObservedJob| match self.holder(newer) {
+                NameHolder::AwaitGone { ours } if holder == (NameHolder::AwaitGone { ours }) => Wait::GoOn { ours },
+                now @ (NameHolder::AwaitAcknowledgement | NameHolder::AwaitEnd) if now == holder => {
+                    Wait::GoOn { ours: false }
+                }
+                _ => Wait::Stop,
+            };
+            match removal.until_gone(job, &judge).await? {
+                WaitEnd::Gone { last, .. } => {
+                    self.gone(&last).await?;
                     return Ok(None);
                 }
-                Some(newer) => job = newer,
+                WaitEnd::Stopped(newer) => job = newer,
+                WaitEnd::StillThere(newer) => return Err(self.in_vain(&newer).await),
             }
-            if Instant::now() >= self.deadline() {
-                return Err(self.in_vain(&job).await);
-            }
-            let pause = pauses.next().unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
-            let next_release = self.leaving.as_ref().and_then(|leaving| leaving.next_release);
-            let due = next_release.filter(|at| *at > Instant::now()).unwrap_or(self.deadline());
-            tokio::time::sleep_until((Instant::now() + pause).min(due).min(self.deadline())).await;
+        }
+    }
+
+    /// What the Job means now.
+    fn holder(&self, job: &ObservedJob) -> NameHolder {
+        let order = self.submission.order;
+        match in_the_way(&order.attempt, order.lookup, job) {
+            NameHolder::Earlier if self.settled.contains(&job.reference.uid) => left_behind(job),
+            NameHolder::AwaitAcknowledgement if self.had_its_time(job) => NameHolder::Delete,
+            holder => holder,
         }
     }
 
@@ -115,9 +105,9 @@ impl<'a> FixedNameClaim<'a> {
     async fn earlier(&self, job: &ObservedJob) -> Result<Option<Submitted>, Error> {
         let Some(marks) = job.marks.clone() else { return Ok(None) };
         match Box::pin(self.submission.earlier(job.clone(), &marks, None)).await {
-            Err(error @ Error::DeletionUnconfirmed(_)) => match self.get_again(job).await? {
-                Some(newer) if newer.reference.uid == job.reference.uid => Ok(None),
-                _ => Err(error),
+            Err(error @ Error::DeletionUnconfirmed(_)) => match self.submission.newest(&job.reference).await? {
+                Some(_) => Ok(None),
+                None => Err(error),
             },
             settled => settled,
         }
@@ -142,53 +132,6 @@ impl<'a> FixedNameClaim<'a> {
             Ok(()) | Err(Error::TakenOver(_) | Error::DeletionUnconfirmed(_)) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Says what holds a Job that is on its way out, and frees it where that is due.
-    async fn leaving(&mut self, job: &ObservedJob, ours: bool) -> Result<(), Error> {
-        let Submission { cluster, order, .. } = self.submission;
-        let now = Instant::now();
-        if self.leaving.as_ref().is_none_or(|leaving| leaving.uid != job.reference.uid) {
-            let under_way = job.deletion_timestamp().map(|since| cluster.now().duration_since(since));
-            let under_way = under_way.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
-            let detector = StuckDetector::new(now, under_way);
-            let next_release = Some(now + detector.pause(now, order.release_after()));
-            let uid = job.reference.uid.clone();
-            self.leaving = Some(Leaving { uid, since: now, detector, next_release, explained: false });
-            self.say_waiting(job);
-        }
-        let Some(leaving) = &mut self.leaving else { return Ok(()) };
-        if leaving.next_release.is_some_and(|at| at <= now) {
-            let held = job.finalizers();
-            let print = resource_versions(cluster, job)
-                .await
-                .map_err(|f| self.submission.cannot(ApiCall::ListPods(&job.reference), f))?;
-            let after = order.release_after();
-            leaving.next_release = match leaving.detector.observe(now, print, after, order.release_stuck, ours, held) {
-                ReleaseVerdict::LookAgain(pause) => Some(now + pause),
-                // The finalizers may change.
-                ReleaseVerdict::Leave(_) => Some(now + LOOK_EVERY),
-                ReleaseVerdict::Release => {
-                    let freed = release(cluster, job).await;
-                    match freed.map_err(|failure| self.submission.cannot(ApiCall::FreeJob(&job.reference), failure))? {
-                        ReleaseResult::Changed => Some(now + LOOK_EVERY),
-                        ReleaseResult::Sent => {
-                            self.submission.tell.say(release_message(job));
-                            None
-                        }
-                    }
-                }
-            };
-        }
-        if !leaving.explained && now >= leaving.since + EXPLAIN_AFTER {
-            leaving.explained = true;
-            if let Ok(facts) = examine(cluster, &job.reference).await {
-                for finding in findings(&facts) {
-                    self.submission.tell.say(Message::warning(finding.code.name(), finding.to_string()));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The Job is gone: its work must have stopped, too, before ours begins; that of a finished Job has. Pods of a
@@ -238,29 +181,22 @@ impl<'a> FixedNameClaim<'a> {
         }
     }
 
-    async fn get_again(&self, job: &ObservedJob) -> Result<Option<ObservedJob>, Error> {
-        let Submission { cluster, .. } = self.submission;
-        let found = cluster.get(job.reference.object()).await;
-        let object = found.map_err(|failure| self.submission.cannot(ApiCall::GetJob(&job.reference), failure))?;
-        Ok(object.map(|object| ObservedJob::read(&object)).transpose()?)
-    }
-
     /// The error at the end of the startup timeout.
     async fn in_vain(&self, job: &ObservedJob) -> Error {
         let Submission { cluster, order, .. } = self.submission;
         let leaving = job.deletion_timestamp().is_some();
         let state = if leaving { "is still being deleted" } else { "has not finished" };
         let whose = job.marks.as_ref().map_or_else(|| "nobody we know".to_owned(), identity::describe);
-        let mut report = Report::new(format!(
+        let text = format!(
             "{} has the fixed name and {state}: waited {} s for it",
             job.reference, order.startup_timeout_seconds
-        ))
-        .seen(format!("its owner: {whose}"))
-        .seen(format!("we are: {}", order.attempt.describe()))
-        .hint("let the runs of this task follow one another (`max_active_runs=1`), or use name_policy=\"unique\"")
-        .fact("name", job.reference.name.clone())
-        .fact("namespace", job.reference.namespace.clone())
-        .fact("uid", job.reference.uid.clone());
+        );
+        let mut report = job
+            .reference
+            .report(text)
+            .seen(format!("its owner: {whose}"))
+            .seen(format!("we are: {}", order.attempt.describe()))
+            .hint("let the runs of this task follow one another (`max_active_runs=1`), or use name_policy=\"unique\"");
         if leaving && let Ok(facts) = examine(cluster, &job.reference).await {
             report = explain(report, &findings(&facts));
         }

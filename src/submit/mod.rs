@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::{
     cluster::Cluster,
     delete,
-    error::{Error, Report},
+    error::Error,
     identity::{self, JobName, Namespace},
     model::{
         handoff::Handoff,
@@ -150,12 +150,9 @@ fn name_taken(order: &JobRequest, seen: &ObservedJob) -> Error {
         "if two Airflow deployments share this namespace, give each its own `[unique_k8s_job] deployment_id`"
     };
     Error::NameTaken(Box::new(
-        Report::new(format!("{job} exists and belongs to another attempt; it was left untouched"))
+        job.report(format!("{job} exists and belongs to another attempt; it was left untouched"))
             .seen(format!("its owner: {theirs}"))
             .seen(format!("we are: {}", order.attempt.describe()))
-            .hint(hint)
-            .fact("name", job.name.clone())
-            .fact("namespace", job.namespace.clone())
-            .fact("uid", job.uid.clone()),
+            .hint(hint),
     ))
 }

@@ -185,7 +185,7 @@ impl Submission<'_> {
         }
     }
 
-    async fn newest(&self, job: &JobReference) -> Result<Option<ObservedJob>, Error> {
+    pub(crate) async fn newest(&self, job: &JobReference) -> Result<Option<ObservedJob>, Error> {
         get_job(self.cluster, job).await.map_err(|failure| self.cannot(ApiCall::GetJob(job), failure))
     }
 

@@ -1,0 +1,40 @@
+//! Sends DELETEs: none without a uid, and that of a Job never without a policy, for the default of batch/v1 Jobs orphans
+//! the Pods and leaves the work running.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{Answer, Cluster, Failure},
+    identity::{Namespace, PodName},
+    model::{observed_job::JobReference, policies::Propagation},
+    resource::Object,
+};
+
+/// DELETE of a Job, with its resourceVersion where what was seen of it decided.
+pub(crate) async fn delete_job(
+    cluster: &Cluster,
+    job: &JobReference,
+    policy: Propagation,
+    version: Option<&str>,
+) -> Result<Answer, Failure> {
+    let mut options = options(&job.uid);
+    options["propagationPolicy"] = json!(policy.as_str());
+    if let Some(version) = version {
+        options["preconditions"]["resourceVersion"] = json!(version);
+    }
+    cluster.delete(job.object(), &options).await
+}
+
+/// DELETE of a Pod.
+pub(crate) async fn delete_pod(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    name: &PodName,
+    uid: &str,
+) -> Result<Answer, Failure> {
+    cluster.delete(Object::Pod(namespace, name), &options(uid)).await
+}
+
+fn options(uid: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}})
+}
