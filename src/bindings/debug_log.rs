@@ -105,11 +105,11 @@ impl Outbox {
         loop {
             self.written.notified().await;
             // A panic in there loses these lines, not the log.
-            let _ = runtime::started().spawn_blocking(|| self.hand_over()).await;
+            let _ = runtime::started().spawn_blocking(|| self.deliver()).await;
         }
     }
 
-    fn hand_over(&self) {
+    fn deliver(&self) {
         loop {
             let lines = self.queue().take();
             if lines.is_empty() {

@@ -177,7 +177,7 @@ async fn wait(room: SharedWatches, handoff: Arc<Handoff>, outbox: Arc<Outbox>, k
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        (end, ()) = async { tokio::join!(following, hand_over(lines, &outbox, &room.quota)) } => {
+        (end, ()) = async { tokio::join!(following, put_log(lines, &outbox, &room.quota)) } => {
             outbox.put(end);
             outbox.end();
         }
@@ -329,8 +329,8 @@ async fn go_on_from(
     StoredPositions::now(owner, handoff.positions.clone(), Some(&delivered), true).positions
 }
 
-/// Hands over the log: a line after silence at once, what follows gathered.
-async fn hand_over(mut lines: logs::Receiver, outbox: &Outbox, quota: &logs::LogQuota) {
+/// Puts the log among the events: a line after silence at once, what follows gathered.
+async fn put_log(mut lines: logs::Receiver, outbox: &Outbox, quota: &logs::LogQuota) {
     let mut last: Option<Instant> = None;
     while lines.wait().await {
         if let Some(last) = last {

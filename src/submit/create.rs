@@ -163,7 +163,7 @@ impl Submission<'_> {
         match decide::found(&self.order.attempt, seen) {
             NameConflict::Ours => Ok(Settled::Ours),
             NameConflict::UsedUp => Ok(Settled::NextName),
-            NameConflict::Leaving => {
+            NameConflict::AwaitPods => {
                 let held = seen.finalizers().join(", ");
                 let held = if held.is_empty() { String::new() } else { format!(" (held by {held})") };
                 self.tell.say(Message::warning(
@@ -173,7 +173,7 @@ impl Submission<'_> {
                         self.order.handover_timeout_seconds,
                     ),
                 ));
-                self.handover(job).await?;
+                self.await_pods(job).await?;
                 Ok(Settled::NextName)
             }
             NameConflict::TakenOver(owner) => Err(owner_patch::taken_over(job, &owner)),

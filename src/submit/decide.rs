@@ -17,7 +17,7 @@ pub enum NameConflict {
     /// It was ours and has been dealt with: take the next name.
     UsedUp,
     /// It was ours and is being deleted, its work may still run: wait for its Pods, then take the next name.
-    Leaving,
+    AwaitPods,
     /// It was ours, and another try has taken it over: stop.
     TakenOver(Owner),
     /// It is not ours: never touch it.
@@ -39,7 +39,7 @@ pub fn found(ours: &Attempt, job: &ObservedJob) -> NameConflict {
         (true, true) => NameConflict::UsedUp,
         (false, _) => NameConflict::Ours,
         (true, false) if conditions::decided(&job.job).is_some() => NameConflict::Ours,
-        (true, false) => NameConflict::Leaving,
+        (true, false) => NameConflict::AwaitPods,
     }
 }
 
@@ -53,9 +53,9 @@ pub enum PredecessorAction {
     /// It must not go on: become its owner, delete it, see its Pods end.
     Discard,
     /// It is being deleted and its work may still run: see its Pods end.
-    Leaving,
-    /// It is over and dealt with.
-    Leave,
+    AwaitPods,
+    /// It is over and dealt with: it stays as it is.
+    Keep,
 }
 
 /// What is known of an earlier try's Job.
@@ -108,14 +108,14 @@ pub fn earlier(policy: PredecessorPolicy, traits: PredecessorFacts) -> Predecess
         && traits.same_manifest
         && traits.may_patch;
     match (traits.end, traits.terminating) {
-        _ if traits.acknowledged => PredecessorAction::Leave,
+        _ if traits.acknowledged => PredecessorAction::Keep,
         (Good, _) if usable => PredecessorAction::UseOutcome,
-        (Open, true) => PredecessorAction::Leaving,
+        (Open, true) => PredecessorAction::AwaitPods,
         (Open, false) if usable => PredecessorAction::TakeOver,
         (Open, false) => PredecessorAction::Discard,
         // A cleared task's outcome must not be found by a later retry.
         (Good | Bad, false) if traits.relation == Relation::Cleared => PredecessorAction::Discard,
-        (Good | Bad, _) => PredecessorAction::Leave,
+        (Good | Bad, _) => PredecessorAction::Keep,
     }
 }
 
@@ -145,26 +145,26 @@ mod tests {
         let cases = [
             ("a retry takes over what runs", Reattach, RUNNING, PredecessorAction::TakeOver),
             ("a retry uses an unacknowledged success", Reattach, good, PredecessorAction::UseOutcome),
-            ("a retry leaves a failure", Reattach, bad, PredecessorAction::Leave),
-            ("a retry leaves what was acknowledged", Reattach, done(good), PredecessorAction::Leave),
+            ("a retry leaves a failure", Reattach, bad, PredecessorAction::Keep),
+            ("a retry leaves what was acknowledged", Reattach, done(good), PredecessorAction::Keep),
             ("a changed manifest discards what runs", Reattach, changed(RUNNING), PredecessorAction::Discard),
-            ("a changed manifest uses no outcome", Reattach, changed(good), PredecessorAction::Leave),
+            ("a changed manifest uses no outcome", Reattach, changed(good), PredecessorAction::Keep),
             ("a retry uses a success that is being deleted", Reattach, leaving(good), PredecessorAction::UseOutcome),
-            ("a retry waits for what is being deleted", Reattach, leaving(RUNNING), PredecessorAction::Leaving),
+            ("a retry waits for what is being deleted", Reattach, leaving(RUNNING), PredecessorAction::AwaitPods),
             ("a clear discards what runs", Reattach, cleared(RUNNING), PredecessorAction::Discard),
             ("a clear discards an unacknowledged success", Reattach, cleared(good), PredecessorAction::Discard),
             ("a clear discards an unacknowledged failure", Reattach, cleared(bad), PredecessorAction::Discard),
-            ("a clear leaves what was acknowledged", Reattach, done(cleared(good)), PredecessorAction::Leave),
+            ("a clear leaves what was acknowledged", Reattach, done(cleared(good)), PredecessorAction::Keep),
             (
                 "a clear waits for what is being deleted",
                 Reattach,
                 cleared(leaving(RUNNING)),
-                PredecessorAction::Leaving,
+                PredecessorAction::AwaitPods,
             ),
             ("replace discards what runs", Replace, RUNNING, PredecessorAction::Discard),
-            ("replace uses no outcome", Replace, good, PredecessorAction::Leave),
+            ("replace uses no outcome", Replace, good, PredecessorAction::Keep),
             ("without patch what runs is discarded", Reattach, unpatchable(RUNNING), PredecessorAction::Discard),
-            ("without patch no outcome is used", Reattach, unpatchable(good), PredecessorAction::Leave),
+            ("without patch no outcome is used", Reattach, unpatchable(good), PredecessorAction::Keep),
         ];
         for (name, policy, traits, expected) in cases {
             assert_eq!(earlier(policy, traits), expected, "{name}");

@@ -48,7 +48,7 @@ pub fn in_the_way(ours: &Attempt, lookup: bool, job: &ObservedJob) -> NameHolder
         NameConflict::Ours => return NameHolder::Ours,
         NameConflict::TakenOver(owner) => return NameHolder::Superseded(owner),
         NameConflict::UsedUp if !terminating => return NameHolder::Delete,
-        NameConflict::UsedUp | NameConflict::Leaving => return NameHolder::AwaitGone { ours: true },
+        NameConflict::UsedUp | NameConflict::AwaitPods => return NameHolder::AwaitGone { ours: true },
         NameConflict::Foreign if !lookup || !same_task(ours, marks) => return foreign,
         NameConflict::Foreign => {}
     }

@@ -147,7 +147,7 @@ impl<'a> FixedNameClaim<'a> {
             return Ok(());
         }
         if ours {
-            return self.submission.handover(&job.reference).await;
+            return self.submission.await_pods(&job.reference).await;
         }
         match delete::pods_ended(cluster, &job.reference, Instant::now()).await {
             Err(error @ Error::DeletionUnconfirmed(_)) => {

@@ -116,7 +116,7 @@ struct Submission<'a> {
 
 impl Submission<'_> {
     /// Waits until the Pods of a Job that is on its way out have ended.
-    async fn handover(&self, job: &JobReference) -> Result<(), Error> {
+    async fn await_pods(&self, job: &JobReference) -> Result<(), Error> {
         let deadline = Instant::now() + self.order.handover_timeout();
         self.confirmed(delete::pods_ended(self.cluster, job, deadline).await)
     }

@@ -74,7 +74,7 @@ impl Submission<'_> {
                         self.order.handover_timeout_seconds
                     ),
                 ));
-                self.handover(&job).await?;
+                self.await_pods(&job).await?;
             }
         }
         Ok(())
@@ -127,7 +127,7 @@ impl Submission<'_> {
         if verdict == PredecessorAction::TakeOver && !self.order.running_clear_is_visible {
             tokio::time::sleep(OLD_OWNER_LEAVES_WITHIN).await;
             let Some(newest) = self.newest(&job.reference).await? else {
-                self.handover(&job.reference).await?;
+                self.await_pods(&job.reference).await?;
                 return Ok(inherited);
             };
             traits.end = PredecessorEnd::of(&newest);
@@ -141,7 +141,7 @@ impl Submission<'_> {
                 match self.become_owner(&job.reference, marks).await? {
                     Owned::Yes(job) => Ok(Some(Submitted { job: *job, origin, made_by_try: marks.try_number })),
                     Owned::Gone => {
-                        self.handover(&job.reference).await?;
+                        self.await_pods(&job.reference).await?;
                         Ok(inherited)
                     }
                     Owned::NotAllowed => {
@@ -162,7 +162,7 @@ impl Submission<'_> {
                 let owner = match tried {
                     Owned::Yes(_) => self.order.attempt.owner(),
                     Owned::Gone => {
-                        self.handover(&job.reference).await?;
+                        self.await_pods(&job.reference).await?;
                         return Ok(inherited);
                     }
                     Owned::NotAllowed => marks.owner.clone(),
@@ -170,7 +170,7 @@ impl Submission<'_> {
                 self.discard(&job.reference, marks, &owner, same_manifest).await?;
                 Ok(inherited)
             }
-            PredecessorAction::Leaving => {
+            PredecessorAction::AwaitPods => {
                 self.tell.say(Message::warning(
                     "predecessor-leaving",
                     format!(
@@ -178,10 +178,10 @@ impl Submission<'_> {
                         job.reference, marks.try_number, self.order.handover_timeout_seconds,
                     ),
                 ));
-                self.handover(&job.reference).await?;
+                self.await_pods(&job.reference).await?;
                 Ok(inherited)
             }
-            PredecessorAction::Leave => Ok(inherited),
+            PredecessorAction::Keep => Ok(inherited),
         }
     }
 
