@@ -79,9 +79,9 @@ impl Run {
 
     fn hand_over(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let run = self.0.work.get(py)?;
-        runtime::wait(py, async move {
+        runtime::done(py, || {
             let handoff = match &*run {
-                Attempt::Started(run) => run.hand_over().await,
+                Attempt::Started(run) => run.hand_over(),
                 Attempt::Resumed(job) => Some(job.handoff().clone()),
             };
             handoff.map(|handoff| handoff.write()).transpose()

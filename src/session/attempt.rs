@@ -6,11 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Mutex as AsyncMutex, mpsc},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{task::JoinHandle, time::Instant};
 use tracing::{Instrument, debug_span};
 
 pub use super::shared::Event;
@@ -30,7 +26,6 @@ use crate::{
     logs,
     model::{
         handoff::Handoff,
-        log_positions::Positions,
         message::{Message, Say},
         observed_job::JobReference,
         policies::Finish,
@@ -46,57 +41,20 @@ use crate::{
 pub struct Run {
     shared: Arc<AttemptState>,
     task: JoinHandle<()>,
-    inbox: AsyncMutex<AttemptEvents>,
-}
-
-struct AttemptEvents {
-    news: mpsc::UnboundedReceiver<Result<Event, Error>>,
-    lines: logs::Receiver,
-    /// How far the log was handed over.
-    positions: Positions,
-    /// The last event, held back until the log is handed over.
-    last: Option<Result<Event, Error>>,
 }
 
 impl Run {
     /// Starts the attempt. Must run inside a tokio runtime.
     #[must_use]
     pub fn start(cluster: Cluster, order: JobRequest) -> Self {
-        let (news, inbox) = mpsc::unbounded_channel();
-        let (sink, lines) = logs::channel(logs::BUFFER, order.line_times);
-        let shared = Arc::new(AttemptState::new(cluster, order, news));
-        let task = tokio::spawn(attempt(Arc::clone(&shared), sink));
-        Self {
-            shared,
-            task,
-            inbox: AsyncMutex::new(AttemptEvents { news: inbox, lines, positions: Positions::default(), last: None }),
-        }
+        let shared = Arc::new(AttemptState::new(cluster, order));
+        let task = tokio::spawn(attempt(Arc::clone(&shared)));
+        Self { shared, task }
     }
 
-    /// The next event; `None` after the last one.
+    /// The next event; none comes after the last one.
     pub async fn next(&self) -> Option<Result<Event, Error>> {
-        let mut inbox = self.inbox.lock().await;
-        let AttemptEvents { news, lines, positions, last } = &mut *inbox;
-        if last.is_none() {
-            tokio::select! {
-                biased;
-                event = news.recv() => match event {
-                    Some(event @ (Err(_) | Ok(Event::Outcome(_)))) => *last = Some(event),
-                    other => return other,
-                },
-                Some(record) = lines.next() => {
-                    positions.delivered(record.position.as_ref());
-                    return Some(Ok(Event::Log(record)));
-                }
-            }
-        }
-        match lines.next().await {
-            Some(record) => {
-                positions.delivered(record.position.as_ref());
-                Some(Ok(Event::Log(record)))
-            }
-            None => last.take(),
-        }
+        self.shared.outbox.next().await
     }
 
     /// The Job of this attempt, once it has one.
@@ -116,8 +74,7 @@ impl Run {
         let owner = self.shared.order.attempt.owner();
         let mut said = acknowledge(&self.shared.cluster, &job, &owner, &clean_up, finish).await?;
         // What its answers warned of: after the outcome nobody else takes it.
-        let mut inbox = self.inbox.lock().await;
-        said.extend(std::iter::from_fn(|| inbox.news.try_recv().ok()).filter_map(|event| match event {
+        said.extend(self.shared.outbox.take().into_iter().filter_map(|event| match event {
             Ok(Event::Message(message)) => Some(message),
             _ => None,
         }));
@@ -177,10 +134,11 @@ impl Run {
     }
 
     /// Stops following, and gives what somebody else needs to go on.
-    pub async fn hand_over(&self) -> Option<Handoff> {
+    #[must_use]
+    pub fn hand_over(&self) -> Option<Handoff> {
         self.task.abort();
         let mut handoff = self.shared.known().handoff.clone()?;
-        handoff.positions = self.inbox.lock().await.positions.list();
+        handoff.positions = self.shared.outbox.positions();
         Some(handoff)
     }
 
@@ -199,31 +157,33 @@ impl Drop for Run {
     }
 }
 
-async fn attempt(shared: Arc<AttemptState>, sink: logs::Sink) {
+async fn attempt(shared: Arc<AttemptState>) {
+    let (sink, lines) = logs::channel(logs::BUFFER, shared.order.line_times);
+    let (end, ()) = tokio::join!(to_the_end(&shared, sink), shared.outbox.deliver(lines, None));
+    shared.outbox.put(end);
+}
+
+/// Submits, and follows the Job to its end.
+async fn to_the_end(shared: &Arc<AttemptState>, sink: logs::Sink) -> Result<Event, Error> {
     let submitting = debug_span!("submit", name = %shared.order.name(0).as_str());
-    let end = match Box::pin(submit::submit(&shared.cluster, &shared.order, &*shared)).instrument(submitting).await {
-        Err(error) => Err(error),
-        Ok((submitted, handoff)) => {
-            let Submitted { job, origin, made_by_try } = submitted;
-            shared.known().handoff = Some(handoff.clone());
-            shared.tell(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
-            let say: Arc<dyn Say> = Arc::clone(&shared) as Arc<dyn Say>;
-            let sources = Feed::own(&shared.cluster, &handoff, &job, None);
-            let following = Following {
-                cluster: &shared.cluster,
-                handoff: &handoff,
-                positions: Vec::new(),
-                say: &say,
-                sources,
-                sink,
-                quota: None,
-                gone: false,
-            };
-            Box::pin(follower::follow(following, job)).instrument(handoff.span()).await.map(|outcome| {
-                shared.known().finish = Some(Finish::of(&outcome));
-                Event::Outcome(Box::new(outcome))
-            })
-        }
+    let (submitted, handoff) =
+        Box::pin(submit::submit(&shared.cluster, &shared.order, &**shared)).instrument(submitting).await?;
+    let Submitted { job, origin, made_by_try } = submitted;
+    shared.known().handoff = Some(handoff.clone());
+    shared.outbox.put(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
+    let say: Arc<dyn Say> = Arc::clone(shared) as Arc<dyn Say>;
+    let sources = Feed::own(&shared.cluster, &handoff, &job, None);
+    let following = Following {
+        cluster: &shared.cluster,
+        handoff: &handoff,
+        positions: Vec::new(),
+        say: &say,
+        sources,
+        sink,
+        quota: None,
+        gone: false,
     };
-    shared.tell(end);
+    let outcome = Box::pin(follower::follow(following, job)).instrument(handoff.span()).await?;
+    shared.known().finish = Some(Finish::of(&outcome));
+    Ok(Event::Outcome(Box::new(outcome)))
 }

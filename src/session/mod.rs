@@ -6,6 +6,7 @@
 pub(crate) mod acknowledge;
 pub mod attempt;
 pub mod find_jobs;
+mod outbox;
 pub mod resumed;
 mod shared;
 pub mod waiter;

@@ -1,12 +1,10 @@
 //! What the task of an attempt and its handle both know, and what the one tells the other.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
-
+use super::outbox::Outbox;
 use crate::{
     cluster::Cluster,
-    error::Error,
     identity::{JobName, Namespace},
     job_api::warnings::telling,
     logs,
@@ -19,6 +17,9 @@ use crate::{
     },
     submit::{JobOrigin, Tell, request::JobRequest},
 };
+
+/// At most this many records of the log wait to be taken, beyond the lines in their channel.
+const RECORDS: usize = 16;
 
 /// What an attempt hands over.
 #[derive(Debug)]
@@ -40,17 +41,11 @@ pub enum Event {
     Outcome(Box<Outcome>),
 }
 
-impl From<Message> for Event {
-    fn from(message: Message) -> Self {
-        Self::Message(message)
-    }
-}
-
 /// What the attempt's task and its handle both know.
 pub(crate) struct AttemptState {
     pub cluster: Cluster,
     pub order: JobRequest,
-    news: mpsc::UnboundedSender<Result<Event, Error>>,
+    pub outbox: Arc<Outbox>,
     state: Mutex<SubmittedJob>,
 }
 
@@ -65,23 +60,19 @@ pub(crate) struct SubmittedJob {
 }
 
 impl AttemptState {
-    pub fn new(cluster: Cluster, order: JobRequest, news: mpsc::UnboundedSender<Result<Event, Error>>) -> Self {
-        Self { cluster: telling(cluster, news.clone()), order, news, state: Mutex::default() }
+    pub fn new(cluster: Cluster, order: JobRequest) -> Self {
+        let outbox = Arc::new(Outbox::new(RECORDS));
+        Self { cluster: telling(cluster, Arc::clone(&outbox)), order, outbox, state: Mutex::default() }
     }
 
     pub fn known(&self) -> MutexGuard<'_, SubmittedJob> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    pub fn tell(&self, event: Result<Event, Error>) {
-        // Nobody listens any more once the handle is gone.
-        let _ = self.news.send(event);
-    }
 }
 
 impl Say for AttemptState {
     fn say(&self, message: Message) {
-        self.news.say(message);
+        self.outbox.say(message);
     }
 }
 

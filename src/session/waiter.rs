@@ -5,16 +5,15 @@
 //! ([`Waiter::positions`]). Dropping it stops following and leaves the Job as it is.
 
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::Instant};
+use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 use tracing::Instrument;
 
-use super::shared::Event;
+use super::{outbox::Outbox, shared::Event};
 use crate::{
     cluster::{Cluster, Failure, retry},
     delete,
@@ -28,15 +27,13 @@ use crate::{
     logs::{self, position_store::PositionStore},
     model::{
         handoff::Handoff,
-        log_positions::{Positions, SourcePosition, StoredPositions},
+        log_positions::{SourcePosition, StoredPositions},
         message::{Message, Say},
         observed_job::ObservedJob,
     },
     resource::{Resource, Verb},
 };
 
-/// At most this many events are handed over at once.
-const AT_ONCE: usize = 64;
 /// Bytes of log text of one Job that may wait to be taken.
 const BUFFER: usize = 256 << 10;
 /// At most this many records wait beyond that.
@@ -45,8 +42,6 @@ const RECORDS: usize = 8;
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 /// Of one who was never answered, so many answers in a row that no repetition changes are final.
 const HOPELESS: u32 = 3;
-/// How long lines are gathered after the last record.
-const GATHER: Duration = Duration::from_millis(250);
 
 /// What all waiters of a process share.
 #[derive(Clone)]
@@ -66,39 +61,13 @@ pub struct Waiter {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Events on their way out.
-#[derive(Default)]
-struct Outbox {
-    state: Mutex<OutboxState>,
-    /// Told when events were taken.
-    taken: Notify,
-    /// Told when lines were.
-    moved: Notify,
-}
-
-#[derive(Default)]
-struct OutboxState {
-    events: VecDeque<Result<Event, Error>>,
-    records: usize,
-    waker: Option<Waker>,
-    ended: bool,
-    /// How far the log was handed over.
-    positions: Positions,
-}
-
 impl Waiter {
     /// A waiter for this Job.
     #[must_use]
     pub fn new(room: SharedWatches, handoff: Handoff) -> Self {
-        let outbox = Outbox::default();
-        outbox.state().positions = handoff.positions.iter().cloned().collect();
-        Self {
-            room,
-            handoff: Arc::new(handoff),
-            outbox: Arc::new(outbox),
-            keeper: Arc::default(),
-            task: Mutex::default(),
-        }
+        let outbox = Arc::new(Outbox::new(RECORDS));
+        outbox.set_positions(&handoff.positions);
+        Self { room, handoff: Arc::new(handoff), outbox, keeper: Arc::default(), task: Mutex::default() }
     }
 
     /// Whether there is something to [`Waiter::take`]. The first call starts the work on `runtime`.
@@ -120,7 +89,7 @@ impl Waiter {
     /// How far the log was handed over.
     #[must_use]
     pub fn positions(&self) -> Vec<SourcePosition> {
-        self.outbox.state().positions.list()
+        self.outbox.positions()
     }
 
     /// Writes on the Job how far its log was handed over, if it is the attempt's own and there is more than was
@@ -170,14 +139,14 @@ async fn wait(room: SharedWatches, handoff: Arc<Handoff>, outbox: Arc<Outbox>, k
     let cluster = &cluster;
     let following = Box::pin(follow_by_reference(&room, cluster, &handoff, &say, &keeper, &outbox, sink));
     let keeping = async {
-        let refused = keeper.keep(cluster, &handoff, || outbox.moved.notified(), || outbox.state().positions.list());
+        let refused = keeper.keep(cluster, &handoff, || outbox.moved(), || outbox.positions());
         if let Some(warning) = refused.await {
             say.say(warning);
         }
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        (end, ()) = async { tokio::join!(following, put_log(lines, &outbox, &room.quota)) } => {
+        (end, ()) = async { tokio::join!(following, outbox.deliver(lines, Some(&room.quota))) } => {
             outbox.put(end);
             outbox.end();
         }
@@ -197,7 +166,7 @@ async fn follow_by_reference(
     let place = room.hubs.place(handoff);
     let (job, gone, sources) = Box::pin(begin(cluster, handoff, say, place)).await?;
     let positions = go_on_from(handoff, &job, keeper, say).await;
-    outbox.state().positions = positions.iter().cloned().collect();
+    outbox.set_positions(&positions);
     let quota = Some(Arc::clone(&room.quota));
     let following = Following { cluster, handoff, positions, say, sources, sink, quota, gone };
     Box::pin(follower::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
@@ -327,101 +296,4 @@ async fn go_on_from(
         ));
     }
     StoredPositions::now(owner, handoff.positions.clone(), Some(&delivered), true).positions
-}
-
-/// Puts the log among the events: a line after silence at once, what follows gathered.
-async fn put_log(mut lines: logs::Receiver, outbox: &Outbox, quota: &logs::LogQuota) {
-    let mut last: Option<Instant> = None;
-    while lines.wait().await {
-        if let Some(last) = last {
-            tokio::select! {
-                () = tokio::time::sleep_until(last + GATHER) => {}
-                () = lines.enough() => {}
-            }
-        }
-        last = Some(Instant::now());
-        outbox.room().await;
-        quota.record().await;
-        if let Some(record) = lines.next().await {
-            outbox.put(Ok(Event::Log(record)));
-        }
-    }
-}
-
-impl Outbox {
-    fn state(&self) -> MutexGuard<'_, OutboxState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, event: Result<Event, Error>) {
-        let waker = {
-            let mut state = self.state();
-            if state.ended {
-                return;
-            }
-            state.records += usize::from(matches!(event, Ok(Event::Log(_))));
-            state.events.push_back(event);
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn end(&self) {
-        let waker = {
-            let mut state = self.state();
-            state.ended = true;
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Waits until few records wait to be taken.
-    async fn room(&self) {
-        while self.state().records >= RECORDS {
-            self.taken.notified().await;
-        }
-    }
-
-    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        if state.events.is_empty() && !state.ended {
-            state.waker = Some(context.waker().clone());
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    }
-
-    fn take(&self) -> Vec<Result<Event, Error>> {
-        let mut state = self.state();
-        let count = state.events.len().min(AT_ONCE);
-        // An error ends the list, so that nothing before it is lost with it.
-        let errs = state.events.iter().take(count).position(Result::is_err);
-        let count = errs.map_or(count, |at| at.max(1));
-        let rest = state.events.split_off(count);
-        let taken = Vec::from(std::mem::replace(&mut state.events, rest));
-        let mut moved = false;
-        for event in taken.iter().flatten() {
-            if let Event::Log(record) = event {
-                moved = true;
-                state.records -= 1;
-                state.positions.delivered(record.position.as_ref());
-            }
-        }
-        drop(state);
-        self.taken.notify_one();
-        if moved {
-            self.moved.notify_one();
-        }
-        taken
-    }
-}
-
-impl Say for Outbox {
-    fn say(&self, message: Message) {
-        self.put(Ok(Event::Message(message)));
-    }
 }

@@ -186,7 +186,7 @@ async fn handed_over(world: &Arc<World>, task: u32) -> Handoff {
     let changes = json!({"attempt": {"task_id": format!("train-{task}"), "instance": format!("ti-{task}")}});
     let run = Run::start(world.cluster(), order_with(1, changes));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
-    run.hand_over().await.expect("a Job")
+    run.hand_over().expect("a Job")
 }
 
 async fn waited(waiter: Waiter) -> Told {

@@ -90,7 +90,7 @@ async fn handed_over(world: &Arc<World>, task: u32) -> Handoff {
     let changes = json!({"attempt": {"task_id": format!("train-{task}"), "instance": format!("ti-{task}")}});
     let run = Run::start(world.cluster(), order_with(1, changes));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
-    run.hand_over().await.expect("a Job")
+    run.hand_over().expect("a Job")
 }
 
 struct Waiting {
@@ -479,7 +479,7 @@ async fn try_that_takes_over_a_job_has_its_log_from_the_beginning_and_keeps_its_
     let changes = json!({"attempt": {"task_id": "train-1", "instance": "ti-1b"}});
     let run = Run::start(world.cluster(), order_with(2, changes));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { origin: JobOrigin::TakenOver, .. }))) {}
-    let handoff = run.hand_over().await.expect("a Job");
+    let handoff = run.hand_over().expect("a Job");
     assert!(handoff.positions.is_empty(), "nothing of its log was handed over");
     let second = Arc::new(Waiter::new(room(&world), handoff.clone()));
     let before = taken(&second, 40).await;
@@ -498,7 +498,7 @@ async fn late_predecessor_that_the_watch_knew_first_is_deleted() {
     let other = waiting(&world, &room, 1).await;
     let run = Run::start(world.cluster(), order_with(2, json!({})));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
-    let handoff = run.hand_over().await.expect("a Job");
+    let handoff = run.hand_over().expect("a Job");
     let late = order_with(1, json!({}));
     let draft = serde_json::from_slice(&late.draft(0, &NAMESPACE.parse().unwrap(), None).unwrap().body).unwrap();
     world.inner().store.create(("jobs".into(), NAMESPACE.into(), late.name(0).as_str().into()), draft);
