@@ -44,6 +44,7 @@ pub(super) enum What {
     Silence(Duration),
     EndedAfter(Duration),
     EndlessList(usize),
+    LongList(Duration),
     Unreadable(&'static str, Unreadable),
     /// The API server refuses everybody, in these words of its own; see [`super::recovery`].
     NoRolesYet(String),
@@ -104,6 +105,12 @@ impl Cause {
         Self(What::EndlessList(pages))
     }
 
+    /// The pages of a list have taken longer than any list may.
+    #[must_use]
+    pub fn long_list(limit: Duration) -> Self {
+        Self(What::LongList(limit))
+    }
+
     /// The cause if the answer is not what was asked for: `what` says which part.
     #[must_use]
     pub fn unreadable(what: &'static str, error: &serde_json::Error) -> Self {
@@ -161,6 +168,7 @@ impl fmt::Display for Cause {
             What::Silence(limit) => write!(f, "silence for {} s", limit.as_secs()),
             What::EndedAfter(age) => write!(f, "it was ended after {:.1} s", age.as_secs_f32()),
             What::EndlessList(pages) => write!(f, "a list without an end: it has more than {pages} pages"),
+            What::LongList(limit) => write!(f, "a list without an end: its pages have taken {} s", limit.as_secs()),
             What::Unreadable(what, why) => write!(f, "{what}: {why}"),
             What::NoRolesYet(message) => {
                 write!(f, "it has just started and knows no Roles yet, as it seems: {message}")

@@ -1,16 +1,18 @@
 //! Reads a list page by page, so that only one page is in memory.
 //!
-//! Promise: it ends. A token that was used before, a list that begins again and again, and a list without end are
-//! failed answers. Between empty pages there are growing pauses.
+//! Promise: it ends. A place in the list that was asked for before, a list that begins anew again and again, and one that
+//! has no end, in pages or in time, are failed answers. Pages that bring less than was asked for come with growing pauses.
 
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
     marker::PhantomData,
+    time::Duration,
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::{cause::Cause, connection::Cluster, pauses::Pauses, request::Failure};
 use crate::resource::Malformed;
@@ -21,13 +23,15 @@ use crate::{
     unreadable,
 };
 
-/// The number of objects in a page; Kubernetes' own clients use 500, too.
-const PAGE: u32 = 500;
-/// The largest number of pages of a list: more would be over five million objects.
+/// So many objects a page; the API server's own clients use 500, too.
+const PAGE: usize = 500;
+/// No list has more pages: that would be five million objects.
 const MOST_PAGES: usize = 10_000;
 /// How often a list may begin. The API server forgets a place in a list after some minutes, and a list that takes
 /// longer this often does not end.
 const MOST_BEGINNINGS: u32 = 4;
+/// All pages of a list together may take this long to come: a good server sends a million objects meanwhile.
+const LONGEST_LIST: Duration = Duration::from_secs(600);
 
 /// A list that is being read.
 pub struct Pages<'a, T> {
@@ -39,6 +43,8 @@ pub struct Pages<'a, T> {
     /// The places that were used so far, by their hash.
     places: HashSet<u64>,
     beginnings: u32,
+    /// How long its pages have taken to come, with the pauses; not the time of those who read them.
+    taken: Duration,
     pauses: Pauses,
     kind: PhantomData<fn() -> T>,
 }
@@ -105,6 +111,7 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
             place: PageCursor::First,
             places: HashSet::new(),
             beginnings: 1,
+            taken: Duration::ZERO,
             pauses,
             kind: PhantomData,
         }
@@ -112,6 +119,13 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
 
     /// The next page, `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Page<T>>, Failure> {
+        let (asked, left) = (Instant::now(), LONGEST_LIST.saturating_sub(self.taken));
+        let next = tokio::time::timeout(left, self.asked_for()).await;
+        self.taken += asked.elapsed();
+        next.unwrap_or_else(|_| Err(Failure::transport(Cause::long_list(LONGEST_LIST))))
+    }
+
+    async fn asked_for(&mut self) -> Result<Option<Page<T>>, Failure> {
         let mut anew = matches!(self.place, PageCursor::First);
         loop {
             let path = match &self.place {
@@ -123,7 +137,7 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
                 Ok(body) => {
                     let ListMetadata { resource_version, r#continue } = body.metadata;
                     self.place = self.place_after(r#continue)?;
-                    if body.items.is_empty() && matches!(self.place, PageCursor::After(_)) {
+                    if body.items.len() < PAGE && matches!(self.place, PageCursor::After(_)) {
                         self.pauses.turn().await;
                     }
                     let (items, unreadable) = self.parse(body.items);

@@ -97,6 +97,19 @@ impl Failure {
         matches!(self, Self::Status { status, speaker: Speaker::ApiServer, .. } if status.code == 404)
     }
 
+    /// The API server does not let us.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.is_refusal() && self.code() == Some(403)
+    }
+
+    /// The API server does not let us, or knows nothing under that path. Asking again helps only where somebody changes that.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let Self::Status { status, speaker: Speaker::ApiServer, .. } = self else { return false };
+        matches!(status.code, 401 | 403 | 404)
+    }
+
     /// A failure of a connection.
     #[must_use]
     pub fn transport(cause: impl Into<Cause>) -> Self {

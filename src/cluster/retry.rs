@@ -77,6 +77,7 @@ fn passes(cause: &Cause) -> bool {
         | What::Silence(_)
         | What::EndedAfter(_)
         | What::EndlessList(_)
+        | What::LongList(_)
         | What::Unreadable(..)
         | What::NoRolesYet(_)
         | What::NotRenewed(_)

@@ -96,7 +96,7 @@ impl Absent<'_> {
         };
         match self.cluster.list(Resource::Pods, self.namespace, &Selector::labels(selector)).await {
             Ok(listed) => Ok(listed.items.into_iter().map(read).collect()),
-            Err(failure) if failure.code() == Some(403) => {
+            Err(failure) if failure.is_forbidden() => {
                 self.say(format!("Whether Pods of it are left cannot be seen: {}", failure.message()));
                 Ok(Vec::new())
             }

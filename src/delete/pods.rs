@@ -325,7 +325,7 @@ impl Rounds {
                 // It was not answered in time.
                 Err(Failure::Transport { .. }) if Instant::now() >= end => {}
                 Err(failure) => {
-                    self.may_delete &= failure.code() != Some(403);
+                    self.may_delete &= !failure.is_forbidden();
                     self.told += 1;
                     if self.told > NAMED {
                         continue;

@@ -156,7 +156,7 @@ pub(crate) fn orphans(job: &ObservedJob) -> bool {
 pub async fn resource_versions(cluster: &Cluster, job: &ObservedJob) -> Result<ResourceVersions, Failure> {
     let mut versions = match pods::versions(cluster, &job.reference).await {
         Ok(versions) => versions,
-        Err(failure) if failure.code() == Some(403) => Vec::new(),
+        Err(failure) if failure.is_forbidden() => Vec::new(),
         Err(failure) => return Err(failure),
     };
     versions.push((job.reference.uid.clone(), job.resource_version.clone()));

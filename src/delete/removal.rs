@@ -175,7 +175,7 @@ impl<'a> Removal<'a> {
                 Ok(answer) if answer["kind"] == "Status" => return sent(found, job, false),
                 // An answer that is no Job says no more than that the DELETE was accepted: a GET tells.
                 Ok(object) => return sent(found, ObservedJob::read(&object).unwrap_or(job), true),
-                Err(failure) if failure.code() == Some(404) => return sent(found, job, false),
+                Err(failure) if failure.is_not_found() => return sent(found, job, false),
                 // Changed, or replaced, since it was read.
                 Err(failure) if failure.code() == Some(409) && conflict < CONFLICTS => {
                     let newer = self.get(&cluster, &job.reference, ANSWERED_WITHIN).await;
@@ -217,7 +217,7 @@ impl<'a> Removal<'a> {
             Ok(end) => end,
             // The Job had ended; Pods that may not be seen are the garbage collector's. An owner wants to see it.
             Err(failure)
-                if failure.code() == Some(403)
+                if failure.is_forbidden()
                     && whose != Ownership::Owned
                     && conditions::finished(&found.job).is_some() =>
             {

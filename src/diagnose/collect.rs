@@ -177,7 +177,7 @@ pub(super) fn known<T>(answer: Result<T, Failure>, verb: Verb, resource: Resourc
 }
 
 pub(super) fn unknown(failure: &Failure, verb: Verb, resource: Resource) -> Unknown {
-    if failure.code() == Some(403) {
+    if failure.is_forbidden() {
         Unknown::NoRight { verb: verb.rbac(), resource: resource.rbac() }
     } else {
         Unknown::NoAnswer { resource: resource.rbac(), why: failure.message() }

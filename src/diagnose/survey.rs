@@ -136,7 +136,7 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
     let mut totals = Totals::default();
     let pods = match pods_under_way(cluster, place).await {
         Ok(pods) => Known::Seen(pods),
-        Err(failure) if failure.code() == Some(403) => Known::Not(unknown(&failure, Verb::List, Resource::Pods)),
+        Err(failure) if failure.is_forbidden() => Known::Not(unknown(&failure, Verb::List, Resource::Pods)),
         Err(failure) => return Err(ApiCall::ListPods(&named(place)).failed(failure, None)),
     };
     totals.unknown.extend(pods.missing().cloned());

@@ -18,6 +18,8 @@ const SUMMED_UP_EVERY: Duration = Duration::from_secs(600);
 pub(crate) struct Contact {
     resource: Resource,
     lost: bool,
+    /// A request beside it was answered since it was interrupted last.
+    answered_beside: bool,
     /// Whether the loss was reported; then the return is reported, too.
     loss_said: bool,
     /// The reason of the last interruption.
@@ -30,12 +32,21 @@ pub(crate) struct Contact {
 
 impl Contact {
     pub fn new(resource: Resource) -> Self {
-        Self { resource, lost: false, loss_said: false, why: String::new(), unsaid: 0, due: None }
+        Self {
+            resource,
+            lost: false,
+            answered_beside: false,
+            loss_said: false,
+            why: String::new(),
+            unsaid: 0,
+            due: None,
+        }
     }
 
     /// The watch was interrupted.
     pub fn lost(&mut self, failure: &Failure) -> Option<Message> {
         self.why = failure.message();
+        self.answered_beside = false;
         if std::mem::replace(&mut self.lost, true) {
             return None;
         }
@@ -63,6 +74,16 @@ impl Contact {
     /// Whether the watch is interrupted.
     pub fn is_lost(&self) -> bool {
         self.lost
+    }
+
+    /// It was asked for what it tells by a request beside it.
+    pub fn asked_beside(&mut self, answered: bool) {
+        self.answered_beside = answered;
+    }
+
+    /// Whether nothing tells how it is now.
+    pub fn is_blind(&self) -> bool {
+        self.lost && !self.answered_beside
     }
 
     /// When [`Contact::sum_up`] has something to do.

@@ -51,7 +51,7 @@ impl LatePredecessors {
             ));
             let deleted = match owner_patch::take_over(&cluster, &job, &marks.owner, &owner).await {
                 Written::Done(_) => delete_owned(&cluster, &job, &owner, within).await,
-                Written::Failed(failure) if failure.code() == Some(403) => {
+                Written::Failed(failure) if failure.is_forbidden() => {
                     delete_owned(&cluster, &job, &marks.owner, within).await
                 }
                 Written::Gone | Written::OwnedBy(_) => Ok(()),

@@ -1,7 +1,8 @@
 //! Decides when refusals (401, 403) are final. Pure but for the clock.
 //!
-//! A right that never existed does not appear by asking again. A right that existed may come back: somebody may be
-//! changing Roles or writing the kubeconfig at this moment.
+//! A right that was never there does not come by asking; one that was there may come back, for somebody may be changing
+//! roles or writing the kubeconfig at this moment. What a proxy or a gateway says is no refusal, whatever its code: the
+//! API server may never have been asked.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl RefusalBudget {
 
     /// Takes in a failure; true if it is final.
     pub fn ends_with(&mut self, failure: &Failure) -> bool {
-        if !matches!(failure, Failure::Unusable(_)) && !matches!(failure.code(), Some(401 | 403 | 404)) {
+        if !matches!(failure, Failure::Unusable(_)) && !failure.is_refusal() {
             self.begins_anew();
             return false;
         }
@@ -54,7 +55,7 @@ impl RefusalBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::{cluster::Speaker, error::Error};
 
     fn unusable() -> Failure {
         Failure::Unusable(Error::internal("half a kubeconfig"))
@@ -74,6 +75,21 @@ mod tests {
         for _ in 0..10 {
             assert!(!patience.ends_with(&refused()));
             assert!(!patience.ends_with(&Failure::transport("reset")), "only refusals in a row count");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_than_the_api_server_says_is_never_final() {
+        for code in [401, 403, 404] {
+            let mut said = Failure::status(code, "", "<html>", None);
+            if let Failure::Status { speaker, .. } = &mut said {
+                *speaker = Speaker::Unknown;
+            }
+            let mut patience = RefusalBudget::default();
+            for _ in 0..10 {
+                assert!(!patience.ends_with(&said));
+                tokio::time::advance(REFUSED_FOR).await;
+            }
         }
     }
 

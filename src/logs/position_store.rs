@@ -114,7 +114,7 @@ impl PositionStore {
                     stored.over = true;
                     return;
                 }
-                Written::Failed(failure) if failure.code() == Some(403) => {
+                Written::Failed(failure) if failure.is_forbidden() => {
                     stored.over = true;
                     let why = failure.message();
                     let text = format!(

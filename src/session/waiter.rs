@@ -264,7 +264,7 @@ async fn existing(
             Ok(seen) => return Ok(seen.map(Arc::new)),
             Err(failure) => failure,
         };
-        let judge = if failure.code() == Some(403) { &mut right } else { &mut patience };
+        let judge = if failure.is_forbidden() { &mut right } else { &mut patience };
         let answered = matches!(failure, Failure::Status { .. }) && !matches!(failure.code(), Some(401 | 403 | 404));
         hopeless = if answered && !retry::may_repeat(Verb::Get, &failure) { hopeless + 1 } else { 0 };
         if judge.ends_with(&failure) || hopeless >= HOPELESS {

@@ -203,7 +203,7 @@ impl Submission<'_> {
                 Written::OwnedBy(other) => Err(owner_patch::taken_over(job, &other)),
                 Written::Failed(failure) => Err(self.cannot(ApiCall::TakeOver(job), failure)),
             },
-            Written::Failed(failure) if failure.code() == Some(403) => {
+            Written::Failed(failure) if failure.is_forbidden() => {
                 self.tell.say(Message::warning("patch-refused", format!(
                     "{job} of try {} cannot be taken over: {}; without the verb `patch` on jobs.batch a retry starts its work anew",
                     marks.try_number, failure.message(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from datetime import datetime, timezone
 from types import SimpleNamespace
@@ -10,11 +11,20 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import UniqueK8sJobOperator, _core
-from unique_k8s_job.exceptions import JobFailedError, JobStartupError, TakenOverError
+from unique_k8s_job import UniqueK8sJobOperator, _core, native
+from unique_k8s_job.exceptions import (
+    AirflowUnreachableError,
+    ApiRefusedError,
+    ApiUnreachableError,
+    JobFailedError,
+    JobStartupError,
+    TakenOverError,
+    UniqueK8sJobError,
+)
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.operators.job_request import request_of
 from unique_k8s_job.request.job import as_json
+from unique_k8s_job.task import trigger_event
 from unique_k8s_job.task.settings import Settings
 from unique_k8s_job.task.stop_in_worker import Cause, cause_of
 
@@ -103,6 +113,58 @@ class AirflowTaskTerminated(BaseException):
 )
 def test_cause_of_an_early_end_is_this_table(error: BaseException, killed: bool, expected: Cause) -> None:
     assert cause_of(error, killed=killed) is expected
+
+
+@pytest.mark.parametrize("kind", [ApiRefusedError, ApiUnreachableError, AirflowUnreachableError])
+def test_one_who_cannot_ask_about_a_job_has_lost_it_once_it_is_there(kind: type[UniqueK8sJobError]) -> None:
+    assert cause_of(kind("404"), killed=False, made=True) is Cause.LOST
+    assert cause_of(kind("404"), killed=False, made=False) is Cause.ERROR, "it is looked for by its name"
+    assert cause_of(kind("404"), killed=True, made=True) is Cause.KILLED
+
+
+JOB = {"namespace": "etl", "name": "work-1", "uid": "u"}
+
+
+class LosingRun:
+    """A run that makes its Job, and then hears no more of it."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = [{"kind": "submitted", "origin": "created", "try_number": 1, **JOB}]
+        self.deleted = False
+
+    def next(self, _: float) -> list[dict[str, Any]]:
+        if self.events:
+            return [self.events.pop()]
+        raise ApiRefusedError("the answer is not one that an API server gives", status=404)
+
+    def delete(self, _: float) -> str:
+        self.deleted = True
+        return "deleted"
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("how", ["in the worker", "after a deferral"])
+def test_job_that_is_lost_in_the_last_try_is_left_and_named(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = LosingRun()
+    for name in ("Run", "resume"):
+        monkeypatch.setattr(native.loaded(), name, lambda *_: run)
+    monkeypatch.setattr(UniqueK8sJobHook, "get_conn", lambda _: None)
+    operator = UniqueK8sJobOperator(task_id="work", image="a:1", kubernetes_conn_id=None)
+    last_try: Any = context()
+    last_try["ti"].max_tries, last_try["ti"].xcom_push = 0, lambda **_: None
+    with pytest.raises(ApiRefusedError) as caught:
+        if how == "in the worker":
+            operator.execute(last_try)
+        else:
+            event = trigger_event.of_error(ApiRefusedError("the answer is not one that an API server gives"))
+            operator.execute_complete(last_try, {**event, "job": json.dumps({"version": 1, "job": JOB})})
+    assert not run.deleted
+    assert "`etl/work-1` is left as it is" in str(caught.value) and "kubectl -n etl delete job work-1" in str(
+        caught.value
+    )
 
 
 def test_failed_job_is_an_error_with_its_facts() -> None:

@@ -41,6 +41,8 @@ RUNNING = Answer("running", "our-uid")
         ("no answer, no try is left", Cause.KILLED, None, False, None, JobAction.DELETE),
         ("an error of ours, a try is left", Cause.ERROR, None, True, None, JobAction.LEAVE),
         ("an error of ours, no try is left", Cause.ERROR, None, False, None, JobAction.DELETE),
+        ("the API server tells nothing of it any more", Cause.LOST, None, False, None, JobAction.LEAVE),
+        ("the same, and the process is not what ends", Cause.LOST, None, False, "delete", JobAction.LEAVE),
     ],
 )
 def test_fate_of_the_job_is_this_table(
@@ -53,6 +55,12 @@ def test_fate_of_the_job_is_this_table(
 ) -> None:
     decided = action_of(cause, answer=answer, job_uid="our-uid", another_try=another_try, on_process_end=on_process_end)
     assert decided is expected, circumstance
+
+
+def test_job_that_is_lost_is_named_with_what_to_do() -> None:
+    assert "`etl/train`" in stop_in_worker.lost("etl", "train", another_try=True)
+    said = stop_in_worker.lost("etl", "train", another_try=False)
+    assert "`kubectl -n etl describe job train`" in said and "`kubectl -n etl delete job train`" in said
 
 
 def test_process_that_is_stopped_before_it_knows_its_job_deletes_whatever_it_may_have_made() -> None:

@@ -31,6 +31,8 @@ pub enum Fault {
     Body { code: u16, text: String, then: Then },
     /// The list is the true one, and names this place to go on.
     Continue(String),
+    /// The same, and each time another place.
+    ContinueAnew,
     /// The events of a watch, whatever was asked.
     Events(Vec<Value>, Then),
 }

@@ -60,7 +60,8 @@ pub async fn serve(world: Arc<World>, request: Request<Body>) -> Result<Served, 
         Some(Fault::Events(events, then)) if kind.starts_with("watch") => {
             return Ok(body_of(events.iter().flat_map(line).collect::<Vec<_>>().into(), then));
         }
-        Some(Fault::Continue(token)) if kind.starts_with("list") => {
+        Some(fault @ (Fault::Continue(_) | Fault::ContinueAnew)) if kind.starts_with("list") => {
+            let token = if let Fault::Continue(token) = fault { token } else { world.requests().to_string() };
             let truth = answer(&world, &asked).into_body().collect().await?;
             let mut list: Value = serde_json::from_slice(&truth.to_bytes()).expect("a list");
             list["metadata"]["continue"] = json!(token);
@@ -176,13 +177,12 @@ fn answer(world: &Arc<World>, asked: &Asked) -> Served {
             ok(200, &json!({"kind": "Node", "metadata": metadata, "status": {"conditions": ready}}))
         }
         "list nodes" => {
-            let node =
-                json!({"metadata": {"name": "node1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-            ok(200, &json!({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": [node]}))
+            let node = json!({"metadata": {"name": "node1", "uid": "of a node"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+            ok(200, &json!({"kind": "NodeList", "metadata": {"resourceVersion": "1"}, "items": [node]}))
         }
         "list namespaces" => {
             let items: Vec<_> = inner.namespaces.keys().map(|name| json!({"metadata": {"name": name}})).collect();
-            ok(200, &json!({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}))
+            ok(200, &json!({"kind": "NamespaceList", "metadata": {"resourceVersion": "1"}, "items": items}))
         }
         "delete jobs" => delete(&mut inner, asked),
         "delete pods" => delete_pod(&mut inner, asked),

@@ -156,6 +156,8 @@ class UniqueK8sJobOperator(BaseOperator):
     _over = False
     _run: Run | None = None
     _job_uid: str | None = None
+    #: Its namespace and its name.
+    _job_place = ("", "")
 
     def __init__(
         self,
@@ -251,7 +253,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job.task.settings import settings
 
         options = settings()
-        self._over = False
+        self._over, self._job_uid = False, None
         log = LogWriter.of_task(self.log)
         cluster = self._hook().get_conn()
         names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
@@ -279,7 +281,7 @@ class UniqueK8sJobOperator(BaseOperator):
         log = LogWriter.of_task(self.log)
         request = deferral.resumed(event)
         run = self._run = native.resume(self._hook().get_conn(), as_json(request))
-        self._job_uid = request["job"]["uid"]
+        self._know(request["job"])
         return self._conclude(self._judged(run, context, settings(), log, lambda: deferral.outcome(event)), log)
 
     def on_kill(self) -> None:
@@ -363,7 +365,7 @@ class UniqueK8sJobOperator(BaseOperator):
         return {"kind": "handed_over", "job": job}
 
     def _submitted(self, event: SubmittedEvent, context: Context, names: KnownNames, log: LogWriter) -> None:
-        self._job_uid = event["uid"]
+        self._know(event)
         ti: Any = context["ti"]
         ti.xcom_push(key="job_name", value=event["name"])
         ti.xcom_push(key="job_namespace", value=event["namespace"])
@@ -381,6 +383,9 @@ class UniqueK8sJobOperator(BaseOperator):
             f"to look at it: kubectl -n {namespace} describe job {name}"
         )
 
+    def _know(self, job: Mapping[str, Any]) -> None:
+        self._job_uid, self._job_place = job["uid"], (job["namespace"], job["name"])
+
     def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
         """Return the summary of a good outcome, or raise why it is none."""
         if self._killed:
@@ -395,7 +400,8 @@ class UniqueK8sJobOperator(BaseOperator):
         self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
     ) -> None:
         """Decide what becomes of the Job, and see to it. Never hides `error`."""
-        cause = stop_in_worker.cause_of(error, killed=self._killed)
+        cause = stop_in_worker.cause_of(error, killed=self._killed, made=self._job_uid is not None)
+        another_try = stop_in_worker.another_try(context)
         why, answer = cause.value, None
         if cause is stop_in_worker.Cause.KILLED:
             asked = stop_in_worker.ask(context)
@@ -404,10 +410,12 @@ class UniqueK8sJobOperator(BaseOperator):
             cause,
             answer=answer,
             job_uid=self._job_uid,
-            another_try=stop_in_worker.another_try(context),
+            another_try=another_try,
             on_process_end=on_process_end,
         )
         deed, level = f"Its Job is {action.value}", "info"
+        if cause is stop_in_worker.Cause.LOST:
+            deed, level = stop_in_worker.lost(*self._job_place, another_try=another_try), "warning"
         if action is stop_in_worker.JobAction.DELETE:
             # Before any word about it: an Airflow that is away takes none, and SIGKILL may be near.
             soon = cause is stop_in_worker.Cause.KILLED and airflow_version() >= (3, 0)

@@ -10,12 +10,19 @@ from __future__ import annotations
 import contextvars
 import enum
 import logging
+import shlex
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from unique_k8s_job.described import failure
-from unique_k8s_job.exceptions import JobStartupError, TakenOverError
+from unique_k8s_job.exceptions import (
+    AirflowUnreachableError,
+    ApiRefusedError,
+    ApiUnreachableError,
+    JobStartupError,
+    TakenOverError,
+)
 from unique_k8s_job.task.compat import Context
 from unique_k8s_job.task.compat.task_state import Answer, answer_in_worker, state_in_worker
 
@@ -26,6 +33,7 @@ _log = logging.getLogger("unique_k8s_job.stop")
 #: States of a task instance for which no other try comes, unless somebody clears it.
 ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
 _STOPPED = ENDED | {"restarting"}
+_SAYS_NOTHING_OF_THE_JOB = (ApiRefusedError, ApiUnreachableError, AirflowUnreachableError)
 
 
 class Cause(enum.Enum):
@@ -34,6 +42,7 @@ class Cause(enum.Enum):
     TIMEOUT = "a timeout, Ctrl-C, or a limit of ours"
     KILLED = "a signal from Airflow: a user's stop or the end of the process"
     TAKEN_OVER = "another try owns the Job"
+    LOST = "the Job cannot be followed any more, which proves nothing about its work"
     ERROR = "an error"
 
 
@@ -75,6 +84,8 @@ def action_of(
     """
     if cause is Cause.TAKEN_OVER:
         return JobAction.UNTOUCHED
+    if cause is Cause.LOST:
+        return JobAction.LEAVE
     if cause is Cause.TIMEOUT:
         return JobAction.DELETE
     if cause is Cause.KILLED and answer is not None:
@@ -87,8 +98,11 @@ def action_of(
     return JobAction.LEAVE if another_try else JobAction.DELETE
 
 
-def cause_of(error: BaseException, *, killed: bool) -> Cause:
-    """Tell from the error that ends execute(), and from whether `on_kill` was called, why it ends."""
+def cause_of(error: BaseException, *, killed: bool, made: bool = False) -> Cause:
+    """Tell from the error that ends execute(), and from whether `on_kill` was called, why it ends.
+
+    :param made: whether the Job was seen
+    """
     if isinstance(error, TakenOverError):
         return Cause.TAKEN_OVER
     # AirflowTaskTerminated: what Airflow 2 raises for a signal. By name, since the classes moved between versions.
@@ -97,7 +111,17 @@ def cause_of(error: BaseException, *, killed: bool) -> Cause:
         return Cause.TIMEOUT
     if killed or "AirflowTaskTerminated" in kinds:
         return Cause.KILLED
-    return Cause.ERROR
+    # What stands between us and the API server may say no in its place: a Job at work is not to end by that.
+    return Cause.LOST if made and isinstance(error, _SAYS_NOTHING_OF_THE_JOB) else Cause.ERROR
+
+
+def lost(namespace: str, name: str, *, another_try: bool) -> str:
+    """Say of a Job that is left because it cannot be followed any more what can be done."""
+    left = f"Job `{namespace}/{name}` is left as it is, and may still run"
+    if another_try:
+        return f"{left}: the next try looks for it"
+    job = f"-n {shlex.quote(namespace)} {{}} job {shlex.quote(name)}"
+    return f"{left}: see `kubectl {job.format('describe')}`, and end it with `kubectl {job.format('delete')}`"
 
 
 def another_try(context: Context) -> bool:

@@ -29,9 +29,13 @@ use crate::{
 
 /// How far the watch of Pods may be behind that of the Job before the Pods are listed.
 const PODS_BEHIND: Duration = Duration::from_secs(1);
-/// How long the last Pods and the logs may take after the end.
+/// After the end, how long the logs may take.
 const DRAIN_LOGS: Duration = Duration::from_secs(600);
-/// How long a log may bring nothing after the end. During that time its requests are refused, cut off, or not answered.
+/// After the end, how long the list of the last Pods may fail: longer than a log may bring nothing, for without Pods there
+/// is no log at all. Meanwhile it is said every minute.
+const NO_PODS_FOR: Duration = Duration::from_secs(240);
+const SAY_EVERY: Duration = Duration::from_secs(60);
+/// After the end, how long a log may bring nothing. What it is asked for meanwhile is refused, cut, or not answered.
 const NOTHING_FOR: Duration = Duration::from_secs(60);
 /// After this long, the log says what the follower waits for.
 const SAY_AFTER: Duration = Duration::from_secs(10);
@@ -167,13 +171,18 @@ impl JobFollower<'_> {
             return;
         }
         let job = &self.snapshot.job.reference.clone();
+        let deadline = deadline.min(Instant::now() + NO_PODS_FOR);
         let mut listing = std::pin::pin!(last_pods(self.cluster, job, self.sight, deadline));
-        let listed = if let Ok(listed) = tokio::time::timeout(SAY_AFTER, &mut listing).await {
-            listed
-        } else {
-            let text = format!("{job} has ended, and the list of its last Pods is not answered yet: it is waited for");
+        let mut next_word = SAY_AFTER;
+        let listed = loop {
+            if let Ok(listed) = tokio::time::timeout(next_word, &mut listing).await {
+                break listed;
+            }
+            next_word = SAY_EVERY;
+            let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+            let text =
+                format!("{job} has ended, and its last Pods are not listed yet: that is tried for {left} s more");
             self.say.say(Message::info("pods-awaited", text));
-            listing.await
         };
         match listed {
             Ok(pods) => self.snapshot.relist_pods(pods),

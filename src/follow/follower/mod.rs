@@ -186,7 +186,10 @@ impl<'a> JobFollower<'a> {
                 break;
             }
             let next_look = self.startup.evaluate(Instant::now(), self.cluster.now(), &self.snapshot);
-            let next_look = next_look.map_err(|error| self.explained(error))?;
+            let next_look = match next_look {
+                Err(_) if !self.sees() => None,
+                known => known.map_err(|error| self.explained(error))?,
+            };
             let decided = self.decided.map(|at| at + END_AFTER_DECISION);
             let [of_jobs, of_pods] = [0, 1].map(|at: usize| self.contacts[at].due());
             let timer = [
@@ -250,6 +253,13 @@ impl<'a> JobFollower<'a> {
                 None
             }
         }
+    }
+
+    /// Whether what is known of the Job is how it is now: what began while nobody could tell of it is not to be given up.
+    fn sees(&self) -> bool {
+        let [jobs, pods] = &self.contacts;
+        // A Job whose Pods nobody has seen tells by itself whether it has some.
+        !jobs.is_blind() && (!pods.is_lost() || self.sight == PodVisibility::Refused || self.snapshot.pods.is_empty())
     }
 
     /// Adds to the error why the Job was given up, and all that is known about it.
@@ -379,7 +389,7 @@ impl<'a> JobFollower<'a> {
                 }
                 Err(failure) => failure,
             };
-            if failure.code() == Some(403) || patience.ends_with(&failure) {
+            if failure.is_forbidden() || patience.ends_with(&failure) {
                 return Err(ApiCall::GetJob(&job).failed(failure, None));
             }
             failed = true;
@@ -419,7 +429,9 @@ impl<'a> JobFollower<'a> {
     /// Reads once a Job that its source does not report. Without an answer it is read again later.
     async fn ask_for_it(&mut self) -> Result<(), Error> {
         let cluster = self.cluster.until(Instant::now() + ANSWERED_WITHIN);
-        match get_job(&cluster, &self.handoff.job).await {
+        let asked = get_job(&cluster, &self.handoff.job).await;
+        self.contacts[0].asked_beside(asked.is_ok());
+        match asked {
             Ok(Some(seen)) => self.newer(seen)?,
             Ok(None) => self.gone = true,
             Err(_) => {}

@@ -157,7 +157,7 @@ impl<A: LogApi> ContainerFollower<A> {
                 PassEnd::Clean(_) if known.ended && known.clean_passes > 1 && reader.nothing_new() => {
                     return self.over(&mut reader).await;
                 }
-                PassEnd::Unavailable(failure) if failure.code() == Some(403) => {
+                PassEnd::Unavailable(failure) if failure.is_forbidden() => {
                     let text = failure.message();
                     self.mark(&format!("the log cannot be read: {text}; allow the verb `get` on `pods/log`")).await;
                     return None;
@@ -201,7 +201,7 @@ impl<A: LogApi> ContainerFollower<A> {
                         pause = false;
                     }
                 }
-                Err(failure) if failure.code() == Some(403) && known.whole && reader.nothing_new() => {
+                Err(failure) if failure.is_forbidden() && known.whole && reader.nothing_new() => {
                     let text = failure.message();
                     self.mark(&format!(
                         "whether the log is complete cannot be known: {text}; allow the verb `get` on `pods`"

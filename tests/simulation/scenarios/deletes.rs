@@ -77,6 +77,7 @@ async fn finished_job_costs_four_requests_and_no_watch() {
 #[tokio::test(start_paused = true)]
 async fn five_hundred_jobs_cost_two_requests_each_and_few_that_they_share() {
     let world = World::new();
+    world.limit_a_minute(2_000);
     for number in 0..500 {
         make_job(&world, &format!("report-{number}"), number % 2 == 0);
     }
@@ -281,6 +282,7 @@ async fn state_that_changes_between_look_and_delete_is_judged_again() {
 
 /// An order for this many Jobs that others hold for so many seconds, while their watch meets a fault; what was said.
 async fn held_up(world: &Arc<World>, jobs: usize, seconds: u64, kind: &'static str, times: usize) -> Vec<String> {
+    world.limit_a_minute(100 + 4 * jobs);
     for number in 0..jobs {
         let name = format!("report-{number}");
         make_job(world, &name, false);

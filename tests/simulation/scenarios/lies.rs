@@ -15,23 +15,25 @@ use proptest::{
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, time::Instant};
 use unique_k8s_job::{
-    delete::{DeleteRequest, Deletion, DeletionEvent},
-    diagnose::survey::survey,
+    delete::{DeleteRequest, Deletion, DeletionEvent, remedy::carry_out},
+    diagnose::{Remedy, survey::survey},
     error::Error,
     follow::shared_watch::Hubs,
     logs::LogQuota,
-    model::{handoff::Handoff, outcome::OutcomeState},
-    resource::Namespaces,
+    model::{handoff::Handoff, observed_job::JobReference, outcome::OutcomeState},
+    resource::{Namespaces, Resource, Selector},
     session::{
         Event,
         attempt::Run,
+        find_jobs::{JobSelector, find_jobs},
         waiter::{SharedWatches, Waiter},
     },
+    submit::request::JobRequest,
 };
 
 use crate::{
     faults::{Fault, Then},
-    world::{NAMESPACE, World, order, order_with},
+    world::{Course, NAMESPACE, World, order, order_with, run},
 };
 
 /// What the requests of a kind meet.
@@ -41,12 +43,27 @@ type Script = (&'static str, Vec<Option<Fault>>);
 /// second; a list that goes in a circle is four requests.
 const A_MINUTE: usize = 90;
 /// Nobody is silent for longer about a Job that has ended.
-const SILENT_FOR: Duration = Duration::from_secs(11 * 60);
+const SILENT_FOR: Duration = Duration::from_secs(2 * 60);
+/// The same where the server may have hidden the end: a watch that seems to work and tells nothing is mistrusted later.
+const END_HIDDEN_FOR: Duration = Duration::from_secs(11 * 60);
 /// How long those who wait are watched once their Job has ended.
 const WATCHED_FOR: Duration = Duration::from_secs(40 * 60);
-/// How long a Job runs, and when the lies begin.
+/// How long a Job runs, and when the lies begin, where a test has no times of its own.
 const RUNS: Duration = Duration::from_secs(30);
 const LIES_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a Job runs, and during which time of it the server lies.
+#[derive(Clone)]
+struct Times {
+    runs: Duration,
+    lies: std::ops::Range<Duration>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { runs: RUNS, lies: LIES_AFTER..Duration::MAX }
+    }
+}
 
 fn lie(world: &World, scripts: &[Script], actors: usize) {
     world.limit_a_minute(A_MINUTE * actors);
@@ -54,6 +71,23 @@ fn lie(world: &World, scripts: &[Script], actors: usize) {
         world.script(kind, faults.clone());
     }
     world.restart();
+}
+
+/// Lies from now on, or in time.
+fn lie_in_time(world: &Arc<World>, scripts: &[Script], actors: usize, times: &Times) {
+    let (liar, scripts, lies) = (Arc::clone(world), scripts.to_vec(), times.lies.clone());
+    if lies.start.is_zero() {
+        lie(world, &scripts, actors);
+    }
+    tokio::spawn(async move {
+        // Also what is under way in this very moment is cut.
+        tokio::time::sleep(lies.start.max(Duration::from_millis(10))).await;
+        lie(&liar, &scripts, actors);
+        tokio::time::sleep(lies.end.saturating_sub(lies.start)).await;
+        for (kind, _) in scripts {
+            liar.script(kind, Vec::new());
+        }
+    });
 }
 
 // --- an attempt ---
@@ -83,12 +117,15 @@ impl Told {
         self.said.iter().filter(|(_, said)| said.starts_with(code)).count()
     }
 
-    /// What has to hold whatever the server says; `gone_may_be_said` where it may have said that the Job is gone.
-    fn check(&self, job_ended: Instant, gone_may_be_said: bool) {
+    /// What has to hold whatever the server says.
+    fn check(&self, job_ended: Instant, scripts: &[Script]) {
+        let gone_may_be_said = may_say_gone(scripts);
+        let hidden = scripts.iter().any(|(kind, _)| kind.ends_with(" jobs"));
+        let silent_for = if hidden { END_HIDDEN_FOR } else { SILENT_FOR };
         let last = self.end.as_ref().map_or(job_ended + WATCHED_FOR, |(at, _)| *at);
         let mut before = job_ended;
         for at in self.said.iter().map(|(at, _)| *at).filter(|at| *at > job_ended).chain([last]) {
-            assert!(at.saturating_duration_since(before) <= SILENT_FOR, "silent for {:?}: {self:#?}", at - before);
+            assert!(at.saturating_duration_since(before) <= silent_for, "silent for {:?}: {self:#?}", at - before);
             before = at;
         }
         match &self.end {
@@ -116,9 +153,13 @@ impl std::fmt::Debug for Told {
 
 /// Lets the one Job that is there run: a line a second. Returns when it has ended.
 async fn let_it_run(world: &World, name: &str) -> Instant {
+    let_it_run_for(RUNS, world, name).await
+}
+
+async fn let_it_run_for(runs: Duration, world: &World, name: &str) -> Instant {
     let pod = world.start_pod(name);
     world.update_job(name, |job| job["status"] = json!({"active": 1, "ready": 1}));
-    for second in 0..RUNS.as_secs() {
+    for second in 0..runs.as_secs() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         world.print(&pod, &format!("line {second}"));
     }
@@ -129,20 +170,20 @@ async fn let_it_run(world: &World, name: &str) -> Instant {
 
 /// An attempt, followed while the server keeps to these scripts from the tenth second of the Job on.
 async fn attempt(scripts: &[Script]) -> (Arc<World>, Told, Instant) {
+    attempt_of(scripts, &Times::default()).await
+}
+
+async fn attempt_of(scripts: &[Script], times: &Times) -> (Arc<World>, Told, Instant) {
     let world = World::new();
     let run = Run::start(world.cluster(), order(1));
     let mut told = Told::default();
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
     let name = world.jobs_made()[0].clone();
-    let (at_work, at_name) = (Arc::clone(&world), name.clone());
-    let job = tokio::spawn(async move { let_it_run(&at_work, &at_name).await });
-    let (liar, scripts) = (Arc::clone(&world), scripts.to_vec());
-    tokio::spawn(async move {
-        tokio::time::sleep(LIES_AFTER).await;
-        lie(&liar, &scripts, 1);
-    });
+    let (at_work, runs) = (Arc::clone(&world), times.runs);
+    let job = tokio::spawn(async move { let_it_run_for(runs, &at_work, &name).await });
+    lie_in_time(&world, scripts, 1, times);
     let ended = async { while told.take(run.next().await.expect("an end")) {} };
-    let _ = tokio::time::timeout(RUNS + WATCHED_FOR, ended).await;
+    let _ = tokio::time::timeout(runs + WATCHED_FOR, ended).await;
     let job_ended = if job.is_finished() { job.await.unwrap() } else { Instant::now() };
     assert_eq!(world.asked("delete jobs") + world.asked("delete pods"), 0, "{told:#?}");
     assert_eq!(world.too_often(), None, "{told:#?}");
@@ -151,6 +192,10 @@ async fn attempt(scripts: &[Script]) -> (Arc<World>, Told, Instant) {
 
 /// Three who wait together, the same way.
 async fn waiters(scripts: &[Script]) -> (Arc<World>, Vec<Told>, Instant) {
+    waiters_of(scripts, &Times::default()).await
+}
+
+async fn waiters_of(scripts: &[Script], times: &Times) -> (Arc<World>, Vec<Told>, Instant) {
     let world = World::new();
     let room = SharedWatches { hubs: Arc::new(Hubs::new(world.cluster())), quota: Arc::new(LogQuota::default()) };
     let mut all = Vec::new();
@@ -158,17 +203,16 @@ async fn waiters(scripts: &[Script]) -> (Arc<World>, Vec<Told>, Instant) {
         let handoff = handed_over(&world, number).await;
         let name = handoff.job.name.to_string();
         let waiter = Waiter::new(room.clone(), handoff);
-        all.push((name, tokio::spawn(waited(waiter))));
+        all.push((name, tokio::spawn(waited(waiter, times.runs))));
     }
     let jobs: Vec<_> = all
         .iter()
         .map(|(name, _)| {
-            let (world, name) = (Arc::clone(&world), name.clone());
-            tokio::spawn(async move { let_it_run(&world, &name).await })
+            let (world, name, runs) = (Arc::clone(&world), name.clone(), times.runs);
+            tokio::spawn(async move { let_it_run_for(runs, &world, &name).await })
         })
         .collect();
-    tokio::time::sleep(LIES_AFTER).await;
-    lie(&world, scripts, 4);
+    lie_in_time(&world, scripts, 4, times);
     let mut job_ended = Instant::now();
     for job in jobs {
         job_ended = job.await.unwrap();
@@ -189,7 +233,7 @@ async fn handed_over(world: &Arc<World>, task: u32) -> Handoff {
     run.hand_over().expect("a Job")
 }
 
-async fn waited(waiter: Waiter) -> Told {
+async fn waited(waiter: Waiter, runs: Duration) -> Told {
     let mut told = Told::default();
     let ended = async {
         loop {
@@ -201,7 +245,7 @@ async fn waited(waiter: Waiter) -> Told {
             }
         }
     };
-    let _ = tokio::time::timeout(RUNS + WATCHED_FOR, ended).await;
+    let _ = tokio::time::timeout(runs + WATCHED_FOR, ended).await;
     told
 }
 
@@ -292,6 +336,7 @@ async fn job_is_asked_for_by_get_where_neither_watch_nor_list_works() {
     for (name, list) in [
         ("500", answer(500)),
         ("the same place again and again", Fault::Continue("here".to_owned())),
+        ("other places without end", Fault::ContinueAnew),
         ("garbage", body(200, "garbage", Then::End)),
         ("no end", body(200, "{\"kind\": \"JobList\", \"items\": [", Then::Silence)),
     ] {
@@ -317,12 +362,33 @@ async fn one_who_begins_to_wait_while_neither_watch_nor_list_works_asks_by_get()
     let name = handoff.job.name.to_string();
     lie(&world, &[("watch jobs", vec![Some(answer(500))]), ("list jobs", vec![Some(answer(500))])], 1);
     let room = SharedWatches { hubs: Arc::new(Hubs::new(world.cluster())), quota: Arc::new(LogQuota::default()) };
-    let task = tokio::spawn(waited(Waiter::new(room, handoff)));
+    let task = tokio::spawn(waited(Waiter::new(room, handoff), RUNS));
     let job_ended = let_it_run(&world, &name).await;
     let told = task.await.unwrap();
     let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{told:#?}"));
     assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{told:#?}");
     assert!(at.saturating_duration_since(job_ended) <= Duration::from_secs(240), "{told:#?}");
+}
+
+/// All that is asked about a Job that runs.
+const ASKED_WHILE_IT_RUNS: [&str; 7] =
+    ["get jobs", "list jobs", "watch jobs", "list pods", "watch pods", "log", "list events"];
+
+#[tokio::test(start_paused = true)]
+async fn job_goes_on_while_a_gateway_answers_in_the_place_of_the_api_server() {
+    for (code, from) in [(401, Duration::ZERO), (403, Duration::ZERO), (404, Duration::ZERO), (418, LIES_AFTER)] {
+        let html = vec![Some(body(code, "<html>no such site</html>", Then::End))];
+        let scripts = ASKED_WHILE_IT_RUNS.map(|kind| (kind, html.clone()));
+        // Nobody sees the Job run until long after its startup timeout, and then all is told.
+        let minutes = |number: u64| Duration::from_secs(60 * number);
+        let times = Times { runs: minutes(20), lies: from..minutes(15) };
+        let (_, mut all, _) = waiters_of(&scripts, &times).await;
+        all.push(attempt_of(&scripts, &times).await.1);
+        for told in all {
+            let end = told.end.as_ref().map(|(_, end)| end);
+            assert_eq!(end, Some(&Ok(OutcomeState::Succeeded)), "{code} from {from:?} on: {told:#?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -372,7 +438,45 @@ async fn log_that_is_refused_after_the_end_is_given_up_soon_and_the_gap_is_marke
         let marked =
             told.said.iter().any(|(_, said)| said.contains("log-incomplete") || said.contains("cannot be read"));
         assert!(marked || name.starts_with("another"), "{name}: {told:#?}");
+        let waited = at.saturating_duration_since(job_ended) > Duration::from_secs(11);
+        assert_eq!(told.count("log-awaited"), usize::from(waited), "{name}: {told:#?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_nobody_can_list_after_the_end_are_given_up_soon_and_the_gap_is_marked() {
+    let lies = [
+        ("429", answer(429)),
+        ("500", answer(500)),
+        ("401", answer(401)),
+        ("a gateway", body(403, "<html>", Then::End)),
+        ("no headers", Fault::Delay(Duration::from_secs(1_000))),
+        ("a failing body without an end", body(500, "{", Then::Silence)),
+        ("other places without end", Fault::ContinueAnew),
+    ];
+    for (name, lie) in lies {
+        let scripts = [("list pods", vec![Some(lie)]), ("watch pods", vec![Some(answer(500))])];
+        let (_, told, job_ended) = attempt(&scripts).await;
+        let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{name}: {told:#?}"));
+        assert_eq!(end.as_ref().ok(), Some(&OutcomeState::Succeeded), "{name}: {told:#?}");
+        assert!(at.saturating_duration_since(job_ended) <= Duration::from_secs(260), "{name}: {told:#?}");
+        assert_eq!((told.count("pods-awaited"), told.count("pods-incomplete")), (4, 1), "{name}: {told:#?}");
+        told.check(job_ended, &scripts);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_that_names_ever_new_places_ends_in_time() {
+    let world = World::new();
+    world.limit_a_minute(A_MINUTE);
+    handed_over(&world, 1).await;
+    world.script("list jobs", vec![Some(Fault::ContinueAnew)]);
+    let asked = Instant::now();
+    let namespace = NAMESPACE.parse().unwrap();
+    let failure = world.cluster().list(Resource::Jobs, &namespace, &Selector::default()).await.unwrap_err();
+    assert!(failure.message().contains("a list without an end"), "{}", failure.message());
+    assert!(asked.elapsed() <= Duration::from_secs(601), "{:?}", asked.elapsed());
+    assert_eq!(world.too_often(), None);
 }
 
 // --- random lies ---
@@ -472,7 +576,7 @@ fn random_lies_while_a_job_is_followed() {
     for_all(FOLLOWED, |scripts| {
         simulated(async {
             let (_, told, job_ended) = attempt(&scripts).await;
-            told.check(job_ended, may_say_gone(&scripts));
+            told.check(job_ended, &scripts);
         });
     });
 }
@@ -483,7 +587,7 @@ fn random_lies_while_three_wait_together() {
         simulated(async {
             let (_, all, job_ended) = waiters(&scripts).await;
             for told in all {
-                told.check(job_ended, may_say_gone(&scripts));
+                told.check(job_ended, &scripts);
             }
         });
     });
@@ -513,6 +617,113 @@ fn random_lies_while_a_job_is_made() {
             assert_eq!(world.too_often(), None);
             let deleted = tokio::time::timeout(Duration::from_secs(64), run.delete(Duration::from_secs(60))).await;
             assert!(deleted.is_ok(), "a deletion without an end");
+        });
+    });
+}
+
+/// Until the Job is there or it is known that it will not be; nobody is silent for ever, or asks without a pause.
+async fn made_or_not(world: &Arc<World>, order: JobRequest) {
+    let run = Run::start(world.cluster(), order);
+    let made = async { while !matches!(run.next().await.expect("an end"), Ok(Event::Submitted { .. }) | Err(_)) {} };
+    assert!(tokio::time::timeout(Duration::from_secs(1_200), made).await.is_ok(), "no word for twenty minutes");
+    assert_eq!(world.too_often(), None);
+    let deleted = tokio::time::timeout(Duration::from_secs(64), run.delete(Duration::from_secs(60))).await;
+    assert!(deleted.is_ok(), "a deletion without an end");
+}
+
+const INHERITED: &[&str] =
+    &["create jobs", "get jobs", "list jobs", "patch jobs", "patch jobs", "delete jobs", "list pods", "watch jobs"];
+
+#[test]
+fn random_lies_while_a_retry_looks_for_what_is_there() {
+    for_all(INHERITED, |scripts| {
+        for cleared in [false, true] {
+            simulated(async {
+                let world = World::new();
+                let first = Run::start(world.cluster(), order(1));
+                while !matches!(first.next().await, Some(Ok(Event::Submitted { .. }))) {}
+                drop(first);
+                world.start_pod(&world.jobs_made()[0]);
+                // The try, and right after it its deletion.
+                lie(&world, &scripts, 2);
+                let attempt = if cleared { json!({"max_tries": 4, "clear_number": 1}) } else { json!({}) };
+                made_or_not(&world, order_with(2, json!({"attempt": attempt}))).await;
+            });
+        }
+    });
+}
+
+#[test]
+fn random_lies_while_a_fixed_name_is_taken() {
+    for_all(INHERITED, |scripts| {
+        for finished in [false, true] {
+            simulated(async {
+                let world = World::new();
+                let wants = |run_id: &str| {
+                    let attempt = json!({"run_id": run_id, "instance": run_id});
+                    order_with(1, json!({"fixed_name": "nightly", "attempt": attempt}))
+                };
+                let first = Run::start(world.cluster(), wants("yesterday"));
+                while !matches!(first.next().await, Some(Ok(Event::Submitted { .. }))) {}
+                drop(first);
+                let pod = world.start_pod("nightly");
+                if finished {
+                    world.end_pod(&pod, 0);
+                    world.end_job("nightly", true);
+                }
+                lie(&world, &scripts, 2);
+                made_or_not(&world, wants("today")).await;
+            });
+        }
+    });
+}
+
+#[test]
+fn random_lies_while_an_outcome_is_acknowledged() {
+    for_all(&["patch jobs", "get jobs", "delete jobs", "list pods", "delete pods"], |scripts| {
+        for on_finish in ["keep", "delete"] {
+            simulated(async {
+                let world = World::new();
+                world.runs_jobs(Course::default());
+                let clean_up = json!({"on_finish": {"succeeded": on_finish}});
+                let ended = run(&world.cluster(), order_with(1, clean_up)).await;
+                lie(&world, &scripts, 1);
+                let said = tokio::time::timeout(Duration::from_secs(300), ended.run.acknowledge()).await;
+                assert!(said.is_ok(), "an acknowledgement without an end");
+                assert_eq!(world.too_often(), None);
+            });
+        }
+    });
+}
+
+#[test]
+fn random_lies_while_jobs_are_looked_for_and_put_right() {
+    let kinds = &["get jobs", "list jobs", "list pods", "list events", "get namespaces", "get nodes", "delete jobs"];
+    for_all(kinds, |scripts| {
+        simulated(async {
+            let world = World::new();
+            let key = ("jobs".into(), NAMESPACE.into(), "report".into());
+            let job = world.inner().store.create(key, json!({"spec": {"template": {}}}));
+            world.start_pod("report");
+            world.update_job("report", |job| {
+                job["metadata"]["finalizers"] = json!(["orphan"]);
+                job["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            });
+            lie(&world, &scripts, 1);
+            let (cluster, namespace) = (world.cluster(), NAMESPACE.parse().unwrap());
+            let uid = job["metadata"]["uid"].as_str().expect("a uid").to_owned();
+            let reference = JobReference { namespace, name: "report".parse().unwrap(), uid };
+            for target in [json!({"name": "report", "explain": true}), json!({"label_selector": "app=x"})] {
+                let target = JobSelector::read(&target.to_string()).unwrap();
+                let found = tokio::time::timeout(Duration::from_secs(600), find_jobs(&cluster, &target)).await;
+                assert!(found.is_ok(), "a look without an end");
+            }
+            for remedy in [Remedy::ReleaseGcFinalizers, Remedy::DeleteOwnerlessPods] {
+                let carried = carry_out(&cluster, &reference, remedy, Duration::from_secs(60));
+                let carried = tokio::time::timeout(Duration::from_secs(600), carried).await;
+                assert!(carried.is_ok(), "a remedy without an end");
+            }
+            assert_eq!(world.too_often(), None);
         });
     });
 }
