@@ -19,7 +19,7 @@ _started = time.monotonic()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One line with the time of the whole suite."""
+    """What tests have to say of their suite (`record_property("summary", ...)`), and one line with its time."""
     suites = sorted(
         {
             report.nodeid.split("/")[0]
@@ -28,6 +28,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             if hasattr(report, "nodeid")
         }
     )
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in getattr(report, "user_properties", []):
+            if name == "summary":
+                terminalreporter.write_line(str(text))
     terminalreporter.write_line(f"suite {', '.join(suites) or '(none)'}: {time.monotonic() - _started:.0f} s")
 
 

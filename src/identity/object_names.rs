@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::fixed_name::FixedName;
 use crate::error::{Error, Report};
 
-/// At most this many characters of a refused value are shown.
-const SHOWN: usize = 80;
+/// A refused text of more characters is not shown; with capitals, as keys and tokens have them, one of fewer.
+const SHOWN: usize = 63;
+const SHOWN_WITH_CAPITALS: usize = 24;
 
 /// The form of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub struct InvalidName {
     argument: String,
     /// The kind of object that it should name.
     object: &'static str,
-    /// The text, escaped and shortened.
+    /// The text where it may be shown, else its length.
     shown: String,
     fault: String,
     rule: Rule,
@@ -80,10 +81,11 @@ pub struct InvalidName {
 
 impl InvalidName {
     fn new(argument: &str, object: &'static str, rule: Rule, text: &str, fault: String) -> Self {
-        let mut shown: String = text.escape_debug().take(SHOWN).collect();
-        if text.escape_debug().nth(SHOWN).is_some() {
-            shown.push_str("...");
-        }
+        let shown = match text.chars().count() {
+            0 => "the text".to_owned(),
+            _ if may_be_shown(text) => format!("`{text}`"),
+            long => format!("a text of {long} characters"),
+        };
         Self { argument: argument.to_owned(), object, shown, fault, rule }
     }
 
@@ -96,7 +98,7 @@ impl InvalidName {
 
     fn report(&self) -> Report {
         Report::new(format!("{} cannot be the name of a {}", self.argument, self.object))
-            .seen(format!("`{}` {}", self.shown, self.fault))
+            .seen(format!("{} {}", self.shown, self.fault))
             .hint(self.rule.words())
             .fact("path", self.argument.trim_matches('`'))
     }
@@ -116,11 +118,22 @@ impl InvalidName {
 
 impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` cannot be the name of a {}: it {}", self.shown, self.object, self.fault)
+        write!(f, "{} cannot be the name of a {}: it {}", self.shown, self.object, self.fault)
     }
 }
 
 impl std::error::Error for InvalidName {}
+
+/// Whether a text that is no name looks like one with a slip: a template may have rendered a secret in its place.
+fn may_be_shown(text: &str) -> bool {
+    let capitals = text.chars().any(|letter| letter.is_ascii_uppercase());
+    let mut others: Vec<char> =
+        text.chars().filter(|letter| !letter.is_ascii_alphanumeric() && *letter != '-').collect();
+    others.sort_unstable();
+    others.dedup();
+    let slip = others.iter().all(|letter| matches!(letter, '.' | '_' | '/' | ' ')) && others.len() <= 1;
+    slip && text.chars().count() <= if capitals { SHOWN_WITH_CAPITALS } else { SHOWN }
+}
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident: $rule:ident, $object:literal, $argument:literal;)*) => {$(
@@ -290,15 +303,35 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_told_by_its_argument_what_is_wrong_and_what_is_right() {
-        let refused = "hostile/jobs/victim?x=\n".parse::<Namespace>().unwrap_err();
+        let refused = "hostile/jobs".parse::<Namespace>().unwrap_err();
         let error = refused.of("`--namespace`").in_configuration();
         assert_eq!(error.class(), "ConfigurationError");
         let Report { message, seen, hint, .. } = error.report();
         assert_eq!(message, "`--namespace` cannot be the name of a namespace");
-        assert_eq!(seen, &["`hostile/jobs/victim?x=\\n` contains `/`"]);
+        assert_eq!(seen, &["`hostile/jobs` contains `/`"]);
         assert!(hint.as_deref().unwrap().contains("DNS label"));
         let long = "x".repeat(5000).parse::<Namespace>().unwrap_err().in_manifest().to_string();
         assert!(long.contains("5000") && long.len() < 400, "{long}");
+    }
+
+    #[test]
+    fn refused_text_is_shown_only_where_it_looks_like_a_name_with_a_slip() {
+        for slip in ["my_etl_job", "team/prod", "Nightly", "a b", "-a", "ETL-Production"] {
+            let said = slip.parse::<Namespace>().unwrap_err().to_string();
+            assert!(said.contains(slip), "{said}");
+        }
+        for secret in [
+            "hunter2-password!",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+            "AKIAIOSFODNN7EXAMPLE-wJalrXUtnFEMI",
+            "dGhpcyBpcyBhIHNlY3JldA==",
+            "postgres://u:p@host/db",
+            "hostile/jobs/victim?x=\n",
+        ] {
+            let said = secret.parse::<Namespace>().unwrap_err().of("`namespace`").in_configuration().to_string();
+            let length = format!("a text of {} characters contains", secret.chars().count());
+            assert!(said.contains(&length) && !said.contains(&secret[..8]), "{said}");
+        }
     }
 
     #[test]

@@ -30,9 +30,28 @@ def answer(
     return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
 
 
+#: The API server's own word for a code.
+REASONS = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "AlreadyExists",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+}
+
+
 def status(code: int, message: str = "no") -> bytes:
     """An answer as the API server refuses."""
-    return answer(code, json.dumps({"kind": "Status", "apiVersion": "v1", "code": code, "message": message}))
+    causes = [{"reason": "FieldValueInvalid", "message": f"Invalid value: {message}", "field": "spec.template"}]
+    said = {
+        "status": "Failure",
+        "reason": REASONS.get(code, "Unknown"),
+        "message": message,
+        "details": {"causes": causes},
+    }
+    return answer(code, json.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "code": code, **said}))
 
 
 class BrokenServer:

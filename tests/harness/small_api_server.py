@@ -91,6 +91,10 @@ class SmallApiServer:
     def _age(self, job: Object) -> float:
         return time.monotonic() - float(job["_made"])
 
+    def has_ended(self, name: str) -> bool:
+        """Whether the Job of this name, which was made, has had its time."""
+        return self._age(self.made[name]) > self.lasts
+
     def _job(self, job: Object) -> Object:
         """Its present state."""
         over = self._age(job) > self.lasts
@@ -161,7 +165,13 @@ class SmallApiServer:
             count = len(items)
         more = str(first + len(items)) if first + len(items) < count else ""
         metadata = {"resourceVersion": str(time.monotonic_ns()), "continue": more}
-        names = {"jobs": "JobList", "pods": "PodList", "events": "EventList", "nodes": "NodeList"}
+        names = {
+            "jobs": "JobList",
+            "pods": "PodList",
+            "events": "EventList",
+            "nodes": "NodeList",
+            "namespaces": "NamespaceList",
+        }
         version = "batch/v1" if kind == "jobs" else "v1"
         return {"apiVersion": version, "kind": names.get(kind, "List"), "metadata": metadata, "items": items}
 

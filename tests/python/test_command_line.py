@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from small_api_server import SmallApiServer
 from unique_k8s_job import __version__
 from unique_k8s_job.cli import command_line
 from unique_k8s_job.cli.console import Display
@@ -108,6 +109,64 @@ print("done")
     assert (reader.returncode, reader.stdout) == (0, "a line\n")
     assert reader.stderr.count("Nobody reads stdout") == 1
     assert "Traceback" not in reader.stderr
+
+
+#: Where something fails that nobody has foreseen, and how long the Job runs.
+INJECTED = {"next": 60.0, "event": 60.0, "acknowledge": 0.2, "delete": 60.0}
+
+
+@pytest.mark.parametrize("where", INJECTED)
+def test_fault_anywhere_in_a_run_leaves_no_job_unnamed(where: str, tmp_path: Path) -> None:
+    script = """
+import sys
+from unique_k8s_job import native
+from unique_k8s_job.cli import command_line, console
+
+where, core = sys.argv[1], native.loaded()
+
+class Run:
+    def __init__(self, *arguments):
+        self.run, self.submitted = Real(*arguments), False
+
+    def __getattr__(self, name):
+        if name == where:
+            raise RuntimeError("injected")
+        return getattr(self.run, name)
+
+    def next(self, seconds):
+        if self.submitted and where in ("next", "delete"):
+            raise RuntimeError("injected")
+        events = self.run.next(seconds)
+        self.submitted |= any(event["kind"] == "submitted" for event in events)
+        return events
+
+class Display(console.Display):
+    def event(self, event):
+        super().event(event)
+        if where == "event":
+            raise RuntimeError("injected")
+
+Real, core.Run, command_line.Display = core.Run, Run, Display
+raise SystemExit(command_line.call(["run", "--image", "a:1", "--", "work"]))
+"""
+    with SmallApiServer(lasts=INJECTED[where]).serving() as server:
+        ended = subprocess.run(
+            [sys.executable, "-c", script, where],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "KUBECONFIG": str(server.kubeconfig(tmp_path))},
+        )
+    assert ended.returncode == 125, ended
+    assert "internal error: RuntimeError" in ended.stderr and "Traceback" not in ended.stderr, ended
+    assert len(server.made) == 1, ended
+    (name,) = server.made
+    assert f"etl/{name}" in ended.stderr, ended
+    if where == "delete":
+        assert server.deleted == set() and f"kubectl -n etl delete job {name}" in ended.stderr, ended
+    else:
+        assert server.deleted == {name}, ended
 
 
 def test_locale_that_cannot_spell_a_line_shows_it_escaped() -> None:

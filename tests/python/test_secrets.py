@@ -12,6 +12,7 @@ import gc
 import json
 import logging
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -35,7 +36,14 @@ from cryptography.x509.oid import NameOID
 
 from broken_server import BrokenServer, answer, self_signed, status
 from small_api_server import SmallApiServer
-from unique_k8s_job import UniqueK8sJobOperator, UniqueK8sJobTrigger, debug_log, native
+from unique_k8s_job import (
+    K8sJobDeleteOperator,
+    UniqueK8sJobOperator,
+    UniqueK8sJobSensor,
+    UniqueK8sJobTrigger,
+    debug_log,
+    native,
+)
 from unique_k8s_job.cli import doctor
 from unique_k8s_job.described import fault
 from unique_k8s_job.exceptions import UniqueK8sJobError
@@ -58,12 +66,20 @@ PROGRAM = Path(sys.executable).parent / "unique-k8s-job"
 MARK = "hunter2"
 
 Config = dict[str, Any]
+#: The secrets that the test of this moment holds, and for each test how many of them were searched for.
+_held: set[str] = set()
 _counted: dict[str, int] = {}
 
 
 def secret(place: str) -> str:
     """The secret of a place: each is another, so that a leak names its place."""
-    return f"{MARK}-{place}-x"
+    return holding(f"{MARK}-{place}-x")
+
+
+def holding(text: str) -> str:
+    """Take note of the places whose secrets a text of this test holds; returns it."""
+    _held.update(re.findall(rf"{MARK}-[^-]*-x", text))
+    return text
 
 
 def hidden(text: str) -> list[str]:
@@ -99,6 +115,7 @@ def whole(error: BaseException) -> str:
 @pytest.fixture(autouse=True)
 def everything_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every logger at DEBUG, that of the native core, too."""
+    _held.clear()
     caplog.set_level(logging.DEBUG)
     # The native core's, at `trace`; the variable is for programs that a test starts.
     caplog.set_level(debug_log.LEVELS["trace"], debug_log.NAME)
@@ -109,7 +126,9 @@ def everything_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def searched(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+def searched(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
     """Search what is handed over, with all that was printed and logged since; returns it, so that it can be looked into."""
 
     def search(what: str, *texts: object) -> str:
@@ -118,6 +137,8 @@ def searched(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
         found = "\n".join([*map(str, texts), out, err, caplog.text, *(repr(vars(record)) for record in caplog.records)])
         assert not hidden(found), f"{what}: {[line for line in found.splitlines() if hidden(line)][:5]}"
         caplog.clear()
+        table = request.node.originalname.removeprefix("test_")
+        _counted[table] = _counted.get(table, 0) + max(1, len(_held))
         return found
 
     yield search
@@ -128,7 +149,7 @@ def searched(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 
 def _plugin(folder: Path, script: str) -> Config:
     file = folder / "plugin"
-    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.write_text(holding(f"#!/bin/sh\n{script}\n"))
     file.chmod(0o700)
     return {
         "exec": {
@@ -248,7 +269,6 @@ def test_server_that_fails(failure: str, identity: str, tmp_path: Path, searched
     if identity != "client key":  # its key is none, which is told first
         assert word in said, said
         assert " try=1" in said, "the debug log is not among what is searched"
-    _count("server", len(EVERYWHERE) + 1)
 
 
 CONNECTIONS = (
@@ -290,11 +310,14 @@ def test_connection_that_fails(failure: str, identity: str, tmp_path: Path, sear
     if identity != "client key":
         assert word in said, said
         assert ("did not answer" in said) is (failure not in ("unknown issuer", "no TLS", "proxy asks")), said
-    _count("connection", len(EVERYWHERE) + 2)
 
 
 PLUGINS = {
     "fails": (f"echo {secret('stdout')}; echo $WORD $* {secret('stdout')} >&2; exit 3", "exit code 3"),
+    "tells a secret of its own": (
+        f"echo 'password={secret('own')} token: {secret('second')}' >&2; echo 'Authorization: Bearer {secret('third')}' >&2; exit 4",
+        "exit code 4",
+    ),
     "is killed": ("kill -9 $$", "SIGKILL"),
     "gives nothing": ("true", "not an ExecCredential"),
     "gives garbage": (f"echo {secret('stdout')}", "not an ExecCredential"),
@@ -317,7 +340,6 @@ def test_plugin_that_fails(failure: str, tmp_path: Path, searched: Callable[...,
     ):
         said = searched(failure, survey(source))
         assert word in said and "plugin" in said, said
-    _count("plugin", 2 * 8)
 
 
 def test_plugin_that_is_missing_is_told_with_its_hint(tmp_path: Path, searched: Callable[..., str]) -> None:
@@ -325,7 +347,6 @@ def test_plugin_that_is_missing_is_told_with_its_hint(tmp_path: Path, searched: 
     config["users"][0]["user"]["exec"]["command"] = "no-such-plugin"
     said = searched("missing", survey({"source": "text", "text": json.dumps(config)}))
     assert "`no-such-plugin`" in said and "not found" in said and "see https://***@host" in said, said
-    _count("plugin", 8)
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -365,7 +386,6 @@ def test_kubeconfig_with_a_value_of_another_type_at_each_key(tmp_path: Path, sea
                 native.Cluster(json.dumps({"source": "file", "path": str(file)})).namespace()
             except UniqueK8sJobError as error:
                 searched(f"{put!r} at {place}", whole(error))
-            _count("kubeconfig", 6)
 
 
 BROKEN_YAML = (
@@ -405,7 +425,6 @@ def test_kubeconfig_that_is_no_yaml(
         read_manifest(text)
     except UniqueK8sJobError as error:
         searched(text, whole(error))
-    _count("text", 5)
 
 
 def test_token_with_a_control_character_is_an_error_of_the_configuration(searched: Callable[..., str]) -> None:
@@ -413,7 +432,6 @@ def test_token_with_a_control_character_is_an_error_of_the_configuration(searche
         config = kubeconfig({"token": token}, "https://127.0.0.1:1")
         said = searched("token", survey({"source": "text", "text": json.dumps(config)}))
         assert "ConfigurationError" in said and "control character" in said and "internal error" not in said, said
-        _count("token", 3)
 
 
 def _raised(call: Callable[[], object]) -> str:
@@ -424,6 +442,14 @@ def _raised(call: Callable[[], object]) -> str:
 
 
 VALUE = secret("value")
+
+#: No name, and longer than any slip of a name.
+TOKEN = f"{VALUE}+{secret('key')}/=="
+
+
+def read_names(target: dict[str, str]) -> object:
+    return native.find_jobs(native.Cluster('{"source": "default"}'), json.dumps(target))
+
 
 #: Values of arguments, extras and events that are not what they should be: each may be a secret, put in the wrong place.
 ARGUMENTS: dict[str, Callable[[], object]] = {
@@ -460,6 +486,11 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "value that is half a character": lambda: as_json({"manifest": {"a": f"{VALUE}\udcff"}}),
     "value that is no JSON": lambda: as_json({"manifest": {"a": VALUE.encode()}}),
+    "namespace": lambda: read_names({"namespace": TOKEN}),
+    "name": lambda: read_names({"namespace": "etl", "name": TOKEN}),
+    "namespace of a request": lambda: native.assemble(
+        json.dumps({"attempt": {}, "slug": "a", "default_slug": "a", "namespace": TOKEN})
+    ),
     "event of another version": lambda: str(unreadable({"what": VALUE})) + str(unreadable(VALUE)),
 }
 
@@ -468,7 +499,6 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
 def test_argument_that_is_wrong(failure: str, searched: Callable[..., str]) -> None:
     said = searched(failure, _raised(ARGUMENTS[failure]))
     assert "Error" in said or failure.startswith("event"), said
-    _count("argument", 1)
 
 
 def _context() -> dict[str, Any]:
@@ -505,7 +535,29 @@ def test_operator_whose_job_is_refused(failure: str, tmp_path: Path, searched: C
         with pytest.raises(UniqueK8sJobError) as caught:
             operator.execute(_context())  # type: ignore[arg-type]
     searched(failure, whole(caught.value))
-    _count("operator", 6)
+
+
+#: The other classes, each with what it is asked for in the worker.
+OTHERS: dict[str, Callable[..., Any]] = {
+    "delete": lambda **connection: K8sJobDeleteOperator(
+        task_id="t", name="a", namespace="etl", timeout=3, **connection
+    ),
+    "sensor": lambda **connection: UniqueK8sJobSensor(task_id="t", name="a", namespace="etl", **connection),
+}
+
+
+@pytest.mark.parametrize("failure", ["401", "403", "422", "HTML"])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_task_in_the_worker_that_is_refused(
+    kind: str, failure: str, tmp_path: Path, searched: Callable[..., str]
+) -> None:
+    with BrokenServer(REFUSALS[failure], tls(tmp_path)) as server:
+        config = kubeconfig(IDENTITIES["token"](tmp_path), f"https://127.0.0.1:{server.port}", **UNPROVED)
+        (tmp_path / "config").write_text(yaml.safe_dump(config))
+        task = OTHERS[kind](kubernetes_conn_id=None, config_file=str(tmp_path / "config"))
+        with pytest.raises(UniqueK8sJobError) as caught:
+            task.execute(_context())
+    searched(failure, whole(caught.value))
 
 
 async def _events_of(trigger: Any) -> list[Any]:
@@ -546,7 +598,6 @@ def test_what_a_trigger_stores_and_the_event_that_it_sends(
 
         sent = asyncio.run(_events_of(trigger))
     searched(failure, repr(trigger), trigger.serialize(), repr(vars(trigger)), json.dumps(sent, default=repr))
-    _count("trigger", len(EVERYWHERE) + 1)
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)
@@ -564,7 +615,6 @@ def test_trigger_whose_secrets_backend_fails(
     sent = asyncio.run(_events_of(TRIGGERS[kind][0](**TRIGGERS[kind][1], connection={"kubernetes_conn_id": "mine"})))
     said = searched(kind, json.dumps(sent))
     assert "RuntimeError" in json.dumps(sent) and "tried again" in said, said
-    _count("trigger", 1)
 
 
 @pytest.mark.parametrize("left", ["after a while", "by a cancellation"])
@@ -607,7 +657,6 @@ def test_trigger_whose_secrets_backend_fails_once_nobody_waits_for_it(
         monkeypatch.setattr(module, "HOLD_EVENT", 0.0)
     asyncio.run(main())
     assert "has failed: RuntimeError" in searched(kind)
-    _count("trigger", 1)
 
 
 def _raises(*_: object, **__: object) -> Any:
@@ -662,7 +711,6 @@ def test_question_to_airflow_that_fails(
     monkeypatch.setattr(identity, "deployment", _raises)
     monkeypatch.setenv("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
     assert "RuntimeError" in searched(question, QUESTIONS[question]())
-    _count("Airflow", 1)
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)
@@ -675,7 +723,6 @@ def test_trigger_that_fails_as_nobody_has_foreseen(
     sent = asyncio.run(_events_of(TRIGGERS[kind][0](**TRIGGERS[kind][1])))
     said = searched(kind, json.dumps(sent))
     assert "The trigger failed: RuntimeError" in said and "test_secrets.py:" in said, said
-    _count("trigger", 1)
 
 
 def test_button_of_the_connection(monkeypatch: pytest.MonkeyPatch, searched: Callable[..., str]) -> None:
@@ -686,11 +733,18 @@ def test_button_of_the_connection(monkeypatch: pytest.MonkeyPatch, searched: Cal
     good, said = UniqueK8sJobHook("mine").test_connection()
     assert not good
     searched("button", said)
-    _count("button", 1)
 
 
 @pytest.mark.parametrize(
-    "command", [("doctor",), ("doctor", "--json"), ("delete", "--json", "j"), ("run", "--env", MARK)]
+    "command",
+    [
+        ("doctor",),
+        ("doctor", "--json"),
+        ("doctor", "--fix", "--yes"),
+        ("doctor", "--rbac"),
+        ("delete", "--json", "j"),
+        ("run", "--env", MARK),
+    ],
 )
 def test_command_line(command: tuple[str, ...], tmp_path: Path, searched: Callable[..., str]) -> None:
     config = kubeconfig(_plugin(tmp_path, PLUGINS["fails"][0]), "https://127.0.0.1:1")
@@ -703,7 +757,6 @@ def test_command_line(command: tuple[str, ...], tmp_path: Path, searched: Callab
     )  # fmt: skip
     assert ended.returncode, ended
     searched(str(command), ended.stdout, ended.stderr)
-    _count("command line", 8)
 
 
 DAG_FILE = """
@@ -775,7 +828,6 @@ def test_real_dag(tmp_path: Path, searched: Callable[..., str]) -> None:
     said = searched("dag.test()", ended.stdout, ended.stderr, *_tables(tmp_path / "airflow" / "airflow.db"))
     for word in ("succeeded", "422", "exit code 3", "TaskTimeout", "return_value"):
         assert word in said, f"no {word!r} in {said[-6000:]}"
-    _count("dag.test()", 4 * 7)
 
 
 def _tables(database: Path) -> Iterator[str]:
@@ -798,7 +850,6 @@ def silence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[str]]:
 def test_server_that_is_silent(silence: Future[str], searched: Callable[..., str]) -> None:
     said = searched("silent", silence.result(120))
     assert "did not answer" in said, said
-    _count("connection", len(EVERYWHERE) + 1)
 
 
 def test_client_certificate_that_has_expired(tmp_path: Path, searched: Callable[..., str]) -> None:
@@ -815,7 +866,6 @@ def test_client_certificate_that_has_expired(tmp_path: Path, searched: Callable[
     assert "does not accept the client certificate" in said and "Expired" in said, said
     for line in key.decode().splitlines():
         assert line not in said and base64.b64encode(line.encode()).decode() not in said
-    _count("connection", len(EVERYWHERE) + 1)
 
 
 def _expired() -> tuple[bytes, bytes]:
@@ -866,7 +916,6 @@ def test_process_list_shows_no_secret_and_a_plugin_that_hangs_does_not_outlive_u
         started.kill()
     _until(lambda: not _processes(mark))
     searched("streams", out, err)
-    _count("process list", 3)
 
 
 def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -876,12 +925,15 @@ def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def _count(table: str, places: int) -> None:
-    _counted[table] = _counted.get(table, 0) + places
+#: So many places times failures are searched at least: fewer means that rows were lost.
+LEAST = 2_400
 
 
-def test_count(capsys: pytest.CaptureFixture[str]) -> None:
-    """Places times failures, as they were searched above."""
+def test_count(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    """Places times failures, as they were searched above; the terminal summary tells them."""
     gc.collect()
-    with capsys.disabled():
-        print(f"\nplaces x failures: {sum(_counted.values())} ({', '.join(f'{k} {v}' for k, v in _counted.items())})")
+    tables = ", ".join(f"{table} {number}" for table, number in sorted(_counted.items()))
+    record_property("summary", f"places x failures searched for secrets: {sum(_counted.values())} ({tables})")
+    ran = {item.originalname for item in request.session.items if item.path == request.path}  # type: ignore[attr-defined]
+    if ran == {name for name in globals() if name.startswith("test_")} and not request.config.option.keyword:
+        assert sum(_counted.values()) >= LEAST, _counted
