@@ -157,7 +157,7 @@ impl Error {
     /// The error for a fault of this package, with what is known of it.
     pub fn internal(what: impl Into<String>) -> Self {
         Self::Internal(Box::new(
-            Report::new(format!("internal error: {}", what.into())).hint("please report this with the task log"),
+            Report::new(format!("internal error: {}", what.into())).hint("please report this with the log"),
         ))
     }
 }

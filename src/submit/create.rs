@@ -93,11 +93,17 @@ impl Submission<'_> {
                     Reply::TtlRefused if ttl != plan.longest() => {
                         ttl = plan.longest();
                         self.tell.say(Message::warning("ttl-capped", format!(
-                            "The cluster refuses a TTL of {} s on Jobs ({}); using {}. If this worker dies after the Job \
-                             ended, its outcome may be cleaned up before the next try sees it",
+                            "The cluster refuses a TTL of {} s on Jobs ({}); using {}{}",
                             plan.at_creation.unwrap_or_default(),
                             failure.message(),
                             ttl.map_or("none".to_owned(), |seconds| format!("{seconds} s")),
+                            // The command line has one try.
+                            if self.order.attempt.try_number == 0 {
+                                ""
+                            } else {
+                                ". If this worker dies after the Job ended, its outcome may be cleaned up before the next try \
+                                 sees it"
+                            },
                         )));
                         continue 'names;
                     }

@@ -62,6 +62,7 @@ class BrokenServer:
     :param certificate: speak TLS with this certificate and key, in one PEM file
     :param clients: with TLS, want a certificate of a client that this file of certificates proves
     :param silent: say nothing, and keep the connection
+    :param again: what follows, without end
     """
 
     def __init__(
@@ -72,13 +73,17 @@ class BrokenServer:
         at_once: bool = False,
         clients: Path | None = None,
         silent: bool = False,
+        again: bytes = b"",
     ) -> None:
         self._says = says
         self._at_once = at_once
         self._silent = silent
+        self._again = again
         self._tls = server_tls(certificate, clients)
         self._listener = Listener(self._answer)
         self.port = self._listener.port
+        #: The first lines of the requests that came whole.
+        self.heard: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -99,12 +104,15 @@ class BrokenServer:
             if not received:
                 return
             head += received
+        self.heard.append(head.partition(b"\r\n")[0].decode("latin-1"))
         if self._silent:
             client.settimeout(None)
             while stream.recv(65536):
                 pass
             return
         stream.sendall(self._says)
+        while self._again:
+            stream.sendall(self._again)
         # Closing with something unread would reset the connection, and the answer with it.
         stream.shutdown(socket.SHUT_WR)
         while stream.recv(65536):

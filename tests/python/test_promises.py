@@ -9,6 +9,7 @@ CHECKOUT = Path(__file__).parents[2]
 WORLDS = {
     "pure": ("src", "*.rs"),
     "simulation": ("tests/simulation", "*.rs"),
+    "Python": ("tests/python", "*.py"),
     "live": ("tests/live", "*.py"),
     "Airflow": ("tests/airflow", "*.py"),
 }
@@ -20,7 +21,7 @@ def rows() -> list[tuple[str, list[str], str]]:
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| ")
     ]
-    return [(promise, re.findall(r"`(\w+)`", tests), world) for promise, tests, world in cells[1:]]
+    return [(promise, re.findall(r"`(\w+)`", tests), world) for promise, tests, world in cells if promise != "promise"]
 
 
 def test_every_test_that_proves_a_promise_exists_in_its_world() -> None:

@@ -1,7 +1,9 @@
 //! Exactly one Job per attempt, whatever happens to its POST.
 
+use std::time::Duration;
+
 use serde_json::json;
-use unique_k8s_job::{error::Error, model::outcome::OutcomeState, submit::JobOrigin};
+use unique_k8s_job::{error::Error, model::outcome::OutcomeState, session::attempt::Run, submit::JobOrigin};
 
 use crate::{
     faults::Fault,
@@ -215,7 +217,8 @@ async fn policy_that_caps_the_ttl_gets_the_users_ttl_and_a_warning() {
     let ended = run(&world.cluster(), order_with(1, json!({"ttl": {"succeeded": {"kind": "seconds", "seconds": 60}, "failed": {"kind": "seconds", "seconds": 50}}}))).await;
     assert_eq!(ended.outcome().state, OutcomeState::Succeeded);
     assert_eq!(world.jobs()[0]["spec"]["ttlSecondsAfterFinished"], 60);
-    assert!(ended.messages.iter().any(|said| said.starts_with("ttl-capped")), "{:?}", ended.messages);
+    let capped = ended.messages.iter().find(|said| said.starts_with("ttl-capped")).expect("a word about it");
+    assert!(capped.contains("before the next try sees it"), "{capped}");
 }
 
 /// Answers that are no refusal of an API server.
@@ -289,4 +292,17 @@ async fn redirect_is_told_by_the_host_that_it_leads_to() {
     world.fault("create jobs", Fault::Instead { code: 302, body: "" }, usize::MAX);
     let ended = run(&world.cluster(), order(1)).await;
     assert!(ended.error().to_string().contains("a redirect to the host `login.example`"), "{}", ended.error());
+}
+
+#[tokio::test(start_paused = true)]
+async fn command_line_which_has_one_try_is_told_of_no_other() {
+    for (try_number, told) in [(0, false), (1, true)] {
+        let world = World::new();
+        world.fault("create jobs", Fault::Delay(Duration::from_secs(1_000)), usize::MAX);
+        let run = Run::start(world.cluster(), order(try_number));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let text = run.delete(Duration::from_secs(2)).await.unwrap_err().to_string();
+        assert!(text.contains("look once more, and delete it by hand") || told, "{text}");
+        assert_eq!(text.contains("the next try of this task removes it"), told, "{text}");
+    }
 }
