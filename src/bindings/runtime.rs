@@ -34,8 +34,9 @@ use crate::{
 
 /// Signals are served this often while a call waits.
 const SLICE: Duration = Duration::from_millis(50);
-/// Two are plenty: the work is waiting, and the GIL is the limit for what Python takes.
-const WORKER_THREADS: usize = 2;
+/// The work is waiting, and the GIL is the limit for what Python takes. A second one is woken, and takes the tasks of a
+/// connection from the first one, thousands of times a second while a log comes fast: that costs more than it brings.
+const WORKER_THREADS: usize = 1;
 const MAX_BLOCKING_THREADS: usize = 8;
 
 /// Everything that belongs to one process.

@@ -11,12 +11,12 @@ pub const PIECE: usize = 64 << 10;
 const LONGEST_STAMP: usize = 40;
 
 /// A line, or a part of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
     /// When the line was written, as the kubelet says; equal for all pieces of a line.
-    pub stamp: String,
+    pub stamp: &'a str,
     /// The text, as bytes of the log.
-    pub text: Vec<u8>,
+    pub text: &'a [u8],
     /// Bytes of the line's text before this piece.
     pub offset: usize,
     /// Whether the line ends here.
@@ -24,16 +24,16 @@ pub struct Piece {
 }
 
 /// What a stream consists of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token<'a> {
     /// Something a container wrote.
-    Piece(Piece),
+    Piece(Piece<'a>),
     /// A line without a timestamp: not log text but the kubelet's own words, such as
     /// `unable to retrieve container logs for containerd://...`.
-    NotLog(String),
+    NotLog(&'a [u8]),
 }
 
-/// Takes bytes as they come.
+/// Takes bytes as they come, and tells what they complete, which most often is still where it was.
 #[derive(Debug, Default)]
 pub struct Splitter {
     stamp: Option<String>,
@@ -42,24 +42,24 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// Takes the next bytes, gives what they complete.
-    pub fn feed(&mut self, mut bytes: &[u8], tokens: &mut Vec<Token>) {
+    /// Takes the next bytes, tells what they complete.
+    pub fn feed(&mut self, mut bytes: &[u8], tell: &mut dyn FnMut(Token<'_>)) {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             if let Some(piece) = self.whole_line(&bytes[..end]) {
-                tokens.push(Token::Piece(piece));
+                tell(Token::Piece(piece));
             } else {
-                self.take(&bytes[..end], tokens);
-                self.end_line(tokens);
+                self.take(&bytes[..end], tell);
+                self.end_line(tell);
             }
             bytes = &bytes[end + 1..];
         }
-        self.take(bytes, tokens);
+        self.take(bytes, tell);
     }
 
     /// The stream is known to be complete: a last line without a newline is a line, too.
-    pub fn finish(&mut self, tokens: &mut Vec<Token>) {
+    pub fn finish(&mut self, tell: &mut dyn FnMut(Token<'_>)) {
         if self.stamp.is_some() || !self.text.is_empty() {
-            self.end_line(tokens);
+            self.end_line(tell);
         }
     }
 
@@ -75,19 +75,19 @@ impl Splitter {
         self.offset + self.text.len()
     }
 
-    /// The line, where all of it is here and it is not cut: as most are, which are copied once so.
-    fn whole_line(&self, line: &[u8]) -> Option<Piece> {
+    /// The line, where all of it is here and it is not cut: as most are, which are not copied so.
+    fn whole_line<'a>(&self, line: &'a [u8]) -> Option<Piece<'a>> {
         let begins = self.stamp.is_none() && self.offset == 0 && self.text.is_empty();
         if !begins || line.len() > PIECE {
             return None;
         }
         let space = memchr::memchr(b' ', &line[..line.len().min(LONGEST_STAMP)])?;
         let (stamp, text) = (&line[..space], &line[space + 1..]);
-        let stamp = is_stamp(stamp).then(|| std::str::from_utf8(stamp).ok()).flatten()?.to_owned();
-        Some(Piece { stamp, text: text.to_vec(), offset: 0, last: true })
+        let stamp = is_stamp(stamp).then(|| std::str::from_utf8(stamp).ok()).flatten()?;
+        Some(Piece { stamp, text, offset: 0, last: true })
     }
 
-    fn take(&mut self, mut bytes: &[u8], tokens: &mut Vec<Token>) {
+    fn take(&mut self, mut bytes: &[u8], tell: &mut dyn FnMut(Token<'_>)) {
         while !bytes.is_empty() {
             let room = (PIECE + LONGEST_STAMP).saturating_sub(self.text.len()).max(1);
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -95,7 +95,8 @@ impl Splitter {
             bytes = later;
             self.find_stamp();
             while self.text.len() > PIECE {
-                self.cut(tokens);
+                // The line goes on.
+                self.give(boundary(&self.text, PIECE), false, tell);
             }
         }
     }
@@ -106,41 +107,33 @@ impl Splitter {
             && let Some(space) = memchr::memchr(b' ', &self.text[..self.text.len().min(LONGEST_STAMP)])
             && is_stamp(&self.text[..space])
         {
-            let rest = self.text.split_off(space + 1);
-            let stamp = mem::replace(&mut self.text, rest);
-            self.stamp = String::from_utf8(stamp).ok().map(|stamp| stamp[..stamp.len() - 1].to_owned());
+            let stamp = self.text.drain(..=space).take(space).collect();
+            self.stamp = String::from_utf8(stamp).ok();
         }
     }
 
-    /// Gives a piece of a line that goes on.
-    fn cut(&mut self, tokens: &mut Vec<Token>) {
-        let at = boundary(&self.text, PIECE);
-        let rest = self.text.split_off(at);
-        let text = mem::replace(&mut self.text, rest);
-        self.give(text, false, tokens);
-    }
-
-    fn end_line(&mut self, tokens: &mut Vec<Token>) {
+    fn end_line(&mut self, tell: &mut dyn FnMut(Token<'_>)) {
         self.find_stamp();
         // An empty line is written as a timestamp and a space; some runtimes leave out the space.
         if self.stamp.is_none() && self.offset == 0 && is_stamp(&self.text) {
             self.stamp = String::from_utf8(mem::take(&mut self.text)).ok();
         }
-        let text = mem::take(&mut self.text);
-        self.give(text, true, tokens);
+        self.give(self.text.len(), true, tell);
         self.stamp = None;
         self.offset = 0;
     }
 
-    fn give(&mut self, text: Vec<u8>, last: bool, tokens: &mut Vec<Token>) {
-        let offset = self.offset;
-        self.offset += text.len();
+    /// Tells so much of the text, and forgets it.
+    fn give(&mut self, until: usize, last: bool, tell: &mut dyn FnMut(Token<'_>)) {
+        let (text, offset) = (&self.text[..until], self.offset);
         match &self.stamp {
-            Some(stamp) => tokens.push(Token::Piece(Piece { stamp: stamp.clone(), text, offset, last })),
-            None if offset == 0 => tokens.push(Token::NotLog(String::from_utf8_lossy(&text).into_owned())),
+            Some(stamp) => tell(Token::Piece(Piece { stamp, text, offset, last })),
+            None if offset == 0 => tell(Token::NotLog(text)),
             // The rest of an overlong line that is no log says nothing more.
             None => {}
         }
+        self.offset += until;
+        self.text.drain(..until);
     }
 }
 
@@ -166,21 +159,33 @@ mod tests {
 
     const STAMP: &str = "2026-01-01T00:00:00.000000001Z";
 
-    fn tokens(chunks: &[&[u8]]) -> Vec<Token> {
-        let (mut splitter, mut tokens) = (Splitter::default(), Vec::new());
-        for chunk in chunks {
-            splitter.feed(chunk, &mut tokens);
+    /// A token's text, whether it ends its line, and its timestamp; none of the kubelet's own words.
+    type Told = (Vec<u8>, bool, Option<String>);
+
+    fn tell(told: &mut Vec<Told>) -> impl FnMut(Token<'_>) {
+        |token| {
+            told.push(match token {
+                Token::Piece(piece) => (piece.text.to_vec(), piece.last, Some(piece.stamp.to_owned())),
+                Token::NotLog(words) => (words.to_vec(), true, None),
+            });
         }
-        splitter.finish(&mut tokens);
-        tokens
     }
 
-    fn texts(tokens: &[Token]) -> Vec<Vec<u8>> {
+    fn tokens(chunks: &[&[u8]]) -> Vec<Told> {
+        let (mut splitter, mut told) = (Splitter::default(), Vec::new());
+        for chunk in chunks {
+            splitter.feed(chunk, &mut tell(&mut told));
+        }
+        splitter.finish(&mut tell(&mut told));
+        told
+    }
+
+    fn texts(told: &[Told]) -> Vec<Vec<u8>> {
         let mut lines = vec![Vec::new()];
-        for token in tokens {
-            let Token::Piece(piece) = token else { panic!("{token:?}") };
-            lines.last_mut().unwrap().extend(&piece.text);
-            if piece.last {
+        for (text, last, stamp) in told {
+            assert!(stamp.is_some(), "{}", String::from_utf8_lossy(text));
+            lines.last_mut().unwrap().extend(text);
+            if *last {
                 lines.push(Vec::new());
             }
         }
@@ -190,8 +195,8 @@ mod tests {
 
     #[test]
     fn line_without_a_timestamp_is_not_log_text() {
-        let found = tokens(&[b"unable to retrieve container logs for containerd://1"]);
-        assert_eq!(found, [Token::NotLog("unable to retrieve container logs for containerd://1".into())]);
+        let words = b"unable to retrieve container logs for containerd://1";
+        assert_eq!(tokens(&[words]), [(words.to_vec(), true, None)]);
     }
 
     #[test]
@@ -203,9 +208,9 @@ mod tests {
     #[test]
     fn last_line_without_a_newline_waits_for_the_end() {
         let (mut splitter, mut found) = (Splitter::default(), Vec::new());
-        splitter.feed(format!("{STAMP} half").as_bytes(), &mut found);
+        splitter.feed(format!("{STAMP} half").as_bytes(), &mut tell(&mut found));
         assert!(found.is_empty());
-        splitter.finish(&mut found);
+        splitter.finish(&mut tell(&mut found));
         assert_eq!(texts(&found), [b"half".to_vec()]);
     }
 
@@ -215,9 +220,8 @@ mod tests {
         let line = format!("{STAMP} {text}\n");
         let found = tokens(&line.as_bytes().chunks(8_191).collect::<Vec<_>>());
         assert!(found.len() > 150);
-        for token in &found {
-            let Token::Piece(piece) = token else { panic!("{token:?}") };
-            assert!(piece.text.len() <= PIECE && std::str::from_utf8(&piece.text).is_ok() && piece.stamp == STAMP);
+        for (text, _, stamp) in &found {
+            assert!(text.len() <= PIECE && std::str::from_utf8(text).is_ok() && stamp.as_deref() == Some(STAMP));
         }
         assert_eq!(texts(&found), [text.into_bytes()]);
     }

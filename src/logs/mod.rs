@@ -3,13 +3,15 @@
 //! Promise: whatever cuts a stream (API server, kubelet, a half-open link), reading resumes at a whole second and
 //! skips exactly the lines already delivered; what can no longer be read is a marked line at that place. Memory is
 //! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
-//! `lines`, `reader`, `record` and `container` are pure; `container_log` and `previous_run` read, through `source`;
+//! `lines`, `reader`, `record` and `container` are pure; `container_log` and `previous_run` read, through `source` and
+//! `gather`;
 //! `tail` looks at the end of a log; `channel` hands over, `stream_quota` shares a process among many Jobs, and `position_store` keeps on the Job how far
 //! its log was delivered.
 
 mod channel;
 mod container;
 mod container_log;
+mod gather;
 mod lines;
 pub(crate) mod position_store;
 mod previous_run;

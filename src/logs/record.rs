@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
+    logs::lines::Piece,
     model::{
         log_position::{LogSource, Position},
         log_positions::SourcePosition,
@@ -10,16 +11,85 @@ use crate::{
     text::one_line,
 };
 
-/// Something a container wrote.
+/// More lines in one record bring no further gain in Airflow.
+const LINES_A_RECORD: usize = 100;
+/// The same in bytes. A longer line is a record of its own.
+const BYTES_A_RECORD: usize = 32 << 10;
+
+/// Lines that a container wrote one after the other, at most a record of them; or a piece of a longer line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LogLine {
-    /// Its time, as the kubelet wrote it.
-    pub stamp: String,
-    pub text: String,
-    /// Whether it is not a piece of a longer line.
-    pub whole: bool,
-    /// How far the log is delivered with it.
+pub(crate) struct LogLines {
+    /// The time of each, as the kubelet wrote it, with newlines between.
+    stamps: String,
+    /// The text of each, with newlines between.
+    text: String,
+    /// How many.
+    pub count: usize,
+    /// Whether the first one is not a piece of a longer line.
+    whole: bool,
+    /// How far the log is delivered with the last one.
     pub position: Position,
+}
+
+impl LogLines {
+    /// One line, or a piece of it.
+    pub fn new(piece: &Piece<'_>, position: Position) -> Self {
+        let whole = piece.last && piece.offset == 0;
+        let mut line = Self { stamps: piece.stamp.to_owned(), text: String::new(), count: 1, whole, position };
+        line.write(piece);
+        line
+    }
+
+    /// What all of them have of the two limits of a record.
+    pub fn bytes(&self) -> usize {
+        self.stamps.len() + self.text.len()
+    }
+
+    /// Whether they are a record, to which nothing is added.
+    pub fn full(&self) -> bool {
+        self.count >= LINES_A_RECORD || self.bytes() >= BYTES_A_RECORD
+    }
+
+    /// Whether a record holds so many more lines, of so many bytes.
+    fn has_room(&self, count: usize, bytes: usize) -> bool {
+        self.count + count <= LINES_A_RECORD && self.bytes() + bytes <= BYTES_A_RECORD
+    }
+
+    /// Adds the next line of the same container, or a piece of it; false where it belongs into another record.
+    pub fn add(&mut self, piece: &Piece<'_>, position: impl FnOnce() -> Position) -> bool {
+        let room = self.has_room(1, piece.stamp.len() + piece.text.len());
+        if room {
+            self.stamps.push('\n');
+            self.stamps.push_str(piece.stamp);
+            self.text.push('\n');
+            self.write(piece);
+            self.count += 1;
+            self.position = position();
+        }
+        room
+    }
+
+    /// Adds the next lines of the same container; gives them back where they belong into another record.
+    pub fn join(&mut self, next: Self) -> Option<Self> {
+        if !self.has_room(next.count, next.bytes()) {
+            return Some(next);
+        }
+        for (own, more) in [(&mut self.stamps, &next.stamps), (&mut self.text, &next.text)] {
+            own.push('\n');
+            own.push_str(more);
+        }
+        self.count += next.count;
+        self.position = next.position;
+        None
+    }
+
+    fn write(&mut self, piece: &Piece<'_>) {
+        let text = piece.text.strip_suffix(b"\r").filter(|_| piece.last).unwrap_or(piece.text);
+        match std::str::from_utf8(text) {
+            Ok(text) => self.text.push_str(text),
+            Err(_) => self.text.push_str(&String::from_utf8_lossy(text)),
+        }
+    }
 }
 
 /// One entry for the task log.
@@ -56,21 +126,28 @@ impl Record {
         Self { text: one_line(format!("{}{text}", prefix(source, style))), mark: true, ..Self::empty(source) }
     }
 
-    /// Lines in their order, at least one.
-    pub(crate) fn lines(source: &LogSource, lines: Vec<LogLine>, style: Style) -> Self {
-        let prefix = prefix(source, style);
-        let (count, position) = (lines.len(), lines.last().map(|line| line.position.clone()));
-        let (text, timestamp) = match <[LogLine; 1]>::try_from(lines) {
-            // Pieces of a long line may be equal, and Airflow shows one of records with equal time and text.
-            Ok([line]) => (format!("{prefix}{}", line.text), line.whole.then_some(line.stamp)),
-            Err(lines) => (together(&lines, &prefix, style), None),
+    /// Lines in their order.
+    pub(crate) fn lines(source: &LogSource, lines: LogLines, style: Style) -> Self {
+        let LogLines { stamps, text, count, whole, position } = lines;
+        let (prefix, several) = (prefix(source, style), count > 1);
+        let text = match (prefix.as_str(), several) {
+            ("", false) => text,
+            (prefix, false) => format!("{prefix}{text}"),
+            ("", true) if !style.times => text,
+            (prefix, true) => together(&stamps, &text, count, prefix, style),
         };
-        let position = position.map(|position| SourcePosition {
-            pod: source.pod_uid.clone(),
-            container: source.container.to_string(),
-            position,
-        });
-        Self { text, lines: count, timestamp, position, ..Self::empty(source) }
+        Self {
+            text,
+            lines: count,
+            // Pieces of a long line may be equal, and Airflow shows one of records with equal time and text.
+            timestamp: (whole && !several).then_some(stamps),
+            position: Some(SourcePosition {
+                pod: source.pod_uid.clone(),
+                container: source.container.to_string(),
+                position,
+            }),
+            ..Self::empty(source)
+        }
     }
 
     fn empty(source: &LogSource) -> Self {
@@ -86,16 +163,15 @@ impl Record {
     }
 }
 
-fn together(lines: &[LogLine], prefix: &str, style: Style) -> String {
-    let bytes = lines.iter().map(|line| line.text.len() + prefix.len() + "06:00:00.123 \n".len()).sum();
-    let mut together = String::with_capacity(bytes);
-    for (number, LogLine { stamp, text, .. }) in lines.iter().enumerate() {
+fn together(stamps: &str, text: &str, count: usize, prefix: &str, style: Style) -> String {
+    let mut together = String::with_capacity(text.len() + count * (prefix.len() + "06:00:00.123 ".len()));
+    for (number, (stamp, line)) in stamps.split('\n').zip(text.split('\n')).enumerate() {
         let newline = if number > 0 { "\n" } else { "" };
         // Writing to a String cannot fail.
         _ = if style.times {
-            write!(together, "{newline}{prefix}{} {text}", time_of_day(stamp))
+            write!(together, "{newline}{prefix}{} {line}", time_of_day(stamp))
         } else {
-            write!(together, "{newline}{prefix}{text}")
+            write!(together, "{newline}{prefix}{line}")
         };
     }
     together
@@ -132,18 +208,24 @@ mod tests {
         }
     }
 
-    fn line(number: u32) -> LogLine {
-        LogLine {
-            stamp: format!("2026-01-01T06:00:00.{number:03}456789Z"),
-            text: format!("line {number}"),
-            whole: true,
-            position: Position { delivered: Some(number.into()), ..Position::default() },
-        }
+    fn lines(numbers: std::ops::RangeInclusive<u32>) -> LogLines {
+        let line = |number: u32| {
+            let stamp = format!("2026-01-01T06:00:00.{number:03}456789Z");
+            let text = format!("line {number}");
+            let piece = Piece { stamp: &stamp, text: text.as_bytes(), offset: 0, last: true };
+            LogLines::new(&piece, Position { delivered: Some(number.into()), ..Position::default() })
+        };
+        let mut lines = numbers.map(line);
+        let first = lines.next().unwrap();
+        lines.fold(first, |mut lines, next| {
+            assert_eq!(lines.join(next), None);
+            lines
+        })
     }
 
     #[test]
     fn only_line_keeps_its_timestamp() {
-        let record = Record::lines(&source(), vec![line(1)], Style { named: false, times: true });
+        let record = Record::lines(&source(), lines(1..=1), Style { named: false, times: true });
         assert_eq!(
             (record.text.as_str(), record.timestamp.as_deref()),
             ("line 1", Some("2026-01-01T06:00:00.001456789Z"))
@@ -152,17 +234,35 @@ mod tests {
 
     #[test]
     fn piece_of_a_long_line_has_no_timestamp_by_which_equal_ones_would_be_dropped() {
-        let record = Record::lines(&source(), vec![LogLine { whole: false, ..line(1) }], NAMED);
-        assert_eq!(record.timestamp, None);
+        let stamp = "2026-01-01T06:00:00.001456789Z";
+        for (offset, last) in [(0, false), (7, false), (7, true)] {
+            let piece = Piece { stamp, text: b"part", offset, last };
+            let record = Record::lines(&source(), LogLines::new(&piece, Position::default()), NAMED);
+            assert_eq!((record.text.as_str(), record.timestamp), ("[abc/base] part", None));
+        }
     }
 
     #[test]
     fn several_lines_have_times_and_source_each_and_the_position_of_the_last_one() {
-        let record = Record::lines(&source(), vec![line(1), line(2)], NAMED);
+        let record = Record::lines(&source(), lines(1..=2), NAMED);
         assert_eq!(record.text, "[abc/base] 06:00:00.001 line 1\n[abc/base] 06:00:00.002 line 2");
         assert_eq!((record.lines, record.timestamp, record.mark), (2, None, false));
         assert_eq!(record.position.unwrap().position.delivered, Some(2));
-        assert_eq!(Record::lines(&source(), vec![line(1), line(2)], BARE).text, "line 1\nline 2");
+        assert_eq!(Record::lines(&source(), lines(1..=2), BARE).text, "line 1\nline 2");
+    }
+
+    #[test]
+    fn lines_that_are_empty_or_no_text_are_lines() {
+        let stamp = "2026-01-01T06:00:00.001456789Z";
+        let piece = |text| Piece { stamp, text, offset: 0, last: true };
+        let mut lines = LogLines::new(&piece(b""), Position::default());
+        for text in [b"".as_slice(), b"odd \xff\r", b"\r", b"end\rs"] {
+            assert!(lines.add(&piece(text), Position::default));
+        }
+        assert_eq!(Record::lines(&source(), lines.clone(), BARE).text, "\n\nodd \u{fffd}\n\nend\rs");
+        let times = Style { named: false, times: true };
+        let expected = ["", "", "odd \u{fffd}", "", "end\rs"].map(|text| format!("06:00:00.001 {text}")).join("\n");
+        assert_eq!(Record::lines(&source(), lines, times).text, expected);
     }
 
     #[test]

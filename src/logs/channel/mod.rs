@@ -13,20 +13,15 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    logs::record::{LogLine, Record, Style},
+    logs::record::{LogLines, Record, Style},
     model::log_position::LogSource,
 };
-
-/// More lines in one record bring no further gain in Airflow.
-const LINES_A_RECORD: usize = 100;
-/// The same in bytes. A longer line is a record of its own.
-const BYTES_A_RECORD: usize = 32 << 10;
 
 /// What the log of one container brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// Something it wrote.
-    Text(LogLine),
+    /// What it wrote.
+    Text(LogLines),
     /// Our own words at this place of its log.
     Mark(String),
 }
@@ -66,11 +61,10 @@ struct Waiting {
     over: bool,
 }
 
-/// Lines of one source, at least one.
+/// Records of one source, at least one, and what each takes of the room.
 struct Queue {
     source: Arc<LogSource>,
-    lines: VecDeque<Line>,
-    bytes: usize,
+    records: VecDeque<(Line, usize)>,
 }
 
 /// A channel that holds at most `bytes` of lines; `times` puts the time before each line of a record with several.
@@ -87,32 +81,9 @@ impl Sink {
         self.0.channel.waiting().named |= many;
     }
 
-    /// Puts one line; see [`Sink::put_all`].
+    /// Puts what comes next of a source, and waits for room; false once nobody takes any more. A source is known by its `Arc`.
     pub(crate) async fn put(&self, source: &Arc<LogSource>, line: Line) -> bool {
-        self.put_all(source, vec![line]).await
-    }
-
-    /// Puts lines of one source in their order, as much at once as a record holds, and waits for room; false once nobody
-    /// takes any more. A source is known by its `Arc`.
-    pub(crate) async fn put_all(&self, source: &Arc<LogSource>, lines: Vec<Line>) -> bool {
-        let channel = &*self.0.channel;
-        let mut lines = lines.into_iter().peekable();
-        while let Some(first) = lines.next() {
-            let (mut bytes, mut cost, mut together) = (first.bytes(), channel.cost(&first), vec![first]);
-            while let Some(line) = lines.next_if(|line| {
-                together.len() < LINES_A_RECORD
-                    && bytes + line.bytes() <= BYTES_A_RECORD
-                    && cost + channel.cost(line) <= channel.bytes
-            }) {
-                bytes += line.bytes();
-                cost += channel.cost(&line);
-                together.push(line);
-            }
-            if !channel.put(source, together, cost).await {
-                return false;
-            }
-        }
-        true
+        self.0.channel.put(source, line).await
     }
 }
 
@@ -142,21 +113,16 @@ impl Receiver {
     }
 
     fn take(&mut self) -> Option<Record> {
-        let channel = &self.channel;
-        let (source, taken, style) = {
-            let mut waiting = channel.waiting();
+        let (source, (line, cost), style) = {
+            let mut waiting = self.channel.waiting();
             let (source, taken) = waiting.take()?;
             (source, taken, Style { named: waiting.named, times: self.times })
         };
-        channel.room.add_permits(taken.iter().map(|line| channel.cost(line)).sum());
-        let mut lines = Vec::with_capacity(taken.len());
-        for line in taken {
-            match line {
-                Line::Text(text) => lines.push(text),
-                Line::Mark(text) => return Some(Record::mark(&source, &text, style)),
-            }
-        }
-        Some(Record::lines(&source, lines, style))
+        self.channel.room.add_permits(cost);
+        Some(match line {
+            Line::Text(lines) => Record::lines(&source, lines, style),
+            Line::Mark(text) => Record::mark(&source, &text, style),
+        })
     }
 }
 
@@ -172,10 +138,10 @@ impl Channel {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so much room and puts these lines into it.
-    async fn put(&self, source: &Arc<LogSource>, lines: Vec<Line>, cost: usize) -> bool {
-        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
-        let Ok(room) = self.room.acquire_many(cost).await else { return false };
+    async fn put(&self, source: &Arc<LogSource>, line: Line) -> bool {
+        // One that is longer than all of the room has it alone.
+        let cost = (line.bytes() + size_of::<Line>()).min(self.bytes);
+        let Ok(room) = self.room.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await else { return false };
         let worth_telling = {
             let mut waiting = self.waiting();
             if self.room.is_closed() {
@@ -183,7 +149,7 @@ impl Channel {
             }
             room.forget();
             let first = waiting.turns.is_empty();
-            let full = waiting.put(source, lines).full();
+            let full = waiting.put(source, line, cost).full();
             first || full || self.half_used()
         };
         if worth_telling {
@@ -198,67 +164,61 @@ impl Channel {
         }
     }
 
-    /// What a line takes of the room; one that is longer than all of it has it alone.
-    fn cost(&self, line: &Line) -> usize {
-        (line.bytes() + size_of::<Line>()).min(self.bytes)
-    }
-
     fn half_used(&self) -> bool {
         self.room.available_permits() <= self.bytes / 2
     }
 }
 
 impl Waiting {
-    /// The queue of the source, with the lines.
-    fn put(&mut self, source: &Arc<LogSource>, lines: Vec<Line>) -> &Queue {
+    /// The queue of the source, with the line.
+    fn put(&mut self, source: &Arc<LogSource>, line: Line, cost: usize) -> &Queue {
         let known = self.turns.iter().position(|queue| Arc::ptr_eq(&queue.source, source));
         let at = known.unwrap_or_else(|| {
-            self.turns.push_back(Queue { source: Arc::clone(source), lines: VecDeque::new(), bytes: 0 });
+            self.turns.push_back(Queue { source: Arc::clone(source), records: VecDeque::new() });
             self.turns.len() - 1
         });
         let queue = &mut self.turns[at];
-        queue.bytes += lines.iter().map(Line::bytes).sum::<usize>();
-        queue.lines.extend(lines);
+        queue.put(line, cost);
         queue
     }
 
-    /// The lines of the next record: a mark, or text. What its source has beyond that waits for its next turn.
-    fn take(&mut self) -> Option<(Arc<LogSource>, Vec<Line>)> {
+    /// The next record, and what it took of the room. What its source has beyond that waits for its next turn.
+    fn take(&mut self) -> Option<(Arc<LogSource>, (Line, usize))> {
         let mut queue = self.turns.pop_front()?;
-        let lines = queue.lines.drain(..queue.of_one_record()).collect::<Vec<_>>();
-        queue.bytes -= lines.iter().map(Line::bytes).sum::<usize>();
+        let record = queue.records.pop_front()?;
         let source = Arc::clone(&queue.source);
-        if !queue.lines.is_empty() {
+        if !queue.records.is_empty() {
             self.turns.push_back(queue);
         } else if self.turns.is_empty() {
             // Nor is the memory of many sources kept.
             self.turns = VecDeque::new();
         }
-        Some((source, lines))
+        Some((source, record))
     }
 }
 
 impl Queue {
-    /// Whether it has a whole record.
-    fn full(&self) -> bool {
-        self.lines.len() >= LINES_A_RECORD || self.bytes >= BYTES_A_RECORD
+    fn put(&mut self, line: Line, cost: usize) {
+        let line = match (self.records.back_mut(), line) {
+            (Some((Line::Text(last), taken)), Line::Text(next)) => match last.join(next) {
+                None => return *taken += cost,
+                Some(next) => Line::Text(next),
+            },
+            (_, line) => line,
+        };
+        self.records.push_back((line, cost));
     }
 
-    /// How many of its first lines are one record.
-    fn of_one_record(&self) -> usize {
-        let mut bytes = 0;
-        let fits = |line: &&Line| {
-            bytes += line.bytes();
-            matches!(line, Line::Text(_)) && bytes <= BYTES_A_RECORD
-        };
-        self.lines.iter().take(LINES_A_RECORD).take_while(fits).count().max(1)
+    /// Whether it has a whole record.
+    fn full(&self) -> bool {
+        self.records.len() > 1 || matches!(self.records.front(), Some((Line::Text(lines), _)) if lines.full())
     }
 }
 
 impl Line {
     fn bytes(&self) -> usize {
         match self {
-            Self::Text(LogLine { stamp, text, .. }) => stamp.len() + text.len(),
+            Self::Text(lines) => lines.bytes(),
             Self::Mark(text) => text.len(),
         }
     }

@@ -2,7 +2,7 @@ use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::log_position::Position;
+use crate::{logs::lines::Piece, model::log_position::Position};
 
 fn source(pod: &str) -> Arc<LogSource> {
     Arc::new(LogSource {
@@ -18,12 +18,20 @@ fn line(number: u64) -> Line {
 }
 
 fn line_of(number: u64, text: String) -> Line {
-    Line::Text(LogLine {
-        stamp: format!("2026-01-01T06:00:00.{:03}456789Z", number % 1000),
-        text,
-        whole: true,
-        position: Position { delivered: Some(number), ..Position::default() },
-    })
+    let stamp = format!("2026-01-01T06:00:00.{:03}456789Z", number % 1000);
+    let piece = Piece { stamp: &stamp, text: text.as_bytes(), offset: 0, last: true };
+    Line::Text(LogLines::new(&piece, Position { delivered: Some(number), ..Position::default() }))
+}
+
+/// What a reader puts at once, of which there is room for all in a record.
+fn lines(numbers: std::ops::Range<u64>) -> Line {
+    let mut numbers = numbers.map(line);
+    let Some(Line::Text(first)) = numbers.next() else { unreachable!() };
+    Line::Text(numbers.fold(first, |mut lines, next| {
+        let Line::Text(next) = next else { unreachable!() };
+        assert_eq!(lines.join(next), None);
+        lines
+    }))
 }
 
 /// Room for so many of these lines.
@@ -143,7 +151,9 @@ async fn readers_of_all_sources_wait_while_there_is_no_room() {
     let readers = sources.each_ref().map(|source| reader(&sink, source, 100..300));
     settle().await;
     assert!(readers.iter().all(|reader| !reader.is_finished()));
-    assert_eq!(receiver.channel.waiting().turns.iter().map(|queue| queue.lines.len()).sum::<usize>(), 150);
+    let count = |(line, _): &(Line, usize)| if let Line::Text(lines) = line { lines.count } else { 0 };
+    let waiting = |queue: &Queue| queue.records.iter().map(count).sum::<usize>();
+    assert_eq!(receiver.channel.waiting().turns.iter().map(waiting).sum::<usize>(), 150);
     drop(sink);
     let mut lines = 0;
     while let Some(record) = receiver.next().await {
@@ -184,26 +194,37 @@ async fn record_has_at_most_a_hundred_lines_and_32_kib() {
 }
 
 #[tokio::test]
-async fn lines_put_together_are_records_of_their_own_size_and_wait_for_room_in_parts() {
-    let (sink, receiver) = channel(room(30), false);
+async fn lines_put_together_wait_for_room_for_all_and_are_joined_as_far_as_a_record_goes() {
+    let (sink, receiver) = channel(size_of::<Line>() + 60 * line(100).bytes(), false);
     let pod = source("a");
     let writer = tokio::spawn(async move {
-        let lines = (100..350).map(line).collect();
-        assert!(sink.put_all(&pod, lines).await);
-        assert!(sink.put_all(&pod, vec![line_of(350, "x".repeat(10_000)), line(351)]).await);
+        for number in (100..350).step_by(50) {
+            assert!(sink.put(&pod, lines(number..number + 50)).await);
+        }
+        assert!(sink.put(&pod, line_of(350, "x".repeat(20_000))).await);
+        assert!(sink.put(&pod, line(351)).await);
     });
     let records = records(receiver).await;
     writer.await.unwrap();
     let texts: Vec<_> = records.iter().flat_map(|record| record.text.lines().map(str::to_owned)).collect();
-    let expected = (100..350).map(|number| format!("line {number}")).chain(["x".repeat(10_000), "line 351".into()]);
+    let expected = (100..350).map(|number| format!("line {number}")).chain(["x".repeat(20_000), "line 351".into()]);
     assert_eq!(texts, expected.collect::<Vec<_>>());
-    assert!(records[..8].iter().all(|record| record.lines == 30), "as many as there is room for");
+    assert!(records[..5].iter().all(|record| record.lines == 50), "as many as there is room for");
 
     let (sink, mut receiver) = channel(1 << 20, false);
-    assert!(sink.put_all(&source("a"), (100..350).map(line).collect()).await);
-    let sizes: Vec<_> =
-        std::iter::from_fn(|| receiver.next().now_or_never().flatten()).map(|record| record.lines).collect();
-    assert_eq!(sizes, [100, 100, 50]);
+    for numbers in [100..160, 160..200, 200..260, 260..301, 301..302] {
+        assert!(sink.put(&source("a"), lines(numbers)).now_or_never().unwrap());
+    }
+    let sizes = |receiver: &mut Receiver| {
+        std::iter::from_fn(|| receiver.next().now_or_never().flatten()).map(|record| record.lines).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(&mut receiver), [60, 40, 60, 41, 1], "each `Arc` is a source");
+    let pod = source("a");
+    for numbers in [100..160, 160..200, 200..260, 260..301, 301..302] {
+        assert!(sink.put(&pod, lines(numbers)).now_or_never().unwrap());
+    }
+    assert_eq!(sizes(&mut receiver), [100, 60, 42]);
+    assert_eq!(receiver.channel.room.available_permits(), 1 << 20, "all of the room is there again");
 }
 
 #[tokio::test]

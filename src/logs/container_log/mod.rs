@@ -8,7 +8,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -16,9 +15,8 @@ use crate::{
     logs::{
         channel::{Line, Sink},
         container::{ContainerNow, RunState},
-        lines::Piece,
+        gather::{Gatherer, StreamEnd},
         reader::{Output, ReadPlace, Reader},
-        record::LogLine,
         source::{LogApi, LogRequest, Which},
         stall::Stall,
         stream_quota::StreamPermit,
@@ -242,18 +240,24 @@ impl<A: LogApi> ContainerFollower<A> {
             Ok(Err(failure)) => return PassEnd::Unavailable(failure),
             Ok(Ok(stream)) => stream,
         };
-        let mut stream = std::pin::pin!(stream);
+        let (mut stream, mut gatherer) = (std::pin::pin!(stream), Gatherer::new(self.timing.silence));
         loop {
-            let chunk = match tokio::time::timeout(self.timing.silence, stream.next()).await {
-                Err(_) => return PassEnd::Silent,
-                Ok(None) => return reader.words_at_the_end().map_or(PassEnd::Clean(turn.which), PassEnd::NotLog),
-                Ok(Some(Err(_))) => return PassEnd::Broken,
-                Ok(Some(Ok(chunk))) => chunk,
-            };
             let mut outputs = Vec::new();
-            reader.feed(&chunk, &mut outputs);
+            let feed = |bytes: &[u8]| {
+                reader.feed(bytes, &mut outputs);
+                !outputs.is_empty()
+            };
+            let end = gatherer.next(stream.as_mut(), feed).await;
             if let Some(end) = self.hand_on(outputs).await {
                 return end;
+            }
+            match end {
+                Some(StreamEnd::Silent) => return PassEnd::Silent,
+                Some(StreamEnd::Broken) => return PassEnd::Broken,
+                Some(StreamEnd::Clean) => {
+                    return reader.words_at_the_end().map_or(PassEnd::Clean(turn.which), PassEnd::NotLog);
+                }
+                None => {}
             }
             // Not before it has brought something: else it would never get further.
             if turn.over() && reader.brought() {
@@ -313,26 +317,20 @@ impl<A: LogApi> ContainerFollower<A> {
 
     /// Puts what a part of a pass has brought; gives how the pass ends where it cannot go on.
     async fn hand_on(&self, outputs: Vec<Output>) -> Option<PassEnd> {
-        let (mut lines, mut end) = (Vec::with_capacity(outputs.len()), None);
         for output in outputs {
-            match output {
-                Output::Piece(piece, position) => lines.push(Line::Text(log_line(piece, position))),
-                Output::NotLog(text) => end = Some(PassEnd::NotLog(text)),
-                Output::Again => end = Some(PassEnd::Broken),
-            }
-            if end.is_some() {
-                break;
-            }
-        }
-        if !lines.is_empty() {
+            let lines = match output {
+                Output::Lines(lines) => lines,
+                Output::NotLog(text) => return Some(PassEnd::NotLog(text)),
+                Output::Again => return Some(PassEnd::Broken),
+            };
             self.stall.is_over();
-            let taken = self.sink.put_all(&self.source, lines).await;
+            let taken = self.sink.put(&self.source, Line::Text(lines)).await;
             self.stall.asks(Duration::ZERO);
             if !taken {
                 return Some(PassEnd::Closed);
             }
         }
-        end
+        None
     }
 
     pub(crate) async fn mark(&self, text: &str) {
@@ -341,15 +339,6 @@ impl<A: LogApi> ContainerFollower<A> {
             .put(&self.source, Line::Mark(format!("--- container `{container}` of Pod `{pod}`: {text} ---")))
             .await;
     }
-}
-
-fn log_line(piece: Piece, position: Position) -> LogLine {
-    let Piece { stamp, mut text, offset, last } = piece;
-    if last && text.last() == Some(&b'\r') {
-        text.pop();
-    }
-    let text = String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    LogLine { stamp, text, whole: last && offset == 0, position }
 }
 
 impl KnownRun {

@@ -16,7 +16,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    logs::lines::{Piece, Splitter, Token},
+    logs::{
+        lines::{Piece, Splitter, Token},
+        record::LogLines,
+    },
     model::log_position::{LineHash, Position, Tracker, second},
 };
 
@@ -25,9 +28,9 @@ const EQUAL_REPLAYS: u32 = 6;
 
 /// What a pass brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// A line that is new, or a part of one, and how far that is.
-    Piece(Piece, Position),
+pub(crate) enum Output {
+    /// Lines that are new, or a part of one.
+    Lines(LogLines),
     /// The kubelet's own words instead of a log.
     NotLog(String),
     /// This pass cannot go on; see [`Reader::place`].
@@ -163,10 +166,8 @@ impl Reader {
     }
 
     /// Takes the next bytes of the pass.
-    pub fn feed(&mut self, bytes: &[u8], outputs: &mut Vec<Output>) {
-        let mut tokens = Vec::new();
-        self.splitter.feed(bytes, &mut tokens);
-        self.take(tokens, outputs);
+    pub(crate) fn feed(&mut self, bytes: &[u8], outputs: &mut Vec<Output>) {
+        self.split(outputs, |splitter, take| splitter.feed(bytes, take));
     }
 
     /// The kubelet's own words that a pass ended with, instead of a log; they have no newline.
@@ -194,28 +195,30 @@ impl Reader {
     }
 
     /// The pass is over, and so is the log: what it ends with is a line also without a newline.
-    pub fn finish(&mut self, outputs: &mut Vec<Output>) {
-        let mut tokens = Vec::new();
-        self.splitter.finish(&mut tokens);
-        self.take(tokens, outputs);
+    pub(crate) fn finish(&mut self, outputs: &mut Vec<Output>) {
+        self.split(outputs, |splitter, take| splitter.finish(take));
     }
 
-    fn take(&mut self, tokens: Vec<Token>, outputs: &mut Vec<Output>) {
-        for token in tokens {
-            match (token, self.place) {
-                (_, ReadPlace::Moved | ReadPlace::Lost) => break,
-                (Token::NotLog(text), _) => outputs.push(Output::NotLog(text)),
-                (Token::Piece(piece), ReadPlace::Reached) => self.deliver(piece, outputs),
-                (Token::Piece(piece), ReadPlace::Sought) => self.skip(&piece),
-            }
-        }
+    fn split(&mut self, outputs: &mut Vec<Output>, split: impl FnOnce(&mut Splitter, &mut dyn FnMut(Token<'_>))) {
+        let mut splitter = std::mem::take(&mut self.splitter);
+        split(&mut splitter, &mut |token| self.take(token, outputs));
+        self.splitter = splitter;
         if matches!(self.place, ReadPlace::Moved | ReadPlace::Lost) {
             outputs.push(Output::Again);
         }
     }
 
-    fn skip(&mut self, piece: &Piece) {
-        let second = second(&piece.stamp);
+    fn take(&mut self, token: Token<'_>, outputs: &mut Vec<Output>) {
+        match (token, self.place) {
+            (_, ReadPlace::Moved | ReadPlace::Lost) => {}
+            (Token::NotLog(text), _) => outputs.push(Output::NotLog(String::from_utf8_lossy(text).into_owned())),
+            (Token::Piece(piece), ReadPlace::Reached) => self.deliver(&piece, outputs),
+            (Token::Piece(piece), ReadPlace::Sought) => self.skip(&piece),
+        }
+    }
+
+    fn skip(&mut self, piece: &Piece<'_>) {
+        let second = second(piece.stamp);
         if self.skip.newest.as_deref().is_some_and(|newest| *second > *newest) {
             self.miss();
             return;
@@ -250,28 +253,33 @@ impl Reader {
         self.place = if self.skip.seen_at.is_some() { ReadPlace::Moved } else { ReadPlace::Lost };
     }
 
-    fn deliver(&mut self, piece: Piece, outputs: &mut Vec<Output>) {
-        self.hash_piece(&piece);
+    fn deliver(&mut self, piece: &Piece<'_>, outputs: &mut Vec<Output>) {
+        self.hash_piece(piece);
         let known = piece.offset < self.partial;
         if piece.last {
             self.partial = 0;
             let hash = self.line_hash();
-            self.tracker.delivered_line(&piece.stamp, hash);
+            self.tracker.delivered_line(piece.stamp, hash);
         } else {
             self.tracker.delivered_part(self.partial.max(piece.offset + piece.text.len()));
         }
-        if !known {
-            self.brought = true;
-            let position = self.position();
-            outputs.push(Output::Piece(piece, position));
+        if known {
+            return;
         }
+        self.brought = true;
+        if let Some(Output::Lines(lines)) = outputs.last_mut()
+            && lines.add(piece, || self.position())
+        {
+            return;
+        }
+        outputs.push(Output::Lines(LogLines::new(piece, self.position())));
     }
 
-    fn hash_piece(&mut self, piece: &Piece) {
+    fn hash_piece(&mut self, piece: &Piece<'_>) {
         if piece.offset == 0 {
             self.hash.take(piece.stamp.as_bytes());
         }
-        self.hash.take(&piece.text);
+        self.hash.take(piece.text);
     }
 
     fn line_hash(&mut self) -> u64 {

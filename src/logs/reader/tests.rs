@@ -1,6 +1,21 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    logs::record::{Record, Style},
+    model::log_position::LogSource,
+};
+
+const BARE: Style = Style { named: false, times: false };
+
+fn source() -> LogSource {
+    LogSource {
+        namespace: "etl".parse().unwrap(),
+        pod: "train-abc".parse().unwrap(),
+        pod_uid: "1".into(),
+        container: "base".parse().unwrap(),
+    }
+}
 
 /// A log file as the kubelet keeps it: lines with their time in milliseconds, in file order.
 #[derive(Debug, Clone)]
@@ -39,11 +54,13 @@ fn numbered(count: u64, millis: impl Fn(u64) -> u64) -> File {
 struct Reading {
     reader: Reader,
     delivered: Vec<String>,
+    /// Bytes delivered of the last line, where it goes on.
+    partial: usize,
 }
 
 impl Reading {
     fn new(position: Option<&Position>) -> Self {
-        Self { reader: Reader::new(0, position), delivered: Vec::new() }
+        Self { reader: Reader::new(0, position), delivered: Vec::new(), partial: 0 }
     }
 
     /// One pass, cut after so many bytes, in chunks of any size.
@@ -59,13 +76,17 @@ impl Reading {
         }
         for output in outputs {
             match output {
-                Output::Piece(piece, _) => {
-                    let text = String::from_utf8(piece.text).unwrap();
-                    if piece.offset == 0 {
-                        self.delivered.push(text);
+                Output::Lines(lines) => {
+                    let goes_on = std::mem::replace(&mut self.partial, lines.position.partial) > 0;
+                    let text = Record::lines(&source(), lines, BARE).text;
+                    let (first, rest) =
+                        text.split_once('\n').map_or((&*text, None), |(first, rest)| (first, Some(rest)));
+                    if goes_on {
+                        self.delivered.last_mut().unwrap().push_str(first);
                     } else {
-                        self.delivered.last_mut().unwrap().push_str(&text);
+                        self.delivered.push(first.to_owned());
                     }
+                    self.delivered.extend(rest.into_iter().flat_map(|rest| rest.split('\n')).map(str::to_owned));
                 }
                 Output::NotLog(text) => self.delivered.push(format!("NOT LOG {text}")),
                 Output::Again => {}
