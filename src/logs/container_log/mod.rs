@@ -317,11 +317,19 @@ impl<A: LogApi> ContainerFollower<A> {
 
     /// Puts what a part of a pass has brought; gives how the pass ends where it cannot go on.
     async fn hand_on(&self, outputs: Vec<Output>) -> Option<PassEnd> {
+        let mut end = None;
         for output in outputs {
             let lines = match output {
                 Output::Lines(lines) => lines,
-                Output::NotLog(text) => return Some(PassEnd::NotLog(text)),
-                Output::Again => return Some(PassEnd::Broken),
+                Output::NotLog(text) => {
+                    // Lines that came behind these words count as delivered.
+                    end.get_or_insert(PassEnd::NotLog(text));
+                    continue;
+                }
+                Output::Again => {
+                    end.get_or_insert(PassEnd::Broken);
+                    continue;
+                }
             };
             self.stall.is_over();
             let taken = self.sink.put(&self.source, Line::Text(lines)).await;
@@ -330,7 +338,7 @@ impl<A: LogApi> ContainerFollower<A> {
                 return Some(PassEnd::Closed);
             }
         }
-        None
+        end
     }
 
     pub(crate) async fn mark(&self, text: &str) {

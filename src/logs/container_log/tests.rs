@@ -206,6 +206,15 @@ async fn words_of_the_kubelet_never_pass_for_log_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lines_behind_words_of_the_kubelet_are_not_lost() {
+    let whole = run(0..5, 10);
+    let kubelet = SimKubelet::new(Restarts::Never, vec![whole.clone()]);
+    let words = "unable to retrieve container logs for containerd://1\n2026-01-01T00:00:00.000000000Z line 0\n";
+    kubelet.change(|pod| pod.faults.push_back(Fault::Words(words)));
+    assert_eq!(start(&kubelet, 0, None).lines().await, texts(&whole));
+}
+
+#[tokio::test(start_paused = true)]
 async fn pod_that_goes_while_the_stream_is_broken_leaves_a_mark() {
     let kubelet = SimKubelet::new(Restarts::Never, vec![SimRun { ended: false, ..run(0..5, 10) }]);
     kubelet.change(|pod| pod.faults.push_back(Fault::Freeze(110)));
