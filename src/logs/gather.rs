@@ -24,12 +24,12 @@ const ENOUGH: usize = 64 << 10;
 pub(super) struct Gatherer {
     /// Silence after which the stream is given up.
     silence: Duration,
-    pace: Pace,
+    pace: LogPace,
 }
 
 /// How bytes came last.
 #[derive(Debug)]
-enum Pace {
+enum LogPace {
     /// Once, at this time.
     Slow(Option<Instant>),
     /// All that there was.
@@ -40,7 +40,7 @@ enum Pace {
 
 /// How a stream ends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum StreamEnd {
+pub(super) enum BodyEnd {
     /// As the server ends it.
     Clean,
     /// By an error.
@@ -52,7 +52,7 @@ pub(super) enum StreamEnd {
 impl Gatherer {
     /// One that has read nothing yet.
     pub fn new(silence: Duration) -> Self {
-        Self { silence, pace: Pace::Slow(None) }
+        Self { silence, pace: LogPace::Slow(None) }
     }
 
     /// Gives the next bytes, in pieces as they came; then the end, where there is one. `give` says whether there is
@@ -61,10 +61,10 @@ impl Gatherer {
         &mut self,
         mut stream: Pin<&mut impl Stream<Item = io::Result<Bytes>>>,
         mut give: impl FnMut(&[u8]) -> bool,
-    ) -> Option<StreamEnd> {
+    ) -> Option<BodyEnd> {
         match self.pace {
-            Pace::Slow(before) => {
-                let Ok(first) = timeout(self.silence, stream.next()).await else { return Some(StreamEnd::Silent) };
+            LogPace::Slow(before) => {
+                let Ok(first) = timeout(self.silence, stream.next()).await else { return Some(BodyEnd::Silent) };
                 let (mut piece, mut bytes, mut news) = (Some(first), 0, false);
                 while let Some(now) = piece {
                     match given(now, &mut give) {
@@ -75,14 +75,14 @@ impl Gatherer {
                 }
                 let now = Instant::now();
                 self.pace = match before {
-                    _ if bytes >= ENOUGH => Pace::Flowing,
-                    Some(before) if news && now < before + GATHER => Pace::Drained,
-                    _ => Pace::Slow(news.then_some(now)),
+                    _ if bytes >= ENOUGH => LogPace::Flowing,
+                    Some(before) if news && now < before + GATHER => LogPace::Drained,
+                    _ => LogPace::Slow(news.then_some(now)),
                 };
                 return None;
             }
-            Pace::Drained => sleep(GATHER).await,
-            Pace::Flowing => {}
+            LogPace::Drained => sleep(GATHER).await,
+            LogPace::Flowing => {}
         }
         let (mut bytes, mut before) = (0, 0);
         let mut moment = std::pin::pin!(sleep(MOMENT));
@@ -95,7 +95,7 @@ impl Gatherer {
                 },
                 () = &mut moment => {
                     if bytes < before + FEW {
-                        self.pace = if bytes > 0 { Pace::Drained } else { Pace::Slow(None) };
+                        self.pace = if bytes > 0 { LogPace::Drained } else { LogPace::Slow(None) };
                         return None;
                     }
                     before = bytes;
@@ -103,16 +103,16 @@ impl Gatherer {
                 }
             }
         }
-        self.pace = Pace::Flowing;
+        self.pace = LogPace::Flowing;
         None
     }
 }
 
-fn given(piece: Option<io::Result<Bytes>>, give: &mut impl FnMut(&[u8]) -> bool) -> Result<(usize, bool), StreamEnd> {
+fn given(piece: Option<io::Result<Bytes>>, give: &mut impl FnMut(&[u8]) -> bool) -> Result<(usize, bool), BodyEnd> {
     match piece {
         Some(Ok(piece)) => Ok((piece.len(), give(&piece))),
-        Some(Err(_)) => Err(StreamEnd::Broken),
-        None => Err(StreamEnd::Clean),
+        Some(Err(_)) => Err(BodyEnd::Broken),
+        None => Err(BodyEnd::Clean),
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     /// What a server sends, a byte after each of these pauses in milliseconds, and how that ends.
-    async fn read(pauses: &[u64], end: StreamEnd) -> (Vec<Given>, StreamEnd) {
+    async fn read(pauses: &[u64], end: BodyEnd) -> (Vec<Given>, BodyEnd) {
         let (server, mut stream) = mpsc::unbounded();
         let mut sent = Vec::new();
         let mut at = Instant::now();
@@ -152,9 +152,9 @@ mod tests {
                 server.unbounded_send(Ok(Bytes::from(vec![byte]))).unwrap();
             }
             match end {
-                StreamEnd::Clean => {}
-                StreamEnd::Broken => server.unbounded_send(Err(io::ErrorKind::ConnectionReset.into())).unwrap(),
-                StreamEnd::Silent => drop((futures::future::pending::<()>().await, server)),
+                BodyEnd::Clean => {}
+                BodyEnd::Broken => server.unbounded_send(Err(io::ErrorKind::ConnectionReset.into())).unwrap(),
+                BodyEnd::Silent => drop((futures::future::pending::<()>().await, server)),
             }
         });
         let (mut gatherer, mut all) = (Gatherer::new(Duration::from_secs(60)), Vec::new());
@@ -178,14 +178,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_bytes_are_given_at_once() {
-        let (given, end) = read(&[0, 10, 20, 50, 1_000, 1, 59_000, 10], StreamEnd::Clean).await;
-        assert_eq!((given.len(), end), (8, StreamEnd::Clean));
+        let (given, end) = read(&[0, 10, 20, 50, 1_000, 1, 59_000, 10], BodyEnd::Clean).await;
+        assert_eq!((given.len(), end), (8, BodyEnd::Clean));
         assert!(given.iter().all(|byte| byte.waited.is_zero()), "{given:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn bytes_that_come_fast_are_given_together_a_hundred_times_a_second() {
-        let (given, _) = read(&[1; 1_000], StreamEnd::Clean).await;
+        let (given, _) = read(&[1; 1_000], BodyEnd::Clean).await;
         let rounds = given.iter().map(|byte| byte.round).collect::<std::collections::BTreeSet<_>>().len();
         assert!((60..=100).contains(&rounds), "{rounds}");
         assert!(given[0].waited.is_zero());
@@ -208,8 +208,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_told_also_after_bytes_that_came_fast() {
         let begin = Instant::now();
-        let (given, end) = read(&[0, 0, 1, 0], StreamEnd::Silent).await;
-        assert_eq!((given.len(), end), (4, StreamEnd::Silent));
+        let (given, end) = read(&[0, 0, 1, 0], BodyEnd::Silent).await;
+        assert_eq!((given.len(), end), (4, BodyEnd::Silent));
         assert!((60_000..60_100).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
     }
 
@@ -220,7 +220,7 @@ mod tests {
             broken in any::<bool>(),
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-            let end = || if broken { StreamEnd::Broken } else { StreamEnd::Clean };
+            let end = || if broken { BodyEnd::Broken } else { BodyEnd::Clean };
             let (given, ended) = runtime.block_on(read(&pauses, end()));
             prop_assert_eq!(ended, end());
             prop_assert_eq!(given.len(), pauses.len());

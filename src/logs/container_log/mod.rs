@@ -15,7 +15,7 @@ use crate::{
     logs::{
         channel::{Line, Sink},
         container::{ContainerNow, RunState},
-        gather::{Gatherer, StreamEnd},
+        gather::{BodyEnd, Gatherer},
         reader::{Output, ReadPlace, Reader},
         source::{LogApi, LogRequest, Which},
         stall::Stall,
@@ -252,9 +252,9 @@ impl<A: LogApi> ContainerFollower<A> {
                 return end;
             }
             match end {
-                Some(StreamEnd::Silent) => return PassEnd::Silent,
-                Some(StreamEnd::Broken) => return PassEnd::Broken,
-                Some(StreamEnd::Clean) => {
+                Some(BodyEnd::Silent) => return PassEnd::Silent,
+                Some(BodyEnd::Broken) => return PassEnd::Broken,
+                Some(BodyEnd::Clean) => {
                     return reader.words_at_the_end().map_or(PassEnd::Clean(turn.which), PassEnd::NotLog);
                 }
                 None => {}
