@@ -14,10 +14,10 @@ fn source(pod: &str) -> Arc<LogSource> {
 }
 
 fn line(number: u64) -> Line {
-    line_of(number, format!("line {number}"))
+    line_of(number, &format!("line {number}"))
 }
 
-fn line_of(number: u64, text: String) -> Line {
+fn line_of(number: u64, text: &str) -> Line {
     let stamp = format!("2026-01-01T06:00:00.{:03}456789Z", number % 1000);
     let piece = Piece { stamp: &stamp, text: text.as_bytes(), offset: 0, last: true };
     Line::Text(LogLines::new(&piece, Position { delivered: Some(number), ..Position::default() }))
@@ -168,7 +168,7 @@ async fn line_longer_than_the_room_goes_through_alone() {
     let (sink, mut receiver) = channel(1_000, false);
     let pod = source("a");
     sink.put(&pod, line(1)).await;
-    let long = sink.put(&pod, line_of(2, "x".repeat(5_000)));
+    let long = sink.put(&pod, line_of(2, &"x".repeat(5_000)));
     let mut long = std::pin::pin!(long);
     assert!(futures::poll!(&mut long).is_pending());
     assert_eq!(receiver.next().await.unwrap().text, "line 1");
@@ -184,9 +184,9 @@ async fn record_has_at_most_a_hundred_lines_and_32_kib() {
         sink.put(&pod, line(number)).await;
     }
     for number in 150..156 {
-        sink.put(&pod, line_of(number, "x".repeat(10_000))).await;
+        sink.put(&pod, line_of(number, &"x".repeat(10_000))).await;
     }
-    sink.put(&pod, line_of(156, "x".repeat(100_000))).await;
+    sink.put(&pod, line_of(156, &"x".repeat(100_000))).await;
     drop(sink);
     let records = records(receiver).await;
     let sizes: Vec<_> = records.iter().map(|record| record.lines).collect();
@@ -201,7 +201,7 @@ async fn lines_put_together_wait_for_room_for_all_and_are_joined_as_far_as_a_rec
         for number in (100..350).step_by(50) {
             assert!(sink.put(&pod, lines(number..number + 50)).await);
         }
-        assert!(sink.put(&pod, line_of(350, "x".repeat(20_000))).await);
+        assert!(sink.put(&pod, line_of(350, &"x".repeat(20_000))).await);
         assert!(sink.put(&pod, line(351)).await);
     });
     let records = records(receiver).await;
