@@ -435,6 +435,23 @@ async fn predecessor_that_somebody_deletes_while_it_is_waited_for_frees_the_name
 }
 
 #[tokio::test(start_paused = true)]
+async fn outage_longer_than_a_request_is_repeated_does_not_end_the_wait_for_the_name() {
+    let world = World::new();
+    world.runs_jobs(slow());
+    dies_after(&world, wants("yesterday", 1, &json!({})), Duration::from_secs(5)).await;
+    let cluster = world.cluster();
+    let patient = wants("today", 1, &json!({"startup_timeout_seconds": 900}));
+    let waiting = tokio::spawn(async move { follow(Run::start(cluster, patient)).await });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.fault("get jobs", Fault::LoseRequest, 40);
+    tokio::time::sleep(Duration::from_secs(65)).await;
+    assert_eq!(world.jobs_made().len(), 1, "the outage lasts");
+    world.vanish(NAME, true);
+    let ended = waiting.await.unwrap();
+    assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::Created)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn work_of_a_predecessor_that_outlives_its_job_is_waited_for() {
     let world = World::new();
     world.runs_jobs(Course { runs: Duration::from_secs(3600), ..Course::default() });

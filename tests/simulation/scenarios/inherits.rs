@@ -213,6 +213,26 @@ async fn deletion_that_a_finalizer_holds_is_not_called_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn outage_longer_than_a_request_is_repeated_does_not_end_the_confirmation_of_a_stop() {
+    let world = World::new();
+    let stopped = Run::start(world.cluster(), order(1));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let name = world.jobs_made()[0].clone();
+    world.update_job(&name, |job| job["metadata"]["finalizers"] = json!(["example.com/hold"]));
+    let helper = std::sync::Arc::clone(&world);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        helper.fault("get jobs", Fault::LoseRequest, 40);
+        helper.update_job(&name, |job| job["metadata"]["finalizers"] = json!([]));
+    });
+    let begin = tokio::time::Instant::now();
+    let done = stopped.delete(Duration::from_secs(600)).await.unwrap();
+    assert!(done.contains("is deleted, and its Pods have ended"), "{done}");
+    assert!(begin.elapsed() > Duration::from_secs(60), "no outage: {:?}", begin.elapsed());
+    assert_eq!((world.jobs().len(), world.asked("delete jobs")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn deletion_whose_pod_still_runs_names_the_pod_and_its_node() {
     let world = World::new();
     world.runs_jobs(slow());
