@@ -78,8 +78,8 @@ impl JobWatch {
     }
 
     /// Until the next look that nothing asks for, at a Job that has been waited for so long.
-    pub fn pause(&self, sighting: &JobWatchState, waited: Duration) -> Duration {
-        let alone = match sighting {
+    pub fn pause(&self, state: &JobWatchState, waited: Duration) -> Duration {
+        let alone = match state {
             // It is there, but its labels have changed, or nobody may watch.
             JobWatchState::Missing | JobWatchState::Blind => (waited / 10).clamp(LOOK_EVERY, LOOK_SELDOM),
             JobWatchState::Unseen | JobWatchState::Present(_) => LOOK_SELDOM,
@@ -280,10 +280,10 @@ impl WatchedJobs {
         }
     }
 
-    fn tell(&mut self, uid: &str, sighting: JobWatchState) {
+    fn tell(&mut self, uid: &str, state: JobWatchState) {
         self.by_uid.retain(|_, sender| !sender.is_closed());
         if let Some(sender) = self.by_uid.get(uid) {
-            sender.send_replace(sighting);
+            sender.send_replace(state);
         }
     }
 }

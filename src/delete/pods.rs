@@ -88,7 +88,7 @@ enum PodAction {
     Delete,
 }
 
-fn deed(pod: &Pod, uid: &str, ownership: Ownership, gone_for: Duration) -> PodAction {
+fn action(pod: &Pod, uid: &str, ownership: Ownership, gone_for: Duration) -> PodAction {
     let owner = pod_owner(pod, uid);
     if owner == PodOwner::Another {
         return PodAction::Nothing;
@@ -258,7 +258,7 @@ impl Rounds {
             let mut doomed = Vec::new();
             for pod in pods.remove(&asked.uid).unwrap_or_default() {
                 let live = !work_has_stopped(&pod);
-                match deed(&pod, &asked.uid, asked.ownership, now.saturating_duration_since(asked.gone)) {
+                match action(&pod, &asked.uid, asked.ownership, now.saturating_duration_since(asked.gone)) {
                     PodAction::Nothing => continue,
                     PodAction::Keep => {
                         asked.end.kept.extend(pod.metadata.name);
@@ -446,7 +446,7 @@ mod tests {
             ("Pods that are to stay are told", Kept, "Running", false, ours, later, PodAction::Keep),
         ];
         for (name, ownership, phase, deleting, owner, gone_for, expected) in cases {
-            assert_eq!(deed(&pod(phase, deleting, owner), "u", ownership, gone_for), expected, "{name}");
+            assert_eq!(action(&pod(phase, deleting, owner), "u", ownership, gone_for), expected, "{name}");
         }
     }
 
@@ -460,7 +460,7 @@ mod tests {
             let statuses = serde_json::from_value(json!([container(state)])).unwrap();
             ends.status.as_mut().unwrap().container_statuses = Some(statuses);
             for ownership in [Ownership::Collected, Ownership::Owned, Ownership::Orphaned, Ownership::Watched] {
-                assert_eq!(deed(&ends, "u", ownership, COLLECTED_WITHIN), expected, "{ownership:?}");
+                assert_eq!(action(&ends, "u", ownership, COLLECTED_WITHIN), expected, "{ownership:?}");
             }
         }
     }

@@ -95,6 +95,8 @@ pub struct StuckDetector {
     looked: Option<(Instant, ResourceVersions)>,
     /// How often something had moved when its time had come.
     moves: u32,
+    /// Whether it was freed.
+    pub(super) released: bool,
 }
 
 /// What changes when anything moves: the versions of the Job and of its Pods.
@@ -104,7 +106,7 @@ impl StuckDetector {
     /// Begins with a Job whose deletion has been under way for so long, by its `deletionTimestamp`.
     #[must_use]
     pub fn new(rule: ReleaseRule, now: Instant, under_way: Duration) -> Self {
-        Self { rule, seen_first: now, before: under_way, looked: None, moves: 0 }
+        Self { rule, seen_first: now, before: under_way, looked: None, moves: 0, released: false }
     }
 
     /// Judges a look at the Job and its Pods. A Job is freed only if nothing moved between two looks.

@@ -242,7 +242,7 @@ impl<'a> Removal<'a> {
         let mut states = JobStates::new(self.watch, job.reference.clone(), self.cluster.next_seed());
         let mut detector = StuckDetector::new(self.release, begin, self.under_way(&job));
         let mut judged = job.resource_version.clone();
-        let (mut released, mut next_release) = (false, Some(begin + detector.pause(begin)));
+        let mut next_release = Some(begin + detector.pause(begin));
         let mut explain = self.say.map(|_| begin + EXPLAIN_AFTER);
         loop {
             let last = Instant::now() >= self.deadline;
@@ -253,7 +253,7 @@ impl<'a> Removal<'a> {
                     self.get(&self.in_time(), &job.reference, ANSWERED_WITHIN).await
                 };
                 match answered {
-                    Ok(None) => return Ok(WaitEnd::Gone { last: job, released }),
+                    Ok(None) => return Ok(WaitEnd::Gone { last: job, released: detector.released }),
                     Ok(Some(newer)) => job = newer,
                     Err(failure) if retry::may_repeat(Verb::Get, &failure) && !last => {}
                     Err(failure) => return Err(ApiCall::GetJob(&job.reference).failed(failure, None)),
@@ -266,25 +266,11 @@ impl<'a> Removal<'a> {
             let Wait::GoOn { ours } = judge(&job) else { return Ok(WaitEnd::Stopped(job)) };
             if job.resource_version != judged {
                 judged.clone_from(&job.resource_version);
-                if !released {
-                    // What kept it from being freed may be gone.
-                    next_release.get_or_insert_with(Instant::now);
-                }
+                // What kept it from being freed may be gone.
+                next_release.get_or_insert_with(Instant::now);
             }
             if next_release.is_some_and(|at| at <= Instant::now()) {
-                match self.release_if_stuck(&job, ours, &mut detector).await? {
-                    Release::Judge(next) => next_release = next,
-                    Release::Changed => {
-                        states.ask();
-                        next_release = Some(Instant::now() + LIST_AGAIN);
-                        continue;
-                    }
-                    Release::Done => {
-                        states.ask();
-                        (released, next_release) = (true, None);
-                        continue;
-                    }
-                }
+                next_release = self.release_if_stuck(&job, ours, &mut detector, &mut states).await?;
             }
             if explain.take_if(|at| *at <= Instant::now()).is_some() {
                 self.explain(&job).await;
@@ -298,36 +284,38 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Frees the Job where that is due.
+    /// Frees the Job where that is due. Returns when it is judged again; `None` where only a change of it can matter.
     async fn release_if_stuck(
         &self,
         job: &ObservedJob,
         ours: bool,
         detector: &mut StuckDetector,
-    ) -> Result<Release, Error> {
-        if job.deletion_timestamp().is_none() || self.release.keeps(ours, job.finalizers()).is_some() {
-            return Ok(Release::Judge(None));
+        states: &mut JobStates<'_>,
+    ) -> Result<Option<Instant>, Error> {
+        let kept = detector.released || self.release.keeps(ours, job.finalizers()).is_some();
+        if kept || job.deletion_timestamp().is_none() {
+            return Ok(None);
         }
         let cluster = self.in_time();
         let versions = match resource_versions(&cluster, job).await {
             Ok(versions) => versions,
             Err(failure) if retry::may_repeat(Verb::List, &failure) => {
-                return Ok(Release::Judge(Some(Instant::now() + LIST_AGAIN)));
+                return Ok(Some(Instant::now() + LIST_AGAIN));
             }
             Err(failure) => return Err(ApiCall::ListPods(&job.reference).failed(failure, None)),
         };
-        match detector.observe(Instant::now(), versions) {
-            ReleaseVerdict::LookAgain(pause) => return Ok(Release::Judge(Some(Instant::now() + pause))),
-            ReleaseVerdict::Release => {}
+        if let ReleaseVerdict::LookAgain(pause) = detector.observe(Instant::now(), versions) {
+            return Ok(Some(Instant::now() + pause));
         }
         let freed = release(&cluster, job).await;
-        match freed.map_err(|failure| ApiCall::FreeJob(&job.reference).failed(failure, None))? {
-            ReleaseResult::Changed => Ok(Release::Changed),
-            ReleaseResult::Sent => {
-                self.tell(release_message(job));
-                Ok(Release::Done)
-            }
+        let freed = freed.map_err(|failure| ApiCall::FreeJob(&job.reference).failed(failure, None))?;
+        states.ask();
+        if freed == ReleaseResult::Changed {
+            return Ok(Some(Instant::now() + LIST_AGAIN));
         }
+        detector.released = true;
+        self.tell(release_message(job));
+        Ok(None)
     }
 
     async fn explain(&self, job: &ObservedJob) {
@@ -384,14 +372,4 @@ impl<'a> Removal<'a> {
         let since = job.deletion_timestamp().map(|time| self.cluster.now().duration_since(time));
         since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
     }
-}
-
-/// What became of a Job that may be stuck.
-enum Release {
-    /// It is judged again at this moment, or once it changes.
-    Judge(Option<Instant>),
-    /// It is not as it was seen any more.
-    Changed,
-    /// It was freed.
-    Done,
 }

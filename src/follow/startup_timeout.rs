@@ -235,11 +235,7 @@ fn nothing_runs(snapshot: &JobSnapshot, waited: Duration) -> Error {
 }
 
 fn report(job: &JobReference, what: String, reason: &str) -> Report {
-    Report::new(what)
-        .fact("name", job.name.clone())
-        .fact("namespace", job.namespace.clone())
-        .fact("uid", job.uid.clone())
-        .fact("reason", reason)
+    job.report(what).fact("reason", reason)
 }
 
 #[cfg(test)]

@@ -172,14 +172,7 @@ impl Submission<'_> {
             NameConflict::AwaitPods => {
                 let held = seen.finalizers().join(", ");
                 let held = if held.is_empty() { String::new() } else { format!(" (held by {held})") };
-                self.tell.say(Message::warning(
-                    "predecessor-leaving",
-                    format!(
-                        "{job} of this very try is being deleted{held}: waiting up to {} s for its Pods to end",
-                        self.order.handover_timeout_seconds,
-                    ),
-                ));
-                self.await_pods(job).await?;
+                self.await_pods(job, format!("of this very try is being deleted{held}")).await?;
                 Ok(Settled::NextName)
             }
             NameConflict::TakenOver(owner) => Err(owner_patch::taken_over(job, &owner)),

@@ -30,8 +30,8 @@ const DELETED_WITHIN: Duration = Duration::from_secs(5);
 /// What the way was freed from so far.
 pub(crate) struct FixedNameClaim<'a> {
     submission: Submission<'a>,
-    /// What was said, by uid and kind.
-    said: HashSet<(String, &'static str)>,
+    /// What was said, by uid and code.
+    said: HashSet<(String, String)>,
     /// The uids of earlier tries' Jobs with which there was nothing to go on.
     settled: HashSet<String>,
 }
@@ -125,7 +125,7 @@ impl<'a> FixedNameClaim<'a> {
         let Some(marks) = &job.marks else { return Err(name_taken(self.submission.order, job)) };
         let whose = identity::describe(marks);
         let text = format!("{} has the fixed name and is over: it is deleted first ({whose})", job.reference);
-        self.say_once(job, "predecessor-deleted", |text| Message::info("predecessor-deleted", text), text);
+        self.say_once(job, Message::info("predecessor-deleted", text));
         let deleted = delete::delete_owned(self.submission.cluster, &job.reference, &marks.owner, DELETED_WITHIN).await;
         match deleted {
             // It changed hands since it was read, or is not gone yet: the next look judges it anew.
@@ -147,7 +147,7 @@ impl<'a> FixedNameClaim<'a> {
             return Ok(());
         }
         if ours {
-            return self.submission.await_pods(&job.reference).await;
+            return self.submission.pods_ended(&job.reference).await;
         }
         match delete::pods_ended(cluster, &job.reference, Instant::now()).await {
             Err(error @ Error::DeletionUnconfirmed(_)) => {
@@ -172,12 +172,12 @@ impl<'a> FixedNameClaim<'a> {
         let seconds = self.submission.order.startup_timeout_seconds;
         let text =
             format!("{} has the fixed name, belongs to {whose}, and {what}: waiting up to {seconds} s", job.reference);
-        self.say_once(job, code, |text| Message::warning(code, text), text);
+        self.say_once(job, Message::warning(code, text));
     }
 
-    fn say_once(&mut self, job: &ObservedJob, kind: &'static str, message: impl Fn(String) -> Message, text: String) {
-        if self.said.insert((job.reference.uid.clone(), kind)) {
-            self.submission.tell.say(message(text));
+    fn say_once(&mut self, job: &ObservedJob, message: Message) {
+        if self.said.insert((job.reference.uid.clone(), message.code.clone())) {
+            self.submission.tell.say(message);
         }
     }
 

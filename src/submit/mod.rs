@@ -116,9 +116,17 @@ struct Submission<'a> {
 
 impl Submission<'_> {
     /// Waits until the Pods of a Job that is on its way out have ended.
-    async fn await_pods(&self, job: &JobReference) -> Result<(), Error> {
+    async fn pods_ended(&self, job: &JobReference) -> Result<(), Error> {
         let deadline = Instant::now() + self.order.handover_timeout();
         self.confirmed(delete::pods_ended(self.cluster, job, deadline).await)
+    }
+
+    /// The same where a line says what is known of the Job.
+    async fn await_pods(&self, job: &JobReference, what: String) -> Result<(), Error> {
+        let seconds = self.order.handover_timeout_seconds;
+        let text = format!("{job} {what}: waiting up to {seconds} s for its Pods to end");
+        self.tell.say(Message::warning("predecessor-leaving", text));
+        self.pods_ended(job).await
     }
 
     /// The end of a wait for work to stop: one that is not confirmed is no error where the user has said so.

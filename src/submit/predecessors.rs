@@ -67,14 +67,7 @@ impl Submission<'_> {
             let job = JobReference { namespace: self.namespace.clone(), name, uid };
             // A living one is settled by what it is, not by its Pods.
             if self.newest(&job).await?.is_none() {
-                self.tell.say(Message::warning(
-                    "predecessor-leaving",
-                    format!(
-                        "{job} of an earlier try is gone: waiting up to {} s for its Pods to end",
-                        self.order.handover_timeout_seconds
-                    ),
-                ));
-                self.await_pods(&job).await?;
+                self.await_pods(&job, "of an earlier try is gone".to_owned()).await?;
             }
         }
         Ok(())
@@ -127,7 +120,7 @@ impl Submission<'_> {
         if verdict == PredecessorAction::TakeOver && !self.order.running_clear_is_visible {
             tokio::time::sleep(OLD_OWNER_LEAVES_WITHIN).await;
             let Some(newest) = self.newest(&job.reference).await? else {
-                self.await_pods(&job.reference).await?;
+                self.pods_ended(&job.reference).await?;
                 return Ok(inherited);
             };
             traits.end = PredecessorEnd::of(&newest);
@@ -141,7 +134,7 @@ impl Submission<'_> {
                 match self.become_owner(&job.reference, marks).await? {
                     Owned::Yes(job) => Ok(Some(Submitted { job: *job, origin, made_by_try: marks.try_number })),
                     Owned::Gone => {
-                        self.await_pods(&job.reference).await?;
+                        self.pods_ended(&job.reference).await?;
                         Ok(inherited)
                     }
                     Owned::NotAllowed => {
@@ -162,7 +155,7 @@ impl Submission<'_> {
                 let owner = match tried {
                     Owned::Yes(_) => self.order.attempt.owner(),
                     Owned::Gone => {
-                        self.await_pods(&job.reference).await?;
+                        self.pods_ended(&job.reference).await?;
                         return Ok(inherited);
                     }
                     Owned::NotAllowed => marks.owner.clone(),
@@ -171,14 +164,7 @@ impl Submission<'_> {
                 Ok(inherited)
             }
             PredecessorAction::AwaitPods => {
-                self.tell.say(Message::warning(
-                    "predecessor-leaving",
-                    format!(
-                        "{} of try {} is being deleted: waiting up to {} s for its Pods to end",
-                        job.reference, marks.try_number, self.order.handover_timeout_seconds,
-                    ),
-                ));
-                self.await_pods(&job.reference).await?;
+                self.await_pods(&job.reference, format!("of try {} is being deleted", marks.try_number)).await?;
                 Ok(inherited)
             }
             PredecessorAction::Keep => Ok(inherited),
