@@ -194,7 +194,7 @@ def test_deletion_at_the_deadline_that_fails_is_told_and_left_to_the_task(
     monkeypatch.setattr(waiter, "delete", delete)
     (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
     assert event["kind"] == "deadline"
-    assert event["deed"] == "Its Job was to be deleted, and may still run: the API server is away"
+    assert event["deed"] == "The deletion of its Job failed, and the Job may still run: the API server is away"
 
 
 def test_deletion_at_the_deadline_goes_on_where_airflow_cancels_the_trigger_meanwhile(
@@ -349,7 +349,7 @@ def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close"]
     assert said[0].startswith("warning: ")
-    assert "could not be told" in said[0]
+    assert "it is not known whether the task goes on" in said[0]
 
 
 def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:

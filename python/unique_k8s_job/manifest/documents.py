@@ -1,7 +1,8 @@
-"""A file or a text as the documents it holds, split and read as kubectl does (apimachinery, `util/yaml`).
+"""Splits a file or a text into documents, and reads them, as kubectl does (apimachinery, `util/yaml`).
 
-What begins with `{` is a stream of JSON objects, as long as it is one; everything else, and the rest of what is none, is YAML,
-cut at each line that begins with `---`. A document is JSON's values: dicts with texts as keys, lists, texts, numbers.
+A text that begins with `{` is read as JSON objects as far as possible. Everything else, and the rest of such a text, is
+YAML, cut at each line that begins with `---`. A document consists of JSON's values: dicts with texts as keys, lists,
+texts, numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from unique_k8s_job.manifest.problem import DEEPEST, TOO_DEEP, TWICE, Location, Problem, below
 from unique_k8s_job.manifest.scalars import joined, whole
 
-_QUOTE = "what a template puts into a text of YAML has to be quoted, as by the filter `tojson`"
+_QUOTE = "a value that a template puts into a text of YAML has to be quoted, as by the filter `tojson`"
 _JSON_SPACE = " \t\n\r"
 
 
@@ -84,7 +85,7 @@ def _json_value(value: Any, text: str, first_line: int) -> Any:
         return _plain(value, "")
     except Problem as error:
         problem = error
-    # JSON's parser tells no places; to YAML's, JSON is a kind of YAML.
+    # The parser of JSON gives no places. That of YAML does, and reads JSON as a kind of YAML.
     _yaml(text, first_line)
     raise Unreadable(problem.seen(0))
 

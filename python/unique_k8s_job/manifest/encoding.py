@@ -1,6 +1,6 @@
-"""The bytes of a manifest as text: UTF-8, with a byte order mark or without, and UTF-16 with one, as Windows writes it.
+"""Decodes a manifest: UTF-8, with a byte order mark or without, and UTF-16 with one, as Windows writes it.
 
-Anything else is an error that names the file, what it looks like, and the first byte that is wrong.
+Anything else is an error that names the file, the encoding that it looks like, and the first byte that is wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from unique_k8s_job.exceptions import InvalidManifestError
 
-#: Bytes. The API server takes 3 MiB of JSON; comments may come on top.
+#: The largest manifest in bytes. The API server takes 3 MiB of JSON; comments may come on top.
 LARGEST = 8 * 1024 * 1024
 
 #: Byte order marks; that of UTF-32 begins like one of UTF-16.
@@ -22,7 +22,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16", "utf-16-le"),
     (codecs.BOM_UTF16_BE, "UTF-16", "utf-16-be"),
 )
-#: How files begin that are no text at all.
+#: The first bytes of files that are no text.
 _NO_TEXT = ((b"\x1f\x8b", "gzip"), (b"PK\x03\x04", "a zip archive"), (b"\x7fELF", "a program"), (b"%PDF", "PDF"))
 _HINT = "save it as UTF-8"
 
@@ -30,7 +30,7 @@ _HINT = "save it as UTF-8"
 def read_text(path: str | os.PathLike[str]) -> str:
     """Read a manifest's file.
 
-    :raises InvalidManifestError: if it cannot be read, is too large, or is no text that is known
+    :raises InvalidManifestError: if it cannot be read, is too large, or has an unknown encoding
     """
     name = os.fsdecode(path)
     try:
@@ -58,7 +58,7 @@ def read_stream(stream: BinaryIO, name: str) -> str:
 
 
 def decoded(data: bytes, name: str) -> str:
-    """Return the text that these bytes are.
+    """Decode bytes to text.
 
     :raises InvalidManifestError: if they are in another encoding, or in none
     """

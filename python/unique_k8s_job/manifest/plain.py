@@ -1,7 +1,7 @@
-"""Whatever a DAG can hold, as the plain values of JSON: dicts, lists, texts, numbers, True, False, None.
+"""Turns any value that a DAG can hold into plain values of JSON: dicts, lists, texts, numbers, True, False, None.
 
-Airflow hands over any `Mapping` and any `Sequence`, such as the lazy XComs of mapped tasks, and templates render numbers.
-What JSON has not is refused with its path and type, never with its value.
+Airflow hands over any `Mapping` and any `Sequence`, such as the lazy XComs of mapped tasks, and templates render
+numbers. A value that JSON does not have is refused with its path and type, never with the value itself.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from unique_k8s_job.manifest.scalars import key_text, whole
 
 
 def plain(path: str, value: Any, deep: int = 0) -> Any:
-    """Return a value as JSON has it.
+    """Return a value as plain values of JSON.
 
     :param path: the argument, and the keys that lead to the value
-    :raises InvalidManifestError: if a part of it is nothing that JSON has, naming that part
+    :raises InvalidManifestError: if JSON has no such value for a part of it, naming that part
     """
     if deep > DEEPEST:
         raise InvalidManifestError(
@@ -46,9 +46,9 @@ def plain(path: str, value: Any, deep: int = 0) -> Any:
 
 
 def whole_text(path: str, text: str) -> str:
-    """Check that a text has only whole characters: half of one, which no text of UTF-8 has, is from a file name or an argument.
+    """Check that a text has only whole characters: a file name or an argument can have half a character.
 
-    :raises InvalidManifestError: if it has not
+    :raises InvalidManifestError: if it has half a character
     """
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidManifestError(
@@ -63,7 +63,7 @@ def is_list(value: Any) -> bool:
 
 
 def unwrapped(value: Any) -> Any:
-    """Return what a member of an enum stands for, and a number of any kind as one of Python's own."""
+    """Return the value of a member of an enum, and a number of any type as one of Python's own."""
     while isinstance(value, enum.Enum):
         value = value.value
     if isinstance(value, str):
@@ -78,7 +78,7 @@ def unwrapped(value: Any) -> Any:
 
 
 def not_plain(path: str, value: Any) -> InvalidManifestError:
-    """Make the error about a value that JSON has not."""
+    """Make the error about a value that JSON does not have."""
     if isinstance(value, float):
         seen, hint = "a number that is not finite", "give it as text"
     elif hasattr(value, "to_dict"):
@@ -94,9 +94,9 @@ def not_plain(path: str, value: Any) -> InvalidManifestError:
 
 
 def keyed(path: str, value: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a map with the texts that its keys are to kubectl; its values as they are.
+    """Return a map with its keys as the texts that kubectl makes of them, and its values as they are.
 
-    :raises InvalidManifestError: if a key is nothing that JSON has, or two keys are the same text
+    :raises InvalidManifestError: if a key cannot be a text, or two keys are the same text
     """
     found: dict[str, Any] = {}
     for given, item in value.items():

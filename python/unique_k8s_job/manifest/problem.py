@@ -1,4 +1,4 @@
-"""Why a manifest cannot be read: what, where, and at which key, without a word of its text but the names of keys."""
+"""Says why a manifest cannot be read: what, where, and at which key. It quotes no text but names of keys."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-#: Levels of maps and lists. No Job has more than twenty, and the core's reader of JSON ends at 128.
+#: The deepest nesting of maps and lists. No Job has more than twenty levels, and the core's JSON reader stops at 128.
 DEEPEST = 100
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 AFTER_THE_END = "more text stands after the end of the document"
 TWICE = "it stands twice"
 
-#: What a key is shown as it is: a field of Kubernetes, a label, a name. Anything else may be a secret at the wrong place.
+#: A key that is shown as it is: a field of Kubernetes, a label, a name. Any other may be a secret in the wrong place.
 _SHOWN = re.compile(r"[A-Za-z0-9_./-]{1,80}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where something stands, counted from 0."""
+    """A line and a column, counted from 0."""
 
     line: int
     column: int

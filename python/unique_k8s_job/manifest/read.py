@@ -1,6 +1,6 @@
-"""The one reader of manifests, for operator, command line and files: what kubectl takes a text to mean.
+"""Reads manifests for operator, command line and files, with the meaning that kubectl gives to a text.
 
-A file of several documents is handed on as a `List` of them; which of them is the Job is for the core to say.
+A file of several documents becomes a `List` of them; the core decides which of them is the Job.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def read_manifest(text: str, name: str = "text") -> dict[str, Any]:
         found = documents(text)
     except Unreadable as error:
         problem = error
-    # Outside of the `except`: the parser's error quotes the manifest, and an exception keeps the one it was raised in.
+    # This is outside of the `except`, because the parser's error quotes the manifest, and an exception keeps the one in
+    # whose handler it was raised.
     if problem is not None:
         raise InvalidManifestError(
             f"The manifest ({name}) cannot be read", seen=[problem.seen], hint=problem.hint, path="manifest"
@@ -47,9 +48,9 @@ def read_manifest(text: str, name: str = "text") -> dict[str, Any]:
 
 
 def one_job(manifest: Any, name: str = "argument") -> dict[str, Any]:
-    """Return an object that was given as such, as plain values.
+    """Return an object that the user gave as one, as plain values.
 
-    :raises InvalidManifestError: if it is anything else, or holds what JSON has not
+    :raises InvalidManifestError: if it is anything else, or holds a value that JSON does not have
     """
     values: dict[str, Any] = plain("manifest", _object(manifest, name))
     return values

@@ -1,4 +1,4 @@
-"""What a plain word of YAML means to kubectl, and how a number is written for the API server. Pure.
+"""Decides what a plain word of YAML means to kubectl, and how a number is written for the API server. Pure.
 
 The rules are those of `sigs.k8s.io/yaml` (go.yaml.in/yaml v2, `resolve.go`), through which kubectl reads every manifest: YAML
 1.1 without its numbers of base 60, and without dates.
@@ -26,7 +26,7 @@ _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+
 #: Go's parser of binary numbers also takes the sign behind the prefix.
 _SIGNED_BINARY = re.compile(r"0b([-+][01]+)", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
-#: What begins with a dot may have underscores only between digits, elsewhere they may be anywhere.
+#: A number that begins with a dot may have underscores only between digits; in other numbers they may be anywhere.
 _DOTTED = re.compile(r"\.[0-9]+(_[0-9]+)*([eE][-+]?[0-9]+(_[0-9]+)*)?", re.ASCII)
 
 
@@ -48,9 +48,9 @@ def resolved(word: str) -> Value:
 
 
 def whole(number: float) -> int | float:
-    """Return a finite number as kubectl sends it: without a fraction where it has none, and of 64 bits.
+    """Return a finite number as kubectl sends it: of 64 bits, and without a fraction if the fraction is zero.
 
-    kubectl writes 120.0 as 120, which is why the API server takes it where it wants a whole number.
+    kubectl writes 120.0 as 120, so the API server accepts it for a whole number.
     """
     if isinstance(number, int):
         if -(2**63) <= number < 2**63:
@@ -62,14 +62,14 @@ def whole(number: float) -> int | float:
 
 
 def joined(text: str) -> str:
-    """Join the halves of characters that JSON spells as two of UTF-16; a half that is alone is no character."""
+    """Join the two halves of characters that JSON spells as UTF-16; a half without the other is no character."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def key_text(key: Value) -> str | None:
-    """Return the text of a key, which is the only kind that JSON has; None where kubectl has none."""
+    """Return the text of a key, because JSON has no other keys; None if kubectl has none for it."""
     if isinstance(key, bool):
         return "true" if key else "false"
     if isinstance(key, int):
@@ -95,13 +95,13 @@ def _integer(digits: str) -> int | None:
 
 
 def _float(digits: str) -> float | None:
-    """One that is too large for 64 bits is no number."""
+    """Return a float; None if it is too large for 64 bits."""
     number = float(digits)
     return None if math.isinf(number) else number
 
 
 def _short(number: float) -> str:
-    """Write a number as Go does with the fewest digits that tell 32-bit numbers apart."""
+    """Write a number as Go does, with the fewest digits that distinguish 32-bit numbers."""
     if math.isnan(number):
         return ".nan"
     try:

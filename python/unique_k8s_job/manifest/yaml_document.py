@@ -1,7 +1,7 @@
-"""One document of YAML, read as kubectl reads it: PyYAML's parser, with the meaning that go.yaml.in/yaml v2 gives to it.
+"""Reads one document of YAML as kubectl does: with PyYAML's parser, and the meaning that go.yaml.in/yaml v2 has.
 
-PyYAML's own constructors are those of another YAML: to them 10:30 is 630 and 2026-01-01 a date. Here a key that stands twice
-is an error, where kubectl silently takes the last.
+PyYAML's own constructors read another version of YAML, in which 10:30 is 630 and 2026-01-01 a date. A key that stands
+twice is an error here; kubectl silently takes the last one.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class _Meaning:
         return value
 
     def _fill(self, value: dict[str, Any], node: Map, path: str, deep: int) -> None:
-        """Write the pairs of a map in their order: what comes later wins, also over what is merged."""
+        """Write the pairs of a map in their order: a later one wins, even over a merged one."""
         pairs = list(zip(node.items[::2], node.items[1::2], strict=True))
         found: dict[str, Location] = {}
         keys: list[str | None] = []
-        # All keys before the first value, whose own mistakes matter less than that another one replaces it.
+        # All keys are read before the first value: a key that stands twice is reported before a fault inside a value.
         for key_node, _ in pairs:
             key = None if _merges(key_node) else self._key(key_node, path)
             if key is not None:
@@ -125,7 +125,7 @@ def _merges(node: Node) -> bool:
 
 
 def _scalar(node: Scalar, path: str) -> Value:
-    """Return what a scalar stands for, by its tag or by its text.
+    """Return the value of a scalar, by its tag or by its text.
 
     :raises Problem: if its tag says what it is not
     """
@@ -146,7 +146,7 @@ def _scalar(node: Scalar, path: str) -> Value:
     return value
 
 
-#: The tags that say what a text has to be; any other says nothing to kubectl.
+#: The tags that say of which type a text has to be; kubectl ignores any other.
 _TAGS: dict[str, type] = {"!!bool": bool, "!!int": int, "!!float": float, "!!null": type(None)}
 
 

@@ -1,7 +1,7 @@
-"""PyYAML's parser as a source of events, where it differs from libyaml made like that: kubectl's parser is a port of libyaml.
+"""Makes PyYAML's parser a source of events that reads like libyaml, of which kubectl's parser is a port.
 
-Three things differ. libyaml takes a tab for a space wherever it is not an indentation; in `{a:}` and `[a:]` it takes the colon
-for a part of the word; and it knows the escape `\\'`.
+Three things differ in PyYAML. libyaml reads a tab as a space wherever it is not an indentation; in `{a:}` and `[a:]` it
+reads the colon as a part of the word; and it knows the escape `\\'`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*([ \t]+)")
 
 
 class Events(Reader, Scanner, Parser):
-    """The events of one text, without what PyYAML makes of them."""
+    """The events of one text, without PyYAML's own constructors."""
 
-    # The types of PyYAML take it for a constant, and do not know the methods that are called here.
+    # The type stubs of PyYAML declare it as a constant, and lack the methods that are called here.
     ESCAPE_REPLACEMENTS: ClassVar[dict[str, str]] = {**Scanner.ESCAPE_REPLACEMENTS, "'": "'"}  # type: ignore[misc]
 
     def __init__(self, text: str) -> None:
@@ -103,7 +103,7 @@ class Events(Reader, Scanner, Parser):
         return length
 
     def scan_plain_spaces(self, indent: int, start_mark: Any) -> list[str]:
-        """Read what stands between two words: blanks as they are, line breaks folded. Nothing ends the text."""
+        """Read the space between two words: blanks as they are, line breaks folded. An empty result ends the text."""
         blanks = self._blanks()
         if self.peek() not in _BREAKS:
             return [blanks] if blanks else []

@@ -1,4 +1,4 @@
-"""The tree of nodes of one document of YAML: what stands where, before anybody says what it means."""
+"""Builds the tree of nodes of one document of YAML, before their meaning is decided."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Scalar:
 
     at: Location
     text: str
-    #: Such as `!!int`; None for what has none.
+    #: The tag, such as `!!int`; None if there is none.
     tag: str | None
-    #: It is not quoted, so its text decides what it is.
+    #: Whether it is not quoted, so that its text decides what it means.
     plain: bool
 
 
 @dataclass
 class List:
-    """Its items, in their order."""
+    """A list, with its items in their order."""
 
     at: Location
     items: list[Node] = field(default_factory=list)
@@ -36,7 +36,7 @@ class List:
 
 @dataclass
 class Map:
-    """Its keys and values, by turns."""
+    """A map, with its keys and values in turns."""
 
     at: Location
     items: list[Node] = field(default_factory=list)
@@ -54,9 +54,9 @@ Node = Scalar | List | Map | Alias
 
 
 def composed(text: str) -> Node | None:
-    """Return the root; None for an empty document. Without recursion: a text may be nested deeper than Python's stack.
+    """Return the root; None for an empty document. It does not recurse: a text may be nested too deep for that.
 
-    :raises Problem: if an alias means nothing, or there is too much
+    :raises Problem: if an alias has no anchor, or the nesting is too deep
     :raises yaml.YAMLError: if it is no YAML
     """
     events = Events(text)
@@ -87,7 +87,7 @@ def composed(text: str) -> Node | None:
 
 
 def _end(events: Events) -> None:
-    """Refuse what stands behind the document's end, such as `...`: kubectl drops it unread."""
+    """Refuse text behind the document's end, such as after `...`: kubectl drops it unread."""
     at = Location.of(events.next_event().end_mark)
     try:
         if events.ends():
@@ -100,7 +100,7 @@ def _end(events: Events) -> None:
 
 
 def _node(event: Event, at: Location, anchors: dict[str, Node]) -> Node | None:
-    """Return the node that begins with an event; None where one ends."""
+    """Return the node that begins with an event; None if a node ends."""
     node: Node
     if isinstance(event, AliasEvent):
         if event.anchor not in anchors:

@@ -422,7 +422,7 @@ class UniqueK8sJobOperator(BaseOperator):
             try:
                 deed = run.delete(CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE)
             except UniqueK8sJobError as failure:
-                deed, level = f"Its Job was to be deleted, and may still run: {failure}", "warning"
+                deed, level = f"The deletion of its Job failed, and the Job may still run: {failure}", "warning"
         if isinstance(error, UniqueK8sJobError):
             error.seen.append(deed)
         log.say(f"This try ends before its Job ({why}). {deed}", level)

@@ -1,1 +1,1 @@
-"""What the Rust core is asked for: the arguments of operators and command line, checked, as the requests it reads."""
+"""Turns the arguments of operators and command line into the requests that the Rust core reads, and checks them."""

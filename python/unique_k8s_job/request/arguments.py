@@ -1,7 +1,7 @@
-"""The operator's arguments as the `arguments` of a request: only what was given, in the spelling of Kubernetes. Pure.
+"""Turns the given arguments of an operator into the `arguments` of a request, in the spelling of Kubernetes. Pure.
 
-None is not given; 0, False and what is empty are. What has the wrong shape is refused here, where the argument has a name
-that the user knows; what the values mean is for the core and for Kubernetes to judge.
+None means "not given"; 0, False and empty values are given. A value of the wrong shape is refused here, because here
+the argument has the name that the user knows. The core and Kubernetes judge what the values mean.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unique_k8s_job.manifest.plain import is_list, keyed, not_plain, plain, unwr
 
 
 class NotGiven(enum.Enum):
-    """Tells an argument that was not given from None, where None means something. Copies are the same object."""
+    """Distinguishes an argument that was not given from None, if None has a meaning. Copies are the same object."""
 
     NOT_GIVEN = enum.auto()
 
@@ -32,15 +32,15 @@ class NotGiven(enum.Enum):
 
 NOT_GIVEN = NotGiven.NOT_GIVEN
 
-#: How a Job can end, where an argument tells the ends apart. What vanished unseen counts as failed.
+#: The outcomes for which an argument can have different values. A Job that vanished unseen counts as failed.
 OUTCOMES = ("succeeded", "failed")
-#: What becomes of a finished Job.
+#: The values for what becomes of a finished Job.
 FINISHES = ("keep", "delete")
-#: Of text that stands for a whole number: no more digits than 64 bits have.
+#: A text that stands for a whole number, with no more digits than 64 bits have.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}", re.ASCII)
-#: What becomes of a manifest with fields that the API server does not know.
+#: The values for what becomes of a manifest with fields that the API server does not know.
 FIELD_VALIDATIONS = ("strict", "warn", "ignore")
-#: Who makes the whole name of a Job: we, a new one for each try, or the user.
+#: The values for who chooses the name of a Job: this package, a new one for each try, or the user.
 NAME_POLICIES = ("unique", "fixed")
 
 
@@ -80,9 +80,9 @@ def per_outcome(name: str, value: Any, choice: Callable[[str, Any], Any]) -> dic
 
 
 def fixed_name(policy: str, name: Any) -> str | None:
-    """Return the whole name of the Job where the policy is `fixed`; whether it can name a Job is for the core to judge.
+    """Return the whole name of the Job if the policy is `fixed`. The core judges whether it can name a Job.
 
-    :raises ConfigurationError: if there is no name, also where it was rendered to nothing
+    :raises ConfigurationError: if there is no name, even if it was rendered to nothing
     """
     if one_of("name_policy", policy, *NAME_POLICIES) == "unique":
         return None
@@ -104,7 +104,7 @@ def seconds(name: str, value: Any) -> int:
 
 
 def one_of(name: str, value: Any, *words: str) -> Any:
-    """Check a word of a few.
+    """Check that a word is one of a few.
 
     :raises ConfigurationError: if it is another one
     """
@@ -155,7 +155,7 @@ def digits(value: Any) -> Any:
 
 
 def _word(name: str, value: Any) -> str:
-    """Text, or what has one usual spelling as such: templates rendered to native objects give numbers and dates, too."""
+    """Return a text, or the usual spelling of a value: templates rendered to native objects give numbers and dates."""
     if not isinstance(value, Decimal):
         value = unwrapped(value)
     if isinstance(value, bool):
@@ -220,7 +220,7 @@ def _objects(name: str, value: Any) -> list[dict[str, Any]]:
 
 
 def _names(name: str, value: Any) -> list[dict[str, Any]]:
-    """Names of secrets, plain or as `{"name": ...}`."""
+    """Read names of secrets, plain or as `{"name": ...}`."""
     return [
         _object(f"{name}[{number}]", item) if isinstance(item, Mapping) else {"name": text(f"{name}[{number}]", item)}
         for number, item in enumerate(_list(name, value))
@@ -251,7 +251,7 @@ def connection(source: Any) -> dict[str, Any]:
     return values
 
 
-#: By what a user may give for an argument, as `native.job_arguments` has it.
+#: The checks, by the form in which a user may give an argument, as `native.job_arguments` names it.
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "text": text,
     "texts": _words,

@@ -1,9 +1,9 @@
-"""The order to delete Jobs: one JSON object, the whole contract with the Rust core. Shared by operator and command line.
+"""Makes the order to delete Jobs, for operator and command line: one JSON object, the contract with the Rust core.
 
 Keys: `target` ({"kind": "name", "name", "uid"}, {"kind": "uid", "uid"} or {"kind": "selector", "labels"}), `namespace`,
-`wait_for`, `timeout_seconds`, `release_stuck`, `release_after_seconds`, `propagation_policy`, `only_if`, `include_owned`.
-The Rust side refuses keys that it does not know, and names that no object of Kubernetes has: such as `None`, which is how a
-missing XCom is rendered.
+`wait_for`, `timeout_seconds`, `release_stuck`, `release_after_seconds`, `propagation_policy`, `only_if`,
+`include_owned`. The Rust side refuses keys that it does not know, and names that no object of Kubernetes can have, such
+as `None`, to which a missing XCom is rendered.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def delete_request(
 ) -> str:
     """Return the order as JSON.
 
-    :raises ConfigurationError: if it does not say clearly which Job, or a value is none of those that are known
+    :raises ConfigurationError: if it does not say clearly which Job is meant, or a value is unknown
     """
     return json.dumps(
         {
@@ -63,10 +63,10 @@ def delete_request(
 
 
 def sentence(deleted: DeletedEvent, *, gone: bool) -> str:
-    """Say what an event of the kind `deleted` means; `gone`: the order waited for more than "accepted"."""
+    """Word an event of the kind `deleted`; `gone`: the order waited for more than "accepted"."""
     job = f"Job `{deleted['namespace']}/{deleted['name']}` (uid {deleted['uid']})"
     if not gone:
-        return f"{job} is deleted, says the API server"
+        return f"{job}: the API server has accepted the deletion"
     if kept := deleted["pods_kept"]:
         return f"{job} is gone; its Pods stay: {', '.join(kept)}"
     return f"{job} is gone, and its work has stopped"
@@ -77,7 +77,7 @@ def _namespace(namespace: Any) -> str | None:
         return None
     name = text("namespace", namespace)
     if not name.strip():
-        raise ConfigurationError("`namespace` is empty: a template rendered to nothing?", path="namespace")
+        raise ConfigurationError("`namespace` is empty; perhaps a template rendered to nothing", path="namespace")
     return name
 
 
@@ -94,7 +94,8 @@ def _target(name: Any, uid: Any, label_selector: Any) -> dict[str, Any]:
     name, uid, label_selector = digits(name), digits(uid), digits(label_selector)
     given = {key: value for key, value in (("name", name), ("uid", uid), ("label_selector", label_selector))}
     for key, value in given.items():
-        # Of a template that renders to nothing, nothing may follow: least of all "every Job", or "any namesake".
+        # A template that renders to nothing must have no effect, least of all on "every Job", or on "any Job of this
+        # name".
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise _unclear(f"`{key}` is {described(value)}")
         if value is not None:

@@ -1,1 +1,1 @@
-"""What a task needs of Airflow, in the worker and in the triggerer: its context, settings, state and log, and what a stop means."""
+"""Gives a task all that it needs of Airflow: its context, settings, state and log, and what a stop means."""

@@ -1,7 +1,8 @@
-"""From the worker to the triggerer and back: when a task defers, what it hands over, what it makes of the event.
+"""Carries a task from the worker to the triggerer and back: what it hands over, and what it makes of the event.
 
-The worker follows the Job first, for `defer_after_seconds`: a deferral costs two process starts, which short Jobs save.
-Airflow 3 forgets `execution_timeout` while a task is deferred, so its trigger gets the moment at which it is over.
+The worker first follows the Job for `defer_after_seconds`, because a deferral costs two process starts, which short
+Jobs save. Airflow 3 does not enforce `execution_timeout` while a task is deferred, so the trigger gets the moment at
+which it is over.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from unique_k8s_job.task.compat import Context, airflow_version, moved_exception
 if TYPE_CHECKING:
     from unique_k8s_job.triggers.job import UniqueK8sJobTrigger
 
-#: Airflow 2 fails a deferred task at its `execution_timeout` without calling us, so ours is over this much earlier: it is
-#: the time in which the trigger deletes the Job.
+#: Airflow 2 fails a deferred task at its `execution_timeout` without calling its code, so the trigger's time is over
+#: this much earlier, and it has this time to delete the Job.
 BEFORE_AIRFLOW_2 = timedelta(seconds=20)
 
 
@@ -51,9 +52,9 @@ def trigger(operator: Any, context: Context, job: str) -> UniqueK8sJobTrigger:
 
 
 def resumed(event: Any) -> dict[str, Any]:
-    """Return the request of `resume`: what was handed over, and how the Job finished where the event tells it.
+    """Return the request of `resume`: what was handed over, and how the Job finished if the event says so.
 
-    :raises InternalError: if the event tells nothing of a Job
+    :raises InternalError: if the event names no Job
     """
     try:
         handed_over: dict[str, Any] = json.loads(event["job"])
@@ -66,9 +67,9 @@ def resumed(event: Any) -> dict[str, Any]:
 
 
 def outcome(event: Any) -> dict[str, Any]:
-    """Return the outcome that an event tells.
+    """Return the outcome in an event.
 
-    :raises UniqueK8sJobError: what ended the following without an outcome, as the sync mode raises it
+    :raises UniqueK8sJobError: if the following ended without an outcome; it is the same error as in a blocking task
     :raises AirflowTaskTimeout: after the task's `execution_timeout`
     """
     if not isinstance(event, Mapping):

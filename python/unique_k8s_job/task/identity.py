@@ -1,7 +1,7 @@
-"""Who a running try is: from Airflow's context to the `attempt` of a request.
+"""Identifies a running try: makes the `attempt` of a request from Airflow's context.
 
-Promise: the same try is always the same attempt, and no two tries are, in whichever Airflow. Every field is what Airflow
-says; nothing is made up but a nonce where Airflow has no id that tells the try from all others.
+Promise: the same try is always the same attempt, and two tries never are, even of two Airflows. Every field is from
+Airflow. Only if Airflow has no id that distinguishes the try from all others, a nonce is made up.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ log = logging.getLogger("unique_k8s_job.identity")
 
 
 class Deployment(NamedTuple):
-    """Which Airflow this is."""
+    """The Airflow deployment that runs this try."""
 
     id: str
-    #: Whether the id tells this Airflow from others, so that Jobs of earlier tries can be looked for.
+    #: Whether the id distinguishes this Airflow from others, so that Jobs of earlier tries can be looked for.
     known: bool
 
 
@@ -66,7 +66,7 @@ def clears_are_counted() -> bool:
 
 
 def _instance(ti: Any, dag_run: Any, of: Deployment) -> str:
-    """Return what tells this try from one with the same ids, such as one of a run that was deleted and made again."""
+    """Return an id that no other try with the same ids has, as that of a run that was deleted and made again."""
     if ti.try_number > 0:
         if unique := getattr(ti, "id", None):  # Airflow 3: new for each try
             return str(unique)

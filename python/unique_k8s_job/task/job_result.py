@@ -1,4 +1,4 @@
-"""What a task makes of an outcome: the value it returns, or the error it raises. Pure; the same in every mode."""
+"""Turns an outcome into the value that a task returns, or the error that it raises. Pure; the same in every mode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unique_k8s_job.exceptions import JobFailedError, JobVanishedError
 
 
 def summary(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what becomes of an outcome as XCom."""
+    """Return the part of an outcome that is stored as XCom."""
     return {key: value for key, value in outcome.items() if key not in ("kind", "timeline")}
 
 

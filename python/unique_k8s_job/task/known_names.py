@@ -1,7 +1,8 @@
-"""The names that a task gave to its Jobs in all its tries, kept by Airflow 3.3 and later.
+"""Keeps the names that a task gave to its Jobs in all its tries, in a store of Airflow 3.3 and later.
 
-Written before the POST, they survive a dead worker, retries and clears: a Job found under one of them is this task's,
-whatever the deployment id. Nothing depends on them: where they cannot be read or written, Jobs are found by label.
+The names are written before the POST, so they survive a dead worker, retries and clears: a Job with one of these names
+is this task's, whatever the deployment id. Nothing depends on them: if they cannot be read or written, Jobs are found
+by label.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from unique_k8s_job.described import failure
 
 #: The key in Airflow's task state store.
 KEY = "unique_k8s_job_names"
-#: Each costs a later try one request where its Job is gone.
+#: How many names are kept: each costs a later try one request if its Job is gone.
 KEPT = 10
 
 
 class KnownNames:
-    """The list in `context["task_state_store"]`, where there is one."""
+    """The list in `context["task_state_store"]`, if there is one."""
 
     def __init__(self, store: Any, warn: Callable[[str], None]) -> None:
         self._store = store
@@ -26,7 +27,7 @@ class KnownNames:
         self.names: list[str] = self._read()
 
     def add(self, name: str) -> None:
-        """Write a name down before it is used."""
+        """Store a name before it is used."""
         if self._store is None or name in self.names:
             return
         self.names = [*self.names, name][-KEPT:]

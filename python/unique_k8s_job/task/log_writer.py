@@ -1,13 +1,13 @@
-"""The task log: our own sentences, and the lines of the Job's containers.
+"""Writes the task log: our own sentences, and the lines of the Job's containers.
 
 Promise: records appear in Airflow's log view in the order in which they were written, none of them is dropped there as
-a repetition, and a single line keeps the moment in which its container wrote it.
-Airflow 3 shows records by time and drops one that is equal to the one before in all fields: so the time of a line is
-its container's, but never before that of the record before it, and never in the future (the clocks of nodes differ).
-Lines that come fast come many in one record, made by the native module: a record costs Airflow, not a line.
-Airflow 2 sorts by what looks like a time at the beginning of each line, also of those inside a record, and drops a line that
-is equal to the one before: so there all lines of a record but the first begin with their number, as `2| `, and no two
-records have the same millisecond.
+a repetition, and a single line keeps the moment in which its container wrote it. Airflow 3 sorts records by time, and
+drops a record that is equal to the one before in all fields. So the time of a line is that of its container, but never
+before that of the last record, and never in the future (the clocks of nodes differ). Many lines that come fast are one
+record, which the native module makes: Airflow's cost is for a record, not for a line. Airflow 2 sorts by everything
+that looks like a time at the beginning of a line, even inside a record, and drops a line that is equal to the one
+before. So there all lines of a record but the first begin with their number, as `2| `, and no two records have the same
+millisecond.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Seconds of logging after which the other coroutines of the loop get their turn.
 TURN = 0.02
-#: What the log view tells apart: Airflow 3 shows microseconds, Airflow 2 milliseconds.
+#: The precision of the log view: Airflow 3 shows microseconds, Airflow 2 milliseconds.
 _TICK = timedelta(microseconds=1)
 _TICK_OF_AIRFLOW_2 = timedelta(milliseconds=1)
 _SKEW = timedelta(seconds=1)
@@ -39,7 +39,7 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d
 
 
 class LogWriter:
-    """Writes what a try has to say, on the thread that Airflow knows.
+    """Writes the log of a try, on the thread that Airflow knows.
 
     :param log: the logger of the task: of `logging` up to Airflow 3.2, of `structlog` from 3.3 on
     :param structured: whether records may carry fields and a time of their own (Airflow 3)
@@ -54,7 +54,7 @@ class LogWriter:
 
     @classmethod
     def of_task(cls, log: Any) -> LogWriter:
-        """For the logger of a task, in this Airflow."""
+        """Make a writer for the logger of a task, as this Airflow needs it."""
         return cls(log, structured=airflow_version() >= (3, 0))
 
     def say(self, text: str, level: str = "info") -> None:
@@ -84,7 +84,7 @@ class LogWriter:
             )
 
     def _record(self, level: int, text: str, written: datetime) -> None:
-        """Write a record of Airflow 2, whose log view can mistake none of its lines."""
+        """Write a record of which Airflow 2's log view shows every line in its place."""
         if not self._log.isEnabledFor(level):
             return
         moment = in_order(_whole(written), self._last, _whole(_now()), tick=_TICK_OF_AIRFLOW_2)
@@ -108,13 +108,14 @@ async def write_down(waiter: Waiter, log: LogWriter) -> dict[str, Any]: ...
 @overload
 async def write_down(waiter: Waiter, log: LogWriter, timeout: float | None) -> dict[str, Any] | None: ...
 async def write_down(waiter: Waiter, log: LogWriter, timeout: float | None = None) -> dict[str, Any] | None:
-    """Write what a Waiter tells into the task log, in this coroutine, whose context Airflow knows; return the outcome.
+    """Write the events of a Waiter into the task log, and return the outcome. Airflow knows this coroutine's context.
 
-    :param timeout: seconds after which None is returned instead, once what has come by then is written; None waits for
-        ever
+    :param timeout: seconds after which None is returned instead, once everything that has come is written; None waits
+        for ever
     :raises InternalError: if the waiter ends without an outcome
 
-    What was taken from the Waiter is written before a cancellation goes on: the place in the log is already behind it.
+    Events that were taken from the Waiter are written before a cancellation goes on, because the position in the log is
+    already behind them.
     """
     over = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -132,7 +133,7 @@ async def write_down(waiter: Waiter, log: LogWriter, timeout: float | None = Non
 async def _write_all(
     events: deque[SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent], log: LogWriter
 ) -> dict[str, Any] | None:
-    """Write what came at once; return the outcome if it is among it."""
+    """Write events that came together; return the outcome if it is one of them."""
     turn = time.monotonic()
     try:
         while events:
@@ -160,26 +161,26 @@ def _write(event: SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent, log: 
 
 
 def in_order(written: datetime, last: datetime, now: datetime, *, tick: timedelta = _TICK) -> datetime:
-    """The time of a record: when it was written, but after the last record and not in the future. Pure."""
+    """Return the time of a record: when it was written, but after the last record and not in the future. Pure."""
     return max(min(written, now), last + tick)
 
 
 def _whole(time: datetime) -> datetime:
-    """The millisecond of a time."""
+    """Return a time cut to its millisecond."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def unmistakable(text: str) -> str:
-    """The text of a record as Airflow 2 can show it: each line but the first begins with its number. Pure.
+    """Return the text of a record as Airflow 2 can show it: each line but the first begins with its number. Pure.
 
-    Lines are what its log view takes for lines: what ends with a line feed, a carriage return, or one of Unicode's.
+    A line ends where the log view ends it: at a line feed, a carriage return, or a line separator of Unicode.
     """
     first, *more = text.splitlines() or [""]
     return "\n".join([first, *(f"{number}| {line}" for number, line in enumerate(more, 2))])
 
 
 def read_time(stamp: str) -> datetime | None:
-    """`2026-01-01T06:00:00.123456789Z` in the microseconds that Python keeps; None if it is no time."""
+    """Read `2026-01-01T06:00:00.123456789Z` in the microseconds that Python keeps; None if it is no time."""
     if not (match := _STAMP.fullmatch(stamp)):
         return None
     second, fraction, zone = match.groups()

@@ -1,4 +1,4 @@
-"""When a sensor is satisfied by the Jobs that were found, and when it never will be. A pure table."""
+"""Decides whether a sensor is satisfied by the Jobs that were found, or never will be. A pure table."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: What a sensor can wait for.
+#: The states that a sensor can wait for.
 UNTIL = ("succeeded", "finished", "gone", "exists")
 
 
 class Verdict(enum.Enum):
-    """What a look at the Jobs means."""
+    """The meaning of the Jobs that were found."""
 
     WAIT = "wait"
     SATISFIED = "satisfied"
@@ -22,7 +22,7 @@ class Verdict(enum.Enum):
 
 
 def verdict(until: str, jobs: Sequence[Mapping[str, Any]], *, by_uid: bool) -> Verdict:
-    """Judge what a look found.
+    """Judge the Jobs that were found.
 
     :param until: one of `UNTIL`
     :param jobs: each `{"job": {...}, "outcome": {...} or None, ...}`: all that fit the sensor's target

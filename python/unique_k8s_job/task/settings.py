@@ -1,4 +1,4 @@
-"""The section `[unique_k8s_job]` of Airflow's configuration, read when a task runs. `provider_info` documents it."""
+"""Reads the section `[unique_k8s_job]` of Airflow's configuration when a task runs. `provider_info` documents it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRUE, _FALSE = ("true", "t", "yes", "on", "1"), ("false", "f", "no", "off", "0"
 
 
 class Settings(NamedTuple):
-    """What an installation decides for all its tasks."""
+    """The choices of an installation for all its tasks."""
 
     safe_ttl_seconds: int
     patch_jobs: bool

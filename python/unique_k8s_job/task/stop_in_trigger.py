@@ -1,10 +1,11 @@
-"""What is done with a deferred task's Job when its trigger is cancelled. The decision is a pure table.
+"""Decides what is done with a deferred task's Job when its trigger is cancelled. The decision is a pure table.
 
-Airflow cancels a trigger in the same way whether a user marked or cleared the task, the triggerer shuts down, or another
-triggerer has taken the trigger over; only Airflow 3.3 calls `on_kill`, and it does so for the last of these, too. What
-tells them apart is what Airflow says of the task now, and whose Job its XCom names; where that does not tell yet, Airflow
-is asked again, also after it has given the trigger up: however many are stopped at once and however slow Airflow is, a Job
-is left without an answer only where the triggerer ends, which asks nobody any more.
+Airflow cancels a trigger in the same way whether a user marked or cleared the task, the triggerer shuts down, or
+another triggerer has taken the trigger over; only Airflow 3.3 calls `on_kill`, and it does so for the last of these,
+too. The state of the task in Airflow now, and the Job that its XCom names, distinguish these cases. If they do not
+decide yet, Airflow is asked again, even after it has given the trigger up. So however many triggers are stopped at once
+and however slow Airflow is, a Job is left without an answer only if the triggerer ends, because then no request is sent
+any more.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ DEFERRED = "deferred"
 JOB_UID = "job_uid"
 #: A task on its way to a worker: from its trigger's event, or to its next try after a user cleared it.
 _ON_ITS_WAY = frozenset({"scheduled", "queued"})
-#: Questions under way at once: a thousand triggers may be cancelled in one moment, and share one way to Airflow.
+#: Questions under way at once: a thousand triggers may be cancelled in one moment, and share one channel to Airflow.
 AT_ONCE = 4
 #: Seconds for Airflow's answer, once it is asked. The first in a fresh triggerer takes six, or more on a busy machine.
 ANSWER_WITHIN = 20.0
-#: Each time that it does not answer, it has twice as long for the next, up to this: a slow answer must not come too late
-#: for ever.
+#: After each question without an answer Airflow has twice as long for the next, up to this: otherwise slow answers
+#: would always come too late.
 LONGEST_ANSWER = 300.0
 #: Seconds after which a question without an answer is not asked again before Airflow 3.3: there a triggerer that ends
-#: waits for it, and is not to hang for hours.
+#: waits for it, and must not hang for hours.
 ASK_FOR = 600.0
 #: Seconds between two questions; twice as long after each without an answer, up to the longest.
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -49,21 +50,21 @@ _log = logging.getLogger("unique_k8s_job.cancellation")
 
 
 class Decision(NamedTuple):
-    """What becomes of the Job, and why."""
+    """The decision about the Job, and the reason."""
 
     action: JobAction
-    #: What Airflow said last of the task, None without an answer.
+    #: Airflow's last answer about the task; None without an answer.
     answer: Answer | None
-    #: Whether that decides it; a Job of which it does not is left.
+    #: Whether the answer decides; if not, the Job is left.
     told: bool
-    #: Whether nobody was asked, because the triggerer ends: the next one follows the Job.
+    #: Whether Airflow was not asked, because the triggerer ends: the next one follows the Job.
     ending: bool = False
 
 
 def action_of(*, event_sent: bool, answer: Answer | None, job_uid: str) -> JobAction | None:
-    """Decide what is done with the Job; None if that is not to be told yet.
+    """Decide what is done with the Job; None if that cannot be decided yet.
 
-    :param event_sent: whether the trigger has told its task the end, which is the task's to judge
+    :param event_sent: whether the trigger has sent its event: then the task judges the Job
     :param answer: what Airflow says of the task, None if it did not answer in time
     :param job_uid: the uid of our Job
     """
@@ -78,13 +79,14 @@ def action_of(*, event_sent: bool, answer: Answer | None, job_uid: str) -> JobAc
         # Another trigger's event was faster, and the task has gone on: it judges the Job.
         return JobAction.LEAVE
     if answer.state in _ON_ITS_WAY and answer.job_uid == job_uid:
-        # The same, a moment earlier; or the user cleared it. A next try takes our Job out of the XCom when it starts.
+        # This is the same case a moment earlier, or the user cleared the task. A next try removes our Job from the XCom
+        # when it starts.
         return None
     return JobAction.DELETE
 
 
 async def decide(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
-    """Ask Airflow what has become of the task, again while that does not tell what is to become of its Job.
+    """Ask Airflow what has become of the task, and ask again while the answer does not decide about the Job.
 
     :param ti: the `task_instance` of the trigger; None in `dag.test()`
     """
@@ -127,12 +129,12 @@ async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
 async def _asked_in_time(ti: Any, within: float, began: float) -> Answer | None:
     if airflow_calls_on_kill():
         return await ask(ti, within)
-    # Many who wait for their turn do not make it later.
+    # The time limit holds even if many triggers wait for their turn.
     return await _in_time(ask(ti, within), max(0.0, began + ASK_FOR - time.monotonic()))
 
 
 async def _in_time(asking: Coroutine[Any, Any, Found], seconds: float) -> Found | None:
-    """Wait this long for an answer. A task, and no `wait_for`: since Python 3.11 its TimeoutError is that of a socket, too."""
+    """Wait this long for an answer. Not by `wait_for`: since Python 3.11 a socket raises the same TimeoutError."""
     task = asyncio.ensure_future(asking)
     try:
         await asyncio.wait({task}, timeout=seconds)
@@ -142,15 +144,15 @@ async def _in_time(asking: Coroutine[Any, Any, Found], seconds: float) -> Found 
 
 
 def airflow_calls_on_kill() -> bool:
-    """Whether this Airflow tells a trigger of a user's stop; where it does not, each end may be one."""
+    """Whether this Airflow tells a trigger of a user's stop; if it does not, each cancellation may be one."""
     return airflow_version() >= (3, 3)
 
 
 async def ask(ti: Any, within: float = ANSWER_WITHIN, *, key: str = JOB_UID) -> Answer | None:
     """Ask Airflow for the state and the Job of a task instance; None if it does not answer in time.
 
-    :param ti: the `task_instance` of a trigger, None in `dag.test()`; or anything with the ids of one
-    :param within: seconds for the answer, from this question's turn on
+    :param ti: the `task_instance` of a trigger, None in `dag.test()`; or any object with the same ids
+    :param within: seconds for the answer, counted from the turn of this question
     :param key: of the XCom that names the Job
     """
     return None if ti is None else await _answered(_name(ti), within, answer_in_triggerer, ti, key)

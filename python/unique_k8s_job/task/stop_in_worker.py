@@ -1,8 +1,8 @@
-"""What is done with the Job when a worker's task ends before the Job does. The decision is a pure table.
+"""Decides what is done with the Job when a worker's task ends before the Job does. The decision is a pure table.
 
 A user's stop and a timeout delete the Job. A worker's own end leaves it for the next try, if there is one. Airflow's
-signal does not say which of the two it is, so the task's state is asked for: a task that still runs, with our Job in its
-XCom, belongs to a process that is ending.
+signal does not say which of the two it is, so the task asks Airflow for its own state: if the task still runs, with our
+Job in its XCom, only its process is ending.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class JobAction(enum.Enum):
 
 
 class Asked(NamedTuple):
-    """What came of a question to Airflow."""
+    """The result of a question to Airflow."""
 
     answer: Answer | None
     #: Why there is no answer.
@@ -77,10 +77,10 @@ def action_of(
 ) -> JobAction:
     """Decide what is done with the Job.
 
-    :param answer: what Airflow says of the task, None if it did not answer in time
+    :param answer: Airflow's answer about the task, None if it did not answer in time
     :param job_uid: the uid of our Job, None if none is known yet
     :param another_try: whether Airflow will try again if this process ends now
-    :param on_process_end: `leave` or `delete` where the user chose, else None
+    :param on_process_end: `leave` or `delete` if the user chose one, else None
     """
     if cause is Cause.TAKEN_OVER:
         return JobAction.UNTOUCHED
@@ -89,7 +89,8 @@ def action_of(
     if cause is Cause.TIMEOUT:
         return JobAction.DELETE
     if cause is Cause.KILLED and answer is not None:
-        # Without a Job of ours yet, a newer try that has none yet looks the same: then ours, if any, has just begun.
+        # While no Job of ours is known, a newer try without a Job looks the same. A Job of ours, if there is one, has
+        # just begun then.
         ending = answer.state == RUNNING and job_uid is not None and answer.job_uid == job_uid
         if not ending:
             return JobAction.DELETE
@@ -99,13 +100,14 @@ def action_of(
 
 
 def cause_of(error: BaseException, *, killed: bool, made: bool = False) -> Cause:
-    """Tell from the error that ends execute(), and from whether `on_kill` was called, why it ends.
+    """Find out why execute() ends, from its error and from whether `on_kill` was called.
 
     :param made: whether the Job was seen
     """
     if isinstance(error, TakenOverError):
         return Cause.TAKEN_OVER
-    # AirflowTaskTerminated: what Airflow 2 raises for a signal. By name, since the classes moved between versions.
+    # Airflow 2 raises AirflowTaskTerminated for a signal. The name is compared, because the classes moved between
+    # versions.
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, (KeyboardInterrupt, JobStartupError)) or "AirflowTaskTimeout" in kinds:
         return Cause.TIMEOUT
@@ -136,15 +138,15 @@ def stopped(context: Context) -> bool:
     answer, why_not = _within(ANSWER_WITHIN, lambda: Answer(state_in_worker(context["ti"]), None))
     if answer is None:
         _log.warning("Airflow has not said whether the task was stopped: %s", why_not)
-    # Not all that is not running: `dag.test()` of Airflow 2 runs tasks that have no state.
+    # Not every state but "running" means a stop: `dag.test()` of Airflow 2 runs tasks that have no state.
     return answer is not None and answer.state in _STOPPED
 
 
 def ask(context: Context) -> Asked:
     """Ask Airflow for the task's state and Job, for at most `ANSWER_WITHIN`.
 
-    On a thread of its own, because the answer can take half a minute while Airflow's API is away. Logs nothing, since
-    that can take as long.
+    The question runs on a thread of its own, because the answer can take half a minute while Airflow's API is away.
+    Nothing is logged here, because that can take as long.
     """
     return _within(ANSWER_WITHIN, lambda: answer_in_worker(context["ti"]))
 

@@ -1,8 +1,9 @@
-"""The one event that a trigger sends: how its Job ended, or why it stopped following. Pure.
+"""Makes and reads the one event that a trigger sends: how its Job ended, or why it stopped following. Pure.
 
-Promise: small, whatever the Job was (at most `LIMIT` bytes as JSON, and what the trigger was given to pass back), without
-any line of a log; an event of another version is read as far as it goes. Airflow keeps events in its database and shows
-them in the task log. All that the resumed task needs is in it: `dag.test()` passes on nothing else.
+Promise: an event is small, whatever the Job was (at most `LIMIT` bytes as JSON, and the data that the trigger passes
+back), and has no line of a log. An event of another version is read as far as possible. Airflow keeps events in its
+database and shows them in the task log. The event has everything that the resumed task needs, because `dag.test()`
+passes on nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LIMIT = 16 * 1024
 
 
 def of_outcome(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the event for an outcome, with fewer containers where there are too many."""
+    """Make the event for an outcome, with fewer containers if there are too many."""
     return {"version": VERSION, "kind": "outcome", "outcome": shortened(json.loads(json.dumps(outcome, default=str)))}
 
 
@@ -39,13 +40,13 @@ def of_error(error: UniqueK8sJobError) -> dict[str, Any]:
 def of_deadline(seconds: float, deed: str) -> dict[str, Any]:
     """Make the event for a task whose `execution_timeout` is over.
 
-    :param deed: what the trigger has done about the Job
+    :param deed: a sentence that says what the trigger has done about the Job
     """
     return {"version": VERSION, "kind": "deadline", "seconds": seconds, "deed": deed[: LIMIT // 4]}
 
 
 def of_verdict(verdict: str, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Make the event of a sensor: what its Jobs mean, and as many of them as fit, the failed ones first."""
+    """Make the event of a sensor: its verdict, and as many of its Jobs as fit, the failed ones first."""
     plain: list[dict[str, Any]] = json.loads(json.dumps(list(jobs), default=str))
     plain.sort(key=lambda job: (job.get("outcome") or {}).get("state") != "failed")
     for job in plain:
@@ -69,8 +70,8 @@ def error_in(event: Mapping[str, Any]) -> UniqueK8sJobError:
 
 
 def unreadable(event: Any) -> InternalError:
-    """Make the error for an event that nothing can be done with."""
-    # What a container said may be in it.
+    """Make the error for an event that cannot be read."""
+    # The event may hold output of a container, so it is not quoted.
     seen = (
         f"a dict with the keys {', '.join(sorted(map(str, event)))}" if isinstance(event, Mapping) else described(event)
     )
@@ -78,12 +79,13 @@ def unreadable(event: Any) -> InternalError:
 
 
 def shortened(outcome: dict[str, Any]) -> dict[str, Any]:
-    """Return an outcome that fits: first without what containers said, then with the failed and first containers only."""
+    """Return an outcome that fits: without messages of containers, and if needed with fewer of them, failed ones
+    first."""
     if _size(outcome) <= LIMIT // 2:
         return outcome
     containers = [{**end, "message": None} for end in outcome.get("containers") or ()]
     containers.sort(key=lambda end: end.get("exit_code") == 0)  # stable: the failed ones first
-    # What was seen of a Pod that is not in the list is in the summary, or is one of many of the same.
+    # A Pod that is left out is in the summary, or is one of many with the same end.
     pods = [{**end, "message": None, "conditions": []} for end in outcome.get("pods") or ()]
     for kept in (max(len(containers), len(pods)), 32, 8, 0):
         outcome = {**outcome, "containers": containers[:kept], "containers_left_out": max(0, len(containers) - kept)}

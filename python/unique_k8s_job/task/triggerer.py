@@ -1,12 +1,11 @@
-"""What a coroutine of ours owes the triggerer that runs it, beside the triggers of everybody else.
+"""Keeps our coroutines from harming the triggerer that runs them, together with all other triggers.
 
-Promise: a request to Airflow that has begun goes on to its end, even where the one who asked is cancelled or has waited long
-enough. Airflow 3.0 and 3.1 read their answers off one channel, in the order of the requests: one that is given up
-half-way leaves its answer to the next request, and Airflow then ends the triggerer for all its tasks.
-And no request begins once the triggerer ends: from 3.2 on nobody would answer it, and Airflow would wait for it until it
-kills the process.
-What this rests on is private to Airflow, and is the same from 2.11 to 3.3: the triggerer's loop runs the coroutine
-`TriggerRunner.arun`, which is over, or whose runner says `stop`, once the triggerer ends.
+Promise: a request to Airflow that has begun goes on to its end, even if its caller is cancelled or has waited long
+enough. Airflow 3.0 and 3.1 read answers from one channel in the order of the requests: the answer to an abandoned
+request would be taken for the answer to the next one, and Airflow then ends the triggerer for all its tasks. No request
+begins once the triggerer ends: from 3.2 on nobody would answer it, and Airflow would wait for it until it kills the
+process. This relies on a private detail of Airflow that is the same from 2.11 to 3.3: the triggerer's loop runs the
+coroutine `TriggerRunner.arun`, which is over, or whose runner says `stop`, once the triggerer ends.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from unique_k8s_job.exceptions import AirflowUnreachableError
 
 Found = TypeVar("Found")
 
-#: Keeps what goes on after the one who awaited it was cancelled from being collected.
+#: Keeps tasks from being garbage-collected that go on after their caller was cancelled.
 _at_work: set[asyncio.Task[Any]] = set()
 _log = logging.getLogger("unique_k8s_job.triggerer")
 
@@ -40,10 +39,11 @@ _triggerers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Triggerer] = WeakKeyD
 
 
 async def off_the_loop(function: Callable[..., Found], *arguments: Any) -> Found:
-    """Call what may block, or may ask Airflow, from within the event loop of a triggerer. It goes on to its end.
+    """Call a function that may block or ask Airflow, from within the event loop of a triggerer. It goes on to its end.
 
-    By asgiref: Airflow 3.0 to 3.2 finds its way back to the loop only from its threads. Not on the one thread that
-    asgiref shares by default, where the slow first question to Airflow would hold up everybody's connections.
+    It runs on a thread of asgiref, because Airflow 3.0 to 3.2 can return to the loop only from such a thread. It is not
+    the one thread that asgiref shares by default, where the slow first question to Airflow would hold up the
+    connections of all triggers.
 
     :raises AirflowUnreachableError: if the triggerer ends
     """
@@ -76,15 +76,15 @@ async def on_the_loop(function: Callable[..., Awaitable[Found]], *arguments: Any
 
 
 async def to_its_end(work: Coroutine[Any, Any, Found]) -> Found:
-    """Await what goes on to its end where the one who awaits it is cancelled; only the end of the loop cancels it.
+    """Await work that goes on to its end even if the caller is cancelled; only the end of the loop cancels it.
 
-    What comes too late is nobody's; a failure that comes too late is in the log.
+    A result that comes too late is dropped; a failure that comes too late is logged.
     """
     return await shared(_kept(work))
 
 
 async def shared(task: asyncio.Task[Found]) -> Found:
-    """Await a task for which others may wait, too: it goes on where one of them is cancelled."""
+    """Await a task for which others may wait, too: it goes on even if one of them is cancelled."""
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -94,10 +94,10 @@ async def shared(task: asyncio.Task[Found]) -> Found:
 
 
 async def held(work: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Await what a cancelled trigger still has to do, however often it is cancelled again, but at most this long.
+    """Await the last work of a cancelled trigger, however often it is cancelled again, but at most this long.
 
-    As long as this waits Airflow keeps the log of the task open, so that what is said by then is in it. What takes longer
-    goes on to its end without.
+    As long as this waits, Airflow keeps the log of the task open, so that messages until then are in it. Work that
+    takes longer goes on to its end without the log.
     """
     task = _kept(work)
     until = time.monotonic() + seconds
@@ -120,11 +120,11 @@ def _kept(work: Coroutine[Any, Any, Found]) -> asyncio.Task[Found]:
 
 def _say_what_failed(late: asyncio.Task[Any]) -> None:
     if not late.cancelled() and (error := late.exception()):
-        _log.warning("What nobody waits for any more has failed: %s", failure(error))
+        _log.warning("Work that nobody waits for any more has failed: %s", failure(error))
 
 
 def notice() -> None:
-    """Remember the triggerer that runs this loop, if one does: at its end it is not to be found any more."""
+    """Remember the triggerer that runs this loop, if there is one: at its end it cannot be found any more."""
     loop = asyncio.get_running_loop()
     if loop in _triggerers:
         return
@@ -135,7 +135,7 @@ def notice() -> None:
 
 
 def ends(loop: asyncio.AbstractEventLoop | None = None) -> bool:
-    """Whether the triggerer ends that runs this loop; never where none does, as in `dag.test()`."""
+    """Whether the triggerer that runs this loop ends; never if there is none, as in `dag.test()`."""
     if (triggerer := _triggerers.get(loop or asyncio.get_running_loop())) is None:
         return False
     # Airflow 3.2 stops reading answers a moment before the rest.

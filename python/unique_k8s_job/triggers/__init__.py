@@ -1,7 +1,7 @@
 """The triggers: `job` follows the Job of a deferred task, `sensor` waits for Jobs that others made.
 
-Airflow stores a trigger by the path of its class, and a triggerer of another version than the worker's has to import it:
-`unique_k8s_job.triggers.UniqueK8sJobTrigger` is that path for ever, wherever the class is.
+Airflow stores a trigger by the path of its class, and a triggerer of another version than the worker's has to import
+it: `unique_k8s_job.triggers.UniqueK8sJobTrigger` stays that path, wherever the class is defined.
 """
 
 from __future__ import annotations

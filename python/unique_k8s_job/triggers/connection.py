@@ -1,7 +1,7 @@
-"""The cluster of a trigger: its connection is read anew in the triggerer, and again where that fails.
+"""Makes the cluster of a trigger: reads the connection in the triggerer, and again if that fails.
 
-A failure of a trigger fails its task, and the last try of a task that fails deletes its Job: a healthy Job is not to end
-because Airflow's API or its database was away for a moment.
+A trigger that fails makes its task fail, and a task that fails in its last try deletes its Job. A healthy Job must not
+end because Airflow's API or its database was away for a moment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unique_k8s_job.task.log_writer import LogWriter
 
 _reads: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[Cluster]]] = WeakKeyDictionary()
-#: Seconds for one attempt: those who ask at the same time wait for the same.
+#: Seconds for one attempt; triggers that ask at the same time share it.
 READ_ONCE_WITHIN = 60.0
 #: Seconds to go on trying to read the connection.
 READ_WITHIN = 300.0
@@ -34,7 +34,7 @@ PAUSE, LONGEST_PAUSE = 1.0, 30.0
 async def connect(connection: Mapping[str, Any], log: LogWriter) -> Cluster:
     """Read the connection and make its cluster, which connects at its first use.
 
-    :param connection: the arguments of `UniqueK8sJobHook`; unknown ones are passed over
+    :param connection: the arguments of `UniqueK8sJobHook`; unknown ones are ignored
     :raises AirflowUnreachableError: once `READ_WITHIN` is over; it names the kind of what Airflow raised last
     :raises UniqueK8sJobError: at once, if it cannot be used
     """
@@ -51,7 +51,7 @@ async def connect(connection: Mapping[str, Any], log: LogWriter) -> Cluster:
         if time.monotonic() + pause > give_up:
             raise AirflowUnreachableError(f"{which} cannot be read", seen=[problem])
         if not told:
-            log.say(f"{which} cannot be read, which is tried again for {READ_WITHIN:.0f} s: {problem}", "warning")
+            log.say(f"{which} cannot be read; this is tried again for {READ_WITHIN:.0f} s: {problem}", "warning")
             told = True
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
@@ -78,7 +78,8 @@ async def _read(connection: dict[str, Any]) -> Cluster:
 def is_for_good(error: Exception) -> bool:
     """Whether reading the connection again would not help, because it cannot be used. Pure.
 
-    "Not found" is no such answer: Airflow 3 says it, too, while its own API is away, and the worker has just read it.
+    "Not found" is no such error: Airflow 3 also says it while its own API is away, and the worker has just read the
+    connection.
     """
     return isinstance(error, UniqueK8sJobError) and not isinstance(error, AirflowUnreachableError)
 

@@ -1,9 +1,10 @@
 """`UniqueK8sJobTrigger`: follows the Job of a deferred task, in the triggerer.
 
-Promise: `run` reads only (but for the place in the log that the core keeps on our own Job, and the end of the task's time,
-where it deletes the Job), may start anew at any time and run twice at once; it sends exactly one small event; while it waits, the log is in the task's log, live.
-What Airflow stores of a trigger is a wire format: tasks deferred by an older version are resumed by a newer one, so
-unknown and missing arguments are accepted. No secret and no manifest is among them.
+Promise: `run` may start again at any time, may run twice at once, and sends exactly one small event. It only reads,
+with two exceptions: the core stores the log position on our own Job, and at the end of the task's time the Job is
+deleted. While it waits, the log of the Job is live in the task's log. The arguments that Airflow stores of a trigger
+are a wire format: a newer version resumes tasks that an older one deferred, so unknown and missing arguments are
+accepted. No secret and no manifest is among them.
 """
 
 from __future__ import annotations
@@ -34,25 +35,27 @@ if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster, Waiter
 
 VERSION = 1
-#: Airflow can fail a task that is resumed within some five seconds of its deferral: the executor's late report of the
-#: first process is then taken for the end of the second. Seconds of monotonic time since `run` began.
+#: Seconds since `run` began before the event is sent. Airflow can fail a task that is resumed within about five seconds
+#: of its deferral: the executor's late report of the first process is then taken for the end of the second.
 HOLD_EVENT = 8.0
-#: Seconds between the last line of the log and the event. The process that writes the log closes it when the trigger has
-#: ended, and what is still on its way by then goes into the triggerer's own log.
+#: Seconds between the last line of the log and the event. The process that writes the log closes it when the trigger
+#: has ended, and later lines go into the triggerer's own log.
 LOG_SETTLES = 2.0
-#: Seconds that a trigger follows in any case, and seconds for a look at the Job when the time is over: a Job that ended in
-#: time, or while no triggerer lived, has an outcome, not a timeout. Both together are less than `BEFORE_AIRFLOW_2`.
+#: Seconds that a trigger follows in any case, and seconds for a last read of the Job when the time is over: a Job that
+#: ended in time, or while no triggerer lived, has an outcome and no timeout. Both together are less than
+#: `BEFORE_AIRFLOW_2`.
 FIRST_LOOK = 5.0
 LAST_LOOK = 10.0
-#: Seconds for the rest of the log of such a Job: the core gives it ten minutes, and then tells the outcome.
+#: Seconds for the rest of the log of such a Job: the core gives it ten minutes, and then reports the outcome.
 LAST_LINES = 660.0
-#: Seconds to store the place in the log when the trigger is cancelled, or its time is over.
+#: Seconds to store the log position when the trigger is cancelled, or its time is over.
 STORE_WITHIN = 1.5
-#: Seconds to see a deleted Job gone: Airflow closes the log of a cancelled trigger after thirty.
+#: Seconds to confirm a deletion: Airflow closes the log of a cancelled trigger after thirty.
 CONFIRM_DELETION = 20.0
-#: Seconds that a cancelled trigger keeps the task's log open for what becomes of its Job, before Airflow 3.3.
+#: Seconds that a cancelled trigger keeps the task's log open for the message about its Job, before Airflow 3.3.
 HELD = 25.0
-#: Seconds to see a Job gone at the end of the task's time; the task, which confirms it, is not to wait for longer.
+#: Seconds to confirm a deletion at the end of the task's time; the task confirms it again, and must not wait for
+#: longer.
 CONFIRM_IN_TIME = 5.0
 _log = logging.getLogger("unique_k8s_job.triggers")
 
@@ -66,7 +69,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
     :param version: of these arguments
     """
 
-    #: Airflow stores the trigger by it, for workers and triggerers of every version: it never changes.
+    #: Airflow stores the trigger by this path, for workers and triggerers of every version, so it never changes.
     __module__ = "unique_k8s_job.triggers"
 
     def __init__(
@@ -112,7 +115,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         yield TriggerEvent({**event, "job": without_positions(self.job)})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Delete the Job if a user stopped the task. Airflow 3.3 calls it also where another triggerer took over."""
+        """Delete the Job if a user stopped the task. Airflow 3.3 also calls this if another triggerer took over."""
         await to_its_end(self._stop())  # for which Airflow waits thirty seconds
 
     # --- following --------------------------------------------------------------------------------------------------
@@ -123,7 +126,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         except UniqueK8sJobError as error:
             return trigger_event.of_error(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, an event has to go out
-            # Without an event the task would fail with no word about its Job, and nothing would look after it.
+            # Without an event the task would fail without a word about its Job, and nobody would follow the Job.
             failed = fault(error, "The trigger failed")
             self.log.error("%s", failed)
             return trigger_event.of_error(failed)
@@ -135,7 +138,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
             return await self._followed(cluster)
 
     def _others_looked_for(self, cluster: Cluster) -> contextlib.AbstractContextManager[None]:
-        """Look for Jobs that a stop has left behind where this one is; not in `dag.test()`, where nothing goes on."""
+        """Look for Jobs that a stop has left behind in this Job's namespace; not in `dag.test()`, which ends soon."""
         namespace = (json.loads(self.job).get("job") or {}).get("namespace")
         if self.task_instance is None or not namespace:
             return contextlib.nullcontext()
@@ -161,38 +164,39 @@ class UniqueK8sJobTrigger(BaseTrigger):
             waiter.close()
 
     async def _deleted_in_time(self) -> str:
-        """Delete the Job, whose time is over, and say what became of it.
+        """Delete the Job after the task's time, and return a sentence that says what became of it.
 
-        Here, since a worker may take the task up much later, and Airflow 2 fails it then without calling us.
+        The trigger does it because a worker may take the task up much later, and Airflow 2 fails the task without
+        calling its code.
         """
         try:
             # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
             deed = await to_its_end(self._delete(CONFIRM_IN_TIME))
         except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
-            deed = f"Its Job was to be deleted, and may still run: {failure(error)}"
+            deed = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
         self._log_writer().say(f"The task's `execution_timeout` is over. {deed}", "warning")
         return deed
 
     async def _has_finished(self, cluster: Cluster) -> bool:
-        """Look once whether this very Job has ended; one that cannot be seen has not."""
+        """Read once whether exactly this Job has ended; a Job that cannot be read counts as not ended."""
         job = json.loads(self.job).get("job") or {}
         target = json.dumps({key: job.get(key) for key in ("namespace", "name", "uid")})
         try:
             found = await asyncio.wait_for(native.find_jobs_async(cluster, target), LAST_LOOK)
         except Exception as error:  # noqa: BLE001  # whatever it is, the time is over
-            said = f"The time is over, and whether the Job has finished cannot be seen: {failure(error)}"
+            said = f"The time is over, and it is not known whether the Job has finished: {failure(error)}"
             self._log_writer().say(said, "warning")
             return False
         return any(seen["outcome"] for seen in found)
 
     async def _store_place(self, waiter: Waiter) -> None:
-        """Store the place in the log, where whoever follows the Job next goes on."""
-        # Where the process that writes the log was killed, nobody knows which of the last lines it wrote.
+        """Store the log position, at which the next follower of the Job goes on."""
+        # If the process that writes the log was killed, it is not known which of the last lines it wrote.
         if os.getppid() == self._parent:
             try:
                 await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
             except Exception as error:  # noqa: BLE001  # what was not stored is told again, and marked
-                said = "How far the log was written is not stored, so that its last lines may come again: %s"
+                said = "How far the log was written could not be stored, so its last lines may come again: %s"
                 _log.warning(said, failure(error))
 
     async def _connect(self) -> Cluster:
@@ -218,12 +222,12 @@ class UniqueK8sJobTrigger(BaseTrigger):
             state = f"Airflow says that the task is {answer.state}" if answer else "Airflow gave no answer"
         deed, level = f"Its Job is {action.value}", "info"
         if not told:
-            deed, level = f"{deed}: whether the task goes on with it could not be told", "warning"
+            deed, level = f"{deed}: it is not known whether the task goes on with it", "warning"
         if action is JobAction.DELETE:
             try:
                 deed = await self._delete()
             except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
-                deed, level = f"Its Job was to be deleted, and may still run: {failure(error)}", "warning"
+                deed, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
         self._log_writer().say(f"The trigger of this task is cancelled ({state}). {deed}", level)
 
     async def _delete(self, confirm_for: float = CONFIRM_DELETION) -> str:
@@ -236,7 +240,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
 
 
 def without_positions(job: str) -> str:
-    """Return what was handed over as far as the resumed task needs it: the log is complete by then."""
+    """Return the hand-off without the log positions: the log is complete when the task resumes."""
     handed_over: dict[str, Any] = json.loads(job)
     return json.dumps({key: value for key, value in handed_over.items() if key != "positions"})
 
@@ -252,7 +256,7 @@ def seconds_until(deadline: str | None) -> float | None:
     try:
         moment = datetime.fromisoformat(deadline.replace("Z", "+00:00"))
     except ValueError:
-        _log.warning("A deadline that is no time is passed over: %r", deadline)
+        _log.warning("The deadline is no time, and is ignored: %r", deadline)
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)

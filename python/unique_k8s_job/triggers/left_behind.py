@@ -1,12 +1,12 @@
-"""Jobs that a stop has left behind: their task was stopped after it had deferred and while no trigger waited for it.
+"""Finds Jobs that a stop has left behind: their task was stopped after it had deferred and while it had no trigger.
 
-Airflow drops a trigger that has not begun yet, or whose triggerer is dead, without a word to anybody. So as long as triggers
-of ours wait in a namespace, and some minutes longer, the Jobs of ours there are looked through for those that nobody
-waits for in this process.
-Promise: a Job is deleted only where Airflow itself says that its task instance has ended, and that this very Job (its uid,
-in an XCom) was left to the triggerer; then by uid and owner. What another triggerer or a worker follows, what a next try
-will take over, and whatever another Airflow has made is left alone. To look costs the cluster nothing beside the watch that
-all triggers share, and Airflow one question for up to `AT_ONCE` Jobs of a DAG.
+Airflow drops a trigger that has not begun yet, or whose triggerer is dead, without a word to anybody. So as long as our
+triggers wait in a namespace, and some minutes longer, our Jobs there are searched for those that nobody waits for in
+this process. Promise: a Job is deleted only if Airflow itself says that its task instance has ended, and that exactly
+this Job (its uid, in an XCom) was left to the triggerer; and only by uid and owner. A Job is left alone if another
+triggerer or a worker follows it, if a next try will take it over, or if another Airflow has made it. The search costs
+the cluster nothing but the watch that all triggers share, and costs Airflow one question for up to `AT_ONCE` Jobs of a
+DAG.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from unique_k8s_job.task.stop_in_worker import ENDED
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster, Unattended
 
-#: XCom of a task that has deferred: the uid of the Job that it left to the triggerer.
+#: The XCom of a task that has deferred, with the uid of the Job that it left to the triggerer.
 DEFERRED_UID = "job_deferred"
-#: Seconds between two looks, which cost no request.
+#: Seconds between two searches, which cost no request.
 LOOK_EVERY = 15.0
-#: Seconds that nobody has waited for a Job before Airflow is asked about its task: a trigger begins within some.
+#: Seconds that nobody has waited for a Job before Airflow is asked about its task: a trigger begins within seconds.
 LEFT_FOR = 60.0
 #: Seconds until Airflow is asked about it again; twice as long after each answer, up to the longest.
 PAUSE, LONGEST_PAUSE = 60.0, 600.0
-#: Airflow is asked about at most so many in one look.
+#: Airflow is asked about at most this many Jobs in one search.
 AT_ONCE = 50
-#: Seconds that looking goes on after the last trigger of the namespace has ended.
+#: Seconds that the search goes on after the last trigger of the namespace has ended.
 LINGER = 300.0
-#: Seconds to see a deleted Job gone.
+#: Seconds to confirm a deletion.
 CONFIRM_DELETION = 60.0
 _caretakers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Caretaker]] = WeakKeyDictionary()
 _log = logging.getLogger("unique_k8s_job.left_behind")
@@ -63,10 +63,10 @@ class _Task(NamedTuple):
 
 
 def is_left_behind(answer: Answer | None, job_uid: str) -> bool:
-    """Whether nobody will ever come for a Job at work that nobody waits for here. Pure.
+    """Whether no try will ever follow a Job at work that nobody waits for here. Pure.
 
-    Not by the table of a trigger that is cancelled: a task that waits for its next try, or is on its way to it, finds the
-    Job by itself.
+    The table of a cancelled trigger does not fit here: a task that waits for its next try, or is on its way to it,
+    finds the Job by itself.
 
     :param answer: the state of its task instance, and the uid in its XCom `job_deferred`
     """
@@ -99,7 +99,8 @@ class _Caretaker:
         self._forget = forget
         self._since: dict[str, float] = {}
         self._asked: dict[str, tuple[float, float]] = {}
-        # Without the context of the trigger that came first: what is said of other tasks is not for its log.
+        # The task runs without the context of the first trigger, because messages about other tasks do not belong into
+        # its log.
         self._task = contextvars.Context().run(asyncio.create_task, self._look_again_and_again())
 
     async def _look_again_and_again(self) -> None:
@@ -111,12 +112,12 @@ class _Caretaker:
                 try:
                     await self._look(time.monotonic())
                 except Exception as error:  # noqa: BLE001  # the next look may go better
-                    _log.warning("Jobs that were left behind cannot be looked for: %s", failure(error))
+                    _log.warning("The search for Jobs that were left behind failed: %s", failure(error))
         finally:
             self._forget()
 
     async def _look(self, now: float) -> None:
-        """Ask about those that are due; delete what was left behind."""
+        """Ask about the Jobs that are due; delete those that were left behind."""
         found = {job["job"]["uid"]: job for job in self._unattended.jobs() if job["try_number"] > 0}
         self._since = {uid: self._since.get(uid, now) for uid in found}
         self._asked = {uid: asked for uid, asked in self._asked.items() if uid in found}
@@ -146,7 +147,7 @@ class _Caretaker:
         try:
             deed = await triggerer.to_its_end(self._delete(job))
         except Exception as error:  # noqa: BLE001  # it is looked at again
-            deed = f"It was to be deleted, and may still run: {failure(error)}"
+            deed = f"The deletion failed, and the Job may still run: {failure(error)}"
         name = f"{job['job']['namespace']}/{job['job']['name']}"
         _log.warning(
             "Job `%s` was left behind: Airflow says that its task %s is %s, and it was stopped while no trigger waited for "

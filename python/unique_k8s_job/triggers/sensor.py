@@ -1,8 +1,8 @@
 """`UniqueK8sJobSensorTrigger`: waits in the triggerer for Jobs that somebody else made.
 
-Promise: reads only, may start anew and run twice at once, sends exactly one small event. What is found is followed by
-watch, so its end is known at once; looks are repeated only for what a watch cannot tell: a Job that is not there yet, and
-more Jobs with the same labels.
+Promise: it only reads, may start again and run twice at once, and sends exactly one small event. Jobs that are found
+are watched, so their end is known at once. The search is repeated only for what such a watch does not show: a Job that
+is not there yet, and more Jobs with the same labels.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
     :param target: which Jobs: `namespace`, `name`, `uid`, `label_selector`
     :param until: `succeeded`, `finished`, `gone` or `exists`
     :param logs: write the containers' logs into the task log
-    :param poke_interval: seconds between two looks for Jobs that are not there yet
+    :param poke_interval: seconds between two searches for Jobs that are not there yet
     :param connection: the arguments of `UniqueK8sJobHook`; the connection itself is read in the triggerer
     :param deadline: when the sensor's time is over, in ISO 8601; None for never
-    :param passed: what the event gives back to the task
+    :param passed: data that the event gives back to the task
     :param version: of these arguments
     """
 
-    #: Airflow stores the trigger by it, for workers and triggerers of every version: it never changes.
+    #: Airflow stores the trigger by this path, for workers and triggerers of every version, so it never changes.
     __module__ = "unique_k8s_job.sensor_trigger"
 
     def __init__(
@@ -80,7 +80,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; send one event: what was found and what it means, or an error."""
+        """Wait; send one event: the Jobs that were found and the verdict, or an error."""
         began = time.monotonic()
         event = await self._event()
         await asyncio.sleep(max(HOLD_EVENT - (time.monotonic() - began), LOG_SETTLES if self.logs else 0.0))
@@ -88,7 +88,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         left = seconds_until(self.deadline)
-        # A task, and no `wait_for`: since Python 3.11 its TimeoutError is that of a socket, too.
+        # Not by `wait_for`: since Python 3.11 a socket raises the same TimeoutError.
         waiting = asyncio.create_task(self._wait())
         try:
             await asyncio.wait({waiting}, timeout=None if left is None else max(0.0, left))
@@ -114,7 +114,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
             await self._change(cluster)
 
     async def _look(self, cluster: Cluster) -> Found:
-        """Look at the Jobs, and add what was seen to end before it was gone."""
+        """Read the Jobs, and add those that were seen to end before they were gone."""
         found: Found = [dict(job) for job in await native.find_jobs_async(cluster, json.dumps(self.target))]
         if self.until == "gone":
             return found
@@ -130,7 +130,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         return wanted and bool(job["outcome"]) and job["job"]["uid"] not in self._read
 
     async def _change(self, cluster: Cluster) -> None:
-        """Return once one of the Jobs has ended or gone, or it is time for another look."""
+        """Return once one of the Jobs has ended or is gone, or it is time for another search."""
         for job in self._found:
             uid = job["job"]["uid"]
             awaited = self.until == "gone" or not job["outcome"] or self._unread(job)

@@ -1,6 +1,7 @@
-"""The names of Airflow that moved between 2.11 and 3.x. Nothing else here.
+"""Finds the names of Airflow that moved between 2.11 and 3.x.
 
-What a DAG file does not need is looked up when it is used: in 3.0 `BaseHook` alone brings half of Airflow with it.
+Names that a DAG file does not need are imported only when they are used: in 3.0 `BaseHook` alone imports half of
+Airflow.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ __all__ = [
 
 
 def airflow_version() -> tuple[int, int]:
-    """Major and minor version of the Airflow that runs us."""
+    """Return the major and minor version of the Airflow that runs us."""
     try:
         from airflow import __version__ as version
 
@@ -70,7 +71,7 @@ def moved_exception(name: str) -> type[Exception]:
 
 
 def _moved(module: str, earlier: str, name: str) -> Any:
-    """Find a name where it is in the newest Airflow, else where it was before."""
+    """Find a name in the module of the newest Airflow, else in the earlier module."""
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError):

@@ -1,9 +1,9 @@
-"""Room in the socket on which a triggerer's process sends its log to the one that writes it.
+"""Waits for room in the socket on which a triggerer's process sends its log to the process that writes it.
 
-Airflow writes to that socket in the thread of the event loop, and at its other end it reads four kilobytes, then works in
-its database, and reads again: what comes faster stops the loop, and with it every trigger of the process.
-Promise: who waits for room first does not stop the loop, and gets it in the order of asking; where the log goes elsewhere
-(Airflow 2), there always is room.
+Airflow writes to that socket in the thread of the event loop. At the other end it reads four kilobytes, then works in
+its database, and reads again: lines that come faster stop the loop, and with it every trigger of the process. Promise:
+a coroutine that waits for room first does not stop the loop, and gets room in the order of asking. If the log goes
+elsewhere (Airflow 2), there is always room.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import select
 import stat
 from weakref import WeakKeyDictionary
 
-#: Seconds between two looks at a socket that is full.
+#: Seconds between two checks of a socket that is full.
 PAUSE = 0.01
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
@@ -32,7 +32,7 @@ async def room() -> None:
 
 
 def _socket() -> int | None:
-    """The socket that the root logger of this process writes to."""
+    """Return the socket that the root logger of this process writes to."""
     for handler in logging.getLogger().handlers:
         try:
             descriptor: int = handler.stream.fileno()  # type: ignore[attr-defined]

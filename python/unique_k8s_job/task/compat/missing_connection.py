@@ -1,7 +1,7 @@
-"""Whether a connection that Airflow does not find is missing, or whether one of the places where it looks did not answer.
+"""Finds out whether a connection that Airflow does not find is missing, or whether a secrets backend did not answer.
 
-Airflow says "not found" for both: it passes over a place that fails, its own API and its database among them. The default
-connection may be missing, and then another configuration is used, which may lead to another cluster: so each place is
+Airflow says "not found" in both cases: it skips a place that fails, even its own API and its database. The default
+connection may be missing, and then another configuration is used, which may lead to another cluster. So each place is
 asked once more, by itself.
 """
 
@@ -39,7 +39,7 @@ def look_again(conn_id: str) -> Any:
 def _asked(place: Any, conn_id: str) -> Any:
     if type(place).__name__ != "ExecutionAPISecretsBackend":
         return place.get_connection(conn_id=conn_id)
-    # It says None, too, where it had no answer.
+    # This backend returns None, too, if it got no answer.
     from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
     from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
@@ -53,7 +53,7 @@ def _asked(place: Any, conn_id: str) -> Any:
 
 
 def _places() -> list[Any]:
-    """The secrets backends, in Airflow's order."""
+    """Return the secrets backends, in Airflow's order."""
     try:
         loaded = import_module("airflow.sdk.execution_time.supervisor").ensure_secrets_backend_loaded
     except (ImportError, AttributeError):  # Airflow 2

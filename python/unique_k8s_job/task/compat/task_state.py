@@ -1,6 +1,6 @@
-"""What Airflow says now of a task instance: its state, and the Job that its XCom names. Each version has its own questions.
+"""Asks Airflow for the state of a task instance, and for the Job in its XCom. Each version has its own calls.
 
-Every question may take long or raise: who asks gives it a thread and a limit in time.
+Every call may take long or raise: the caller gives it a thread and a time limit.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 from unique_k8s_job.task.compat import airflow_version
 
-#: By run, then by `<task_id>` or `<task_id>_<map_index>`, as Airflow 3 tells them.
+#: States by run, then by `<task_id>` or `<task_id>_<map_index>`, as Airflow 3 returns them.
 States = Mapping[str, Mapping[str, Any]]
 
 
 class Answer(NamedTuple):
-    """What Airflow says of a task instance."""
+    """Airflow's answer about a task instance."""
 
     state: str | None
-    #: What an XCom of the task instance holds: `job_uid`, where no other was asked for.
+    #: The value of an XCom of the task instance: of `job_uid`, if no other was asked for.
     job_uid: str | None
 
 
@@ -36,7 +36,7 @@ def answer_in_worker(ti: Any) -> Answer:
 
 
 def state_in_worker(ti: Any) -> str | None:
-    """Ask from the task's own process for the state alone."""
+    """Ask for the state alone, from the task's own process."""
     if not hasattr(ti, "get_task_states"):  # Airflow 2
         return _plain(ti.current_state())
     mapped = ti.map_index if ti.map_index >= 0 else None
@@ -47,7 +47,7 @@ def state_in_worker(ti: Any) -> str | None:
 def answer_in_triggerer(ti: Any, key: str) -> Answer:
     """Ask from a triggerer.
 
-    :param ti: a trigger's `task_instance`, or anything with the ids of one
+    :param ti: a trigger's `task_instance`, or any object with the same ids
     :param key: of the XCom that names the Job
     """
     mapped = ti.map_index is not None and ti.map_index >= 0
@@ -110,7 +110,7 @@ def _xcom_of_airflow_2(ti: Any, key: str) -> Any:
             map_indexes=ti.map_index,
             session=session,
         ).first()
-        # What Airflow has loaded as an object has its value, read, already; `deserialize_value` reads rows of the table.
+        # An object that Airflow has loaded has its value already; `deserialize_value` is for rows of the table.
         return None if stored is None else stored.value
 
 
