@@ -1,16 +1,16 @@
 """Run Kubernetes Jobs from Airflow: a unique name per try, exactly one Job, live logs, and nothing that stays stuck.
 
-Importing this package is cheap on purpose, since a DAG file is parsed every 30 seconds: names are looked up when they
+Importing this package is cheap on purpose, because a DAG file is parsed every 30 seconds: names are imported when they
 are used, and the native core is loaded only when a task runs.
 
-`operators`, `sensors`, `triggers` and `hooks` are what they are in every provider; `task` is what they need of Airflow,
-`request` what they ask the core for, `cli` the command line. `operator`, `delete_operator`, `sensor`, `sensor_trigger` and
-`hook` are paths of before, which go on working.
+`operators`, `sensors`, `triggers` and `hooks` are the same as in every provider. `task` has what they need of Airflow,
+`request` their requests to the core, `cli` the command line. `operator`, `delete_operator`, `sensor`, `sensor_trigger`
+and `hook` are older paths, which still work.
 """
 
 from __future__ import annotations
 
-# As type checkers know it; the module `typing` takes longer to import than all of this.
+# Type checkers know this name; the module `typing` takes longer to import than all of this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -76,6 +76,6 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        # All that is not a class of Airflow's kinds is an exception.
+        # All other names are exceptions.
         return getattr(import_module(_HOMES.get(name, "unique_k8s_job.exceptions")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,10 +1,10 @@
-"""The debug log of the Rust core, as the logger `unique_k8s_job.core`.
+"""Passes the debug log of the Rust core to the logger `unique_k8s_job.core`.
 
-Promise: off by default, and then one question to `logging` at each use of the core. On where that logger is enabled for
-DEBUG, or the variable `UNIQUE_K8S_JOB_LOG` is `debug` or `trace`; `trace` adds the events of watches. A record has the
-time at which the core wrote it, and the lowest level from DEBUG on that some handler takes: those of Airflow 3 take INFO.
-Lines come from a thread of the core, a moment later: nobody waits for them. At the end of the process the last ones are
-waited for. `docs/debug-log.md` is for users.
+Promise: it is off by default, and then costs one question to `logging` at each use of the core. It is on if that logger
+is enabled for DEBUG, or if the variable `UNIQUE_K8S_JOB_LOG` is `debug` or `trace`; `trace` adds the events of watches.
+A record has the time at which the core wrote it, and the lowest level from DEBUG on that some handler accepts: those of
+Airflow 3 accept INFO. Lines come from a thread of the core, a moment later, and nobody waits for them. Only the end of
+the process waits for the last ones. `docs/debug-log.md` is for users.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 #: The logger's name.
 NAME = "unique_k8s_job.core"
-#: What the variable is called.
+#: The name of the variable.
 VARIABLE = "UNIQUE_K8S_JOB_LOG"
-#: What it can be; each logger level from which on it is meant.
+#: The values of the variable, each with the logger level that it stands for.
 LEVELS = {"trace": 5, "debug": logging.DEBUG}
-#: Seconds at most that the end of a process waits for the last lines.
+#: The most seconds that the end of a process waits for the last lines.
 LAST_WORDS = 2.0
 
 logger = logging.getLogger(NAME)
-#: What the core was told last.
+#: The level that the core was told last.
 _told = "off"
-#: Values of the variable that were complained about.
+#: Values of the variable for which a warning was written.
 _refused: set[str] = set()
 
 
 def begin(core: ModuleType) -> None:
-    """Tell the core what it has to write, as it is configured now. Cheap: called before each use of the core."""
+    """Tell the core how much to write now. It is cheap, because it runs before each use of the core."""
     global _told
     level = _level()
     if level != _told:
@@ -47,7 +47,7 @@ def begin(core: ModuleType) -> None:
 
 
 def turn_on(level: str) -> None:
-    """Enable the logger for a level of `LEVELS`, and give it a place where it has none: stderr.
+    """Enable the logger for a level of `LEVELS`, and give it stderr if it has no handler.
 
     :raises ValueError: if there is no such level
     """
@@ -82,7 +82,7 @@ def _level() -> str:
 
 
 def _write(lines: list[tuple[float, str]]) -> None:
-    """Take what the core has written."""
+    """Write the lines of the core into the logger."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
     level = max(logging.DEBUG, _lowest_handled())
@@ -93,7 +93,7 @@ def _write(lines: list[tuple[float, str]]) -> None:
 
 
 def _lowest_handled() -> int:
-    """The lowest level that some handler takes; 0 where there is none."""
+    """Return the lowest level that some handler accepts; 0 if there is no handler."""
     levels = []
     at: logging.Logger | None = logger
     while at:

@@ -1,7 +1,7 @@
-"""What an error says of a value that may be secret: its kind and size, never the value.
+"""Describes a value that may be secret for an error: its type and size, never the value.
 
-Arguments are rendered from templates, and connections and manifests hold passwords: what was meant to be a flag or a name
-may be one.
+Arguments are rendered from templates, and connections and manifests hold passwords, so even a flag or a name may be one
+by mistake.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 
-#: So many lines of code of a fault are told, the last ones.
+#: How many lines of code of a fault are shown, the last ones.
 FRAMES = 8
-#: PyYAML's sentences that quote nothing. Its others hold names, tags and characters of the text.
+#: PyYAML's messages that quote nothing. Its others have names, tags and characters of the text.
 _PLAIN_PROBLEMS = frozenset(
     {
         "could not find expected ':'",
@@ -32,7 +32,7 @@ _PLAIN_PROBLEMS = frozenset(
 
 
 def described(value: Any) -> str:
-    """Return the kind of a value, and the length of a text."""
+    """Return the type of a value, and the length of a text."""
     if value is None:
         return "None"
     if isinstance(value, str):
@@ -41,7 +41,7 @@ def described(value: Any) -> str:
 
 
 def failure(error: BaseException) -> str:
-    """Return what may be told of any exception, also of one that a secrets backend raised: its text may quote its token."""
+    """Return what may be shown of an exception, even of a secrets backend's, whose text may quote its token."""
     if isinstance(error, UniqueK8sJobError):
         return str(error)
     kind = type(error).__name__
@@ -53,16 +53,16 @@ def failure(error: BaseException) -> str:
 
 
 def fault(error: BaseException, what: str = "internal error") -> InternalError:
-    """Return what may be told of an error that nobody has foreseen, and the lines of code that it came through."""
+    """Return what may be shown of an error that nobody has foreseen, and the lines of code that it came through."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)]
     return InternalError(f"{what}: {failure(error)}", seen=[f"at {', from '.join(places)}"], hint="please report this")
 
 
 def yaml_problem(error: Exception, text: str = "", first_line: int = 0) -> str:
-    """Return where YAML ends to be YAML, and why where that can be said without quoting it.
+    """Return where a text stops being YAML, and why, if that can be said without quoting the text.
 
-    :param text: what was read
+    :param text: the text that was read
     :param first_line: how many lines stand before it
     """
     mark = getattr(error, "problem_mark", None)

@@ -1,4 +1,4 @@
-"""What can go wrong, as one small tree.
+"""Defines all errors of this package, as one small tree.
 
     UniqueK8sJobError
       ConfigurationError        the connection, kubeconfig or an option cannot be used
@@ -16,9 +16,9 @@
       NativeModuleMissingError  the Rust core cannot be loaded here
       InternalError             a fault of this package
 
-Each carries its text in three parts that are never mixed (`message`, `seen`, `hint`) and its facts as attributes. Each
-has the declared ones of `UniqueK8sJobError`, None where they do not apply; `facts` holds all as they came, also those
-that a newer version of the core has added.
+Each has its text in three parts that are never mixed (`message`, `seen`, `hint`), and its facts as attributes. Each has
+the attributes that `UniqueK8sJobError` declares, None if they do not apply. `facts` has all facts as they came, also
+those that a newer version of the core has added.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class UniqueK8sJobError(Exception):
     :param hint: one next step
     :param facts: values for programs; the declared ones become attributes of the exception
 
-    Texts of others in them begin no line of their own, and hide nothing: they are made visible.
+    Texts of others in these parts are escaped, so they begin no line of their own and hide nothing.
 
-    `str()` is all three parts, for many who log an exception log its text alone. They are not notes (`add_note`) as well: a
-    traceback prints those below the text, so each part would stand in the task log twice.
+    `str()` gives all three parts, because code that logs an exception often logs only its text. The parts are not also
+    notes (`add_note`): a traceback prints notes below the text, so each part would stand in the task log twice.
     """
 
     #: The object that the error is about: its name, namespace and uid, as far as they are known.
@@ -67,7 +67,7 @@ class UniqueK8sJobError(Exception):
     uid: str | None = None
     #: HTTP status of the API server's answer, and the reason in it.
     status: int | None = None
-    #: Kubernetes' own word: of an answer, of a condition of the Job, or of a container that cannot start.
+    #: Kubernetes' own reason: of an answer, of a condition of the Job, or of a container that cannot start.
     reason: str | None = None
     #: The argument, option or field of the manifest that is wrong.
     path: str | None = None
@@ -80,17 +80,17 @@ class UniqueK8sJobError(Exception):
     #: Finalizers that hold the Job, and Pods that may still run.
     finalizers: list[str] | None = None
     pods: list[str] | None = None
-    #: Of an order to delete Jobs: the names of those that are gone, that were freed from the garbage collector's
-    #: finalizer, and that were passed over, with the reason; and of the Pods that were deleted, and that stay.
+    #: For an order to delete Jobs: the names of the Jobs that are gone, that were released from the garbage collector's
+    #: finalizer, and that were skipped, with the reason; and the names of the Pods that were deleted, and that stay.
     deleted: list[str] | None = None
-    #: Of the same: why others could not be deleted, by their names.
+    #: For the same: why other Jobs could not be deleted, by their names.
     failed: dict[str, str] | None = None
     released: list[str] | None = None
     skipped: dict[str, str] | None = None
     pods_deleted: list[str] | None = None
     pods_kept: list[str] | None = None
-    #: Why the Job does not move or does not go, most blocking first, as `unique-k8s-job doctor --json` prints it (`code`,
-    #: `severity`, `object`, `seen`, `since`, `cause`, `next_step`, `remedy`); empty where nothing is known.
+    #: Why the Job does not move or is not deleted, most blocking first, as `unique-k8s-job doctor --json` prints it
+    #: (`code`, `severity`, `object`, `seen`, `since`, `cause`, `next_step`, `remedy`); empty if nothing is known.
     findings: Sequence[dict[str, Any]] = ()
 
     def __init__(self, message: str, *, seen: Sequence[str] = (), hint: str | None = None, **facts: Any) -> None:
@@ -132,11 +132,11 @@ class InvalidManifestError(UniqueK8sJobError):
 
 
 class ApiRefusedError(UniqueK8sJobError):
-    """The API server answered no, and asking again would not help; `status`, `reason`."""
+    """The API server refused the request, and sending it again would not help; `status`, `reason`."""
 
 
 class ApiUnreachableError(UniqueK8sJobError):
-    """The API server could not be reached, or kept failing until the limit."""
+    """The API server could not be reached, or went on failing until the time limit."""
 
 
 class NameTakenError(UniqueK8sJobError):

@@ -1,12 +1,12 @@
-"""The names of the Rust core, `unique_k8s_job._core`, with their types: `native.Cluster(...)`, `native.find_jobs(...)`.
+"""Gives the names of the Rust core, `unique_k8s_job._core`, with their types: `native.Cluster(...)`.
 
-Promise: importing this loads nothing; the core is loaded at the first use of a name. Each name is looked up in the core
-anew, which tells it first how much it has to write into the debug log. Type checkers see the core's own stub.
+Promise: importing this module loads nothing; the core is loaded at the first use of a name. Each use of a name first
+tells the core how much to write into the debug log. Type checkers see the core's own stub.
 """
 
 from __future__ import annotations
 
-# As type checkers know it; the module `typing` takes longer to import than all of this.
+# Type checkers know this name; the module `typing` takes longer to import than all of this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType

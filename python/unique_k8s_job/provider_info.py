@@ -1,4 +1,4 @@
-"""What Airflow's provider list shows of this package. Imports nothing: it is loaded by every component of Airflow."""
+"""Describes this package for Airflow's provider list. It imports nothing: every component of Airflow loads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of the command line that are the same for all its commands: which cluster, and how much is said of it."""
+"""Defines the options that all commands share: which cluster, and how much of the debug log is shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cluster_options(command: Command) -> Command:
         count=True,
         expose_value=False,
         callback=_verbose,
-        help="Say each request to the API server on stderr; -vv: the events of its watches, too.",
+        help="Show each request to the API server on stderr; -vv: the events of its watches, too.",
     )(command)
     command = click.option("--context", "cluster_context", help="A context of the kubeconfig.")(command)
     return click.option(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def call(arguments: list[str]) -> int:
-    """Run one command, and return the exit code of the process; a wrong call is an error of ours, too."""
+    """Run one command, and return the exit code of the process; a wrong call has the code of our own errors."""
     streams = Streams.of_process()
     streams.install()
     listen()
@@ -64,7 +64,7 @@ def call(arguments: list[str]) -> int:
 
 
 def _check_utf8(arguments: list[str]) -> None:
-    """Python hands over bytes that are no text as halves of characters, which nothing after it takes."""
+    """Refuse arguments that are no UTF-8: Python passes such bytes on as halves of characters."""
     for number, argument in enumerate(arguments, 1):
         try:
             whole_text(f"argument {number}", argument)
@@ -73,7 +73,7 @@ def _check_utf8(arguments: list[str]) -> None:
 
 
 def _last_debug_lines() -> None:
-    """The process ends without Python's own end, which would wait for them."""
+    """Wait for the last debug lines: the process ends without Python's own exit, which would wait for them."""
     if debug_log := sys.modules.get("unique_k8s_job.debug_log"):
         debug_log.flush()
 
@@ -99,7 +99,7 @@ commands.add_command(doctor)
 @click.option(
     "--from-cron-job",
     metavar="NAME",
-    help="Run the jobTemplate of this CronJob once, as it is now, as `kubectl create job --from` does.",
+    help="Run the present jobTemplate of this CronJob once, as `kubectl create job --from` does.",
 )
 @click.option(
     # The word of the API and of the operator's argument; `--validate` is kubectl's.
@@ -111,7 +111,7 @@ commands.add_command(doctor)
     show_default=True,
     help="What becomes of a Job with fields that the API server does not know: refused, run with warnings, or run.",
 )
-@click.option("--name", help="What the Job's name begins with. Default: the manifest's name, else `job`.")
+@click.option("--name", help="The beginning of the Job's name. Default: the manifest's name, else `job`.")
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Can be given several times.")
 @click.option(
     "--ttl", metavar="SECONDS|never", help="How long the finished Job is kept. Default: the manifest's, else a day."
@@ -154,11 +154,12 @@ def run(
 ) -> int:
     """Run COMMAND as a Kubernetes Job: the log on stdout, what happens to it on stderr.
 
-    Ends with 0 after success; with the container's exit code where one Pod failed; 1 after other failures of the Job;
-    124 after --timeout; 125 where the Job could not be run or followed, or stdout or stderr takes no more text; 130 when
-    interrupted. Then, and after an error, the Job is deleted; --keep leaves it, except at --timeout. Ctrl-C at a terminal
-    asks first, a second one leaves the Job. SIGTERM, SIGHUP and SIGQUIT do not ask. The Job is named before it is made, and
-    again where it is left. A reader of stdout who goes away, as `head` does, ends nothing.
+    Ends with 0 after success; with the container's exit code if one Pod failed; 1 after other failures of the Job; 124
+    after --timeout; 125 if the Job could not be run or followed, or stdout or stderr takes no more text; 130 when
+    interrupted. After an interruption or an error the Job is deleted; --keep leaves it, except at --timeout. Ctrl-C at
+    a terminal asks first; a second one leaves the Job. SIGTERM, SIGHUP and SIGQUIT do not ask. The name of the Job is
+    printed before it is made, and again if it is left. If a reader of stdout goes away, as `head` does, the run goes
+    on.
     """
     arguments: dict[str, Any] = {
         "image": image,
@@ -195,7 +196,7 @@ def run(
 
 
 class _Ended(Exception):
-    """The run ends before its Job's outcome was told."""
+    """The run ends before its Job's outcome was reported."""
 
     def __init__(self, cause: Cause, text: str | None = None) -> None:
         super().__init__(text)
@@ -214,9 +215,9 @@ class _Running:
         self._keep = keep
         self._timeout = timeout
         self._run: Run | None = None
-        #: The Job is there.
+        #: Whether the Job was made.
         self._made = False
-        #: What a deletion came to, and how much that matters.
+        #: The message about the deletion, and its level.
         self._deleted: tuple[str, str] | None = None
 
     def to_its_end(self, prepared: Callable[[], tuple[str, str]]) -> int:
@@ -231,7 +232,7 @@ class _Running:
             ended = _Ended(_cause(error, made=self._made), str(error))
         except Exception as error:  # noqa: BLE001 whatever it is, the Job is not forgotten
             ended = _Ended(Cause.FAULT, str(fault(error)))
-        # What is asked for is being done; a signal from now on is about that.
+        # The program now does what was asked for; a later signal is about that.
         forget()
         end = ending(ended.cause, begun=self._run is not None, keep=self._keep, can_ask=stdin_is_a_terminal())
         try:
@@ -251,7 +252,7 @@ class _Running:
         return end.code
 
     def _followed(self, prepared: Callable[[], tuple[str, str]]) -> OutcomeEvent:
-        """Return the outcome, once it is told and acknowledged."""
+        """Return the outcome, once it is reported and acknowledged."""
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         self._check_streams()
         with waiting():
@@ -285,14 +286,14 @@ class _Running:
             raise _Ended(Cause.STREAM_LOST, trouble)
 
     def _settle(self, ended: _Ended, end: Ending) -> None:
-        """Do with the Job what is decided, and say it."""
+        """Do with the Job what was decided, and say so."""
         action = end.action
         if action is JobAction.ASKED:
             self._display.pause()
             with waiting():
                 yes = click.confirm("\nDelete the Job?", default=True, err=True)
             action = JobAction.DELETED if yes else JobAction.LEFT
-        # First what was asked for: words may have to wait for a reader.
+        # The deletion comes first: messages may have to wait for a reader.
         if action is JobAction.DELETED:
             self._delete(end.confirm_for)
         self._display.pause()

@@ -1,7 +1,7 @@
-"""What the command line shows: a Job's log on stdout and nothing else there, all that happens to it on stderr.
+"""Shows a Job on the command line: only its log on stdout, and all that happens to it on stderr.
 
-Promise: a sentence is one line, or a report whose other lines begin as ours do, whatever texts of others are in it. A
-sentence that stderr does not take goes to stdout.
+Promise: a sentence is one line, or a report whose other lines begin as our lines do, whatever texts of others are in
+it. If stderr does not take a sentence, it goes to stdout.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
 
 
 class Speaker:
-    """Our own sentences, on stderr.
+    """Writes our own sentences to stderr.
 
-    :param elsewhere: say on stdout what stderr does not take; not where programs read stdout
+    :param elsewhere: write to stdout what stderr does not take; not if programs read stdout
     """
 
     def __init__(self, streams: Streams | None = None, *, elsewhere: bool = True) -> None:
@@ -39,7 +39,7 @@ class Speaker:
         self._errors = Console(file=cast("TextIO", self.streams.err), highlight=False, soft_wrap=True)
 
     def say(self, text: str, level: str = "info") -> None:
-        """Say one sentence, or one report; what is not ordinary says so without colours, too."""
+        """Write one sentence, or one report; a warning or an error has a word for it, too, and not only a colour."""
         style = _STYLES[level]
         word = "" if level == "info" else f"{level}: "
         shown = visible_lines(text)
@@ -48,7 +48,9 @@ class Speaker:
         if self.streams.err.trouble is not None and self._elsewhere:
             if not self._moved:
                 self._moved = True
-                self.streams.out.write(f"stderr takes no more text ({self.streams.err.why}): it is said here\n")
+                self.streams.out.write(
+                    f"stderr takes no more text ({self.streams.err.why}), so messages are written here\n"
+                )
             self.streams.out.write(f"{word}{shown}\n")
 
 
@@ -65,7 +67,7 @@ class Display(Speaker):
         self._made = False
         self._log = True
         self._escape = self.streams.out.isatty() and not raw
-        # Lines of the debug log that come in between would tear it.
+        # Lines of the debug log would break the spinner.
         spins = self._errors.is_terminal and not verbose()
         self._status: Status | None = self._errors.status("submitting") if spins else None
 
@@ -78,7 +80,7 @@ class Display(Speaker):
         self.pause()
 
     def pause(self) -> None:
-        """Take the spinner away, for a question or the end."""
+        """Remove the spinner, for a question or the end."""
         if self._status:
             self._status.stop()
 
@@ -107,11 +109,11 @@ class Display(Speaker):
             self.say(event["summary"], "info" if event["state"] == "succeeded" else "error")
 
     def without_log(self) -> None:
-        """Nothing is going to be shown on stdout."""
+        """Note that nothing will be shown on stdout."""
         self._log = False
 
     def trouble(self) -> str | None:
-        """Return why the run cannot go on showing what it has to; a reader who has gone is nobody to show a log to."""
+        """Return why the run cannot show its texts any more. A reader of the log who has gone is no reason."""
         out, err = self.streams.out, self.streams.err
         if err.trouble is not None:
             return f"stderr takes no more text: {err.why}"
@@ -120,7 +122,7 @@ class Display(Speaker):
         return None
 
     def say_left(self, what: str = "is left as it is") -> None:
-        """Say what becomes of the Job, which may go on, and how to be rid of it."""
+        """Say what becomes of the Job, which may go on, and how to delete it."""
         if self._job is None:
             self.say("No Job was made")
             return
@@ -132,7 +134,7 @@ class Display(Speaker):
     def _write(self, text: str) -> None:
         self.streams.out.write(text + "\n")
         if self.streams.out.reader_gone and not self._told_of_reader:
-            # As in `... | head`. The Job goes on, and so does its outcome.
+            # This happens in `... | head`. The Job goes on, and its outcome still counts.
             self._told_of_reader = True
             self.say("Nobody reads stdout any more: the rest of the log is not shown", "warning")
 
@@ -142,10 +144,10 @@ class Display(Speaker):
 
 
 def verbose() -> bool:
-    """Whether the debug log is asked for, on the command line or by the environment."""
+    """Whether the debug log is on, by the command line or by the environment."""
     return "unique_k8s_job.debug_log" in sys.modules or "UNIQUE_K8S_JOB_LOG" in os.environ
 
 
 def stdin_is_a_terminal() -> bool:
-    """Whether somebody sits there who can answer."""
+    """Whether a person at a terminal can answer."""
     return sys.stdin is not None and sys.stdin.isatty()

@@ -1,4 +1,4 @@
-"""`unique-k8s-job delete`: deletes Jobs, and ends well only once they are gone and their work has stopped."""
+"""`unique-k8s-job delete`: deletes Jobs, and ends with 0 only once they are gone and their work has stopped."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--uid", help="The Job's uid: alone, or with NAME to mean no namesake.")
-@click.option("-l", "--selector", help="All Jobs with these labels, as in `kubectl -l`.")
+@click.option("--uid", help="The Job's uid: alone, or with NAME to mean no other Job of that name.")
+@click.option("-l", "--selector", help="Delete all Jobs with these labels, as in `kubectl -l`.")
 @click.option("-n", "--namespace", help="Default: that of the context.")
 @click.option("--wait-for", type=click.Choice(WAIT_FOR), default="gone", show_default=True)
 @click.option("--timeout", type=click.IntRange(min=1), default=300, show_default=True, help="Seconds for all of it.")
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=click.Choice(RELEASE_STUCK),
     default="ours",
     show_default=True,
-    help="Free a Job that the garbage collector holds: one of ours, any (gc), or none.",
+    help="Release a Job that waits for the garbage collector: one of ours, any (gc), or none.",
 )
 @click.option(
     "--release-after", type=click.IntRange(min=0), default=60, show_default=True, help="Seconds without progress."
@@ -66,9 +66,9 @@ def delete(
 ) -> int:
     """Delete the Job NAME and wait until it is gone and its Pods have ended.
 
-    Ends with 0 once all that the order means are gone; with 1 where one is still there or a Pod of it may still run,
-    saying what holds it; 125 where it could not be tried; 130 when interrupted: what was deleted stays deleted. With
-    --json, `gone` is true only if nothing was left alone and no Pod stays.
+    Ends with 0 once all Jobs of the order are gone; with 1 if one is still there or a Pod of it may still run, and says
+    what holds it; 125 if the deletion could not be tried; 130 when interrupted: deleted Jobs stay deleted. With --json,
+    `gone` is true only if no Job was skipped and no Pod stays.
     """
     speaker = Speaker(elsewhere=not as_json)
     try:
@@ -89,7 +89,9 @@ def delete(
             work = native.delete_jobs(native.Cluster(configuration(kubeconfig, cluster_context)), request)
             done = _follow(work, speaker, gone=wait_for == "gone")
     except Interrupted:
-        speaker.say("Interrupted: what is deleted stays deleted, and what was asked to go may still go", "warning")
+        speaker.say(
+            "Interrupted: deleted Jobs stay deleted, and Jobs whose deletion was accepted may still go", "warning"
+        )
         return INTERRUPTED
     except UniqueK8sJobError as error:
         speaker.say(str(error), "error")

@@ -1,6 +1,6 @@
-"""`unique-k8s-job doctor`: which Jobs are stuck, why, what to do, and on order what can be done about it from here.
+"""`unique-k8s-job doctor`: says which Jobs are stuck, why, and what to do, and does on order what it can do.
 
-Any Job is looked at, whoever made it. Looking changes nothing; `--fix` asks first, and touches only what it has shown.
+It examines any Job, whoever made it, and changes nothing. `--fix` asks first, and touches only what it has shown.
 `docs/doctor.md` has the JSON and the exit codes, `docs/stuck.md` each way to be stuck.
 """
 
@@ -30,9 +30,9 @@ from unique_k8s_job.exceptions import UniqueK8sJobError
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
 
-#: Seconds between two looks of `--watch`.
+#: Seconds between two examinations of `--watch`.
 LOOK_EVERY = 5.0
-#: Seconds that one remedy has to be seen done: the usual grace period of a Pod, twice.
+#: Seconds to confirm one remedy: twice the usual grace period of a Pod.
 CONFIRM_FOR = 60.0
 
 Report = dict[str, Any]
@@ -40,13 +40,13 @@ Report = dict[str, Any]
 
 @click.command()
 @click.option("-n", "--namespace", help="Default: that of the context.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Look at the Jobs of all namespaces.")
-@click.option("--job", metavar="NAME", help="This Job alone, with all that is found about it.")
-@click.option("--watch", is_flag=True, help="Look again every few seconds until interrupted.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Examine the Jobs of all namespaces.")
+@click.option("--job", metavar="NAME", help="Examine only this Job, and show all findings about it.")
+@click.option("--watch", is_flag=True, help="Examine again every few seconds until interrupted.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--fix", is_flag=True, help="Show what can be done from here, ask, do it, and confirm it.")
 @click.option("--yes", is_flag=True, help="With --fix: do not ask.")
-@click.option("--rbac", is_flag=True, help="Which rights this identity has and lacks, and the Role to apply.")
+@click.option("--rbac", is_flag=True, help="Show which rights this identity has and lacks, and the Role to apply.")
 @cluster_options
 def doctor(
     namespace: str | None,
@@ -62,8 +62,8 @@ def doctor(
 ) -> int:
     """Say which Jobs are stuck, why, and what to do. Works for any Job.
 
-    Ends with 0 where nothing is stuck, 1 where something is (with --fix: still is; with --rbac: where a needed right is
-    missing), 125 where it could not be looked at, 130 when interrupted.
+    Ends with 0 if nothing is stuck, 1 if something is (with --fix: still is; with --rbac: if a needed right is
+    missing), 125 if the Jobs could not be read, 130 when interrupted.
     """
     _check(
         all_namespaces=all_namespaces, namespace=namespace, job=job, watch=watch, as_json=as_json, fix=fix, rbac=rbac
@@ -92,11 +92,11 @@ def doctor(
 
 
 def look(cluster: Cluster, namespace: str | None, job: str | None) -> Iterator[Report]:
-    """Look once: pieces of what `--json` prints, as they are found; each has `time`, and the last one the totals.
+    """Examine once; yield parts of the JSON report as they are found, each with `time`, the last with the totals.
 
     :param namespace: None for all
-    :param job: the name of the only Job to look at
-    :raises UniqueK8sJobError: where the Jobs could not be read, or there is no such Job
+    :param job: the name of the only Job to examine
+    :raises UniqueK8sJobError: if the Jobs could not be read, or there is no such Job
     """
     if job is None or namespace is None:  # one Job is of one namespace
         survey = native.Survey(cluster, namespace)
@@ -161,7 +161,7 @@ def _watch(cluster: Cluster, place: str | None, job: str | None) -> int:
             try:
                 shown = text.page(look(cluster, place, job), whole=job is not None)
             except UniqueK8sJobError as error:
-                # An API server that is away for a while is what one may be watching for.
+                # The watch goes on: a user may be watching just because the API server is away for a while.
                 shown = text.trouble(str(error))
             live.update(shown, refresh=True)
             time.sleep(LOOK_EVERY)
@@ -192,12 +192,12 @@ def _fix(cluster: Cluster, place: str | None, job: str | None, report: Report, s
             speaker.say(str(error), "error")
     speaker.say(f"{len(plan) - failed} of {len(plan)} done", "warning" if failed else "info")
     if left := _stuck(cluster, place, job):
-        speaker.say(f"{left} still stuck: look again, or see the next steps above", "warning")
+        speaker.say(f"{left} still stuck: run doctor again, or follow the next steps above", "warning")
     return STUCK if failed or left else SUCCESS
 
 
 def _stuck(cluster: Cluster, place: str | None, job: str | None) -> int:
-    """Look again, and return how many are stuck. A Job that is gone by now is not."""
+    """Examine again, and return how many are stuck. A Job that is gone by now is not stuck."""
     if job is not None and place is not None:
         return int(json.loads(native.examine_job(cluster, place, job))["stuck"])
     totals: Report = {"stuck": 0}
@@ -278,9 +278,10 @@ def _subject(user: str | None) -> dict[str, str]:
 
 
 def _deployment() -> str | None:
-    """Return the id by which the Jobs of this Airflow are told from those of others; None where no Airflow is set up.
+    """Return the id that distinguishes the Jobs of this Airflow from those of others; None if no Airflow is set up.
 
-    Airflow takes seconds to import, and makes itself a home where it has none: it is asked only where it is configured.
+    Airflow takes seconds to import, and makes a home folder if there is none, so it is imported only if it is
+    configured.
     """
     home = Path(os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow")
     configured = (home / "airflow.cfg").exists() or any(name.startswith("AIRFLOW__") for name in os.environ)

@@ -1,7 +1,7 @@
-"""The JSON of `doctor`, written while it is found: one object, as `docs/doctor.md` has it.
+"""Writes the JSON of `doctor` while the Jobs are examined: one object, as `docs/doctor.md` describes it.
 
-Promise: memory does not grow with what is found; the most blocking come first; and whatever happens on the way, what was
-written is one JSON object.
+Promise: memory does not grow with the findings, the most blocking ones come first, and whatever happens, the output is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from unique_k8s_job.exceptions import UniqueK8sJobError
 
 #: Of the JSON, where it is not the Rust core that writes it.
 SCHEMA_VERSION = 1
-#: Characters of findings that block nothing and wait for those that do; beyond, they wait in a file.
+#: Characters in memory of findings that block nothing and wait for those that do; more of them wait in a file.
 IN_MEMORY = 8 << 20
 
 
 class JsonReport:
-    """One object under way.
+    """The object that is being written.
 
-    :param out: where it is written
+    :param out: the stream to write to
     """
 
     def __init__(self, out: TextIO) -> None:
@@ -35,7 +35,7 @@ class JsonReport:
         }
 
     def add(self, diagnosis: dict[str, Any]) -> None:
-        """Write what was found about one Job, or keep it until what matters more is written."""
+        """Write the findings about one Job, or keep them until more severe ones are written."""
         findings = diagnosis["findings"]
         severity = findings[0]["severity"] if findings else "info"
         text = json.dumps(diagnosis)
@@ -47,7 +47,7 @@ class JsonReport:
             self._comma = ", "
 
     def end(self, rest: dict[str, Any]) -> None:
-        """Write what is left, and the other keys."""
+        """Write the rest of the findings, and the other keys."""
         self._begin()
         for later in self._later.values():
             if later.tell():
@@ -59,7 +59,7 @@ class JsonReport:
         self._out.write(f"], {json.dumps(keys)[1:]}\n")
 
     def fail(self, error: UniqueK8sJobError) -> None:
-        """Write why there is no report, or no whole one."""
+        """Write why there is no report, or no complete one."""
         facts = {"error": str(error), **error.facts}
         if self._begun:
             self.end(facts)

@@ -1,7 +1,8 @@
-"""What `unique-k8s-job doctor` shows people: a table, a paragraph for each finding, a plan, a table of rights.
+"""Shows the report of `unique-k8s-job doctor` to people: a table or paragraphs, a plan, a table of rights.
 
-Promise: what is found is shown as it is found, so many of a kind; a command is a line of its own, never cut to the width of the terminal, so that it can be pasted. A screen that is
-renewed in place, as that of `--watch`, has no longer lines than the terminal: there it is broken.
+Promise: findings are shown as they are found, up to a number of each code. A command is a line of its own, and is never
+broken at the width of the terminal, so that it can be pasted. Only a screen that is renewed in place, as by `--watch`,
+breaks lines that are longer than the terminal.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from rich.text import Text
 from unique_k8s_job.cli.streams import Streams
 from unique_k8s_job.visible import visible, visible_lines
 
-#: So many findings of one code are shown, then their number.
+#: How many findings of one code are shown; of the others only the number is.
 MOST_ALIKE = 50
-#: Columns where no terminal says how many it has.
+#: The number of columns if no terminal says how many it has.
 _WIDTH = 160
 _STYLES = {"blocking": "bold red", "warning": "yellow", "info": "dim"}
 
 
 class _Line(Text):
-    """A line that is not broken: what follows a break could be taken for a line of ours."""
+    """A line that is not broken, because the text after a break could look like a line of ours."""
 
 
 class _Command(_Line):
-    """A line with a command to be pasted."""
+    """A line with a command to paste."""
 
 
 class DoctorText:
-    """Writes what was found.
+    """Writes the findings.
 
-    :param stderr: write there, and leave stdout to what programs read
+    :param stderr: write to stderr, and leave stdout to the output for programs
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -48,13 +49,13 @@ class DoctorText:
             self.console = Console(file=file, highlight=False, width=_WIDTH)
 
     def show(self, report: dict[str, Any], *, whole: bool) -> None:
-        """Print a report that is there: as a table, or `whole`, a paragraph for each finding."""
+        """Print a complete report: as a table, or with `whole` as a paragraph for each finding."""
         under_way = self.begin(whole=whole)
         under_way.add(report["diagnoses"], report["time"])
         under_way.end(report)
 
     def begin(self, *, whole: bool) -> UnderWay:
-        """Begin a report that is printed as it is found."""
+        """Begin a report that is printed while the Jobs are examined."""
         return UnderWay(self._print, self.console.width, whole=whole)
 
     def page(self, pieces: Iterable[dict[str, Any]], *, whole: bool) -> RenderableType:
@@ -78,7 +79,7 @@ class DoctorText:
         return Text(visible_lines(text), style="red")
 
     def plan(self, steps: list[str]) -> None:
-        """Print what is going to be done."""
+        """Print the steps that will be done."""
         self.console.print(Text("Plan:"))
         for number, step in enumerate(steps, 1):
             self._print(_Line(f"  {number}. {visible(step)}"))
@@ -89,7 +90,7 @@ class DoctorText:
             self._print(_Line(f"deployment id of this Airflow: {visible(words)}", style="dim"))
 
     def rights(self, rights: dict[str, Any]) -> None:
-        """Print who we are and what we may."""
+        """Print our identity and its rights."""
         user = rights["user"] or "unknown (this API server does not say)"
         self.console.print(Text(f"identity: {visible(user)}, groups: {visible(', '.join(rights['groups']) or 'none')}"))
         table = Table(
@@ -105,7 +106,7 @@ class DoctorText:
 
 
 class UnderWay:
-    """A report that is printed as it is found, and sums up what is alike.
+    """A report that is printed while the Jobs are examined, and sums up equal findings.
 
     :param show: takes each part
     :param width: columns
@@ -120,11 +121,11 @@ class UnderWay:
         self._jobs = 0
         self._rows = 0
         self._columns: tuple[int, int] | None = None
-        #: Each command, and the rows that it is for.
+        #: Each command, with the rows that it is for.
         self._commands: dict[str, list[str]] = {}
 
     def add(self, diagnoses: list[dict[str, Any]], time: str) -> None:
-        """Show what is new."""
+        """Show the new diagnoses."""
         self._jobs += sum(bool(diagnosis["findings"]) for diagnosis in diagnoses)
         rows = [(diagnosis["job"], finding) for diagnosis in diagnoses for finding in diagnosis["findings"]]
         order = {"blocking": 0, "warning": 1, "info": 2}
@@ -140,7 +141,7 @@ class UnderWay:
             self._show(self._table(shown, time))
 
     def end(self, totals: dict[str, Any]) -> None:
-        """Show what it comes to."""
+        """Show the totals and the commands."""
         for code, count in self._counts.items():
             if count > MOST_ALIKE:
                 self._show(Text(f"and {count - MOST_ALIKE} more: {code}", style="dim"))
@@ -202,7 +203,7 @@ def _paragraph(job: dict[str, Any], finding: dict[str, Any]) -> list[RenderableT
 
 
 def _hanging(begin: str, text: str) -> RenderableType:
-    """Return a line whose other lines, where it is too long for one, are not taken for lines of ours."""
+    """Return a line that, if it is broken, cannot be taken for several lines of ours."""
     grid = Table.grid(padding=0)
     grid.add_column(no_wrap=True, width=max(len(begin), 4))
     grid.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""The exit codes of the command line, stable, so that scripts and cron jobs can use them.
+"""Defines the exit codes of the command line. They are stable, so that scripts and cron jobs can use them.
 
 | code | `run` | `delete` | `doctor` |
 |---|---|---|---|
@@ -8,7 +8,7 @@
 | 125 | an error of ours, of the cluster or of the call; a stream that takes no more text | the same | the same |
 | 130 | interrupted by SIGINT, SIGTERM, SIGHUP or SIGQUIT | the same | the same |
 
-`run` also ends with the exit code of its container where exactly one Pod failed.
+`run` also ends with the exit code of its container if exactly one Pod failed.
 """
 
 from __future__ import annotations

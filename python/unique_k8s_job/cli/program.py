@@ -1,8 +1,8 @@
-"""The program `unique-k8s-job`: its first and its last moment.
+"""Begins and ends the program `unique-k8s-job`.
 
-Promise: it ends with one of the exit codes of `unique_k8s_job.cli.exit_codes` (`run` also with that of a container) and never
-with a traceback, whatever becomes of its streams, whichever signal comes, whatever fails. Only a signal within the
-milliseconds in which the Python interpreter itself begins is answered by that.
+Promise: the program ends with one of the exit codes of `unique_k8s_job.cli.exit_codes` (`run` also with that of a
+container) and never with a traceback, whatever happens to its streams, whichever signal comes, whatever fails. Only a
+signal within the first milliseconds is still handled by the Python interpreter itself.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def main() -> NoReturn:
         code = call(sys.argv[1:])
     except BaseException as error:  # noqa: BLE001 such as a package that is missing
         _last_words(error)
-    # What Python does at its end may print, wait and change the code; nothing is left for it to do.
+    # Python's own exit may print, wait and change the code, and nothing is left for it to do.
     os._exit(code)
 
 
 def _open_descriptors() -> None:
-    """Let no connection get the number of a stream that is closed: what is said there would go to the API server."""
+    """Keep a connection from getting the descriptor of a closed stream: messages would go to the API server."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -1,6 +1,6 @@
-"""What is done with the Job of a `run` that ends, and the exit code: one table for all ways to end. Pure.
+"""Decides what is done with the Job of a `run` that ends, and the exit code: one table for all ways to end. Pure.
 
-Promise: a Job that may have been made is deleted, or left and named. 1 is never the code of a trouble of our own.
+Promise: a Job that may have been made is deleted, or left and named. Exit code 1 never means an error of this program.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from unique_k8s_job.cli.exit_codes import INTERRUPTED, OUR_ERROR, TIMEOUT
 
 
 class Cause(Enum):
-    """Why a run ends before the outcome of its Job was told."""
+    """The reason why a run ends before the outcome of its Job was reported."""
 
     #: Ctrl-C.
     KEYBOARD = auto()
@@ -24,7 +24,7 @@ class Cause(Enum):
     TIMEOUT = auto()
     #: The Job cannot be made, or cannot start.
     ERROR = auto()
-    #: The Job is there, and the API server refuses to tell of it or does not answer: that proves nothing about its work.
+    #: The Job was made, and the API server refuses to report it or does not answer: that proves nothing about its work.
     LOST = auto()
     #: The API server does not answer.
     UNREACHABLE = auto()
@@ -37,15 +37,15 @@ class Cause(Enum):
 class JobAction(Enum):
     """What is done with the Job of a `run` that ends."""
 
-    #: No request to make it has left.
+    #: No request to make the Job was sent.
     NOT_MADE = auto()
     #: The user is asked.
     ASKED = auto()
-    #: It goes on, and is named.
+    #: The Job goes on, and its name is printed.
     LEFT = auto()
-    #: It is deleted, confirmed.
+    #: The Job is deleted, and the deletion is confirmed.
     DELETED = auto()
-    #: It is another's.
+    #: The Job belongs to another owner.
     OF_ANOTHER = auto()
 
 
@@ -53,9 +53,9 @@ class Ending(NamedTuple):
     """How a run ends."""
 
     action: JobAction
-    #: Of the process.
+    #: The exit code of the process.
     code: int
-    #: Seconds that a deletion is given to be confirmed.
+    #: Seconds to confirm a deletion.
     confirm_for: float = 60.0
 
 
@@ -65,9 +65,9 @@ _CODES = {Cause.KEYBOARD: INTERRUPTED, Cause.SIGNAL: INTERRUPTED, Cause.TIMEOUT:
 def ending(cause: Cause, *, begun: bool, keep: bool, can_ask: bool) -> Ending:
     """Decide.
 
-    :param begun: a request to make the Job may have left
-    :param keep: the user wants the Job to be left, unless its time is over
-    :param can_ask: somebody sits at the terminal
+    :param begun: whether a request to make the Job may have been sent
+    :param keep: whether the user wants the Job to be left, unless its time is over
+    :param can_ask: whether a person sits at the terminal
     """
     code = _CODES.get(cause, OUR_ERROR)
     if not begun:
@@ -78,5 +78,5 @@ def ending(cause: Cause, *, begun: bool, keep: bool, can_ask: bool) -> Ending:
         return Ending(JobAction.LEFT, code)
     if cause is Cause.KEYBOARD and can_ask:
         return Ending(JobAction.ASKED, code)
-    # An API server that is not there is not waited for twice.
+    # The program does not wait twice for an API server that is away.
     return Ending(JobAction.DELETED, code, 5.0 if cause is Cause.UNREACHABLE else 60.0)

@@ -1,9 +1,9 @@
-"""The signals that end the program `unique-k8s-job`, from its first moment to its last.
+"""Handles the signals that end the program `unique-k8s-job`, from its first moment to its last.
 
-Promise: none of them ends it in the middle of something. Until `listen` is called, one ends the process at once, with a
-sentence and the exit code of an interruption: nothing has begun that would have to be undone. From then on it is raised as
-`Interrupted`, but only inside `waiting`, around what may take long; one that comes elsewhere is raised as the next wait
-begins. A signal that the caller ignores (`nohup`, a shell's `&`) stays ignored.
+Promise: no signal ends the program in the middle of a step. Until `listen` is called, a signal ends the process at
+once, with a sentence and the exit code of an interruption, because nothing has begun that must be undone. From then on
+it is raised as `Interrupted`, but only inside `waiting`, which surrounds steps that may take long. A signal that comes
+elsewhere is raised when the next wait begins. A signal that the caller ignores (`nohup`, a shell's `&`) stays ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-#: Those that end a program; SIGPIPE is ignored by Python itself.
+#: The signals that end a program; Python itself ignores SIGPIPE.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -30,19 +30,19 @@ class Interrupted(BaseException):
 
     @property
     def from_the_keyboard(self) -> bool:
-        """Whether somebody pressed Ctrl-C, who can be asked."""
+        """Whether a person pressed Ctrl-C, who can be asked."""
         return self.signal is signal.SIGINT
 
 
 class _State:
-    """What the handlers know; they run on the main thread only."""
+    """The state of the handlers, which run on the main thread only."""
 
     waits = False
     pending: list[int] = []  # noqa: RUF012 one process has one
 
 
 class waiting:
-    """Around what may take long: here, and nowhere else, a signal is raised. On other threads it does nothing."""
+    """Surround a step that may take long: only here a signal is raised. On other threads this does nothing."""
 
     def __enter__(self) -> None:
         import threading
@@ -60,7 +60,7 @@ class waiting:
 
 
 def end_at_once() -> None:
-    """From now on, and until `listen`, the process ends where a signal finds it."""
+    """From now on, and until `listen`, a signal ends the process at once."""
     _install(_end_at_once)
 
 
@@ -71,7 +71,7 @@ def listen() -> None:
 
 
 def forget() -> None:
-    """Pass over the signals that no wait has met: what they ask for is being done."""
+    """Forget the signals that no wait has raised: the program is already doing what they ask for."""
     _State.pending.clear()
 
 

@@ -1,7 +1,8 @@
-"""The two streams of the program: its only writers to stdout and stderr.
+"""Holds the two streams of the program, its only writers to stdout and stderr.
 
-Promise: writing never raises for what the system says of a stream, be it full, closed or without a reader. What it says is
-kept as `trouble`, and nothing more is written there. A write that blocks, since nobody reads on, ends with a signal.
+Promise: a write never raises for an error of the system, whether the stream is full, closed or without a reader. The
+error is kept as `trouble`, and nothing more is written to that stream. A write that blocks, because nobody reads on,
+ends with a signal.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from unique_k8s_job.cli.signals import waiting
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: What a write says where the other end of a pipe, socket or terminal is gone.
+#: Errors of a write if the other end of a pipe, socket or terminal is gone.
 _NO_READER = (errno.EPIPE, errno.ECONNRESET)
 
 
 class Stream(io.TextIOBase):
-    """One of the two.
+    """One of the two streams.
 
-    :param name: as users call it
-    :param text: Python's own object for it; None where it was closed before the program began
+    :param name: the name that users know
+    :param text: Python's own object for it; None if it was closed before the program began
     """
 
     def __init__(self, name: str, text: TextIO | None) -> None:
@@ -34,11 +35,11 @@ class Stream(io.TextIOBase):
         self.name = name
         self._text = text
         self._descriptor = _descriptor(text)
-        #: Why it takes no more text.
+        #: The reason why it takes no more text.
         self.trouble: OSError | None = None
         if text is None:
             self.trouble = OSError(errno.EBADF, "it is closed")
-        #: Whether text is lost that somebody wanted.
+        #: Whether text was lost that somebody wanted.
         self.lost_text = False
 
     @property
@@ -86,7 +87,7 @@ class Stream(io.TextIOBase):
                     select.select([], [self._descriptor], [])
 
     def _give_up(self) -> None:
-        """What Python itself still holds must not fail at its end."""
+        """Drop what Python itself still holds, so that it cannot fail at its end."""
         if self._descriptor is not None:
             try:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._descriptor)
@@ -94,7 +95,7 @@ class Stream(io.TextIOBase):
                 self._descriptor = None
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no text is held back."""
 
     def isatty(self) -> bool:
         """Whether it is a terminal that still shows what is written."""
@@ -107,22 +108,22 @@ class Stream(io.TextIOBase):
         return self._descriptor
 
     def writable(self) -> bool:
-        """It is for writing."""
+        """Return True: the stream is for writing."""
         return True
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the locale; what it cannot spell is written as an escape."""
+        """Return the encoding of the locale; characters that it does not have are written as escapes."""
         return getattr(self._text, "encoding", None) or "utf-8"
 
     @property
     def errors(self) -> str:  # type: ignore[override]
-        """How that is done."""
+        """Return how such characters are written."""
         return "backslashreplace"
 
 
 class Streams:
-    """Both."""
+    """Both streams."""
 
     def __init__(self, out: Stream, err: Stream) -> None:
         self.out = out
@@ -130,7 +131,7 @@ class Streams:
 
     @classmethod
     def of_process(cls) -> Self:
-        """Return those of this process."""
+        """Return the streams of this process."""
         out, err = sys.stdout, sys.stderr
         return cls(
             out if isinstance(out, Stream) else Stream("stdout", out),
@@ -138,7 +139,7 @@ class Streams:
         )
 
     def install(self) -> None:
-        """Make them those of everything else in this process."""
+        """Make them the streams of all other code in this process."""
         sys.stdout, sys.stderr = self.out, self.err
 
 

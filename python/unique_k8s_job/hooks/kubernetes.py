@@ -1,10 +1,10 @@
-"""From an Airflow connection of type `kubernetes` to the configuration of a cluster.
+"""Makes the configuration of a cluster from an Airflow connection of type `kubernetes`.
 
-Reads the extras that the `cncf.kubernetes` provider defines for that type, plain or with the prefix
-`extra__kubernetes__`: `in_cluster`, `kube_config`, `kube_config_path`, `cluster_context`, `namespace`, `disable_verify_ssl`.
-Those that only that provider's own operators use are accepted; any other is refused, since one that is misspelled would lead
-to another cluster. No second connection type is registered. Secrets inside a kubeconfig are masked before anything can log
-them.
+It reads the extras that the `cncf.kubernetes` provider defines for that type, plain or with the prefix
+`extra__kubernetes__`: `in_cluster`, `kube_config`, `kube_config_path`, `cluster_context`, `namespace`,
+`disable_verify_ssl`. Extras that only that provider's own operators use are accepted. Any other extra is refused,
+because a misspelled one would lead to another cluster. No second connection type is registered. Secrets inside a
+kubeconfig are masked before anything can log them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULT_CONNECTION = "kubernetes_default"
 _PREFIX = "extra__kubernetes__"
 #: The extras that choose the cluster.
 _EXTRAS = ("in_cluster", "kube_config", "kube_config_path", "cluster_context", "namespace", "disable_verify_ssl")
-#: What else the `cncf.kubernetes` provider keeps in a connection (10.25.0, `hooks/kubernetes.py`); it means nothing here.
+#: The other extras of the `cncf.kubernetes` provider (10.25.0, `hooks/kubernetes.py`), which are ignored here.
 _EXTRAS_OF_OTHERS = (
     "disable_tcp_keepalive",
     "xcom_sidecar_container_image",
@@ -40,14 +40,14 @@ _SECRETS = {"token", "password", "client-key-data", "id-token", "refresh-token",
 class UniqueK8sJobHook(BaseHook):
     """The cluster of a connection.
 
-    :param kubernetes_conn_id: a connection of type `kubernetes`; None for the default configuration. The default id need
-        not exist: then it is `KUBECONFIG`, `~/.kube/config`, in-cluster, in this order
+    :param kubernetes_conn_id: a connection of type `kubernetes`; None for the default configuration. The default id
+        need not exist: then the first of `KUBECONFIG`, `~/.kube/config` and the service account of the Pod counts
     :param in_cluster: use the service account of the Pod we run in
     :param config_file: use this kubeconfig file
     :param cluster_context: use this context of the kubeconfig
     """
 
-    #: Part of the logger's name, which users may have configured.
+    #: This path is a part of the logger's name, which users may have configured.
     __module__ = "unique_k8s_job.hook"
 
     conn_name_attr = "kubernetes_conn_id"
@@ -72,7 +72,7 @@ class UniqueK8sJobHook(BaseHook):
     def configuration(self) -> str:
         """Return the configuration for the Rust core, as JSON.
 
-        :raises ConfigurationError: if more than one place of a configuration is named, or one cannot be read
+        :raises ConfigurationError: if more than one source of a configuration is named, or one cannot be read
         :raises AirflowUnreachableError: if Airflow cannot say whether the default connection exists
         """
         return self._combined(self._extras())
@@ -97,7 +97,7 @@ class UniqueK8sJobHook(BaseHook):
         return await off_the_loop(self._combined, connection.extra_dejson if connection else {})
 
     def test_connection(self) -> tuple[bool, str]:
-        """Airflow's button: whether the configuration leads to a cluster, and who we are there."""
+        """Say for Airflow's button "Test" whether the configuration leads to a cluster, and who we are there."""
         try:
             cluster = self.get_conn()
             user = native.identity(cluster)["user"] or "unknown (this API server does not say)"
@@ -143,7 +143,7 @@ def cluster_configuration(
 ) -> dict[str, Any]:
     """Combine a connection's extras with the operator's arguments, which win.
 
-    :raises ConfigurationError: if an extra is unknown, or more than one place of a configuration is named
+    :raises ConfigurationError: if an extra is unknown, or more than one source of a configuration is named
     """
     _refuse_unknown(extras)
 
@@ -153,7 +153,7 @@ def cluster_configuration(
 
     text = None
     if not in_cluster and not config_file:
-        # `in_cluster=False` says where not to look; where to look is still for the connection to say.
+        # `in_cluster=False` only excludes the service account; the connection still says which configuration counts.
         if in_cluster is None:
             in_cluster = _boolean("in_cluster", extra("in_cluster"))
         config_file, text = extra("kube_config_path"), extra("kube_config")
@@ -191,7 +191,7 @@ def _refuse_unknown(extras: Mapping[str, Any]) -> None:
 
     near = get_close_matches(unknown[0].removeprefix(_PREFIX).lower(), _EXTRAS, n=1)
     raise ConfigurationError(
-        f"The Kubernetes connection has an extra that nothing reads: `{visible(unknown[0])}`",
+        f"The Kubernetes connection has an unknown extra: `{visible(unknown[0])}`",
         seen=[f"also `{visible(key)}`" for key in unknown[1:]],
         hint=f"did you mean `{near[0]}`?"
         if near
@@ -201,7 +201,7 @@ def _refuse_unknown(extras: Mapping[str, Any]) -> None:
 
 
 def _kubeconfig(value: Any) -> str:
-    """The kubeconfig as JSON text, with its secrets masked in the logs."""
+    """Return the kubeconfig as JSON text, and have its secrets masked in the logs."""
     if isinstance(value, str):
         import yaml
 
@@ -210,7 +210,8 @@ def _kubeconfig(value: Any) -> str:
             value = yaml.safe_load(value)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             problem = yaml_problem(error)
-        # Outside of the `except`: the parser's error quotes the text, and an exception keeps the one it was raised in.
+        # This is outside of the `except`, because the parser's error quotes the text, and an exception keeps the one in
+        # whose handler it was raised.
         if problem is not None:
             raise ConfigurationError("The extra `kube_config` is neither JSON nor YAML", seen=[problem])
     if not isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""From the delete operator to the triggerer and back.
+"""Carries a delete task from the worker to the triggerer and back.
 
-The worker sends the DELETE; the trigger only watches until the Job is gone, or until it is time to free it; then a worker
-carries the same order to its end, for this very Job, which confirms that its Pods have ended, too.
+The worker sends the DELETE. The trigger only watches until the Job is gone, or until it is time to release it. Then a
+worker carries out the same order to its end, for exactly this Job, and confirms that its Pods have ended, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def only_waits(cluster: Cluster, operator: K8sJobDeleteOperator) -> dict[str, Any] | None:
-    """Return the reference of the Job if all that is left to do is to wait until it has gone."""
+    """Return the reference of the Job if nothing is left to do but to wait until it is gone."""
     target = {"namespace": operator.namespace or None, "name": operator.name or None, "uid": operator.uid or None}
     found = native.find_jobs(cluster, json.dumps(target))
     if len(found) == 1 and found[0]["deleting"]:
@@ -34,7 +34,7 @@ def only_waits(cluster: Cluster, operator: K8sJobDeleteOperator) -> dict[str, An
 def defer(operator: K8sJobDeleteOperator, context: Context, job: Mapping[str, Any], *, asked: bool) -> NoReturn:
     """Leave the wait to the triggerer.
 
-    :param job: the Job that is going
+    :param job: the Job that is being deleted
     :param asked: whether this task asked for its deletion
     """
     from unique_k8s_job.triggers.sensor import UniqueK8sJobSensorTrigger
@@ -57,9 +57,9 @@ def defer(operator: K8sJobDeleteOperator, context: Context, job: Mapping[str, An
 
 
 def passed_in(event: Any) -> tuple[dict[str, Any], bool]:
-    """Return the Job that was left going, and whether this task asked for its deletion.
+    """Return the Job that the trigger waited for, and whether this task asked for its deletion.
 
-    :raises InternalError: if the event does not tell
+    :raises InternalError: if the event does not say it
     """
     try:
         return dict(event["passed"]["job"]), bool(event["passed"]["asked"])
@@ -68,7 +68,7 @@ def passed_in(event: Any) -> tuple[dict[str, Any], bool]:
 
 
 def seconds_left(context: Context, timeout: int, *, now: datetime | None = None) -> int:
-    """Return what is left of the operator's `timeout`, counted from the first start of this try; at least one second."""
+    """Return the rest of the operator's `timeout`, counted from the first start of this try; at least one second."""
     ti: Any = context["ti"]
     start = getattr(ti, "start_date", None)
     if start is None:

@@ -1,4 +1,4 @@
-"""`K8sJobDeleteOperator`: deletes Jobs, and is green only once they are gone and their work has stopped."""
+"""`K8sJobDeleteOperator`: deletes Jobs, and succeeds only once they are gone and their work has stopped."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster, Work
     from unique_k8s_job.task.log_writer import LogWriter
 
-#: Seconds between two looks whether the rest can be left to the triggerer.
+#: Seconds between two checks whether the rest can be left to the triggerer.
 LOOK_EVERY = 10.0
 
 
 class K8sJobDeleteOperator(BaseOperator):
     """Delete Kubernetes Jobs, whoever made them, and wait until they are gone.
 
-    Gone means: the API server knows no Job of that uid any more, and no Pod of it still runs, but for Pods that were
-    orphaned on purpose (`pods_kept`). A Job that does not exist is gone. A namesake of another uid is never touched.
-    Returns `deleted`, `released`, `skipped`, `pods_deleted` and `pods_kept`.
+    "Gone" means: the API server knows no Job of that uid any more, and no Pod of it still runs, except Pods that were
+    orphaned on purpose (`pods_kept`). A Job that does not exist is gone. A Job of the same name with another uid is
+    never touched. The task returns `deleted`, `released`, `skipped`, `pods_deleted` and `pods_kept`.
 
     A retry with a `label_selector` cannot know of Pods whose Jobs are gone already: the error of the first try names them.
 
-    :param name: the Job's name; with `uid` only that very Job
+    :param name: the Job's name; with `uid` only exactly that Job
     :param uid: the Job's uid; alone it costs a list of the namespace's Jobs
     :param label_selector: all Jobs with these labels, as in `kubectl -l`. Jobs that a task of `UniqueK8sJobOperator` owns
         and that have not finished, or whose outcome it has not recorded, are left alone unless `include_owned`
-    :param namespace: where; else the connection's, the context's, `default`
+    :param namespace: the namespace of the Jobs; else that of the connection or the context, else `default`
     :param wait_for: `gone`, or `accepted`, which proves nothing
-    :param timeout: seconds for all of it; then the task fails and says what holds each Job that is still there
-    :param release_stuck: whether a Job that the garbage collector holds (`orphan`, `foregroundDeletion`) is freed, by a
-        second DELETE with the policy Background: `ours` if this task asked for its deletion or an operator of this
-        package made it, `gc` whoever did, `never`. Finalizers of others are never touched. A Job that somebody else
-        orphaned keeps its Pods unless `gc`
-    :param release_after_seconds: seconds of deletion, without progress, after which it is freed
+    :param timeout: seconds for the whole order; then the task fails and says what holds each Job that is still there
+    :param release_stuck: whether a Job that waits for the garbage collector (`orphan`, `foregroundDeletion`) is
+        released by a second DELETE with the policy Background: `ours` if this task asked for its deletion or an
+        operator of this package made it, `gc` in any case, `never`. Finalizers of others are never touched. A Job that
+        somebody else orphaned keeps its Pods unless `gc`
+    :param release_after_seconds: seconds of deletion without progress after which it is released
     :param propagation_policy: `Background`, `Foreground`, or `Orphan`, which leaves the Pods
     :param only_if: delete only Jobs that are `finished`, `succeeded` or `failed`
-    :param include_owned: let a selector also mean Jobs that a task owns and has not dealt with
-    :param deferrable: wait in the triggerer for a Job that does not go at once. Orders by `label_selector` stay in the
+    :param include_owned: let a selector also select Jobs that a task owns and that are unfinished or unrecorded
+    :param deferrable: wait in the triggerer for a Job that is not gone at once. Orders by `label_selector` stay in the
         worker. Default: `[operators] default_deferrable`
-    :param defer_after_seconds: how long the worker waits before it defers
+    :param defer_after_seconds: how many seconds the worker waits before it defers
     :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
     :param in_cluster: use the service account of the worker's Pod
     :param config_file: use this kubeconfig file
@@ -64,7 +64,7 @@ class K8sJobDeleteOperator(BaseOperator):
     :raises ApiRefusedError: the API server refuses the deletion
     """
 
-    #: As in `UniqueK8sJobOperator`: stored, and part of the logger's name.
+    #: Airflow stores this path, and names the logger by it, as with `UniqueK8sJobOperator`.
     __module__ = "unique_k8s_job.delete_operator"
 
     template_fields: Sequence[str] = (
@@ -78,7 +78,7 @@ class K8sJobDeleteOperator(BaseOperator):
     )
     ui_color = "#ffe4db"
 
-    # Here, because a signal may come before `execute` has begun.
+    # These are attributes of the class, because a signal may come before `execute` has begun.
     _killed = False
     _work: Work | None = None
 
@@ -105,7 +105,7 @@ class K8sJobDeleteOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        #: What must not have vanished by the time the templates are rendered.
+        #: The arguments that must still be there once the templates are rendered.
         self._given = {
             key
             for key, value in (
@@ -135,11 +135,11 @@ class K8sJobDeleteOperator(BaseOperator):
         self.cluster_context = cluster_context
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Delete, and return what was deleted, freed and left alone."""
+        """Delete Jobs, and return which were deleted, released and skipped."""
         return self._carry_out(self._request(), context)
 
     def execute_complete(self, context: Context, event: Any = None, **_: Any) -> dict[str, Any]:
-        """Carry the order to its end after the deferral, whatever the trigger saw: the Job says more than its event."""
+        """Carry the order to its end after the deferral, whatever the event says: the Job itself shows more."""
         from unique_k8s_job.operators.delete_deferral import passed_in, seconds_left
 
         job, asked = passed_in(event)
@@ -147,11 +147,11 @@ class K8sJobDeleteOperator(BaseOperator):
             self._request(
                 **job,
                 timeout=seconds_left(context, self.timeout),
-                # To a later order its deletion looks like somebody else's.
+                # To a second order, the first one's deletion looks like that of somebody else.
                 release_stuck="gc" if asked and self.release_stuck == "ours" else self.release_stuck,
             )
         )
-        if job["name"] not in done["deleted"]:  # it went while nobody but the trigger looked
+        if job["name"] not in done["deleted"]:  # the Job went while only the trigger was watching
             done["deleted"] = [*done["deleted"], job["name"]]
         return done
 
@@ -165,7 +165,7 @@ class K8sJobDeleteOperator(BaseOperator):
         for key in self._given:
             if getattr(self, key) is None:
                 raise ConfigurationError(
-                    f"`{key}` was given and is None now: a template rendered to nothing?", path=key
+                    f"`{key}` was given and is None now; perhaps a template rendered to nothing", path=key
                 )
         order: dict[str, Any] = {
             "name": self.name,
@@ -183,7 +183,7 @@ class K8sJobDeleteOperator(BaseOperator):
         return delete_request(**{**order, **instead})
 
     def _carry_out(self, request: str, context: Context | None = None) -> dict[str, Any]:
-        """Carry the order out, to its end; or with a context perhaps only until it has to wait long."""
+        """Carry the order out to its end; with a context perhaps only until the task defers."""
         from unique_k8s_job import debug_log
         from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
         from unique_k8s_job.task.log_writer import LogWriter

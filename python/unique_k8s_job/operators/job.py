@@ -1,6 +1,7 @@
 """`UniqueK8sJobOperator`: one try of a task, one Kubernetes Job.
 
-Thin: names, manifests, requests, watches, logs and outcomes are the Rust core's; here is what Airflow sees of them.
+This layer is thin: the Rust core handles names, manifests, requests, watches, logs and outcomes. This file shows them
+to Airflow.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
     from unique_k8s_job.task.log_writer import LogWriter
     from unique_k8s_job.task.settings import Settings
 
-#: Seconds to see a deleted Job gone. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
+#: Seconds to confirm a deletion. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
 CONFIRM_BEFORE_SIGKILL = 2.0
-#: Longer than the default termination grace period of Pods, 30 s.
+#: The same in all other cases: longer than the default grace period of Pods, 30 s.
 CONFIRM_OTHERWISE = 60.0
-#: Arguments that are taken as they are written; all others are templates.
+#: Arguments that are no templates; all others are.
 _NOT_TEMPLATES = frozenset(
     {
         "name_policy",
@@ -67,9 +68,10 @@ _NOT_TEMPLATES = frozenset(
 class UniqueK8sJobOperator(BaseOperator):
     """Run a Kubernetes Job to its end, under a name that no other try ever has.
 
-    An argument that is not given leaves the manifest alone; one that is given wins over it, also 0, False and empty ones.
-    Returns a summary of the outcome: `state`, `job`, `containers`, `times`, ... XCom `job_name`, `job_namespace` and
-    `job_uid` are there from the moment the Job exists, `job_deferred`, its uid again, from the moment the triggerer has it.
+    An argument that is not given leaves the manifest as it is. A given argument wins over the manifest, even if it is
+    0, False or empty. The task returns a summary of the outcome: `state`, `job`, `containers`, `times`, ... The XComs
+    `job_name`, `job_namespace` and `job_uid` exist from the moment the Job exists; `job_deferred`, with the uid again,
+    from the moment the triggerer has the Job.
 
     :param image: image of the base container: the one named `base`, else the first of the manifest
     :param cmds: its command
@@ -85,53 +87,57 @@ class UniqueK8sJobOperator(BaseOperator):
     :param node_selector: labels a node must have
     :param affinity: affinity of the Pod
     :param tolerations: tolerations of the Pod
-    :param namespace: where the Job runs; else the manifest's, the connection's, the context's, `default`
-    :param name: what the Job's name begins with (at most 22 letters of it are kept); default: the `name` or `generateName`
-        of the manifest, else the task id
-    :param name_policy: `unique`, or `fixed`: `name` is the whole name, for those who still need one. Then a finished Job
-        of the same task in any run is deleted first; an unfinished or terminating one is waited for, at most
-        `startup_timeout_seconds`; a Job of anybody else fails the task and is left alone
+    :param namespace: the namespace of the Job; else that of the manifest, the connection, or the context, else
+        `default`
+    :param name: the beginning of the Job's name (at most 22 letters of it are kept); default: the `name` or
+        `generateName` of the manifest, else the task id
+    :param name_policy: `unique`, or `fixed`: then `name` is the whole name, for users who still need one. A finished
+        Job of the same task in any run is deleted first. An unfinished or terminating one is waited for, at most
+        `startup_timeout_seconds`. If the Job is anybody else's, the task fails and leaves the Job alone
     :param labels: labels of the Job and its Pods
     :param annotations: annotations of the Job and its Pods
-    :param backoff_limit: failed Pods that Kubernetes itself retries; without a manifest the default is 0, because
-        Airflow's retries come on top
-    :param completions: Pods that have to succeed
-    :param parallelism: Pods that run at once
+    :param backoff_limit: how many failed Pods Kubernetes itself retries; without a manifest the default is 0, because
+        Airflow has retries of its own
+    :param completions: how many Pods have to succeed
+    :param parallelism: how many Pods run at once
     :param completion_mode: `NonIndexed` or `Indexed`
     :param suspend: create the Job suspended, for a queue that resumes it
-    :param active_deadline_seconds: after this long Kubernetes fails the Job
-    :param ttl_seconds_after_finished: how long the finished Job is kept, once its outcome is recorded. Not given: the
-        manifest's, else one day. None: for ever. By outcome: `{"succeeded": 60, "failed": 86400}`
-    :param on_finish: `keep` the finished Job for its TTL, or `delete` it, confirmed, once its outcome is recorded. By
-        outcome: `{"succeeded": "delete", "failed": "keep"}`
-    :param manifest: a whole Job: a dict, YAML text, or a `.yaml`, `.yml` or `.json` file, which is a template: an absolute
-        path, or one relative to the DAG file or to `template_searchpath`. Also a CronJob, whose
-        `jobTemplate` is run once, and a List with exactly one of them
-    :param from_cron_job: the name of a CronJob in `namespace`: its `jobTemplate`, as it is now, is run once, as by `kubectl
-        create job --from`; instead of `manifest`. Needs the verb `get` on `cronjobs`
-    :param field_validation: what becomes of a Job with fields that the API server does not know, such as misspelled ones:
-        `strict` refuses it, naming all of them; `warn` runs it without them and writes each into the log; `ignore` says
-        nothing. Default: `[unique_k8s_job] field_validation`, `strict`
-    :param startup_timeout_seconds: how long nothing may run before the task fails and the Job is deleted. Until anything
-        has started it counts from the Job's creation, its resumption, or the oldest Pod it has, by the clock of the API
-        server, whoever has waited meanwhile; a retry or a triggerer that comes late waits 30 s all the same. Not
-        counted while the Job is suspended, or has Pods that this identity may not list
-    :param handover_timeout_seconds: how long to wait for the Pods of a predecessor that is being deleted
-    :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over what runs and uses what
-        succeeded unrecorded, `replace` deletes what runs, `ignore` does not look. A cleared task always starts afresh
-    :param replace_lost: start although a Pod on a lost node may still run
-    :param release_stuck: with a fixed name: whose Job, stuck in its deletion on the finalizers `orphan` or
-        `foregroundDeletion`, is released by a second DELETE: `never` any, `ours`, or `gc`: whosoever
-    :param release_after_seconds: how long nothing must have moved before that
-    :param on_lingering_sidecar: what to do where the base container has ended and another container keeps its Pod
-        running: `wait`, or `finish`: the base container's exit code is the outcome, and the Job is deleted
-    :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: left if
-        another try will come, else deleted
+    :param active_deadline_seconds: Kubernetes fails the Job after this many seconds
+    :param ttl_seconds_after_finished: how many seconds the finished Job is kept, once its outcome is recorded. Not
+        given: the manifest's TTL, else one day. None: for ever. By outcome: `{"succeeded": 60, "failed": 86400}`
+    :param on_finish: `keep` the finished Job for its TTL, or `delete` it once its outcome is recorded, and confirm the
+        deletion. By outcome: `{"succeeded": "delete", "failed": "keep"}`
+    :param manifest: a whole Job: a dict, YAML text, or a `.yaml`, `.yml` or `.json` file, which is a template: an
+        absolute path, or one relative to the DAG file or to `template_searchpath`. It may also be a CronJob, whose
+        `jobTemplate` is run once, or a List with exactly one of them
+    :param from_cron_job: the name of a CronJob in `namespace`, instead of `manifest`: its present `jobTemplate` is run
+        once, as by `kubectl create job --from`. This needs the verb `get` on `cronjobs`
+    :param field_validation: what becomes of a Job with fields that the API server does not know, such as misspelled
+        ones: `strict` refuses it and names all of them; `warn` runs it without them and writes each into the log;
+        `ignore` runs it without them and says nothing. Default: `[unique_k8s_job] field_validation`, `strict`
+    :param startup_timeout_seconds: how many seconds nothing may run before the task fails and the Job is deleted. Until
+        anything has started, the time counts from the Job's creation, its resumption, or the oldest Pod it has, by the
+        clock of the API server, even if another process has waited meanwhile; a retry or a triggerer that comes late
+        still waits 30 s. The time does not count while the Job is suspended, or has Pods that this identity may not
+        list
+    :param handover_timeout_seconds: how many seconds to wait for the Pods of a Job of an earlier try that is being
+        deleted
+    :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over a running Job and uses a
+        success that no task recorded, `replace` deletes a running Job, `ignore` does not look for Jobs. A cleared task
+        always starts afresh
+    :param replace_lost: start a new Job although a Pod on a lost node may still run
+    :param release_stuck: with a fixed name: which Jobs are released by a second DELETE if their deletion is stuck on
+        the finalizers `orphan` or `foregroundDeletion`: `never` any, `ours` only, or `gc`: any Job
+    :param release_after_seconds: how many seconds nothing must have changed before that
+    :param on_lingering_sidecar: what to do if the base container has ended and another container keeps its Pod running:
+        `wait`, or `finish`: the base container's exit code is the outcome, and the Job is deleted
+    :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: the Job
+        is left if another try will come, else deleted
     :param get_logs: write the containers' logs into the task log
-    :param deferrable: wait in the triggerer, not in a worker; the log stays live. Default: `[operators]
+    :param deferrable: wait in the triggerer and not in a worker; the log stays live. Default: `[operators]
         default_deferrable`
-    :param defer_after_seconds: how long the worker follows the Job before it defers, so that short Jobs never do. 0 for
-        many mapped tasks at once: each holds its worker slot that long
+    :param defer_after_seconds: how many seconds the worker follows the Job before it defers, so that short Jobs never
+        defer. Use 0 for many mapped tasks at once, because each holds its worker slot that long
     :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
     :param in_cluster: use the service account of the worker's Pod
     :param config_file: use this kubeconfig file
@@ -141,7 +147,7 @@ class UniqueK8sJobOperator(BaseOperator):
     :raises JobStartupError: the Job cannot start; it is deleted
     """
 
-    #: Airflow stores it in serialized DAGs, and names the logger by it: it stays where the class was first.
+    #: Airflow stores this path in serialized DAGs, and names the logger by it, so it stays that of the first version.
     __module__ = "unique_k8s_job.operator"
 
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -151,7 +157,7 @@ class UniqueK8sJobOperator(BaseOperator):
     }
     ui_color = "#dbe9ff"
 
-    # Here, because a signal may come before `execute` has begun, and after it has ended.
+    # These are attributes of the class, because a signal may come before `execute` has begun, and after it has ended.
     _killed = False
     _over = False
     _run: Run | None = None
@@ -211,7 +217,8 @@ class UniqueK8sJobOperator(BaseOperator):
     ) -> None:
         given = locals()
         super().__init__(**kwargs)
-        # Each argument is an attribute of its name; what follows checks some, or has a default that only Airflow knows.
+        # Each argument becomes an attribute of its name. The lines below check some, or set a default that only Airflow
+        # knows.
         for argument in self._arguments:
             setattr(self, argument, given[argument])
         self.namespace = namespace
@@ -268,9 +275,9 @@ class UniqueK8sJobOperator(BaseOperator):
         return self._conclude(end, log)
 
     def execute_complete(self, context: Context, event: Any = None, **_: Any) -> dict[str, Any]:
-        """Go on after the deferral: what `execute` does once it knows how the Job ended.
+        """Go on after the deferral, as `execute` does once it knows how the Job ended.
 
-        :param event: what the trigger sent
+        :param event: the event of the trigger
         """
         from unique_k8s_job.request.job import as_json
         from unique_k8s_job.task import deferral
@@ -301,7 +308,7 @@ class UniqueK8sJobOperator(BaseOperator):
     def _judged(
         self, run: Run, context: Context, options: Settings, log: LogWriter, wait: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
-        """Wait for the end of the Job and acknowledge it, or see to the Job where the task ends first."""
+        """Wait for the end of the Job and acknowledge it, or decide about the Job if the task ends first."""
         from unique_k8s_job import debug_log
 
         try:
@@ -317,18 +324,18 @@ class UniqueK8sJobOperator(BaseOperator):
             run.close()
             self._run = None
             self._over = True
-            # Airflow ends the process of a task without Python's own end.
+            # Airflow ends the process of a task without Python's normal exit, which would flush this.
             debug_log.flush()
         return end
 
     def _defer(self, context: Context, job: str, log: LogWriter) -> NoReturn:
         from unique_k8s_job.task import deferral
 
-        log.say("The triggerer follows the Job from here on")
+        log.say("The triggerer follows the Job from now on")
         self.defer(trigger=deferral.trigger(self, context, job), method_name="execute_complete")
 
     def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
-        """Write down what happens until the outcome is there, or it is time to defer.
+        """Write the log until the outcome is there, or it is time to defer.
 
         :raises StoppedError: after `on_kill`
         """
@@ -353,10 +360,11 @@ class UniqueK8sJobOperator(BaseOperator):
     def _hand_over(self, run: Run, context: Context) -> dict[str, Any]:
         from unique_k8s_job.triggers.left_behind import DEFERRED_UID
 
-        # By this the Job is known where the task is stopped before its trigger has begun.
+        # By this XCom the Job is found if the task is stopped before its trigger has begun.
         ti: Any = context["ti"]
         ti.xcom_push(key=DEFERRED_UID, value=self._job_uid)
-        # A task that was stopped may not have heard of it yet: Airflow refuses its deferral, and nobody minds its Job.
+        # A stopped task may not know of the stop yet: Airflow would refuse its deferral, and nobody would follow its
+        # Job.
         if stop_in_worker.stopped(context):
             self._killed = True
         job = run.hand_over()
@@ -373,23 +381,23 @@ class UniqueK8sJobOperator(BaseOperator):
         names.add(event["name"])
         how = {
             "created": "Created",
-            "adopted": "Found, made by this very try:",
+            "adopted": "Found, made by this same try:",
             "taken_over": f"Taken over from try {event['try_number']}, still at work:",
-            "outcome_used": f"Try {event['try_number']} left a finished one, its outcome is used:",
+            "outcome_used": f"Try {event['try_number']} left a finished Job, whose outcome is used:",
         }[event["origin"]]
         namespace, name = event["namespace"], event["name"]
         log.say(
             f"{how} Job `{namespace}/{name}` (uid {event['uid']}); "
-            f"to look at it: kubectl -n {namespace} describe job {name}"
+            f"to see it: kubectl -n {namespace} describe job {name}"
         )
 
     def _know(self, job: Mapping[str, Any]) -> None:
         self._job_uid, self._job_place = job["uid"], (job["namespace"], job["name"])
 
     def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
-        """Return the summary of a good outcome, or raise why it is none."""
+        """Return the summary of a success, or raise the error of any other outcome."""
         if self._killed:
-            # To return would turn a task green that Airflow or its user has stopped.
+            # A return would make a task succeed that Airflow or its user has stopped.
             raise StoppedError("The task was stopped as its Job ended", seen=outcome["summary"].splitlines()[:1])
         if outcome["state"] == "succeeded":
             log.say(outcome["summary"])
@@ -399,7 +407,7 @@ class UniqueK8sJobOperator(BaseOperator):
     def _end_early(
         self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
     ) -> None:
-        """Decide what becomes of the Job, and see to it. Never hides `error`."""
+        """Decide what becomes of the Job, and do it. This never hides `error`."""
         cause = stop_in_worker.cause_of(error, killed=self._killed, made=self._job_uid is not None)
         another_try = stop_in_worker.another_try(context)
         why, answer = cause.value, None
@@ -417,7 +425,7 @@ class UniqueK8sJobOperator(BaseOperator):
         if cause is stop_in_worker.Cause.LOST:
             deed, level = stop_in_worker.lost(*self._job_place, another_try=another_try), "warning"
         if action is stop_in_worker.JobAction.DELETE:
-            # Before any word about it: an Airflow that is away takes none, and SIGKILL may be near.
+            # The deletion comes before any message: Airflow may be away and accept none, and SIGKILL may be near.
             soon = cause is stop_in_worker.Cause.KILLED and airflow_version() >= (3, 0)
             try:
                 deed = run.delete(CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE)

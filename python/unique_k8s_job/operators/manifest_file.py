@@ -1,4 +1,4 @@
-"""The manifest that an operator was given, as one object: a dict, a text, or a file, which is a template of Airflow's.
+"""Reads an operator's manifest into one object: a dict, a text, or a file, which is a template of Airflow.
 
 A file is found where Airflow finds templates (the folder of the DAG file, the DAG's `template_searchpath`) or by its absolute
 path, and may include and import others from there.
@@ -34,12 +34,12 @@ def manifest_of(task: UniqueK8sJobOperator, context: Context) -> dict[str, Any] 
     elif not names_a_file(manifest):
         return read_manifest(manifest)
     rendered = _template(task.get_template_env(), manifest.strip()).render(context)
-    # Where the DAG renders native objects, the text may have become one.
+    # If the DAG renders native objects, the text may have become one.
     return read_manifest(rendered, manifest) if isinstance(rendered, str) else one_job(rendered, manifest)
 
 
 def _template(environment: Environment, file: str) -> Template:
-    """Read a template by our own reader of text: Jinja's takes UTF-8 alone, and no absolute path.
+    """Read a template with our own reader of text: Jinja's reads only UTF-8, and no absolute path.
 
     :raises InvalidManifestError: if it is not there, or cannot be read
     """

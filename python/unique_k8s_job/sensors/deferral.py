@@ -1,4 +1,4 @@
-"""From a sensor in the worker to its trigger, and back."""
+"""Carries a sensor from the worker to its trigger, and back."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def defer(sensor: UniqueK8sJobSensor, context: Context) -> NoReturn:
 
 
 def found_in(event: Any) -> tuple[Verdict, list[dict[str, Any]]]:
-    """Return what the trigger found, and what it means; `WAIT` means that the time is over.
+    """Return the verdict of the trigger, and the Jobs that it found; `WAIT` means that the time is over.
 
-    :raises UniqueK8sJobError: what kept the trigger from looking
+    :raises UniqueK8sJobError: the error that ended the trigger
     """
     if not isinstance(event, Mapping):
         raise trigger_event.unreadable(event)

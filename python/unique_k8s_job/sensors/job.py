@@ -1,6 +1,7 @@
 """`UniqueK8sJobSensor`: waits for Jobs that somebody else made.
 
-Thin: what is awaited is a table in `sensor_condition`; looking and following are the Rust core's. It reads only.
+This layer is thin: `sensor_condition` has the table of what is awaited, and the Rust core finds and follows Jobs. It
+only reads.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ from unique_k8s_job.task.settings import default_deferrable
 class UniqueK8sJobSensor(BaseSensorOperator):
     """Wait for Jobs made elsewhere: to succeed, to finish, to exist, or to be gone.
 
-    A Job has to fit everything that is given. A name means whichever Job has it; a uid one Job and no namesake; labels
-    all Jobs that have them, of which there has to be at least one (but for `gone`), and each of which has to be so far.
-    Returns the summary of the outcome, or the list of them for `label_selector`; for `exists` what was found.
+    A Job has to match all given arguments. A name means whichever Job has it. A uid means one Job, and no other of the
+    same name. Labels mean all Jobs that have them: there has to be at least one (except for `gone`), and all of them
+    have to be in the wanted state. The task returns the summary of the outcome, or the list of them for
+    `label_selector`; for `exists` the Jobs that were found.
 
-    :param namespace: where the Jobs are; else the connection's, the context's, `default`
+    :param namespace: the namespace of the Jobs; else that of the connection or the context, else `default`
     :param name: the name of the Job
     :param uid: the uid of the Job
     :param label_selector: labels of the Jobs, as in `kubectl -l`
-    :param until: `succeeded`, where a failed Job fails the sensor; `finished`, well or badly; `exists`; `gone`
-    :param logs: write the containers' logs into the task log: live where deferrable, else once the Job has ended
-    :param deferrable: wait in the triggerer; known the moment Kubernetes knows it, without polling. Default: `[operators]
-        default_deferrable`
+    :param until: `succeeded`: a failed Job fails the sensor; `finished`: succeeded or failed; `exists`; `gone`
+    :param logs: write the containers' logs into the task log: live if `deferrable`, else once the Job has ended
+    :param deferrable: wait in the triggerer, without polling: the end is known the moment Kubernetes knows it. Default:
+        `[operators] default_deferrable`
     :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
     :param in_cluster: use the service account of the worker's Pod
     :param config_file: use this kubeconfig file
@@ -41,7 +43,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
     :raises JobVanishedError: a Job named by its uid is gone and its end was not seen; skipped instead with `soft_fail`
     """
 
-    #: As in `UniqueK8sJobOperator`: stored, and part of the logger's name.
+    #: Airflow stores this path, and names the logger by it, as with `UniqueK8sJobOperator`.
     __module__ = "unique_k8s_job.sensor"
 
     template_fields: Sequence[str] = (
@@ -55,7 +57,8 @@ class UniqueK8sJobSensor(BaseSensorOperator):
     )
     ui_color = "#e6f1f2"
 
-    # What was said already. Of the class, because Airflow makes operators without calling `__init__`, too.
+    # The messages that were written. It is an attribute of the class, because Airflow also makes operators without
+    # `__init__`.
     _said: frozenset[str] | set[str] = frozenset()
 
     def __init__(
@@ -88,7 +91,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
         self.cluster_context = cluster_context
 
     def poke(self, context: Context) -> Any:
-        """Look once; Airflow calls it again until it is satisfied."""
+        """Check once; Airflow calls this again until the sensor is satisfied."""
         from unique_k8s_job.sensors.log import write_logs
 
         target, cluster = self.target(), self._cluster()
@@ -130,9 +133,9 @@ class UniqueK8sJobSensor(BaseSensorOperator):
     # --- shared by all modes ----------------------------------------------------------------------------------------
 
     def target(self) -> dict[str, Any]:
-        """Return which Jobs are meant, as the request of a look.
+        """Return which Jobs are meant, as a request to find them.
 
-        :raises ConfigurationError: if nothing says it
+        :raises ConfigurationError: if no argument says it
         """
         if not (self.name or self.uid or self.label_selector):
             raise ConfigurationError(
@@ -178,21 +181,21 @@ class UniqueK8sJobSensor(BaseSensorOperator):
             self.log.info("%s", text)
 
     def _fail(self, error: UniqueK8sJobError) -> NoReturn:
-        """Raise an error, or skip where the sensor is to fail softly: Airflow does so for its own errors only."""
+        """Raise an error, or skip if `soft_fail` is set: Airflow itself does so only for its own errors."""
         if self.soft_fail or getattr(self, "never_fail", False):
             raise moved_exception("AirflowSkipException")(f"Skipped instead of failed: {error}") from error
         raise error
 
 
 def summary(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the sensor returns for one Job: the summary of its outcome, as the operator's, or what is known."""
+    """Return the sensor's value for one Job: the summary of its outcome, as the operator's, or what is known."""
     if outcome := job.get("outcome"):
         return job_result.summary(outcome)
     return {"state": "unfinished", "job": dict(job["job"])}
 
 
 def waiting(until: str, found: Sequence[Mapping[str, Any]]) -> str:
-    """Say what is still awaited."""
+    """Word what the sensor still waits for."""
     if not found:
         return "no such Job yet"
     names = [
@@ -209,7 +212,7 @@ def awaited(until: str, job: Mapping[str, Any]) -> bool:
 
 
 def condition(job: Mapping[str, Any]) -> str:
-    """Say what keeps a Job from going on, where a look shows it."""
+    """Word what keeps a Job from going on, if it is known."""
     if job.get("deleting"):
         return " (being deleted)"
     return " (suspended)" if job.get("suspended") else ""

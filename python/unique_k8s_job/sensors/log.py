@@ -1,4 +1,4 @@
-"""The logs of Jobs that a sensor found ended, written into its task log at once, in the process of the task."""
+"""Writes the logs of Jobs that have ended into a sensor's task log, in the process of the task."""
 
 from __future__ import annotations
 

@@ -79,8 +79,7 @@ def unreadable(event: Any) -> InternalError:
 
 
 def shortened(outcome: dict[str, Any]) -> dict[str, Any]:
-    """Return an outcome that fits: without messages of containers, and if needed with fewer of them, failed ones
-    first."""
+    """Return an outcome that fits: without messages of containers, and if needed with fewer of these."""
     if _size(outcome) <= LIMIT // 2:
         return outcome
     containers = [{**end, "message": None} for end in outcome.get("containers") or ()]
