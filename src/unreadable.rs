@@ -1,7 +1,7 @@
 //! Says where a parser refuses a text, and what was expected there, but never what stands there.
 //!
-//! A parser's own message quotes the text, and the text may be a kubeconfig, a manifest with passwords, or the answer of
-//! a credential plugin. So no such message is passed on.
+//! A parser's own message quotes the text, and the text may be a kubeconfig, a manifest with passwords, or the answer
+//! of a credential plugin. So no such message is passed on.
 
 use std::fmt;
 

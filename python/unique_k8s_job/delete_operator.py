@@ -1,4 +1,5 @@
-"""The path by which DAG files, loggers and serialized DAGs know `K8sJobDeleteOperator`; the class is in `operators.delete_job`."""
+"""The path by which DAG files, loggers and serialized DAGs know `K8sJobDeleteOperator`; the class is in
+`operators.delete_job`."""
 
 from __future__ import annotations
 

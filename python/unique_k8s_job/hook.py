@@ -1,4 +1,5 @@
-"""The path by which DAG files, loggers and serialized DAGs know `UniqueK8sJobHook`; the class is in `hooks.kubernetes`."""
+"""The path by which DAG files, loggers and serialized DAGs know `UniqueK8sJobHook`; the class is in
+`hooks.kubernetes`."""
 
 from __future__ import annotations
 

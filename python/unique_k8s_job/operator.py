@@ -1,4 +1,5 @@
-"""The path by which DAG files, loggers and serialized DAGs know `UniqueK8sJobOperator`; the class is in `operators.job`."""
+"""The path by which DAG files, loggers and serialized DAGs know `UniqueK8sJobOperator`; the class is in
+`operators.job`."""
 
 from __future__ import annotations
 

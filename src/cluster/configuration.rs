@@ -26,7 +26,7 @@ use crate::{
     unreadable,
 };
 
-/// Which configuration to use; the JSON that Python hands over.
+/// The choice of a configuration: the JSON that Python hands over.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 pub struct Configuration {
     /// The place of the configuration.

@@ -172,8 +172,8 @@ pub fn watch_as<T: Send + 'static>(
                 },
             };
             let path = path(&cluster, resource, &namespace, &selector, from.as_deref());
-            // Without a version the stream tells first what is there: until all of that has come, no version names a
-            // moment to go on from.
+            // Without a version the stream first reports the objects that exist. Until all of them have come, there is
+            // no version at which the watch could resume.
             let mut resumable = from.is_some();
             version = from;
             let body = match cluster.open(&path).instrument(span.clone()).await {
@@ -253,9 +253,9 @@ pub fn watch_as<T: Send + 'static>(
 
 /// How a stream ended.
 enum StreamEnd {
-    /// As if the time that was asked for were over.
+    /// The stream ended cleanly, as if its time were over.
     Clean,
-    /// Its version is too old.
+    /// The version is too old.
     Expired,
     /// The connection broke.
     Cut(Failure),

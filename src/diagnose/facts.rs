@@ -34,7 +34,7 @@ pub enum Unknown {
     },
     /// The question got no usable answer.
     NoAnswer {
-        /// What was asked for.
+        /// The resource that was asked for.
         resource: &'static str,
         /// The failure.
         why: String,
@@ -45,7 +45,7 @@ pub enum Unknown {
         resource: &'static str,
         /// Namespace and name.
         object: String,
-        /// What is wrong with it.
+        /// What is wrong with the object.
         why: String,
     },
 }
@@ -192,7 +192,7 @@ pub struct Failures {
 pub struct Facts {
     /// The clock of the API server.
     pub now: Timestamp,
-    /// Which Job.
+    /// The Job.
     pub reference: JobReference,
     /// The state of the Job; none if it does not exist any more.
     pub job: Option<Arc<ObservedJob>>,

@@ -1,4 +1,4 @@
-//! One reason why a Job does not move or does not go, with its evidence and what to do about it.
+//! Defines a finding: one reason why a Job does not move or is not deleted, with its evidence and the next step.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::{
     text::{Command, one_line},
 };
 
-/// How much a finding weighs.
+/// How severe a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -154,7 +154,7 @@ impl Serialize for Code {
     }
 }
 
-/// Which object a finding is about.
+/// The object that a finding is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ObjectReference {
     /// `Job`, `Pod`, `Namespace`.
@@ -163,7 +163,7 @@ pub struct ObjectReference {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its uid, empty where it is not known.
+    /// Its uid; empty if it is not known.
     pub uid: String,
 }
 
@@ -196,7 +196,7 @@ impl From<&Pod> for ObjectReference {
     }
 }
 
-/// What this package can do about a finding, on a person's order.
+/// A cure of this package for a finding, on a person's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
@@ -206,24 +206,24 @@ pub enum Remedy {
     DeleteOwnerlessPods,
 }
 
-/// One reason why a Job does not move or does not go.
+/// One reason why a Job does not move or is not deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What.
+    /// The kind of the finding.
     pub code: Code,
-    /// How much it weighs.
+    /// How severe it is.
     pub severity: Severity,
-    /// About what.
+    /// The object that it is about.
     pub object: ObjectReference,
-    /// Evidence, one fact an entry, with its time where it has one.
+    /// The evidence, one fact for each entry, with its time if it has one.
     pub seen: Vec<String>,
-    /// Since when, as far as the objects tell.
+    /// Since when the state has lasted, as far as the objects show it.
     pub since: Option<Timestamp>,
     /// One sentence that names the object, without a full stop.
     pub cause: String,
-    /// A command that can be pasted; what it does follows as a comment.
+    /// A command to paste, followed by a comment that says what it does.
     pub next_step: String,
-    /// What this package can do about it.
+    /// The cure of this package, if there is one.
     pub remedy: Option<Remedy>,
     /// The Pods that have not ended and that the remedy leaves without an owner.
     pub running: Vec<String>,
@@ -264,7 +264,7 @@ impl Finding {
     }
 
     pub(crate) fn since(mut self, time: Option<Timestamp>) -> Self {
-        // Whole seconds, as everything is that Kubernetes keeps.
+        // The time is cut to whole seconds, like all times that Kubernetes keeps.
         self.since = time.and_then(|time| Timestamp::from_second(time.as_second()).ok());
         self
     }

@@ -294,7 +294,7 @@ impl OwnWatches {
     }
 }
 
-/// How a watch has worked since it last brought something.
+/// The state of a watch since it last brought something.
 #[derive(Debug, Default)]
 struct WatchHealth {
     interrupted: bool,

@@ -81,7 +81,8 @@ const fn row(name: &'static str, given_as: GivenAs, parent: Parent, field: &'sta
     Argument { name, given_as, parent, field, merge }
 }
 
-/// Every argument that shapes the Job. A new one is a row here, and its lines in the operator's signature and docstring.
+/// Every argument that shapes the Job. A new one is a row here, and its lines in the operator's signature and
+/// docstring.
 pub const ARGUMENTS: &[Argument] = {
     use GivenAs::{Environment, Flag, Names, Object, Objects, Text, TextByKey, Texts, WholeNumber};
     use Merge::{Items, Keys, Replace};

@@ -246,8 +246,8 @@ impl Shape {
     }
 }
 
-/// The whole number that a value is, or is the text of. A `float` without a fraction is one for kubectl, which writes it
-/// without its point.
+/// The whole number that a value is, or is the text of. A `float` without a fraction is one for kubectl, which writes
+/// it without its point.
 fn whole(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| {

@@ -20,7 +20,7 @@ pub enum PredecessorPolicy {
     Ignore,
 }
 
-/// Which stuck Jobs are freed.
+/// Which stuck Jobs are released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasePolicy {

@@ -21,7 +21,7 @@ use super::{
     pod_end::{PodEnd, pod_end},
 };
 
-/// What was seen of one Job.
+/// The facts that were seen of one Job.
 #[derive(Debug, Clone)]
 pub struct JobSnapshot {
     /// Its newest state.

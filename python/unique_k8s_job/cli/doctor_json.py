@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from unique_k8s_job.exceptions import UniqueK8sJobError
 
-#: Of the JSON, where it is not the Rust core that writes it.
+#: The version of the JSON, for objects that the Rust core does not write.
 SCHEMA_VERSION = 1
 #: Characters in memory of findings that block nothing and wait for those that do; more of them wait in a file.
 IN_MEMORY = 8 << 20

@@ -14,9 +14,9 @@
 from __future__ import annotations
 
 SUCCESS = 0
-#: Of `run`: the Job failed.
+#: From `run`: the Job failed.
 JOB_FAILED = 1
-#: Of `delete` and `doctor`: something is still there, or stuck.
+#: From `delete` and `doctor`: something is still there, or stuck.
 STUCK = 1
 TIMEOUT = 124
 OUR_ERROR = 125

@@ -35,7 +35,7 @@ class Cause(Enum):
 
 
 class JobAction(Enum):
-    """What is done with the Job of a `run` that ends."""
+    """The action on the Job of a `run` that ends."""
 
     #: No request to make the Job was sent.
     NOT_MADE = auto()

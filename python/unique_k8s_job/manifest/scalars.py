@@ -1,7 +1,7 @@
 """Decides what a plain word of YAML means to kubectl, and how a number is written for the API server. Pure.
 
-The rules are those of `sigs.k8s.io/yaml` (go.yaml.in/yaml v2, `resolve.go`), through which kubectl reads every manifest: YAML
-1.1 without its numbers of base 60, and without dates.
+The rules are those of `sigs.k8s.io/yaml` (go.yaml.in/yaml v2, `resolve.go`), through which kubectl reads every
+manifest: YAML 1.1 without its numbers of base 60, and without dates.
 """
 
 from __future__ import annotations

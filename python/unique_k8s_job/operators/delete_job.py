@@ -36,12 +36,13 @@ class K8sJobDeleteOperator(BaseOperator):
     orphaned on purpose (`pods_kept`). A Job that does not exist is gone. A Job of the same name with another uid is
     never touched. The task returns `deleted`, `released`, `skipped`, `pods_deleted` and `pods_kept`.
 
-    A retry with a `label_selector` cannot know of Pods whose Jobs are gone already: the error of the first try names them.
+    A retry with a `label_selector` cannot know of Pods whose Jobs are gone already: the error of the first try names
+    them.
 
     :param name: the Job's name; with `uid` only exactly that Job
     :param uid: the Job's uid; alone it costs a list of the namespace's Jobs
-    :param label_selector: all Jobs with these labels, as in `kubectl -l`. Jobs that a task of `UniqueK8sJobOperator` owns
-        and that have not finished, or whose outcome it has not recorded, are left alone unless `include_owned`
+    :param label_selector: all Jobs with these labels, as in `kubectl -l`. Jobs that a task of `UniqueK8sJobOperator`
+        owns and that have not finished, or whose outcome it has not recorded, are left alone unless `include_owned`
     :param namespace: the namespace of the Jobs; else that of the connection or the context, else `default`
     :param wait_for: `gone`, or `accepted`, which proves nothing
     :param timeout: seconds for the whole order; then the task fails and says what holds each Job that is still there

@@ -360,7 +360,7 @@ class UniqueK8sJobOperator(BaseOperator):
     def _hand_over(self, run: Run, context: Context) -> dict[str, Any]:
         from unique_k8s_job.triggers.left_behind import DEFERRED_UID
 
-        # By this XCom the Job is found if the task is stopped before its trigger has begun.
+        # This XCom is how the Job is found if the task is stopped before its trigger has begun.
         ti: Any = context["ti"]
         ti.xcom_push(key=DEFERRED_UID, value=self._job_uid)
         # A stopped task may not know of the stop yet: Airflow would refuse its deferral, and nobody would follow its

@@ -1,4 +1,4 @@
-"""From an operator and its context to the request that starts its run. Reads templates and settings; asks no cluster."""
+"""Makes the request of a run from an operator and its context. It reads templates and settings, and asks no cluster."""
 
 from __future__ import annotations
 

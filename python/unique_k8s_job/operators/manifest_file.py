@@ -1,7 +1,7 @@
 """Reads an operator's manifest into one object: a dict, a text, or a file, which is a template of Airflow.
 
-A file is found where Airflow finds templates (the folder of the DAG file, the DAG's `template_searchpath`) or by its absolute
-path, and may include and import others from there.
+A file is found where Airflow finds templates (the folder of the DAG file, the DAG's `template_searchpath`) or by its
+absolute path, and may include and import others from there.
 """
 
 from __future__ import annotations

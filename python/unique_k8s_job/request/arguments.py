@@ -238,7 +238,8 @@ CONNECTION = ("kubernetes_conn_id", "in_cluster", "config_file", "cluster_contex
 
 
 def connection(source: Any) -> dict[str, Any]:
-    """Collect the arguments of the hook from the attributes of an operator or sensor, as the triggerer can have them, too.
+    """Collect the arguments of the hook from the attributes of an operator or sensor, as the triggerer can have them,
+    too.
 
     :raises InvalidManifestError: if one that is a text is anything else
     """

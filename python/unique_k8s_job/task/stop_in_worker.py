@@ -47,7 +47,7 @@ class Cause(enum.Enum):
 
 
 class JobAction(enum.Enum):
-    """What is done with the Job of a task that stops; the value says what became of it."""
+    """The action on the Job of a task that stops; the value says what became of the Job."""
 
     DELETE = "deleted"
     LEAVE = "left as it is"

@@ -256,8 +256,8 @@ pub(crate) struct Missing {
     pub key: Option<String>,
 }
 
-/// Reads `configmap "x" not found`, `secret "x" not found` and `couldn't find key k in ConfigMap ns/x`. The names go into
-/// commands, so they have to be words, whoever wrote the message.
+/// Reads `configmap "x" not found`, `secret "x" not found` and `couldn't find key k in ConfigMap ns/x`. The names go
+/// into commands, so they have to be words, whoever wrote the message.
 pub(crate) fn missing(message: &str) -> Option<Missing> {
     for (word, kind) in [("configmap \"", "ConfigMap"), ("secret \"", "Secret")] {
         if let Some((_, rest)) = message.split_once(word)

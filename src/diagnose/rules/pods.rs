@@ -145,9 +145,9 @@ fn uncounted(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
     );
 }
 
-/// With `backoffLimitPerIndex` the last failed Pod of an index keeps `job-tracking` until its replacement is made, which
-/// may take as long as a pause: up to 10 min.
-/// Source: k/k `pkg/controller/job/job_controller.go`, `trackJobStatusAndRemoveFinalizers`.
+/// With `backoffLimitPerIndex` the last failed Pod of an index keeps `job-tracking` until its replacement is made,
+/// which may take as long as a pause: up to 10 min. Source: k/k `pkg/controller/job/job_controller.go`,
+/// `trackJobStatusAndRemoveFinalizers`.
 fn waits_for_replacement(facts: &Facts) -> bool {
     let by_index = facts.spec().is_some_and(|spec| spec.backoff_limit_per_index.is_some());
     by_index && facts.deleted_at().is_none() && facts.job().is_some_and(|job| conditions::decided(job).is_none())

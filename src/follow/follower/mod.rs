@@ -118,7 +118,7 @@ struct JobFollower<'a> {
     sink: logs::Sink,
     quota: Option<Arc<logs::LogQuota>>,
     readers: JoinSet<()>,
-    /// By Pod uid and container: each log that has its reader.
+    /// The readers of logs, by Pod uid and container.
     reading: HashMap<(String, String), Reading>,
     late_predecessors: LatePredecessors,
     events: EventLists,
