@@ -15,8 +15,9 @@ from decimal import Decimal
 from typing import Any
 
 from unique_k8s_job.exceptions import InvalidManifestError
-from unique_k8s_job.manifest.problem import DEEPEST, TOO_DEEP, TWICE, below
-from unique_k8s_job.manifest.scalars import key_text, whole
+
+# `scalars` and `problem` are imported where a value is read: the constructors of operators need neither, and every parse of a
+# DAG file would pay some milliseconds for them.
 
 
 def plain(path: str, value: Any, deep: int = 0) -> Any:
@@ -25,6 +26,9 @@ def plain(path: str, value: Any, deep: int = 0) -> Any:
     :param path: the argument, and the keys that lead to the value
     :raises InvalidManifestError: if JSON has no such value for a part of it, naming that part
     """
+    from unique_k8s_job.manifest.problem import DEEPEST, TOO_DEEP, below
+    from unique_k8s_job.manifest.scalars import whole
+
     if deep > DEEPEST:
         raise InvalidManifestError(
             f"`{path}` cannot be a part of a Job", seen=[f"{TOO_DEEP}, or contains itself"], path=path
@@ -98,6 +102,9 @@ def keyed(path: str, value: Mapping[Any, Any]) -> dict[str, Any]:
 
     :raises InvalidManifestError: if a key cannot be a text, or two keys are the same text
     """
+    from unique_k8s_job.manifest.problem import TWICE, below
+    from unique_k8s_job.manifest.scalars import key_text
+
     found: dict[str, Any] = {}
     for given, item in value.items():
         key = unwrapped(given)

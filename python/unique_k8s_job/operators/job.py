@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from unique_k8s_job import native
@@ -27,7 +28,6 @@ from unique_k8s_job.request.arguments import (
     per_outcome,
     seconds,
 )
-from unique_k8s_job.task import job_result, stop_in_worker
 from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version
 from unique_k8s_job.task.settings import default_deferrable
 
@@ -259,6 +259,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job.task.log_writer import LogWriter
         from unique_k8s_job.task.settings import settings
 
+        _load_what_the_end_needs()
         options = settings()
         self._over, self._job_uid = False, None
         log = LogWriter.of_task(self.log)
@@ -284,6 +285,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job.task.log_writer import LogWriter
         from unique_k8s_job.task.settings import settings
 
+        _load_what_the_end_needs()
         self._over = False
         log = LogWriter.of_task(self.log)
         request = deferral.resumed(event)
@@ -358,6 +360,7 @@ class UniqueK8sJobOperator(BaseOperator):
         raise StoppedError("The task was stopped before its Job had ended")
 
     def _hand_over(self, run: Run, context: Context) -> dict[str, Any]:
+        from unique_k8s_job.task import stop_in_worker
         from unique_k8s_job.triggers.left_behind import DEFERRED_UID
 
         # This XCom is how the Job is found if the task is stopped before its trigger has begun.
@@ -396,6 +399,8 @@ class UniqueK8sJobOperator(BaseOperator):
 
     def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
         """Return the summary of a success, or raise the error of any other outcome."""
+        from unique_k8s_job.task import job_result
+
         if self._killed:
             # A return would make a task succeed that Airflow or its user has stopped.
             raise StoppedError("The task was stopped as its Job ended", seen=outcome["summary"].splitlines()[:1])
@@ -408,6 +413,8 @@ class UniqueK8sJobOperator(BaseOperator):
         self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
     ) -> None:
         """Decide what becomes of the Job, and do it. This never hides `error`."""
+        from unique_k8s_job.task import stop_in_worker
+
         cause = stop_in_worker.cause_of(error, killed=self._killed, made=self._job_uid is not None)
         another_try = stop_in_worker.another_try(context)
         why, answer = cause.value, None
@@ -434,3 +441,12 @@ class UniqueK8sJobOperator(BaseOperator):
         if isinstance(error, UniqueK8sJobError):
             error.seen.append(deed)
         log.say(f"This try ends before its Job ({why}). {deed}", level)
+
+
+def _load_what_the_end_needs() -> None:
+    """Import the modules of the end of a task before there is a Job: a stop leaves no time for it.
+
+    They are not imported with this module, because every parse of a DAG file would pay for them.
+    """
+    for module in ("debug_log", "task.job_result", "task.stop_in_worker"):
+        import_module(f"unique_k8s_job.{module}")
