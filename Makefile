@@ -38,7 +38,8 @@ test: ## Everything below, on a real cluster and a real Airflow; from cold about
 	@.ci/suites lint test-rust test-python test-cluster beside "test-live test-airflow-2" test-airflow
 
 check: export UNIQUE_K8S_JOB_THROWN := 100
-check: lint-rust test-rust lint-python test-python ## What to run before every commit: lint and every test that needs no cluster
+check: ## What to run before every commit: lint and every test that needs no cluster
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-rust lint-python test-rust test-python
 
 fmt: $(tested)/.ready ## Write the formats that `make lint` asks for
 	cargo fmt
