@@ -39,7 +39,7 @@ test: ## Everything below, on a real cluster and a real Airflow; from cold about
 
 check: export UNIQUE_K8S_JOB_THROWN := 100
 check: ## What to run before every commit: lint and every test that needs no cluster
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-rust lint-python test-rust test-python
+	@$(MAKE) --no-print-directory --jobs 2 lint-rust lint-python test-rust test-python
 
 fmt: $(tested)/.ready ## Write the formats that `make lint` asks for
 	cargo fmt
