@@ -73,6 +73,37 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "warn",
                         "default": "strict",
                     },
+                    "task_labels": {
+                        "description": "Whether Jobs and their Pods get the labels dag_id, task_id, run_id, map_index "
+                        "and try_number, as the Pods of cncf.kubernetes have them. A label of the user stays.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    },
+                    "task_label_prefix": {
+                        "description": "What the keys of these labels begin with.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "airflow.example.com/",
+                        "default": "",
+                    },
+                    "default_labels": {
+                        "description": "Labels of every Job and its Pods, as a JSON object. Values are templates, "
+                        "rendered in each task; a value that Kubernetes would refuse is shortened. A label of the user "
+                        "stays.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": '{"team": "data", "owner": "{{ dag.owner }}"}',
+                        "default": "",
+                    },
+                    "default_annotations": {
+                        "description": "Annotations of every Job and its Pods, as a JSON object of templates.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": '{"example.com/run": "{{ run_id }}"}',
+                        "default": "",
+                    },
                 },
             }
         },

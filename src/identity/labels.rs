@@ -1,7 +1,8 @@
 //! Defines the labels and annotations that we write on Jobs, and reads them back.
 //!
-//! Labels hold digests, because a label value has at most 63 letters of a small alphabet; annotations hold the whole
-//! ids.
+//! The labels that we rely on hold digests under our own prefix, which nobody else may write. The labels by which people
+//! find a Job hold ids of Airflow, shortened where Kubernetes takes less; nothing is decided by them. Annotations hold
+//! the whole ids.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     attempt::{Attempt, AttemptDigest, TaskDigest, TaskIdentity, describe_parts},
+    label_syntax::safe_label_value,
     manifest_digest::ManifestDigest,
     owner::Owner,
 };
@@ -51,17 +53,52 @@ pub fn labels(attempt: &Attempt) -> BTreeMap<String, String> {
     ])
 }
 
-/// The annotations of an attempt's Job.
+/// Further labels of the Job alone, by which Jobs of a DAG, a task or a run are listed. No user can write them, and
+/// nothing but a list is asked by them.
 #[must_use]
-pub fn annotations(attempt: &Attempt, manifest: &ManifestDigest) -> BTreeMap<String, String> {
+pub fn search_labels(attempt: &Attempt) -> BTreeMap<String, String> {
+    let TaskIdentity { dag_id, run_id, task_id, .. } = &attempt.task;
+    let ids = [(DAG_ID, dag_id), (RUN_ID, run_id), (TASK_ID, task_id)];
+    ids.into_iter().map(|(key, id)| (key.into(), safe_label_value(id))).collect()
+}
+
+/// The labels by which people find a Job and its Pods: the keys and values that cncf.kubernetes writes on its Pods,
+/// each key after `prefix`. A label `airflow_version` is not among them, because the command `airflow kubernetes
+/// cleanup-pods` deletes Pods that have it beside these; nor is `kubernetes_pod_operator`, by which the operator of that
+/// provider looks for Pods to take over.
+#[must_use]
+pub fn task_labels(attempt: &Attempt, prefix: &str) -> BTreeMap<String, String> {
+    let TaskIdentity { dag_id, run_id, task_id, map_index, .. } = &attempt.task;
+    let mapped = (*map_index >= 0).then(|| ("map_index", map_index.to_string()));
+    let ids = [("dag_id", dag_id), ("run_id", run_id), ("task_id", task_id)];
+    ids.into_iter()
+        .map(|(key, id)| (key, safe_label_value(id)))
+        .chain(mapped)
+        .chain([("try_number", attempt.try_number.to_string())])
+        .map(|(key, value)| (format!("{prefix}{key}"), value))
+        .collect()
+}
+
+/// The annotations of the Pods of an attempt's Job: the ids of Airflow, whole.
+#[must_use]
+pub fn pod_annotations(attempt: &Attempt) -> BTreeMap<String, String> {
     let task = &attempt.task;
-    let mut annotations = BTreeMap::from([
-        (DEPLOYMENT.into(), task.deployment.clone()),
+    BTreeMap::from([
         (DAG_ID.into(), task.dag_id.clone()),
         (RUN_ID.into(), task.run_id.clone()),
         (TASK_ID.into(), task.task_id.clone()),
         (MAP_INDEX.into(), task.map_index.to_string()),
         (TRY_NUMBER.into(), attempt.try_number.to_string()),
+    ])
+}
+
+/// The annotations of an attempt's Job.
+#[must_use]
+pub fn annotations(attempt: &Attempt, manifest: &ManifestDigest) -> BTreeMap<String, String> {
+    let task = &attempt.task;
+    let mut annotations = pod_annotations(attempt);
+    annotations.extend([
+        (DEPLOYMENT.into(), task.deployment.clone()),
         (INSTANCE.into(), attempt.instance.clone()),
         (ATTEMPT.into(), attempt.digest().to_string()),
         (OWNER.into(), attempt.owner().to_string()),
@@ -152,7 +189,10 @@ pub fn describe(marks: &Marks) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        super::label_syntax::{label_key_fault, label_value_fault},
+        *,
+    };
 
     fn attempt() -> Attempt {
         let task = TaskIdentity {
@@ -195,12 +235,23 @@ mod tests {
     }
 
     #[test]
-    fn label_values_are_valid() {
-        for (key, value) in labels(&attempt()) {
-            assert!(
-                value.len() <= 63 && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'),
-                "{key}: {value}"
-            );
+    fn labels_are_what_kubernetes_takes() {
+        let (attempt, prefix) = (attempt(), "airflow.example.com/");
+        for (key, value) in
+            labels(&attempt).into_iter().chain(search_labels(&attempt)).chain(task_labels(&attempt, prefix))
+        {
+            assert_eq!(label_key_fault(&key), None);
+            assert_eq!(label_value_fault(&value), None, "{key}");
         }
+    }
+
+    #[test]
+    fn labels_of_the_task_have_the_keys_of_cncf_kubernetes_and_its_map_index_only_where_it_is_mapped() {
+        let mut attempt = attempt();
+        let keys = |attempt: &Attempt| task_labels(attempt, "").into_keys().collect::<Vec<_>>();
+        assert_eq!(keys(&attempt), ["dag_id", "map_index", "run_id", "task_id", "try_number"]);
+        attempt.task.map_index = -1;
+        assert_eq!(keys(&attempt), ["dag_id", "run_id", "task_id", "try_number"]);
+        assert_eq!(task_labels(&attempt, "a/")["a/dag_id"], "etl");
     }
 }

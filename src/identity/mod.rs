@@ -10,6 +10,7 @@ mod attempt;
 mod deployment;
 mod digest;
 mod fixed_name;
+mod label_syntax;
 mod labels;
 pub(crate) mod manifest_digest;
 mod name;
@@ -20,7 +21,13 @@ mod retry_or_clear;
 pub use attempt::{Attempt, AttemptDigest, TaskDigest, TaskIdentity};
 pub use deployment::deployment_digest;
 pub use fixed_name::FixedName;
-pub use labels::{ACKNOWLEDGED, LOG_POSITIONS, MANAGED_BY, Marks, OWNER, PREFIX, TASK, annotations, describe, labels};
+pub use label_syntax::{
+    LABEL_KEY_RULE, LABEL_VALUE_RULE, annotation_key_fault, label_key_fault, label_value_fault, safe_label_value,
+};
+pub use labels::{
+    ACKNOWLEDGED, LOG_POSITIONS, MANAGED_BY, Marks, OWNER, PREFIX, TASK, annotations, describe, labels,
+    pod_annotations, search_labels, task_labels,
+};
 pub use name::{RunTime, Slug, job_name};
 pub use object_names::{
     ContainerName, CronJobName, InvalidName, JobName, NameField, Namespace, NodeName, PodName, invalid_name_in,

@@ -18,7 +18,7 @@ mod user_job;
 
 pub use arguments::{ARGUMENTS, Argument, Arguments, GivenAs};
 pub use assemble::assemble;
-pub use stamp::{replaced_labels, stamp};
+pub use stamp::{Stamp, replaced_labels, stamp};
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};
 pub use unknown_fields::{UnknownField, not_known, unknown_fields};
 pub use user_job::{RunnableKind, UserJob};

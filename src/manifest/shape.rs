@@ -3,14 +3,20 @@
 //! Promise: afterwards each of these fields is absent or of its type. Null is absent, as for the API server. Text that
 //! is a whole number counts as that number, because templates render to text. A number such as `120.0` counts as
 //! kubectl reads it. The name of the Job loses the spaces around it. Any other value of a wrong type is refused with
-//! its path and, unless it may be a secret, its value. Fields that are not named here stay as the user wrote them, and
+//! its path and, unless it may be a secret, its value. So is a label or the key of an annotation that Kubernetes would
+//! refuse: its own answer to that is a 422 about the whole Job. Fields that are not named here stay as the user wrote them, and
 //! the API server judges them. Sources: the types of kubernetes `pkg/apis/batch` and `core`, and `ValidateJobSpec` for
 //! what may not be negative.
 
 use serde_json::{Map, Value};
 
 use super::invalid;
-use crate::error::Error;
+use crate::{
+    error::Error,
+    identity::{
+        LABEL_KEY_RULE, LABEL_VALUE_RULE, annotation_key_fault, label_key_fault, label_value_fault, safe_label_value,
+    },
+};
 
 /// At most this many characters of a refused value are shown.
 const SHOWN: usize = 80;
@@ -25,6 +31,10 @@ enum Shape {
     Name,
     /// Texts by key; a null among them is an empty text for the API server.
     Texts,
+    /// Texts by key that Kubernetes takes as labels.
+    Labels,
+    /// The same for annotations, whose values may be any text.
+    Annotations,
     Flag,
     /// A whole number from 0 to this.
     Whole(u64),
@@ -42,12 +52,12 @@ const METADATA: Shapes = &[
     ("name", Shape::Name),
     ("generateName", Shape::Name),
     ("namespace", Shape::Name),
-    ("labels", Shape::Texts),
-    ("annotations", Shape::Texts),
+    ("labels", Shape::Labels),
+    ("annotations", Shape::Annotations),
 ];
 /// The fields of a template's metadata. The API server puts no name and no namespace of a template into a Pod, so those
 /// two stay as they are.
-const TEMPLATE_METADATA: Shapes = &[("labels", Shape::Texts), ("annotations", Shape::Texts)];
+const TEMPLATE_METADATA: Shapes = &[("labels", Shape::Labels), ("annotations", Shape::Annotations)];
 const SPEC: Shapes = &[
     ("ttlSecondsAfterFinished", Shape::Whole(LARGEST_32)),
     ("backoffLimit", Shape::Whole(LARGEST_32)),
@@ -176,19 +186,22 @@ fn at(
 struct Wrong {
     /// The key or the number in a list, where it is not the whole value.
     below: String,
-    shown: String,
-    wanted: &'static str,
-    next: &'static str,
+    seen: String,
+    next: String,
 }
 
 impl Wrong {
-    fn new(value: &Value, wanted: &'static str, next: &'static str) -> Self {
-        Self { below: String::new(), shown: told(value), wanted, next }
+    fn new(value: &Value, wanted: &str, next: &str) -> Self {
+        Self::with(&told(value), wanted, next)
+    }
+
+    fn with(shown: &str, wanted: &str, next: &str) -> Self {
+        Self { below: String::new(), seen: format!("{shown} instead of {wanted}"), next: next.to_owned() }
     }
 
     fn refused(self, path: &str) -> Error {
-        let Self { below, shown, wanted, next } = self;
-        invalid(&format!("{path}{below}"), format!("{shown} instead of {wanted}"), next)
+        let Self { below, seen, next } = self;
+        invalid(&format!("{path}{below}"), seen, next)
     }
 }
 
@@ -205,25 +218,18 @@ impl Shape {
                 }
                 None => Err(Wrong::new(value, "a text", quotes(value))),
             },
-            Self::Texts => {
+            Self::Texts | Self::Labels | Self::Annotations => {
                 let Some(entries) = value.as_object() else {
                     return Err(Wrong::new(value, "an object of texts", correct));
                 };
-                let wrong = entries.iter().find(|(_, value)| !value.is_string() && !value.is_null());
-                wrong.map_or(Ok(()), |(key, value)| {
-                    let wrong = Wrong::new(value, "a text", quotes(value));
-                    Err(Wrong { below: format!("[{key}]"), ..wrong })
-                })
+                entries.iter().find_map(|(key, value)| self.entry(key, value)).map_or(Ok(()), Err)
             }
             Self::Flag if value.is_boolean() => Ok(()),
-            Self::Flag => {
-                let wrong = Wrong::new(value, "true or false", "write true or false, without quotes");
-                Err(Wrong { shown: shown(value), ..wrong })
-            }
+            Self::Flag => Err(Wrong::with(&shown(value), "true or false", "write true or false, without quotes")),
             Self::Whole(largest) => {
                 let Some(number) = whole(value).filter(|number| *number <= largest) else {
                     let next = "give a whole number, 0 or more, or leave the field out";
-                    return Err(Wrong { shown: shown(value), ..Wrong::new(value, "a whole number, 0 or more", next) });
+                    return Err(Wrong::with(&shown(value), "a whole number, 0 or more", next));
                 };
                 *value = number.into();
                 Ok(())
@@ -244,6 +250,44 @@ impl Shape {
             }
         }
     }
+}
+
+impl Shape {
+    /// What is wrong with one entry of an object of texts.
+    fn entry(self, key: &str, value: &Value) -> Option<Wrong> {
+        if !value.is_string() && !value.is_null() {
+            return Some(Wrong { below: format!("[{key}]"), ..Wrong::new(value, "a text", quotes(value)) });
+        }
+        match self {
+            Self::Labels => label(key, value.as_str().unwrap_or_default()),
+            Self::Annotations => annotation_key_fault(key).map(|fault| {
+                let seen = format!("Kubernetes takes no annotation with the key {}: {fault}", shown(&key.into()));
+                Wrong { below: format!("[{key}]"), seen, next: format!("give {LABEL_KEY_RULE}") }
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What Kubernetes would refuse of a label. The value of a label is no secret: whoever may read the Job sees it.
+fn label(key: &str, value: &str) -> Option<Wrong> {
+    let (seen, next) = if let Some(fault) = label_key_fault(key) {
+        (
+            format!("Kubernetes takes no label with the key {}: {fault}", shown(&key.into())),
+            format!("give {LABEL_KEY_RULE}"),
+        )
+    } else {
+        let fault = label_value_fault(value)?;
+        let safe = safe_label_value(value);
+        (
+            format!("Kubernetes refuses the value {} of the label `{key}`: {fault}", shown(&value.into())),
+            format!(
+                "give {LABEL_VALUE_RULE}, such as `{safe}`; an annotation takes any text, and the ids of the task are \
+                 labels already (docs/labels.md)"
+            ),
+        )
+    };
+    Some(Wrong { below: format!("[{key}]"), seen, next })
 }
 
 /// The whole number that a value is, or is the text of. A `float` without a fraction is one for kubectl, which writes
@@ -387,6 +431,37 @@ mod tests {
             assert_eq!(error.report().facts["path"], path, "{job}");
             assert!(error.report().seen[0].contains(value), "{error}");
         }
+    }
+
+    #[test]
+    fn label_that_kubernetes_refuses_is_refused_with_its_value_the_rule_and_a_value_that_it_takes() {
+        let run = "manual__2026-11-29T03:33:37+00:00";
+        for (job, path) in [
+            (json!({"metadata": {"labels": {"run": run}}}), "metadata.labels[run]"),
+            (
+                json!({"spec": {"template": {"metadata": {"labels": {"run": run}}}}}),
+                "spec.template.metadata.labels[run]",
+            ),
+        ] {
+            let error = checked(job).unwrap_err();
+            assert_eq!(error.report().facts["path"], path);
+            let text = error.to_string();
+            for part in [run, "label `run`", "it has `:`", "at most 63", "`manual__2026-11-29T0333370000-6abf37b64`"] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+        for (labels, fault) in [
+            (json!({"my team": "a"}), "\"my team\"`: it has ` `"),
+            (json!({"": "a"}), "it has no name"),
+            (json!({"a": "x".repeat(64)}), "it has 64 characters"),
+        ] {
+            let text = checked(json!({"metadata": {"labels": labels}})).unwrap_err().to_string();
+            assert!(text.contains(fault), "{text}");
+        }
+        let notes = |notes: Value| checked(json!({"metadata": {"annotations": notes}}));
+        assert!(notes(json!({"a b": "password"})).is_err_and(|error| !error.to_string().contains("password")));
+        assert!(notes(json!({"note": run, "empty": null})).is_ok());
+        assert!(checked(json!({"metadata": {"labels": {"run": "A-z_0.9", "none": null, "a.b/c": ""}}})).is_ok());
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! Adds our name, namespace, marks and TTL to the Job, as the last step before it is sent.
+//!
+//! Promise: no label or annotation that we rely on can come from the user; whatever else we write gives way to what the
+//! user wrote under the same key.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +17,32 @@ use crate::{
 /// difference is room for what it adds.
 const LARGEST: usize = 1 << 20;
 
+/// Texts by key.
+type Texts = BTreeMap<String, String>;
+
+/// What is written on a Job and its Pods beside what the user wrote.
+#[derive(Debug, Clone, Default)]
+pub struct Stamp {
+    /// Labels of both, in place of any others of these keys.
+    pub labels: Texts,
+    /// Labels of the Job alone.
+    pub job_labels: Texts,
+    /// Annotations of the Job.
+    pub annotations: Texts,
+    /// Annotations of its Pods.
+    pub pod_annotations: Texts,
+    /// Labels of both that give way to what the user wrote under the same key.
+    pub offered_labels: Texts,
+    /// Annotations of both that do so.
+    pub offered_annotations: Texts,
+}
+
 /// Adds everything that makes a Job ours.
 pub fn stamp(
     mut job: Value,
     name: &JobName,
     namespace: &Namespace,
-    labels: &BTreeMap<String, String>,
-    annotations: &BTreeMap<String, String>,
+    marks: &Stamp,
     ttl: Option<u32>,
 ) -> Result<Value, Error> {
     for path in ["/metadata", "/spec/template/metadata"] {
@@ -32,9 +54,14 @@ pub fn stamp(
     if let Some(metadata) = metadata.as_object_mut() {
         metadata.remove("generateName");
     }
-    extend(metadata, "labels", labels);
-    extend(metadata, "annotations", annotations);
-    extend(&mut job["spec"]["template"]["metadata"], "labels", labels);
+    offer(metadata, marks);
+    extend(metadata, "labels", &marks.labels);
+    extend(metadata, "labels", &marks.job_labels);
+    extend(metadata, "annotations", &marks.annotations);
+    let metadata = &mut job["spec"]["template"]["metadata"];
+    offer(metadata, marks);
+    extend(metadata, "labels", &marks.labels);
+    extend(metadata, "annotations", &marks.pod_annotations);
     if let Some(spec) = job["spec"].as_object_mut() {
         match ttl {
             Some(seconds) => spec.insert("ttlSecondsAfterFinished".into(), json!(seconds)),
@@ -48,7 +75,7 @@ pub fn stamp(
 /// The labels of a Job and its Pods whose values ours replace, each with its old value: `app.kubernetes.io/managed-by`,
 /// which Helm writes.
 #[must_use]
-pub fn replaced_labels(job: &Value, labels: &BTreeMap<String, String>) -> Vec<(String, String)> {
+pub fn replaced_labels(job: &Value, labels: &Texts) -> Vec<(String, String)> {
     let of = |path: &str| job.pointer(path).and_then(Value::as_object).into_iter().flatten();
     let present = of("/metadata/labels").chain(of("/spec/template/metadata/labels"));
     let replaced = present.filter_map(|(key, value)| {
@@ -59,13 +86,31 @@ pub fn replaced_labels(job: &Value, labels: &BTreeMap<String, String>) -> Vec<(S
     unique.into_iter().collect()
 }
 
-fn extend(metadata: &mut Value, key: &str, marks: &BTreeMap<String, String>) {
+fn extend(metadata: &mut Value, key: &str, marks: &Texts) {
+    if let Some(present) = texts(metadata, key, marks) {
+        present.extend(marks.iter().map(|(key, value)| (key.clone(), json!(value))));
+    }
+}
+
+fn offer(metadata: &mut Value, marks: &Stamp) {
+    for (key, offered) in [("labels", &marks.offered_labels), ("annotations", &marks.offered_annotations)] {
+        if let Some(present) = texts(metadata, key, offered) {
+            for (key, value) in offered {
+                present.entry(key).or_insert_with(|| json!(value));
+            }
+        }
+    }
+}
+
+/// The labels or annotations that are there; none if there is nothing to add to them.
+fn texts<'a>(metadata: &'a mut Value, key: &str, added: &Texts) -> Option<&'a mut Map<String, Value>> {
+    if added.is_empty() {
+        return None;
+    }
     if metadata[key].is_null() {
         metadata[key] = json!({});
     }
-    if let Some(present) = metadata[key].as_object_mut() {
-        present.extend(marks.iter().map(|(key, value)| (key.clone(), json!(value))));
-    }
+    metadata[key].as_object_mut()
 }
 
 fn refuse_our_prefix(job: &Value, path: &str) -> Result<(), Error> {
@@ -125,8 +170,18 @@ mod tests {
     }
 
     fn stamped(job: Value) -> Result<Value, Error> {
-        let marks = BTreeMap::from([("unique-k8s-job/task".to_owned(), "t".to_owned())]);
-        stamp(job, &name(), &"etl".parse().unwrap(), &marks, &marks, Some(7))
+        let texts = |pairs: &[(&str, &str)]| -> Texts {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let marks = Stamp {
+            labels: texts(&[("unique-k8s-job/task", "t")]),
+            job_labels: texts(&[("unique-k8s-job/dag-id", "etl")]),
+            annotations: texts(&[("unique-k8s-job/owner", "o")]),
+            pod_annotations: texts(&[("unique-k8s-job/dag-id", "etl")]),
+            offered_labels: texts(&[("dag_id", "etl"), ("team", "platform")]),
+            offered_annotations: texts(&[("contact", "platform")]),
+        };
+        stamp(job, &name(), &"etl".parse().unwrap(), &marks, Some(7))
     }
 
     #[test]
@@ -138,7 +193,21 @@ mod tests {
         assert!(job["metadata"].get("generateName").is_none());
         assert_eq!(job["spec"]["ttlSecondsAfterFinished"], 7);
         assert_eq!(job["spec"]["template"]["metadata"]["labels"]["unique-k8s-job/task"], "t");
-        assert!(job["spec"]["template"]["metadata"].get("annotations").is_none());
+        assert_eq!(job["spec"]["template"]["metadata"]["annotations"]["unique-k8s-job/dag-id"], "etl");
+        assert!(job["spec"]["template"]["metadata"]["annotations"].get("unique-k8s-job/owner").is_none());
+        assert!(job["spec"]["template"]["metadata"]["labels"].get("unique-k8s-job/dag-id").is_none());
+    }
+
+    #[test]
+    fn what_is_offered_is_on_job_and_pods_where_the_user_wrote_nothing_under_the_same_key() {
+        let job = json!({"metadata": {"labels": {"dag_id": "mine"}},
+            "spec": {"template": {"metadata": {"labels": {"team": ""}, "annotations": {"contact": "me"}}}}});
+        let job = stamped(job).unwrap();
+        let pod = &job["spec"]["template"]["metadata"];
+        assert_eq!((&job["metadata"]["labels"]["dag_id"], &pod["labels"]["dag_id"]), (&json!("mine"), &json!("etl")));
+        assert_eq!((&job["metadata"]["labels"]["team"], &pod["labels"]["team"]), (&json!("platform"), &json!("")));
+        assert_eq!(job["metadata"]["annotations"]["contact"], "platform");
+        assert_eq!(pod["annotations"]["contact"], "me");
     }
 
     #[test]

@@ -265,7 +265,7 @@ mod tests {
     fn cron_job() -> Value {
         json!({
             "apiVersion": "batch/v1", "kind": "CronJob",
-            "metadata": {"name": "nightly", "namespace": " etl ", "labels": {"of": "cron job"}, "annotations": null},
+            "metadata": {"name": "nightly", "namespace": " etl ", "labels": {"of": "cron-job"}, "annotations": null},
             "spec": {"schedule": "@daily", "suspend": true, "jobTemplate": {
                 "metadata": {"labels": {"of": "template"}, "annotations": {"a": "b"}},
                 "spec": {"backoffLimit": "2", "fieldOfTomorrow": 1}}}

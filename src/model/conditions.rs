@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::job::{Job, JobSpec};
 
 /// The label and annotation of a Pod of an Indexed Job that holds its index.
-const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+pub(super) const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 /// The end that the Job controller has decided.
 #[derive(Debug, Clone, PartialEq, Eq)]

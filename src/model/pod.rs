@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 
-use super::observed_job::JobReference;
+use super::{conditions::INDEX, observed_job::JobReference};
 use crate::resource::Selector;
 
 /// Reads a Pod; none if the object is no Pod. A Job may have thousands of Pods, and all are remembered. Most of each is
@@ -21,10 +21,13 @@ pub fn lean_pod(object: Value) -> Option<Arc<Pod>> {
     Some(Arc::new(pod))
 }
 
-/// Drops the managed fields of a Pod, and its spec apart from the node and the restart policies: that of the Pod, and
+/// Drops the managed fields of a Pod, its annotations apart from its index, and its spec apart from the node and the restart policies: that of the Pod, and
 /// those of the containers that have their own.
 pub(crate) fn trim(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
+    if let Some(annotations) = &mut pod.metadata.annotations {
+        annotations.retain(|key, _| key == INDEX);
+    }
     let PodSpec { node_name, restart_policy, init_containers, containers, .. } = pod.spec.take().unwrap_or_default();
     let policies = |containers: Vec<Container>| -> Vec<Container> {
         let own = containers.into_iter().filter(|container| container.restart_policy.is_some());

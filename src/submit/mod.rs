@@ -14,6 +14,7 @@ pub mod decide;
 pub mod decide_fixed_name;
 mod fixed_name;
 mod from_cron_job;
+pub mod marking;
 mod predecessors;
 pub mod request;
 

@@ -10,10 +10,10 @@ use crate::{
     error::{Error, Report},
     identity::{
         Attempt, CronJobName, FixedName, JobName, NameField, Namespace, RunTime, Slug, annotations, invalid_name_in,
-        job_name, labels, manifest_digest::ManifestDigest, refused_as, trimmed_option,
+        job_name, labels, manifest_digest::ManifestDigest, pod_annotations, refused_as, search_labels, trimmed_option,
     },
     manifest::{
-        Arguments, RunnableKind, Ttl, TtlPlan, UserJob, assemble, indexed_completions, manifest_namespace,
+        Arguments, RunnableKind, Stamp, Ttl, TtlPlan, UserJob, assemble, indexed_completions, manifest_namespace,
         manifest_ttl, not_known, replaced_labels, stamp, unknown_fields,
     },
     model::{
@@ -26,6 +26,8 @@ use crate::{
     resource::FieldValidation,
     unreadable,
 };
+
+use super::marking::Marking;
 
 /// The order of one attempt.
 #[derive(Debug, Clone, Deserialize)]
@@ -72,6 +74,9 @@ pub struct JobRequest {
     /// Whether the cluster grants `patch` on Jobs.
     #[serde(default = "yes")]
     pub patch_jobs: bool,
+    /// The labels and annotations that the installation wants on every Job and its Pods.
+    #[serde(default)]
+    pub marking: Marking,
     /// What to do with Jobs of earlier tries.
     #[serde(default)]
     pub policy: PredecessorPolicy,
@@ -163,6 +168,7 @@ impl JobRequest {
                 Error::InvalidManifest(Box::new(Report::new("The request cannot be read").seen(error.to_string())))
             })
         })?;
+        order.marking.check()?;
         order.arguments.check()?;
         match (order.manifest.take(), &order.from_cron_job) {
             (Some(_), Some(name)) => Err(Error::Configuration(Box::new(
@@ -294,9 +300,15 @@ impl JobRequest {
         if let (Some(fixed), Some(completions)) = (&self.fixed_name, indexed_completions(&job)) {
             fixed.check_indexed(completions)?;
         }
-        let labels = labels(&self.attempt);
-        let annotations = annotations(&self.attempt, &self.manifest_digest());
-        let job = stamp(job, &name, namespace, &labels, &annotations, ttl)?;
+        let marks = Stamp {
+            labels: labels(&self.attempt),
+            job_labels: search_labels(&self.attempt),
+            annotations: annotations(&self.attempt, &self.manifest_digest()),
+            pod_annotations: pod_annotations(&self.attempt),
+            offered_labels: self.marking.labels(&self.attempt),
+            offered_annotations: self.marking.default_annotations.clone(),
+        };
+        let job = stamp(job, &name, namespace, &marks, ttl)?;
         Ok(Draft { name, body: job.to_string().into_bytes() })
     }
 

@@ -90,7 +90,9 @@ def judged(text: str, reader: Callable[[str], dict[str, Any]]) -> str:
     # Where a merged key and a key of the map are two values and one name (`5e-324` and `-0`), kubectl keeps either, by the
     # random order of a map in Go; here the key of the map stands, always.
     again = [reader(text)["documents"] for _ in range(100)] if "<<" in text else []
-    assert any(same(ours, documents) for documents in again), f"\nours:    {ours}\nkubectl: {kubectls['documents']}\n{text!r}"
+    assert any(same(ours, documents) for documents in again), (
+        f"\nours:    {ours}\nkubectl: {kubectls['documents']}\n{text!r}"
+    )
     return "kubectl reads it in several ways, and here it is one of them"
 
 

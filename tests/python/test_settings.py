@@ -16,7 +16,7 @@ def options(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
 
 def test_unset_options_have_the_defaults_that_airflow_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     options(monkeypatch)
-    assert settings.settings() == Settings(604_800, True, None, "strict")
+    assert settings.settings() == Settings(604_800, True, None, "strict", "", {}, {})
     shown = get_provider_info()["config"]["unique_k8s_job"]["options"]
     assert (shown["safe_ttl"]["default"], shown["patch_jobs"]["default"]) == ("604800", "True")
     assert shown["field_validation"]["default"] == "strict"
@@ -40,4 +40,28 @@ def test_options_are_read_as_airflow_writes_them(monkeypatch: pytest.MonkeyPatch
 def test_option_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, option: str, value: str) -> None:
     options(monkeypatch, **{option: value})
     with pytest.raises(ConfigurationError, match=option):
+        settings.settings()
+
+
+def test_labels_and_annotations_of_an_installation_are_json_objects_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    options(
+        monkeypatch,
+        default_labels='{"team": "data"}',
+        default_annotations='{"run": "{{ run_id }}"}',
+        task_label_prefix=" a.example/ ",
+    )
+    found = settings.settings()
+    assert found.default_labels == {"team": "data"}
+    assert found.default_annotations == {"run": "{{ run_id }}"}
+    assert found.task_label_prefix == "a.example/"
+    options(monkeypatch, task_labels="off", task_label_prefix="a.example/")
+    assert settings.settings().task_label_prefix is None
+
+
+@pytest.mark.parametrize("value", ["team=data", '["team"]', '{"team": 1}'])
+def test_labels_that_are_no_json_object_of_texts_are_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    options(monkeypatch, default_labels=value)
+    with pytest.raises(ConfigurationError, match=r'default_labels(?s:.*)write it as \{"team": "data"'):
         settings.settings()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from unique_k8s_job.described import failure
+from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.operators.manifest_file import manifest_of
 from unique_k8s_job.request.arguments import FINISHES, fixed_name, flag, given, one_of, per_outcome, seconds, text, ttl
 from unique_k8s_job.task import identity
@@ -47,6 +49,7 @@ def request_of(
         "on_finish": per_outcome("on_finish", task.on_finish, lambda name, word: one_of(name, word, *FINISHES)),
         "safe_ttl_seconds": options.safe_ttl_seconds,
         "patch_jobs": options.patch_jobs,
+        "marking": _marking(task, context, options),
         "policy": task.reattach,
         "lookup": deployment.known,
         "known_names": names,
@@ -59,3 +62,21 @@ def request_of(
         "get_logs": flag("get_logs", task.get_logs),
         "running_clear_is_visible": identity.clears_are_counted(),
     }
+
+
+def _marking(task: UniqueK8sJobOperator, context: Context, options: Settings) -> dict[str, Any]:
+    """Render the labels and annotations that the installation wants.
+
+    :raises ConfigurationError: if a template cannot be rendered, naming the option
+    """
+    rendered: dict[str, Any] = {"task_label_prefix": options.task_label_prefix}
+    for option in ("default_labels", "default_annotations"):
+        texts: dict[str, str] = getattr(options, option)
+        try:
+            # A DAG may render native objects: a number is the text of it here.
+            rendered[option] = {key: str(task.render_template(text, context)) for key, text in texts.items()}
+        except Exception as error:
+            raise ConfigurationError(
+                f"A template of `[unique_k8s_job] {option}` cannot be rendered", seen=[failure(error)], path=option
+            ) from error
+    return rendered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from unique_k8s_job.described import described
@@ -20,6 +21,10 @@ class Settings(NamedTuple):
     patch_jobs: bool
     on_process_end: str | None
     field_validation: str
+    #: None: without the labels of the task.
+    task_label_prefix: str | None = ""
+    default_labels: dict[str, str] = {}  # noqa: RUF012 nobody writes to it
+    default_annotations: dict[str, str] = {}  # noqa: RUF012
 
 
 def default_deferrable() -> bool:
@@ -37,6 +42,9 @@ def settings() -> Settings:
         patch_jobs=_flag("patch_jobs", "True"),
         on_process_end=_fate("on_process_end"),
         field_validation=_validation("field_validation", "strict"),
+        task_label_prefix=_text("task_label_prefix") if _flag("task_labels", "True") else None,
+        default_labels=_texts("default_labels"),
+        default_annotations=_texts("default_annotations"),
     )
 
 
@@ -52,6 +60,29 @@ def _flag(option: str, default: str) -> bool:
     if text not in _TRUE + _FALSE:
         raise ConfigurationError(f"`[{SECTION}] {option}` has to be True or False", seen=[described(text)])
     return text in _TRUE
+
+
+def _text(option: str) -> str:
+    return configuration(SECTION, option, "").strip()
+
+
+def _texts(option: str) -> dict[str, str]:
+    """Read a JSON object of texts; the templates in them are rendered in each task."""
+    text = _text(option)
+    if not text:
+        return {}
+    wanted = f"`[{SECTION}] {option}` has to be a JSON object of texts"
+    example = 'write it as {"team": "data", "owner": "{{ dag.owner }}"}'
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(wanted, seen=[f"it is no JSON: {error}"], hint=example) from error
+    if not isinstance(found, dict):
+        raise ConfigurationError(wanted, seen=[described(found)], hint=example)
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise ConfigurationError(wanted, seen=[f"`{key}` is {described(value)}"], hint=example)
+    return found
 
 
 def _fate(option: str) -> str | None:
