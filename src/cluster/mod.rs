@@ -21,6 +21,7 @@ mod pages;
 mod pauses;
 mod plugin;
 mod proxy;
+mod read_ahead;
 mod recovery;
 mod request;
 mod request_log;

@@ -32,7 +32,9 @@ use kube::{
 use rustls::pki_types::ServerName;
 use tower::{BoxError, Service, ServiceBuilder, timeout::TimeoutLayer};
 
-use super::{configuration::Loaded, credentials::Credentials, proxy::Proxy, tls::Tls, tunnel::Tunnel};
+use super::{
+    configuration::Loaded, credentials::Credentials, proxy::Proxy, read_ahead::ReadAhead, tls::Tls, tunnel::Tunnel,
+};
 use crate::error::{Error, Report};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,7 +99,7 @@ where
         let name = ServerName::try_from(name.clone()).map_err(|_| unusable("`tls-server-name` is not a name"))?;
         https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let mut timed = TimeoutConnector::new(https.enable_http1().wrap_connector(connector));
+    let mut timed = TimeoutConnector::new(https.enable_http1().wrap_connector(ReadAhead(connector)));
     timed.set_connect_timeout(Some(CONNECT_TIMEOUT));
     timed.set_write_timeout(config.write_timeout);
     let http: HyperClient<_, Body> = HyperClient::builder(TokioExecutor::new())

@@ -6,10 +6,11 @@
 //! with its timestamp, proves that this is the right place. If the clock of the node stepped back, only the hash is
 //! left, and reading starts at the beginning of the file.
 
-use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, hash::Hasher, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh64::Xxh64;
 
 use crate::identity::{ContainerName, Namespace, PodName};
 
@@ -181,18 +182,18 @@ fn moved(second: &str, by: i64) -> Option<String> {
 
 /// The hash of a line, by which a replay of it is recognized; stable across versions.
 #[derive(Default)]
-pub struct LineHash(fnv::FnvHasher);
+pub struct LineHash(Xxh64);
 
 impl LineHash {
     /// Takes the next bytes of the line.
     pub fn take(&mut self, bytes: &[u8]) {
-        self.0.write(bytes);
+        self.0.update(bytes);
     }
 
     /// The hash of all bytes that were taken.
     #[must_use]
     pub fn value(&self) -> u64 {
-        self.0.finish()
+        self.0.digest()
     }
 }
 

@@ -17,8 +17,8 @@ import pytest
 import numbered_lines
 from airflow_client import AirflowClient, TaskInstance
 from airflow_server import AirflowServer
-from native_run import raw_api
 from one_node_cluster import OneNodeCluster
+from raw_api import raw_api
 from trigger_logs import TriggerLogs
 from waiting import until
 

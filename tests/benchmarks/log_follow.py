@@ -1,7 +1,7 @@
 """What it costs to follow a container that prints as fast as it can, ours beside others, two at once on the same Job.
 
-Pairs: `unique-k8s-job run` and `kubectl logs -f --timestamps`; the native module in a process of its own, as a blocking task
-follows, and a bare HTTP client. Printed for each: seconds from the first line to the last one, processor seconds and most
+Pairs: `unique-k8s-job run` and `kubectl logs -f --timestamps`; the native module, as a blocking task follows, and a bare HTTP
+client, each in a process that imports nothing else (`follow_native.py`, `follow_bare.py`). Printed for each: seconds from the first line to the last one, processor seconds and most
 memory of its process, lines lost, lines that came twice.
 """
 
@@ -17,10 +17,8 @@ import time
 from array import array
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
-
 from command_line import PROGRAM
-from native_run import Follower, raw_api, request
+from native_run import request
 from one_node_cluster import IMAGE, OneNodeCluster
 from waiting import until
 
@@ -104,37 +102,15 @@ def _beside_kubectl(cluster: OneNodeCluster, namespace: str) -> list[tuple[str, 
 
 def _beside_a_bare_client(cluster: OneNodeCluster, namespace: str) -> list[tuple[str, str]]:
     order = json.dumps(request(namespace, SCRIPT))
-    program = [sys.executable, str(Path(__file__).resolve())]
+    native, bare_client = (str(Path(__file__).with_name(f"follow_{name}.py")) for name in ("native", "bare"))
     kubeconfig = str(cluster.kubeconfig())
     before = {pod["metadata"]["name"] for pod in cluster.find("pods", namespace)}
-    ours = Measured("the native module", [*program, "native", kubeconfig, order], dict(os.environ))
+    ours = Measured("the native module", [sys.executable, native, kubeconfig, order], dict(os.environ))
 
     def running() -> str | None:
         pods = [pod for pod in cluster.find("pods", namespace) if pod["metadata"]["name"] not in before]
         return next((pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"), None)
 
     pod = until("the second Job's Pod runs", running, seconds=60)
-    bare = Measured("a bare HTTP client", [*program, "bare", kubeconfig, namespace, pod], dict(os.environ))
+    bare = Measured("a bare HTTP client", [sys.executable, bare_client, kubeconfig, namespace, pod], dict(os.environ))
     return [ours.row(), bare.row()]
-
-
-def _native(kubeconfig: str, order: str) -> None:
-    for event in Follower.events(Follower(Path(kubeconfig)).start(json.loads(order))):
-        if event["kind"] == "log":
-            os.write(1, event["text"].encode() + b"\n")
-
-
-def _bare(kubeconfig: str, namespace: str, pod: str) -> None:
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-    wanted = {"timestamps": "true", "follow": "true"}
-    with raw_api(Path(kubeconfig)) as api, api.stream("GET", path, params=wanted) as answer:
-        answer.raise_for_status()
-        for chunk in answer.iter_raw():
-            os.write(1, chunk)
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "native":
-        _native(*sys.argv[2:])
-    else:
-        _bare(*sys.argv[2:])

@@ -7,8 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-from native_run import Follower, raw_api, request
+from native_run import Follower, request
 from one_node_cluster import OneNodeCluster
+from raw_api import raw_api
 
 LINES = 200_000
 LINE = "a line of one hundred bytes, as programs print them, with a number at its end so that it differs: "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 import time
 
-from native_run import Follower, raw_api, request
+from native_run import Follower, request
 from one_node_cluster import IMAGE, OneNodeCluster
+from raw_api import raw_api
 
 ROUNDS = 30
 

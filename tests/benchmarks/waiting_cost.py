@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from audit import Audit, audited_cluster
-from native_run import asynchronous_api, request
+from native_run import request
+from raw_api import asynchronous_api
 from roles import SHIPPED
 
 PROCESS = Path(__file__).with_name("waiting_process.py")

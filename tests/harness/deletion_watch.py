@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from native_run import raw_api
+from raw_api import raw_api
 
 
 class DeletionWatch:
