@@ -110,6 +110,28 @@ pub const ARGUMENTS: &[Argument] = {
         row("completion_mode", Text, Spec, "completionMode", Replace),
         row("suspend", Flag, Spec, "suspend", Replace),
         row("active_deadline_seconds", WholeNumber, Spec, "activeDeadlineSeconds", Replace),
+        row("pod_failure_policy", Object, Spec, "podFailurePolicy", Replace),
+        row("success_policy", Object, Spec, "successPolicy", Replace),
+        row("backoff_limit_per_index", WholeNumber, Spec, "backoffLimitPerIndex", Replace),
+        row("max_failed_indexes", WholeNumber, Spec, "maxFailedIndexes", Replace),
+        row("pod_replacement_policy", Text, Spec, "podReplacementPolicy", Replace),
+        row("managed_by", Text, Spec, "managedBy", Replace),
+        row("ports", Objects, BaseContainer, "ports", Items("containerPort")),
+        row("container_security_context", Object, BaseContainer, "securityContext", Replace),
+        row("termination_message_policy", Text, BaseContainer, "terminationMessagePolicy", Replace),
+        row("init_containers", Objects, Pod, "initContainers", Items("name")),
+        row("security_context", Object, Pod, "securityContext", Replace),
+        row("termination_grace_period", WholeNumber, Pod, "terminationGracePeriodSeconds", Replace),
+        row("automount_service_account_token", Flag, Pod, "automountServiceAccountToken", Replace),
+        row("priority_class_name", Text, Pod, "priorityClassName", Replace),
+        row("runtime_class_name", Text, Pod, "runtimeClassName", Replace),
+        row("schedulername", Text, Pod, "schedulerName", Replace),
+        row("hostnetwork", Flag, Pod, "hostNetwork", Replace),
+        row("host_aliases", Objects, Pod, "hostAliases", Items("ip")),
+        row("hostname", Text, Pod, "hostname", Replace),
+        row("subdomain", Text, Pod, "subdomain", Replace),
+        row("dnspolicy", Text, Pod, "dnsPolicy", Replace),
+        row("dns_config", Object, Pod, "dnsConfig", Replace),
     ]
 };
 
@@ -133,6 +155,11 @@ impl Arguments {
             }
         }
         Ok(())
+    }
+
+    /// Whether the user gave this one.
+    pub(super) fn given(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// The arguments that set fields of this object, with their values.

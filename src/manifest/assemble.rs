@@ -1,8 +1,8 @@
 //! Puts the arguments into the user's Job.
 //!
 //! The table of `arguments` says where each one goes. The base container is the one named `base`, else the first. Two
-//! defaults apply if neither argument nor manifest says anything: `restartPolicy: Never`, and without a manifest
-//! `backoffLimit: 0`, because Airflow has retries of its own.
+//! defaults apply if neither argument nor manifest says anything: `restartPolicy: Never`, and without a manifest and
+//! without a limit for each index `backoffLimit: 0`, because Airflow has retries of its own.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,11 @@ use crate::error::Error;
 
 /// Puts the arguments into the user's Job, which was read and checked before.
 pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value, Error> {
-    let mut job = manifest.cloned().unwrap_or_else(|| json!({"spec": {"backoffLimit": 0}}));
+    let mut job = manifest.cloned().unwrap_or_else(|| {
+        // Kubernetes counts the failed Pods of all indexes against the limit of the Job, too.
+        let limit_of_job = !arguments.given("backoff_limit_per_index");
+        if limit_of_job { json!({"spec": {"backoffLimit": 0}}) } else { json!({}) }
+    });
     refuse_selector(&job)?;
     let root = object(&mut job, "")?;
     root.entry("apiVersion").or_insert_with(|| json!("batch/v1"));
@@ -219,6 +223,13 @@ mod tests {
                 "restartPolicy": "Never", "containers": [{"name": "base", "image": "a:1"}]}}}
         });
         assert_eq!(job, expected);
+    }
+
+    #[test]
+    fn limit_for_each_index_is_not_undone_by_a_limit_for_the_job() {
+        let limits = |arguments: Value| assemble(None, &given(arguments)).unwrap()["spec"]["backoffLimit"].clone();
+        assert_eq!(limits(json!({"image": "a:1", "backoff_limit_per_index": 2})), Value::Null);
+        assert_eq!(limits(json!({"image": "a:1", "backoff_limit_per_index": 2, "backoff_limit": 5})), 5);
     }
 
     #[test]

@@ -67,6 +67,10 @@ const SPEC: Shapes = &[
     ("parallelism", Shape::Whole(LARGEST_32)),
     ("activeDeadlineSeconds", Shape::Whole(LARGEST_64)),
     ("completionMode", Shape::Text),
+    ("podFailurePolicy", Shape::Object),
+    ("successPolicy", Shape::Object),
+    ("podReplacementPolicy", Shape::Text),
+    ("managedBy", Shape::Text),
     ("suspend", Shape::Flag),
     ("manualSelector", Shape::Flag),
     ("selector", Shape::Object),
@@ -82,6 +86,19 @@ const POD: Shapes = &[
     ("volumes", Shape::Objects),
     ("imagePullSecrets", Shape::Objects),
     ("containers", Shape::Objects),
+    ("initContainers", Shape::Objects),
+    ("securityContext", Shape::Object),
+    ("terminationGracePeriodSeconds", Shape::Whole(LARGEST_64)),
+    ("automountServiceAccountToken", Shape::Flag),
+    ("priorityClassName", Shape::Text),
+    ("runtimeClassName", Shape::Text),
+    ("schedulerName", Shape::Text),
+    ("hostNetwork", Shape::Flag),
+    ("hostAliases", Shape::Objects),
+    ("hostname", Shape::Text),
+    ("subdomain", Shape::Text),
+    ("dnsPolicy", Shape::Text),
+    ("dnsConfig", Shape::Object),
 ];
 const CONTAINER: Shapes = &[
     ("name", Shape::Text),
@@ -93,6 +110,9 @@ const CONTAINER: Shapes = &[
     ("envFrom", Shape::List),
     ("volumeMounts", Shape::Objects),
     ("resources", Shape::Object),
+    ("ports", Shape::Objects),
+    ("securityContext", Shape::Object),
+    ("terminationMessagePolicy", Shape::Text),
 ];
 
 /// The object of a Job that a field stands in.

@@ -7,7 +7,7 @@ import json
 import re
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -135,13 +135,55 @@ def test_text_of_a_whole_number_counts_where_a_template_has_filled_it_in() -> No
     assert {*filled, "ttl_seconds_after_finished"} <= templated
 
 
-def test_model_of_the_kubernetes_client_is_refused_with_the_way_out() -> None:
-    class V1Volume:
-        def to_dict(self) -> dict[str, str]:
-            return {}
+class Model:
+    """What a model of the Kubernetes client is: attributes, and what they are called in JSON."""
 
-    with pytest.raises(InvalidManifestError, match=r"volumes\[0\].*\n.*V1Volume\n.*sanitize_for_serialization"):
-        given(operator(volumes=[V1Volume()]))
+    openapi_types: ClassVar[dict[str, str]] = {}
+    attribute_map: ClassVar[dict[str, str]] = {
+        "name": "name",
+        "empty_dir": "emptyDir",
+        "size_limit": "sizeLimit",
+        "fs_group": "fsGroup",
+        "mount_path": "mountPath",
+        "value_from": "valueFrom",
+    }
+
+    def __init__(self, **fields: Any) -> None:
+        for name in self.attribute_map:
+            setattr(self, name, fields.get(name))
+
+
+def test_models_of_the_kubernetes_client_are_read_as_what_they_send() -> None:
+    assert given(
+        operator(
+            volumes=[Model(name="scratch", empty_dir=Model(size_limit="1Gi"))],
+            volume_mounts=[Model(name="scratch", mount_path="/scratch")],
+            security_context=Model(fs_group=0),
+            image_pull_secrets=[Model(name="registry")],
+            env_vars=[Model(name="A", value_from={"fieldRef": {"fieldPath": "metadata.name"}})],
+        )
+    ) == {
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}],
+        "volume_mounts": [{"name": "scratch", "mountPath": "/scratch"}],
+        "security_context": {"fsGroup": 0},
+        "image_pull_secrets": [{"name": "registry"}],
+        "env_vars": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+    }
+    with pytest.raises(InvalidManifestError, match=r"volumes\[0\]\.emptyDir(.|\n)*object"):
+        given(operator(volumes=[Model(name="scratch", empty_dir=object())]))
+
+
+@pytest.mark.parametrize(
+    ("value", "codes"), [(None, []), (99, [99]), ("99", [99]), ([1, 2], [1, 2]), ({3}, [3]), (range(4, 6), [4, 5])]
+)
+def test_exit_codes_are_one_or_several(value: Any, codes: list[int]) -> None:
+    assert operator(skip_on_exit_code=value).skip_on_exit_code == codes
+
+
+@pytest.mark.parametrize("value", [0, [1, 256], -1, "none", True, [None], 1.5])
+def test_what_is_no_exit_code_fails_the_dag_file(value: Any) -> None:
+    with pytest.raises(InvalidManifestError, match="skip_on_exit_code"):
+        operator(skip_on_exit_code=value)
 
 
 def test_numbers_and_plain_names_are_taken_as_kubernetes_spells_them() -> None:
@@ -249,6 +291,42 @@ def test_ttl_none_means_never_and_not_given_means_the_default() -> None:
     assert "ttlSecondsAfterFinished" not in assembled(MANIFEST, ttl_seconds_after_finished=None)["spec"]
 
 
+#: What is given, and where it has to arrive: below `spec`, below the Pod's `spec`, or in its base container.
+FIELDS: dict[str, tuple[Any, str]] = {
+    "pod_failure_policy": ({"rules": [{"action": "Ignore", "onPodConditions": []}]}, "spec.podFailurePolicy"),
+    "success_policy": ({"rules": [{"succeededCount": 1}]}, "spec.successPolicy"),
+    "backoff_limit_per_index": (0, "spec.backoffLimitPerIndex"),
+    "max_failed_indexes": (3, "spec.maxFailedIndexes"),
+    "pod_replacement_policy": ("Failed", "spec.podReplacementPolicy"),
+    "managed_by": ("kueue.x-k8s.io/multikueue", "spec.managedBy"),
+    "ports": ([{"containerPort": 80}], "base.ports"),
+    "container_security_context": ({"runAsNonRoot": True}, "base.securityContext"),
+    "termination_message_policy": ("FallbackToLogsOnError", "base.terminationMessagePolicy"),
+    "init_containers": ([{"name": "wait", "image": "a:1"}], "pod.initContainers"),
+    "security_context": ({"fsGroup": 0}, "pod.securityContext"),
+    "termination_grace_period": (0, "pod.terminationGracePeriodSeconds"),
+    "automount_service_account_token": (False, "pod.automountServiceAccountToken"),
+    "priority_class_name": ("low", "pod.priorityClassName"),
+    "runtime_class_name": ("gvisor", "pod.runtimeClassName"),
+    "schedulername": ("volcano", "pod.schedulerName"),
+    "hostnetwork": (False, "pod.hostNetwork"),
+    "host_aliases": ([{"ip": "10.0.0.1", "hostnames": ["db"]}], "pod.hostAliases"),
+    "hostname": ("worker", "pod.hostname"),
+    "subdomain": ("workers", "pod.subdomain"),
+    "dnspolicy": ("Default", "pod.dnsPolicy"),
+    "dns_config": ({"nameservers": ["10.0.0.2"]}, "pod.dnsConfig"),
+}
+
+
+def test_argument_arrives_in_its_field_also_where_it_is_zero_or_false() -> None:
+    job = assembled(MANIFEST, **{name: value for name, (value, _) in FIELDS.items()})
+    pod = job["spec"]["template"]["spec"]
+    parents = {"spec": job["spec"], "pod": pod, "base": pod["containers"][0]}
+    for name, (value, place) in FIELDS.items():
+        parent, field = place.split(".")
+        assert parents[parent][field] == value, name
+
+
 def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core() -> None:
     values: dict[str, Any] = {
         "image": "b:1",
@@ -274,8 +352,8 @@ def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core
         "suspend": True,
         "active_deadline_seconds": 5,
     }
-    assert set(values) == {name for name, _ in _core.job_arguments()}
     job = assembled(**values)
+    assert {*values, *FIELDS} == {name for name, _ in _core.job_arguments()}
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     base = pod["containers"][0]
     assert (base["image"], base["command"], base["args"], base["imagePullPolicy"]) == ("b:1", ["c"], ["a"], "Never")

@@ -58,7 +58,11 @@ def context() -> dict[str, Any]:
 def test_templated_fields_are_those_that_users_know_and_each_is_an_argument() -> None:
     fields = set(UniqueK8sJobOperator.template_fields)
     assert fields >= TEMPLATED
-    assert {name for name, _ in _core.job_arguments()} - fields == {"suspend"}
+    assert {name for name, _ in _core.job_arguments()} - fields == {
+        "suspend",
+        "hostnetwork",
+        "automount_service_account_token",
+    }
     assert fields <= set(inspect.signature(UniqueK8sJobOperator.__init__).parameters)
     assert set(UniqueK8sJobOperator.template_fields_renderers) <= fields
 

@@ -35,8 +35,9 @@ def plain(path: str, value: Any, deep: int = 0) -> Any:
         )
     if is_list(value):
         return [plain(f"{path}[{number}]", item, deep + 1) for number, item in enumerate(value)]
-    if isinstance(value, Mapping):
-        return {key: plain(below(path, key), item, deep + 1) for key, item in keyed(path, value).items()}
+    fields = fields_of(value)
+    if fields is not None:
+        return {key: plain(below(path, key), item, deep + 1) for key, item in keyed(path, fields).items()}
     value = unwrapped(value)
     if isinstance(value, str):
         return whole_text(path, value)
@@ -59,6 +60,20 @@ def whole_text(path: str, text: str) -> str:
             f"`{path}` cannot be a part of a Job", seen=["bytes that are no text of UTF-8"], path=path
         )
     return text
+
+
+def fields_of(value: Any) -> Mapping[Any, Any] | None:
+    """Return what is an object to JSON: a map as it is, and a model of the Kubernetes client (`V1Volume`, ...) as the map of
+    those fields that are set, by their names in a manifest. None for anything else.
+
+    The client is not imported: each of its models says in `attribute_map` how its attributes are called in JSON.
+    """
+    if isinstance(value, Mapping):
+        return value
+    names = getattr(value, "attribute_map", None)
+    if not isinstance(names, Mapping) or not hasattr(value, "openapi_types"):
+        return None
+    return {name: field for attribute, name in names.items() if (field := getattr(value, attribute)) is not None}
 
 
 def is_list(value: Any) -> bool:
@@ -85,12 +100,6 @@ def not_plain(path: str, value: Any) -> InvalidManifestError:
     """Make the error about a value that JSON does not have."""
     if isinstance(value, float):
         seen, hint = "a number that is not finite", "give it as text"
-    elif hasattr(value, "to_dict"):
-        seen = f"a value of type {_kind(value)}"
-        hint = (
-            "models of the Kubernetes client are not read: give plain dicts, spelled as in a YAML manifest, "
-            "such as `ApiClient().sanitize_for_serialization(model)`"
-        )
     else:
         seen = f"a value of type {_kind(value)}"
         hint = "give plain dicts, lists, texts and numbers, spelled as in a YAML manifest"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unique_k8s_job.exceptions import InvalidManifestError
-from unique_k8s_job.manifest.plain import plain
+from unique_k8s_job.manifest.plain import fields_of, plain
 
 #: Files that a manifest may name.
 FILES = (".yaml", ".yml", ".json")
@@ -60,11 +60,12 @@ _HINT = "give a dict, YAML text, or the name of a .yaml, .yml or .json file"
 
 
 def _object(manifest: Any, name: str) -> Mapping[Any, Any]:
-    if not isinstance(manifest, Mapping):
+    fields = fields_of(manifest)
+    if fields is None:
         raise InvalidManifestError(
             f"The manifest ({name}) has to be one Job",
             seen=[f"a value of type {type(manifest).__name__}"],
             hint=_HINT,
             path="manifest",
         )
-    return manifest
+    return fields

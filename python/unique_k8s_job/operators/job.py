@@ -10,7 +10,7 @@ import inspect
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
@@ -23,12 +23,13 @@ from unique_k8s_job.request.arguments import (
     NOT_GIVEN,
     NotGiven,
     connection,
+    exit_codes,
     fixed_name,
     one_of,
     per_outcome,
     seconds,
 )
-from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version
+from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version, moved_exception
 from unique_k8s_job.task.settings import default_deferrable
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ CONFIRM_OTHERWISE = 60.0
 _NOT_TEMPLATES = frozenset(
     {
         "name_policy",
+        "skip_on_exit_code",
         "suspend",
+        "automount_service_account_token",
+        "hostnetwork",
         "on_finish",
         "field_validation",
         "startup_timeout_seconds",
@@ -96,13 +100,37 @@ class UniqueK8sJobOperator(BaseOperator):
         `startup_timeout_seconds`. If the Job is anybody else's, the task fails and leaves the Job alone
     :param labels: labels of the Job and its Pods
     :param annotations: annotations of the Job and its Pods
-    :param backoff_limit: how many failed Pods Kubernetes itself retries; without a manifest the default is 0, because
-        Airflow has retries of its own
+    :param backoff_limit: how many failed Pods Kubernetes itself retries; without a manifest and without
+        `backoff_limit_per_index` the default is 0, because Airflow has retries of its own
     :param completions: how many Pods have to succeed
     :param parallelism: how many Pods run at once
     :param completion_mode: `NonIndexed` or `Indexed`
     :param suspend: create the Job suspended, for a queue that resumes it
     :param active_deadline_seconds: Kubernetes fails the Job after this many seconds
+    :param pod_failure_policy: which failures of Pods fail the Job at once, do not count, or fail their index
+    :param success_policy: which indexes have to succeed, of an `Indexed` Job
+    :param backoff_limit_per_index: how many failed Pods of each index Kubernetes retries, of an `Indexed` Job
+    :param max_failed_indexes: with more failed indexes than this Kubernetes fails the Job
+    :param pod_replacement_policy: `TerminatingOrFailed`: a new Pod starts when the old one begins to end; `Failed`:
+        when it has ended
+    :param managed_by: the controller that runs the Job instead of Kubernetes' own
+    :param ports: ports of the base container; merged by `containerPort`
+    :param container_security_context: security context of the base container
+    :param termination_message_policy: of the base container, `File` or `FallbackToLogsOnError`
+    :param init_containers: containers that run before the others, spelled as in a manifest; one with `restartPolicy:
+        Always` is a sidecar that does not keep the Job from ending; merged by name
+    :param security_context: security context of the Pod
+    :param termination_grace_period: how many seconds a Pod has to end once it is deleted
+    :param automount_service_account_token: whether the Pod gets the token of its service account
+    :param priority_class_name: priority class of the Pod
+    :param runtime_class_name: runtime class of the Pod
+    :param schedulername: the scheduler of the Pod
+    :param hostnetwork: use the network of the node
+    :param host_aliases: lines of the Pod's `/etc/hosts`; merged by IP address
+    :param hostname: host name of the Pod
+    :param subdomain: the subdomain of its full host name
+    :param dnspolicy: `ClusterFirst`, `ClusterFirstWithHostNet`, `Default` or `None`
+    :param dns_config: DNS servers, search domains and options of the Pod
     :param ttl_seconds_after_finished: how many seconds the finished Job is kept, once its outcome is recorded. Not
         given: the manifest's TTL, else one day. None: for ever. By outcome: `{"succeeded": 60, "failed": 86400}`
     :param on_finish: `keep` the finished Job for its TTL, or `delete` it once its outcome is recorded, and confirm the
@@ -133,6 +161,8 @@ class UniqueK8sJobOperator(BaseOperator):
         `wait`, or `finish`: the base container's exit code is the outcome, and the Job is deleted
     :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: the Job
         is left if another try will come, else deleted
+    :param skip_on_exit_code: an exit code, or several, with which the container that decides the outcome skips the task
+        instead of failing it; the Job counts as failed all the same
     :param get_logs: write the containers' logs into the task log
     :param deferrable: wait in the triggerer and not in a worker; the log stays live. Default: `[operators]
         default_deferrable`
@@ -193,6 +223,28 @@ class UniqueK8sJobOperator(BaseOperator):
         completion_mode: str | None = None,
         suspend: bool | None = None,
         active_deadline_seconds: int | str | None = None,
+        pod_failure_policy: Mapping[str, Any] | None = None,
+        success_policy: Mapping[str, Any] | None = None,
+        backoff_limit_per_index: int | str | None = None,
+        max_failed_indexes: int | str | None = None,
+        pod_replacement_policy: str | None = None,
+        managed_by: str | None = None,
+        ports: Sequence[Mapping[str, Any]] | None = None,
+        container_security_context: Mapping[str, Any] | None = None,
+        termination_message_policy: str | None = None,
+        init_containers: Sequence[Mapping[str, Any]] | None = None,
+        security_context: Mapping[str, Any] | None = None,
+        termination_grace_period: int | str | None = None,
+        automount_service_account_token: bool | None = None,
+        priority_class_name: str | None = None,
+        runtime_class_name: str | None = None,
+        schedulername: str | None = None,
+        hostnetwork: bool | None = None,
+        host_aliases: Sequence[Mapping[str, Any]] | None = None,
+        hostname: str | None = None,
+        subdomain: str | None = None,
+        dnspolicy: str | None = None,
+        dns_config: Mapping[str, Any] | None = None,
         ttl_seconds_after_finished: int | str | Mapping[str, int | str | None] | NotGiven | None = NOT_GIVEN,
         on_finish: str | Mapping[str, str] = "keep",
         manifest: Mapping[str, Any] | str | os.PathLike[str] | None = None,
@@ -206,6 +258,7 @@ class UniqueK8sJobOperator(BaseOperator):
         release_after_seconds: int = 60,
         on_lingering_sidecar: Literal["wait", "finish"] = "wait",
         on_process_end: Literal["leave", "delete"] | None = None,
+        skip_on_exit_code: int | Collection[int] | None = None,
         get_logs: bool = True,
         deferrable: bool | None = None,
         defer_after_seconds: int = 10,
@@ -240,6 +293,7 @@ class UniqueK8sJobOperator(BaseOperator):
         self.release_after_seconds = release_after_seconds
         self.on_lingering_sidecar = one_of("on_lingering_sidecar", on_lingering_sidecar, "wait", "finish")
         self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
+        self.skip_on_exit_code = exit_codes("skip_on_exit_code", skip_on_exit_code)
         self.get_logs = get_logs
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.defer_after_seconds = seconds("defer_after_seconds", defer_after_seconds)
@@ -398,7 +452,7 @@ class UniqueK8sJobOperator(BaseOperator):
         self._job_uid, self._job_place = job["uid"], (job["namespace"], job["name"])
 
     def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
-        """Return the summary of a success, or raise the error of any other outcome."""
+        """Return the summary of a success, or raise the error of any other outcome, or a skip for its exit code."""
         from unique_k8s_job.task import job_result
 
         if self._killed:
@@ -407,7 +461,10 @@ class UniqueK8sJobOperator(BaseOperator):
         if outcome["state"] == "succeeded":
             log.say(outcome["summary"])
             return job_result.summary(outcome)
-        raise job_result.failure(outcome)
+        failure = job_result.failure(outcome)
+        if failure.exit_code in self.skip_on_exit_code:
+            raise moved_exception("AirflowSkipException")(f"Skipped for its exit code {failure.exit_code}: {failure}")
+        raise failure
 
     def _end_early(
         self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter

@@ -17,7 +17,7 @@ from typing import Any
 from unique_k8s_job import native
 from unique_k8s_job.described import described
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
-from unique_k8s_job.manifest.plain import is_list, keyed, not_plain, plain, unwrapped, whole_text
+from unique_k8s_job.manifest.plain import fields_of, is_list, keyed, plain, unwrapped, whole_text
 
 
 class NotGiven(enum.Enum):
@@ -103,6 +103,21 @@ def seconds(name: str, value: Any) -> int:
     return number
 
 
+def exit_codes(name: str, value: Any) -> list[int]:
+    """Read one exit code or several, of which 0 is none: a container that ends with it has not failed.
+
+    :raises InvalidManifestError: if one is no number from 1 to 255
+    """
+    codes = [] if value is None else [value] if whole_number(value) is not None else _list(name, value)
+    numbers = [integer(name, code) for code in codes]
+    wrong = [number for number in numbers if not 1 <= number <= 255]
+    if wrong:
+        raise InvalidManifestError(
+            f"The argument `{name}` takes exit codes from 1 to 255", seen=[str(number) for number in wrong], path=name
+        )
+    return numbers
+
+
 def one_of(name: str, value: Any, *words: str) -> Any:
     """Check that a word is one of a few.
 
@@ -124,10 +139,7 @@ def env_vars(value: Any, name: str = "env_vars") -> list[dict[str, Any]]:
 
 
 def _refused(name: str, wanted: str, value: Any) -> InvalidManifestError:
-    if hasattr(value, "to_dict"):
-        hint = not_plain(name, value).hint
-    else:
-        hint = f"give `{name}=[...]`" if wanted.startswith("a list") else None
+    hint = f"give `{name}=[...]`" if wanted.startswith("a list") else None
     return InvalidManifestError(
         f"The argument `{name}` has to be {wanted}", seen=[f"a {_kind(value)}"], hint=hint, path=name
     )
@@ -199,7 +211,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def _list(name: str, value: Any, wanted: str = "a list") -> list[Any]:
-    if not is_list(value):
+    if not is_list(value) and not isinstance(value, (set, frozenset, range)):
         raise _refused(name, wanted, value)
     return list(value)
 
@@ -209,7 +221,7 @@ def _words(name: str, value: Any) -> list[str]:
 
 
 def _object(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
+    if fields_of(value) is None:
         raise _refused(name, "a dict, spelled as in a YAML manifest", value)
     values: dict[str, Any] = plain(name, value)
     return values
@@ -222,7 +234,7 @@ def _objects(name: str, value: Any) -> list[dict[str, Any]]:
 def _names(name: str, value: Any) -> list[dict[str, Any]]:
     """Read names of secrets, plain or as `{"name": ...}`."""
     return [
-        _object(f"{name}[{number}]", item) if isinstance(item, Mapping) else {"name": text(f"{name}[{number}]", item)}
+        {"name": text(f"{name}[{number}]", item)} if fields_of(item) is None else _object(f"{name}[{number}]", item)
         for number, item in enumerate(_list(name, value))
     ]
 
