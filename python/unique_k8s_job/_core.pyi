@@ -28,12 +28,16 @@ __all__ = [
     "identity",
     "job_arguments",
     "job_name",
+    "list_jobs",
     "remedy",
     "resume",
     "rights",
 ]
 
 __version__: str
+#: Empty where it is not known.
+__commit__: str
+__kubernetes_api__: str
 
 # Values that cross as dicts. Types only: the module does not have these names.
 
@@ -358,6 +362,12 @@ def examine_job(cluster: Cluster, namespace: str, name: str) -> str:
     """Look at one Job and at what namesakes of it have left; JSON text as `docs/doctor.md` has it.
 
     `diagnoses` is empty where there is neither.
+    """
+
+def list_jobs(cluster: Cluster, namespace: str | None, query: str) -> str:
+    """List our Jobs of a namespace, or of all, that fit a query; JSON text as `docs/list.md` has it.
+
+    `query` is a JSON object with any of `dag_id`, `task_id`, `run_id`, `states`, `older_than_seconds`.
     """
 
 def identity(cluster: Cluster) -> Identity:

@@ -19,6 +19,8 @@ use crate::{
     delete::remedy::carry_out,
     diagnose::{
         Remedy, collect,
+        job_list::{JobQuery, ListedJob, list},
+        job_report::{JobReport, job_report, with_log},
         rights::{identity as identity_of, rights as rights_of},
         survey::{Diagnosis, Totals, survey},
     },
@@ -47,6 +49,9 @@ struct Report {
     unknown: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnoses: Option<Vec<Diagnosis>>,
+    /// Of one Job that is there.
+    #[serde(rename = "report", skip_serializing_if = "Option::is_none")]
+    of_one_job: Option<JobReport>,
 }
 
 impl Report {
@@ -54,16 +59,26 @@ impl Report {
         Self {
             schema_version: 1,
             time: time(cluster),
-            namespace: match place {
-                Namespaces::One(namespace) => Some(namespace.clone()),
-                Namespaces::All => None,
-            },
+            namespace: one(place),
             jobs: totals.jobs,
             stuck: totals.stuck,
             unknown: totals.unknown.iter().map(|why| one_line(why.to_string())).collect(),
             diagnoses,
+            of_one_job: None,
         }
     }
+}
+
+fn one(place: &Namespaces) -> Option<Namespace> {
+    match place {
+        Namespaces::One(namespace) => Some(namespace.clone()),
+        Namespaces::All => None,
+    }
+}
+
+/// The namespace of this name; all, where there is none.
+fn place(py: Python<'_>, namespace: Option<&str>) -> PyResult<Namespaces> {
+    namespace.map_or(Ok(Namespaces::All), |name| Ok(Namespaces::One(named(py, name, "`--namespace`")?)))
 }
 
 /// By the clock of the API server.
@@ -93,10 +108,7 @@ impl Survey {
     #[new]
     #[pyo3(signature = (cluster, namespace))]
     fn new(py: Python<'_>, cluster: &Cluster, namespace: Option<&str>) -> PyResult<Self> {
-        let place = match namespace {
-            Some(namespace) => Namespaces::One(named(py, namespace, "`--namespace`")?),
-            None => Namespaces::All,
-        };
+        let place = place(py, namespace)?;
         let cluster = cluster.impatient();
         let (pieces, inbox) = mpsc::channel(AHEAD);
         let task = runtime::spawn(async move {
@@ -160,7 +172,43 @@ pub(super) fn examine_job(py: Python<'_>, cluster: &Cluster, namespace: &str, na
         let mut totals = Totals { jobs: facts.iter().filter(|facts| facts.job.is_some()).count(), ..Totals::default() };
         let diagnoses: Vec<_> = facts.iter().map(Diagnosis::of).collect();
         facts.iter().zip(&diagnoses).for_each(|(facts, diagnosis)| totals.add(facts, diagnosis));
-        written(&Report::new(&cluster, &Namespaces::One(namespace), &totals, Some(diagnoses)))
+        let of_one_job = match facts.iter().find_map(|facts| Some((facts, job_report(facts)?))) {
+            Some((facts, report)) => Some(with_log(&cluster, facts, report).await),
+            None => None,
+        };
+        written(&Report { of_one_job, ..Report::new(&cluster, &Namespaces::One(namespace), &totals, Some(diagnoses)) })
+    })
+}
+
+/// What `list --json` prints.
+#[derive(Serialize)]
+struct Listing {
+    schema_version: u32,
+    time: String,
+    namespace: Option<Namespace>,
+    jobs: Vec<ListedJob>,
+    unknown: Vec<String>,
+}
+
+/// Our Jobs of a namespace, or of all, that fit a query.
+#[pyfunction]
+#[pyo3(signature = (cluster, namespace, query))]
+pub(super) fn list_jobs(py: Python<'_>, cluster: &Cluster, namespace: Option<&str>, query: &str) -> PyResult<String> {
+    let place = place(py, namespace)?;
+    let query = runtime::done(py, || JobQuery::read(query))?;
+    let cluster = cluster.impatient();
+    runtime::wait(py, async move {
+        let found = match list(&cluster, &place, &query).await {
+            Ok(found) => found,
+            Err(error) => return Err(collect::with_readiness(&cluster, error).await),
+        };
+        written(&Listing {
+            schema_version: 1,
+            time: time(&cluster),
+            namespace: one(&place),
+            jobs: found.jobs,
+            unknown: found.unknown.iter().map(|why| one_line(why.to_string())).collect(),
+        })
     })
 }
 

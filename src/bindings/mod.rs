@@ -28,7 +28,7 @@ mod _core {
     use super::{
         cluster::Cluster,
         debug_log::{begin_debug_log, flush_debug_log},
-        doctor::{Survey, examine_job, identity, remedy, rights},
+        doctor::{Survey, examine_job, identity, list_jobs, remedy, rights},
         find_jobs::{find_jobs, find_jobs_async},
         pure::{assemble, deployment_digest, job_arguments, job_name},
         run::{Run, destination, resume},
@@ -41,6 +41,8 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::panics::tell_by_place();
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("__commit__", env!("UNIQUE_K8S_JOB_COMMIT"))?;
+        module.add("__kubernetes_api__", crate::resource::KUBERNETES_API)
     }
 }

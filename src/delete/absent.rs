@@ -47,6 +47,10 @@ impl Absent<'_> {
                 self.say(format!("No Job of namespace `{namespace}` has the labels `{labels}`: nothing to delete"));
                 return Ok(DeletedJobs::default());
             }
+            DeleteTarget::Listed { .. } => {
+                self.say("None of these Jobs is there any more: nothing to delete".to_owned());
+                return Ok(DeletedJobs::default());
+            }
             DeleteTarget::Uid { uid } => (None, Some(uid.clone())),
             DeleteTarget::Name { name, uid } => (Some(name.clone()), uid.clone()),
         };
@@ -125,7 +129,9 @@ impl Absent<'_> {
         {
             return match &self.order.target {
                 // Made since we looked: not the Job that was meant.
-                DeleteTarget::Name { uid: None, .. } | DeleteTarget::Selector { .. } => Ok(()),
+                DeleteTarget::Name { uid: None, .. } | DeleteTarget::Listed { .. } | DeleteTarget::Selector { .. } => {
+                    Ok(())
+                }
                 DeleteTarget::Name { .. } | DeleteTarget::Uid { .. } => Err(Error::Configuration(Box::new(
                     Report::new(format!(
                         "The uid {uid} is that of {}, which the order does not name",
@@ -160,6 +166,7 @@ impl Absent<'_> {
         let which = match &self.order.target {
             DeleteTarget::Name { name, .. } => name.as_str(),
             DeleteTarget::Uid { uid } => uid,
+            DeleteTarget::Listed { .. } => "(several)",
             DeleteTarget::Selector { labels } => labels,
         };
         ApiCall::ListPods(&format!("Job `{}/{which}`", self.namespace)).failed(failure, None)

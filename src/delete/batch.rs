@@ -29,7 +29,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     error::{Error, Report},
-    identity::{JobName, Namespace},
+    identity::{JobName, Namespace, search_selector},
     job_api::{
         api_call::ApiCall,
         jobs::{find_job, list_jobs, named},
@@ -211,8 +211,19 @@ async fn find(cluster: &Cluster, order: &DeleteRequest, namespace: &Namespace) -
             jobs.retain(|job| job.reference.uid == *uid);
             Ok(jobs)
         }
+        DeleteTarget::Listed { uids } => {
+            let uids: BTreeSet<_> = uids.iter().collect();
+            let mut jobs = listed(&ours()).await?;
+            jobs.retain(|job| job.marks.is_some() && uids.contains(&job.reference.uid));
+            Ok(jobs)
+        }
         DeleteTarget::Selector { labels } => listed(&Selector::labels(labels.clone())).await,
     }
+}
+
+/// All Jobs of ours.
+fn ours() -> Selector {
+    Selector::labels(search_selector(None, None, None))
 }
 
 pub(crate) async fn get(
@@ -229,6 +240,7 @@ pub(crate) async fn get(
 fn watched(order: &DeleteRequest, jobs: &[ObservedJob]) -> Selector {
     match (&order.target, jobs) {
         (DeleteTarget::Selector { labels }, _) => Selector::labels(labels.clone()),
+        (DeleteTarget::Listed { .. }, _) => ours(),
         (_, [job, ..]) => Selector::fields(format!("metadata.name={}", job.reference.name)),
         (_, []) => Selector::default(),
     }

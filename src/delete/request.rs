@@ -34,6 +34,11 @@ pub enum DeleteTarget {
         /// Its uid.
         uid: String,
     },
+    /// Jobs of ours that a person has seen in a list, each by its uid.
+    Listed {
+        /// Never empty.
+        uids: Vec<String>,
+    },
     /// All Jobs with these labels, in the syntax of `kubectl -l`.
     Selector {
         /// Never empty: that would mean all Jobs.
@@ -133,6 +138,7 @@ impl DeleteRequest {
         let empty = match &order.target {
             DeleteTarget::Name { uid, .. } => uid.as_ref().is_some_and(|uid| uid.trim().is_empty()),
             DeleteTarget::Uid { uid } => uid.trim().is_empty(),
+            DeleteTarget::Listed { uids } => uids.is_empty() || uids.iter().any(|uid| uid.trim().is_empty()),
             DeleteTarget::Selector { labels } => labels.trim().is_empty(),
         };
         if empty {
@@ -158,7 +164,7 @@ impl DeleteRequest {
         if !in_state {
             return Some(SkipReason::NotInState(self.only_if));
         }
-        let by_selector = matches!(self.target, DeleteTarget::Selector { .. });
+        let by_selector = self.means_many();
         match &job.marks {
             Some(marks) if by_selector && !self.include_owned && end.is_none() => {
                 Some(SkipReason::OwnedByTask(identity::describe(marks)))
@@ -173,7 +179,12 @@ impl DeleteRequest {
     /// Whether what was seen of a Job decides that it is deleted, so that a change in between must be noticed.
     #[must_use]
     pub fn judges_state(&self) -> bool {
-        self.only_if != OnlyIf::Any || (matches!(self.target, DeleteTarget::Selector { .. }) && !self.include_owned)
+        self.only_if != OnlyIf::Any || (self.means_many() && !self.include_owned)
+    }
+
+    /// Whether nobody has named each Job.
+    fn means_many(&self) -> bool {
+        matches!(self.target, DeleteTarget::Selector { .. } | DeleteTarget::Listed { .. })
     }
 
     /// How long to wait for all of it.
@@ -271,11 +282,17 @@ mod tests {
         finished.marks.as_mut().unwrap().acknowledged = true;
         assert_eq!(order(&json!({})).skips(&finished), None);
         assert_eq!(order(&by_name).skips(&running), None);
+        let listed = json!({"target": {"kind": "listed", "labels": null, "uids": ["u"]}});
+        assert!(matches!(order(&listed).skips(&running), Some(SkipReason::OwnedByTask(_))));
     }
 
     #[test]
     fn order_that_names_no_job_is_refused() {
-        for target in [json!({"kind": "selector", "labels": " "}), json!({"kind": "uid", "uid": ""})] {
+        for target in [
+            json!({"kind": "selector", "labels": " "}),
+            json!({"kind": "uid", "uid": ""}),
+            json!({"kind": "listed", "uids": []}),
+        ] {
             let refused = DeleteRequest::read(&json!({"target": target}).to_string()).unwrap_err();
             assert!(refused.to_string().contains("it names no Job"), "{refused}");
         }

@@ -1,5 +1,5 @@
-//! Explains why a Job does not move or is not deleted: it turns facts into findings. Nothing here writes; the time is a
-//! fact, too.
+//! Explains why a Job does not move or is not deleted: it turns facts into findings. It also lists Jobs ([`job_list`])
+//! and says what became of one ([`job_report`]). Nothing here writes; the time is a fact, too.
 //!
 //! Promise: the same facts give the same findings, most blocking first. A healthy Job has no finding. A failed read is
 //! never taken for an answer, and a cause that is not sure says so. [`collect`] gathers the facts about one Job,
@@ -59,6 +59,8 @@ pub fn covers(waiting_reason: &str) -> bool {
 }
 pub mod collect;
 pub(crate) mod dry_run;
+pub mod job_list;
+pub mod job_report;
 pub mod rights;
 pub mod rules;
 pub mod survey;

@@ -137,7 +137,7 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
     let pods = match pods_under_way(cluster, place).await {
         Ok(pods) => Known::Seen(pods),
         Err(failure) if failure.is_forbidden() => Known::Not(unknown(&failure, Verb::List, Resource::Pods)),
-        Err(failure) => return Err(ApiCall::ListPods(&named(place)).failed(failure, None)),
+        Err(failure) => return Err(ApiCall::ListPods(&place_name(place)).failed(failure, None)),
     };
     totals.unknown.extend(pods.missing().cloned());
     let mut surroundings = Surroundings::of(cluster, place).await?;
@@ -146,7 +146,7 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
     let nothing = Selector::default();
     let mut pages = cluster.survey::<Job>(Resource::Jobs, place, &nothing);
     loop {
-        let page = pages.next().await.map_err(|failure| ApiCall::ListJobs(&named(place)).failed(failure, None))?;
+        let page = pages.next().await.map_err(|failure| jobs_not_listed(place, failure))?;
         let Some(page) = page else { break };
         if page.anew {
             totals.jobs = 0;
@@ -192,7 +192,19 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
     Ok(totals)
 }
 
-fn named(place: &Namespaces) -> String {
+/// The error where the Jobs cannot be listed. A Role of one namespace gives no right to list those of all.
+pub(super) fn jobs_not_listed(place: &Namespaces, failure: Failure) -> Error {
+    let everywhere = *place == Namespaces::All && failure.is_forbidden();
+    let error = ApiCall::ListJobs(&place_name(place)).failed(failure, None);
+    if !everywhere {
+        return error;
+    }
+    error.with_report(|report| {
+        report.hint("give one namespace: -n NAMESPACE; for all of them this identity needs a ClusterRole that allows `list` on `jobs.batch`")
+    })
+}
+
+fn place_name(place: &Namespaces) -> String {
     match place {
         Namespaces::One(namespace) => format!("namespace `{namespace}`"),
         Namespaces::All => "all namespaces".to_owned(),
@@ -300,7 +312,7 @@ fn not_understood(unreadable: &Malformed) -> Unknown {
 }
 
 /// The first of the unreadable objects, and how many more there are.
-fn some_of(unreadable: &[Malformed]) -> impl Iterator<Item = Unknown> {
+pub(super) fn some_of(unreadable: &[Malformed]) -> impl Iterator<Item = Unknown> {
     let more = unreadable.get(NAMED..).filter(|more| !more.is_empty());
     let more = more.map(|more| Unknown::NoAnswer {
         resource: more[0].resource.rbac(),

@@ -31,6 +31,9 @@ pub const OWNER: &str = "unique-k8s-job/owner";
 /// Annotation: how far the log was delivered, as the waiter of the Job wrote it.
 pub const LOG_POSITIONS: &str = "unique-k8s-job/log-positions";
 
+/// Annotation: the exit code of the base container, as the verdict over the Job has it.
+pub const EXIT_CODE: &str = "unique-k8s-job/exit-code";
+
 const DEPLOYMENT: &str = "unique-k8s-job/deployment";
 const DAG_ID: &str = "unique-k8s-job/dag-id";
 const RUN_ID: &str = "unique-k8s-job/run-id";
@@ -60,6 +63,15 @@ pub fn search_labels(attempt: &Attempt) -> BTreeMap<String, String> {
     let TaskIdentity { dag_id, run_id, task_id, .. } = &attempt.task;
     let ids = [(DAG_ID, dag_id), (RUN_ID, run_id), (TASK_ID, task_id)];
     ids.into_iter().map(|(key, id)| (key.into(), safe_label_value(id))).collect()
+}
+
+/// The label selector for all Jobs of ours, or for those of a DAG, a task, a run. Different ids may have one label, so
+/// the annotations have the last word.
+#[must_use]
+pub fn search_selector(dag: Option<&str>, task: Option<&str>, run: Option<&str>) -> String {
+    let ids = [(DAG_ID, dag), (TASK_ID, task), (RUN_ID, run)];
+    let narrower = ids.into_iter().filter_map(|(key, id)| Some(format!("{key}={}", safe_label_value(id?))));
+    std::iter::once(TASK.to_owned()).chain(narrower).collect::<Vec<_>>().join(",")
 }
 
 /// The labels by which people find a Job and its Pods: the keys and values that cncf.kubernetes writes on its Pods,
@@ -134,6 +146,8 @@ pub struct Marks {
     pub manifest_digest: ManifestDigest,
     /// Whether an attempt has reached its verdict about the Job.
     pub acknowledged: bool,
+    /// The exit code of its base container, as that attempt saw it.
+    pub exit_code: Option<i32>,
     described: String,
 }
 
@@ -167,6 +181,7 @@ impl Marks {
             clear_number: number(CLEAR_NUMBER),
             manifest_digest: ManifestDigest::read(annotation(MANIFEST_DIGEST).unwrap_or_default()),
             acknowledged: label(ACKNOWLEDGED).is_some(),
+            exit_code: annotation(EXIT_CODE).and_then(|text| text.parse().ok()),
             described: describe_parts(
                 &text(DEPLOYMENT),
                 &text(DAG_ID),
@@ -243,6 +258,20 @@ mod tests {
             assert_eq!(label_key_fault(&key), None);
             assert_eq!(label_value_fault(&value), None, "{key}");
         }
+    }
+
+    #[test]
+    fn jobs_are_asked_for_by_the_labels_that_they_have() {
+        let attempt = attempt();
+        let task = &attempt.task;
+        let selector = search_selector(Some(&task.dag_id), Some(&task.task_id), Some(&task.run_id));
+        let labels: BTreeMap<_, _> = labels(&attempt).into_iter().chain(search_labels(&attempt)).collect();
+        let mut asked = selector.split(',');
+        assert_eq!(asked.next(), Some(TASK));
+        let pairs: Vec<_> = asked.map(|pair| pair.split_once('=').unwrap()).collect();
+        assert_eq!(pairs.len(), 3);
+        assert!(pairs.iter().all(|(key, value)| labels[*key] == *value), "{selector}");
+        assert_eq!(search_selector(None, None, None), TASK);
     }
 
     #[test]

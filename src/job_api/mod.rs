@@ -4,6 +4,7 @@ pub(crate) mod api_call;
 pub(crate) mod deletes;
 pub mod events;
 pub mod jobs;
+pub(crate) mod last_lines;
 pub mod owner_patch;
 pub(crate) mod refusal_budget;
 pub(crate) mod warnings;

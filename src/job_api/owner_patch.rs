@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     cluster::{Cluster, Failure},
     error::Error,
-    identity::{ACKNOWLEDGED, LOG_POSITIONS, OWNER, Owner},
+    identity::{ACKNOWLEDGED, EXIT_CODE, LOG_POSITIONS, OWNER, Owner},
     job_api::jobs::get_job,
     model::observed_job::{JobReference, ObservedJob},
 };
@@ -32,11 +32,20 @@ pub async fn take_over(cluster: &Cluster, job: &JobReference, old: &Owner, new: 
     write(cluster, job, old, new, &change).await
 }
 
-/// Writes the label `acknowledged`, and the user's TTL if there is one.
-pub async fn acknowledge(cluster: &Cluster, job: &JobReference, owner: &Owner, ttl: Option<u32>) -> Written {
+/// Writes the label `acknowledged`, and the user's TTL and the exit code if there are any.
+pub async fn acknowledge(
+    cluster: &Cluster,
+    job: &JobReference,
+    owner: &Owner,
+    ttl: Option<u32>,
+    exit_code: Option<i32>,
+) -> Written {
     let mut changes = vec![json!({"op": "add", "path": label(ACKNOWLEDGED), "value": "true"})];
     if let Some(seconds) = ttl {
         changes.push(json!({"op": "add", "path": "/spec/ttlSecondsAfterFinished", "value": seconds}));
+    }
+    if let Some(code) = exit_code {
+        changes.push(json!({"op": "add", "path": annotation(EXIT_CODE), "value": code.to_string()}));
     }
     write(cluster, job, owner, owner, &changes).await
 }

@@ -5,7 +5,7 @@
 //! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
 //! `lines`, `reader`, `record` and `container` are pure; `container_log` and `previous_run` read, through `source` and
 //! `gather`;
-//! `tail` looks at the end of a log; `channel` hands over, `stream_quota` shares a process among many Jobs, and `position_store` keeps on the Job how far
+//! `channel` hands over, `stream_quota` shares a process among many Jobs, and `position_store` keeps on the Job how far
 //! its log was delivered.
 
 mod channel;
@@ -22,7 +22,6 @@ mod sim_kubelet;
 mod source;
 mod stall;
 mod stream_quota;
-mod tail;
 
 pub use channel::{Receiver, Sink, channel};
 pub use container::ContainerNow;
@@ -30,7 +29,6 @@ pub use container_log::{LogStart, LogTiming, follow};
 pub use record::Record;
 pub use stall::Stall;
 pub use stream_quota::LogQuota;
-pub(crate) use tail::last_lines_have;
 
 /// Bytes of log text that may wait to be taken, over all containers of a Job.
 pub const BUFFER: usize = 4 << 20;

@@ -8,6 +8,7 @@ pub(crate) mod container_killer;
 mod failure_cause;
 pub mod handoff;
 pub mod job;
+pub mod job_state;
 pub mod lingering;
 pub(crate) mod log_position;
 pub(crate) mod log_positions;

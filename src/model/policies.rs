@@ -131,13 +131,16 @@ pub struct Finish {
     pub state: OutcomeState,
     /// Whether a sidecar keeps a Pod running: Kubernetes would never clean up such a Job.
     pub lingering: bool,
+    /// The exit code of the base container, which is written on the Job for whoever lists it.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
 }
 
 impl Finish {
     /// Takes the parts of an outcome on which the clean-up depends.
     #[must_use]
     pub fn of(outcome: &Outcome) -> Self {
-        Self { state: outcome.state, lingering: !outcome.lingering.is_empty() }
+        Self { state: outcome.state, lingering: !outcome.lingering.is_empty(), exit_code: outcome.exit_code }
     }
 }
 
@@ -170,7 +173,7 @@ mod tests {
         for (name, succeeded, failed, state, lingering, deleted) in cases {
             let on_finish = PerOutcome { succeeded, failed };
             let clean_up = CleanUp { patch_jobs: true, ttl_at_creation: None, ttl, on_finish };
-            assert_eq!(clean_up.deletes(Finish { state, lingering }).is_some(), deleted, "{name}");
+            assert_eq!(clean_up.deletes(Finish { state, lingering, exit_code: None }).is_some(), deleted, "{name}");
         }
     }
 }

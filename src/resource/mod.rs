@@ -6,6 +6,11 @@ mod malformed;
 mod path;
 mod selector;
 
+k8s_openapi::k8s_if_1_33! {
+    /// The version of Kubernetes whose types this crate reads; a test cluster may be newer or older.
+    pub const KUBERNETES_API: &str = "1.33";
+}
+
 pub use field_validation::FieldValidation;
 pub use kind::{Resource, Verb};
 pub use malformed::Malformed;

@@ -42,7 +42,7 @@ pub async fn acknowledge(
 ) -> Result<Vec<Message>, Error> {
     let mut said = Vec::new();
     if clean_up.patch_jobs {
-        let write = owner_patch::acknowledge(cluster, job, owner, clean_up.ttl_after(finish.state));
+        let write = owner_patch::acknowledge(cluster, job, owner, clean_up.ttl_after(finish.state), finish.exit_code);
         said.extend(written(job, clean_up, write).await?);
     }
     if let Some(why) = clean_up.deletes(finish) {

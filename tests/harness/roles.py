@@ -11,11 +11,16 @@ from one_node_cluster import CHECKOUT
 SHIPPED = (CHECKOUT / "docs" / "rbac.yaml").read_text()
 
 
+def shipped_rules() -> list[dict[str, Any]]:
+    """The rules of the shipped Role."""
+    rules: list[dict[str, Any]] = next(yaml.safe_load_all(SHIPPED))["rules"]
+    return rules
+
+
 def rules_without(resource: str, verb: str) -> list[dict[str, Any]]:
     """The rules of the shipped Role, one verb of one resource taken out."""
-    role = next(yaml.safe_load_all(SHIPPED))
     rules = []
-    for rule in role["rules"]:
+    for rule in shipped_rules():
         verbs = [v for v in rule["verbs"] if not (resource in rule["resources"] and v == verb)]
         if verbs:
             rules.append({**rule, "verbs": verbs})

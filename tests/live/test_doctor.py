@@ -39,7 +39,7 @@ def test_healthy_job_has_no_findings_and_the_command_ends_with_0(
     one = doctor.look(command_line, "--job", "well")
     assert doctor.findings(one, "well") == [], one
     shown = command_line.call("doctor")
-    assert shown.code == 0 and "none stuck" in shown.stdout, shown
+    assert shown.code == 0 and f"1 Job in namespace {namespace}, fine" in shown.stdout, shown
 
 
 def test_namespace_and_job_that_do_not_exist_are_errors_that_name_them(command_line: CommandLine) -> None:

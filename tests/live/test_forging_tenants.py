@@ -6,18 +6,15 @@ terminal unescaped.
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from command_line import PROGRAM, CommandLine, container, job_spec
+from command_line import CommandLine, container, job_spec
 from one_node_cluster import IMAGE, Object, OneNodeCluster
+from terminal import on_a_terminal
 from waiting import until
 
 #: Words with which lines of ours begin.
@@ -40,29 +37,6 @@ def check(said: str, what: str) -> None:
     hidden = sorted({letter for letter in said if letter != "\n" and not letter.isprintable()})
     assert not hidden, f"{what}: {hidden} in {said!r}"
     assert not (forged := LIKE_OURS.findall(said)), f"{what}: {forged} in\n{said}"
-
-
-def on_a_terminal(kubeconfig: Path, folder: Path, *arguments: str, columns: int) -> str:
-    """What a command writes to a terminal of so many columns."""
-    ours, its = pty.openpty()
-    process = subprocess.Popen(
-        [str(PROGRAM), *arguments],
-        stdin=its,
-        stdout=its,
-        stderr=its,
-        cwd=folder,
-        env={**os.environ, "KUBECONFIG": str(kubeconfig), "COLUMNS": str(columns), "TERM": "xterm-256color"},
-    )
-    os.close(its)
-    said = b""
-    try:
-        while piece := os.read(ours, 65536):
-            said += piece
-    except OSError:  # so ends a terminal whose other side is gone
-        pass
-    os.close(ours)
-    process.wait(60)
-    return said.decode()
 
 
 def patch_status(cluster: OneNodeCluster, kind: str, namespace: str, name: str, status: dict[str, Any]) -> None:

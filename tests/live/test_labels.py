@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from command_line import CommandLine, finish
 from one_node_cluster import Object, OneNodeCluster, names
 from task_run import run_task
 
@@ -90,17 +91,25 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_every_command_of_the_page_answers_for_the_jobs_of_a_dag(cluster: OneNodeCluster, namespace: str) -> None:
+def test_every_command_of_the_page_answers_for_the_jobs_of_a_dag(
+    cluster: OneNodeCluster, namespace: str, command_line: CommandLine
+) -> None:
     run_task(cluster, namespace, dag_id="nightly", task_id="load", run_id=RUN)
     run_task(cluster, namespace, dag_id="weekly", task_id="load", run_id=RUN)
     (nightly,) = names(cluster.find("jobs", namespace, "dag_id=nightly"))
     commands = [line for block in blocks("sh") for line in block.splitlines()]
-    assert len(commands) == 5
+    assert len(commands) == 8
     for command in commands:
         program, *words = shlex.split(command.replace("-n etl", f"-n {namespace}"))
-        assert program == "kubectl"
-        shown = cluster.kubectl(*words)
-        if "managed-by" in command:
+        if program == "kubectl":
+            shown = cluster.kubectl(*words)
+        else:
+            ended = finish(command_line.begin(words[0], *words[1:]))
+            assert ended.code == 0, ended
+            shown = ended.stdout
+        if "--state failed" in command:
+            assert json.loads(shown)["jobs"] == [], shown
+        elif "managed-by" in command:
             assert nightly in shown and "weekly" in shown, shown
         elif " logs " in command:
             assert nightly in shown and "weekly" not in shown, shown

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+from contextlib import redirect_stdout
 from typing import Any
 
 import click
@@ -48,8 +51,27 @@ def test_next_step_is_printed_in_one_line_so_that_it_can_be_pasted(capsys: pytes
     assert f"  next: {command}\n" in capsys.readouterr().out
 
 
+def diagnoses(*jobs: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"job": {"namespace": "etl", "name": name, "uid": name}, "findings": [finding(**changes)]}
+        for name, changes in jobs
+    ]
+
+
+def shown(seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, terminal: bool, columns: int = 60) -> list[str]:
+    """The lines of the overview; colours apart."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1" if terminal else "")
+    monkeypatch.setenv("TERM", "dumb")
+    out = io.StringIO()
+    with redirect_stdout(out):
+        DoctorText().show(seen, whole=False)
+    return re.sub("\x1b\\[[0-9;]*m", "", out.getvalue()).splitlines()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
 def test_overview_has_each_command_in_one_line_of_its_own_under_the_numbers_of_its_rows(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = "kubectl -n etl patch job train --type=json -p '" + "x" * 200 + " " + "y" * 200 + "'"
     findings = [
@@ -57,33 +79,137 @@ def test_overview_has_each_command_in_one_line_of_its_own_under_the_numbers_of_i
         finding(code="suspended", severity="info", next_step="kubectl get jobs"),
         finding(code="config-missing", severity="warning", next_step=long),
     ]
-    monkeypatch.setenv("COLUMNS", "60")
-    for terminal in ("", "1"):
-        monkeypatch.setenv("FORCE_COLOR", terminal)
-        monkeypatch.setenv("TERM", "dumb")
-        DoctorText().show(report(*findings), whole=False)
-        shown = capsys.readouterr().out.splitlines()
-        below = shown[shown.index("WHAT TO DO") + 1 :]
-        assert below[:4] == [
-            "# 1 finalizer-orphan-stuck, 2 config-missing", long, "# 3 suspended", "kubectl get jobs"
-        ]  # fmt: skip
-        rows = shown[: shown.index("WHAT TO DO")]
-        assert [line.split()[:3] for line in rows if "etl/train" in line] == [
-            ["1", "etl/train", "finalizer-orphan-stuck"],
-            ["2", "etl/train", "config-missing"],
-            ["3", "etl/train", "suspended"],
-        ]
+    lines = shown(report(*findings), monkeypatch, terminal=terminal)
+    below = lines[lines.index("WHAT TO DO") + 1 :]
+    assert below[:4] == [
+        "# 1 finalizer-orphan-stuck, 2 config-missing", long, "# 3 suspended", "kubectl get jobs"
+    ]  # fmt: skip
+    rows = lines[: lines.index("WHAT TO DO")]
+    assert [line.split()[:4] for line in rows if "  etl/train" in line or " ? etl/train" in line] == [
+        ["1", "blocking", "?", "etl/train"],
+        ["2", "warning", "?", "etl/train"],
+        ["3", "info", "?", "etl/train"],
+    ]
+
+
+def test_cause_stands_under_its_row_and_is_broken_at_the_width_of_the_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cause = "Pod `etl/train-x` cannot start: " + "ConfigMap `etl/settings` does not exist, " * 3
+    seen = report(finding(code="config-missing", cause=cause.strip()))
+    lines = shown(seen, monkeypatch, terminal=True, columns=80)
+    told = lines[2 : lines.index("")]
+    assert len(told) == 3 and all(line.startswith("    ") and len(line) <= 80 for line in told), told
+    assert " ".join(line.strip() for line in told) == f"config-missing: {cause.strip()}"
+    assert f"    config-missing: {cause.strip()}" in shown(seen, monkeypatch, terminal=False)
+
+
+def test_jobs_that_share_a_cause_share_a_row_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def quota(name: str, number: int) -> tuple[str, dict[str, Any]]:
+        since = f"2026-01-06T10:0{number}:00Z"
+        return name, {
+            "code": "quota-exceeded",
+            "cause": f"Job `etl/{name}` gets no Pod, {number} asked",
+            "since": since,
+        }
+
+    seen = {**report(), "jobs": 6, "stuck": 6}
+    seen["diagnoses"] = diagnoses(*(quota(f"job-{letter}", n) for n, letter in enumerate("abcde", 1)), ("other", {}))
+    lines = shown(seen, monkeypatch, terminal=False)
+    (row,) = [line for line in lines if "5 Jobs" in line]
+    assert row.split(maxsplit=4) == ["1", "blocking", "9", "min", "5 Jobs: etl/job-a, etl/job-b, etl/job-c and 2 more"]
+    assert "# 1 quota-exceeded, the first of them, 2 finalizer-orphan-stuck" in lines
+    few = {**seen, "diagnoses": diagnoses(*(quota(f"job-{letter}", 1) for letter in "abc"))}
+    assert sum("quota-exceeded: " in line for line in shown(few, monkeypatch, terminal=False)) == 3
+
+
+@pytest.mark.parametrize(
+    ("jobs", "stuck", "findings", "words"),
+    [
+        (34, 0, 0, "34 Jobs in namespace etl, all fine"),
+        (1, 0, 0, "1 Job in namespace etl, fine"),
+        (0, 0, 0, "No Job in namespace etl"),
+        (0, 1, 1, "No Job is left in namespace etl: 1 stuck of what Jobs have left behind"),
+        (3, 2, 3, "3 Jobs in namespace etl: 2 stuck, 1 more with findings"),
+        (3, 0, 1, "3 Jobs in namespace etl: none stuck, 1 with findings"),
+        (1, 1, 1, "1 Job in namespace etl: 1 stuck"),
+    ],
+)
+def test_last_line_counts_in_words_that_fit(
+    jobs: int, stuck: int, findings: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {**report(), "jobs": jobs, "stuck": stuck, "diagnoses": diagnoses(*((f"j{n}", {}) for n in range(findings)))}
+    assert shown(seen, monkeypatch, terminal=False)[-1] == words
+
+
+def test_page_of_the_watch_begins_with_clock_and_totals_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    many = {**report(), "jobs": 90, "stuck": 40}
+    many["diagnoses"] = diagnoses(*((f"job-{n}", {"code": f"code-{n}", "cause": "x " * 100}) for n in range(40)))
+    for seen, last in ((many, r"\.\.\. \d+ lines more: make the window taller"), (report(finding()), "")):
+        out = io.StringIO()
+        with redirect_stdout(out):
+            doctor = DoctorText()
+            doctor.console.print(doctor.page([seen], whole=False))
+        lines = re.sub("\x1b\\[[0-9;]*m", "", out.getvalue()).rstrip("\n").splitlines()
+        assert lines[0].startswith("10:10:00 UTC  ") and "stuck" in lines[0], lines[0]
+        assert len(lines) <= 22 and max(map(len, lines)) <= 80, lines
+        assert re.match(last, lines[-1]), lines[-1]
 
 
 def test_overview_shows_so_many_findings_of_a_kind_and_the_number_of_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    many = [finding(code="suspended", severity="info", next_step=f"kubectl get job {n}") for n in range(60)]
-    DoctorText().show(report(finding(), *many), whole=False)
-    shown = capsys.readouterr().out
-    assert "and 10 more: suspended\n" in shown
-    assert "kubectl get job 49\n" in shown
-    assert "kubectl get job 50\n" not in shown
+    many = diagnoses(
+        *(
+            (f"job-{n}", {"code": "suspended", "severity": "info", "cause": "abc"[: n % 3] + "x" * n,
+                          "next_step": f"kubectl get job {n}"})
+            for n in range(60)
+        )
+    )  # fmt: skip
+    DoctorText().show({**report(finding()), "diagnoses": [*report(finding())["diagnoses"], *many]}, whole=False)
+    out = capsys.readouterr().out
+    assert "and 10 more: suspended\n" in out
+    assert "kubectl get job 49\n" in out
+    assert "kubectl get job 50\n" not in out
+
+
+def test_report_of_one_job_stands_before_its_findings(capsys: pytest.CaptureFixture[str]) -> None:
+    made = {
+        "deployment": "prod",
+        "dag_id": "nightly",
+        "task_id": "load",
+        "run_id": "r",
+        "map_index": 2,
+        "try_number": 2,
+    }
+    container = {"name": "base", "init": False, "restarts": 1, "words": "exit code 3"}
+    told = {
+        "state": "failed", "since": "2026-01-06T10:07:00Z", "created": "2026-01-06T09:10:00Z",
+        "summary": "Job `etl/train` failed", "exit_code": 3, "made_by": made,
+        "pods": [{"name": "train-x", "node": "node1", "index": None, "phase": "Failed",
+                  "created": "2026-01-06T09:10:00Z", "words": None, "containers": [container]}],
+        "more_pods": 1, "log": {"pod": "train-x", "container": "base", "previous": False, "lines": ["boom"], "missing": None},
+        "next": ["Kubernetes deletes it"],
+    }  # fmt: skip
+    doctor = DoctorText()
+    under_way = doctor.begin(whole=True)
+    under_way.report(told, "2026-01-06T10:10:00Z")
+    assert capsys.readouterr().out.splitlines() == [
+        "failed (for 3 min, made 1 h ago)",
+        "  Job `etl/train` failed",
+        "  task: nightly.load[2], run r, try 2 (deployment prod)",
+        "  Pod train-x: Failed, on node node1, made 1 h ago",
+        "    container base (1 restart): exit code 3",
+        "  and 1 more Pod",
+        "  log: base in train-x, its end",
+        "    | boom",
+        "  then: Kubernetes deletes it",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(("stuck", "code"), [(0, SUCCESS), (1, STUCK)])

@@ -44,7 +44,7 @@ from unique_k8s_job import (
     debug_log,
     native,
 )
-from unique_k8s_job.cli import doctor
+from unique_k8s_job.cli import version
 from unique_k8s_job.described import fault
 from unique_k8s_job.exceptions import UniqueK8sJobError
 from unique_k8s_job.hooks import kubernetes as hook
@@ -689,7 +689,7 @@ QUESTIONS: dict[str, Callable[[], object]] = {
     "states": lambda: asyncio.run(stop_in_trigger.ask_for_states("etl", [], [])),
     "names": _store_of_names,
     "fault": lambda: _fault_of(_raises),
-    "deployment": lambda: doctor._deployment(),
+    "deployment": lambda: version._deployment(),
 }
 
 
@@ -743,6 +743,8 @@ def test_button_of_the_connection(monkeypatch: pytest.MonkeyPatch, searched: Cal
         ("doctor", "--fix", "--yes"),
         ("doctor", "--rbac"),
         ("delete", "--json", "j"),
+        ("delete", "--dag", MARK, "--yes"),
+        ("list", "--dag", MARK),
         ("run", "--env", MARK),
     ],
 )

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
-from unique_k8s_job import __version__, native
+from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
 from unique_k8s_job.cli.console import Display, Speaker, stdin_is_a_terminal
 from unique_k8s_job.cli.delete import delete
 from unique_k8s_job.cli.doctor import doctor
 from unique_k8s_job.cli.exit_codes import INTERRUPTED, JOB_FAILED, OUR_ERROR, SUCCESS
+from unique_k8s_job.cli.list import list_command
 from unique_k8s_job.cli.run_ending import Cause, Ending, JobAction, ending
 from unique_k8s_job.cli.signals import Interrupted, forget, listen, waiting
 from unique_k8s_job.cli.streams import Streams
@@ -78,14 +79,27 @@ def _last_debug_lines() -> None:
         debug_log.flush()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="unique-k8s-job")
-def commands() -> None:
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True, no_args_is_help=True
+)
+@click.option("--version", is_flag=True, help="Show the version.")
+@click.option("-v", "--verbose", is_flag=True, help="With --version: the build, the client and the deployment id, too.")
+@click.pass_context
+def commands(context: click.Context, *, version: bool, verbose: bool) -> None:
     """Kubernetes Jobs that never get stuck."""
+    if version:
+        from unique_k8s_job.cli.version import version_lines
+
+        for line in version_lines(verbose=verbose):
+            click.echo(line)
+        context.exit()
+    if verbose:
+        raise click.UsageError("-v goes with --version, or after the command: unique-k8s-job doctor -v")
 
 
 commands.add_command(delete)
 commands.add_command(doctor)
+commands.add_command(list_command)
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
 from unique_k8s_job.cli.console import Speaker
 from unique_k8s_job.cli.exit_codes import INTERRUPTED, OUR_ERROR, STUCK, SUCCESS
+from unique_k8s_job.cli.selection import Selection, selection_options
 from unique_k8s_job.cli.signals import Interrupted, waiting
 from unique_k8s_job.exceptions import DeletionUnconfirmedError, UniqueK8sJobError
 from unique_k8s_job.request.delete import (
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--uid", help="The Job's uid: alone, or with NAME to mean no other Job of that name.")
 @click.option("-l", "--selector", help="Delete all Jobs with these labels, as in `kubectl -l`.")
+@selection_options
+@click.option("--yes", is_flag=True, help="With --dag to --older-than: do not ask.")
+@click.option("--dry-run", is_flag=True, help="With --dag to --older-than: show the Jobs, and delete none.")
 @click.option("-n", "--namespace", help="Default: that of the context.")
 @click.option("--wait-for", type=click.Choice(WAIT_FOR), default="gone", show_default=True)
 @click.option("--timeout", type=click.IntRange(min=1), default=300, show_default=True, help="Seconds for all of it.")
@@ -45,7 +50,9 @@ if TYPE_CHECKING:
 )
 @click.option("--propagation-policy", type=click.Choice(PROPAGATION_POLICIES), default="Background", show_default=True)
 @click.option("--only-if", type=click.Choice(ONLY_IF), default="any", show_default=True)
-@click.option("--include-owned", is_flag=True, help="A selector also means unfinished Jobs that an Airflow task owns.")
+@click.option(
+    "--include-owned", is_flag=True, help="Many at once also means unfinished Jobs that an Airflow task owns."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object on stdout.")
 @cluster_options
 def delete(
@@ -61,17 +68,33 @@ def delete(
     only_if: str,
     include_owned: bool,
     as_json: bool,
+    yes: bool,
+    dry_run: bool,
     kubeconfig: str | None,
     cluster_context: str | None,
+    **chosen: Any,
 ) -> int:
     """Delete the Job NAME and wait until it is gone and its Pods have ended.
+
+    With --dag, --task, --run, --state or --older-than it shows the Jobs of this package that `list` shows for the same
+    options in this namespace, asks, and deletes these and no others.
 
     Ends with 0 once all Jobs of the order are gone; with 1 if one is still there or a Pod of it may still run, and says
     what holds it; 125 if the deletion could not be tried; 130 when interrupted: deleted Jobs stay deleted. With --json,
     `gone` is true only if no Job was skipped and no Pod stays.
     """
     speaker = Speaker(elsewhere=not as_json)
+    selection = Selection(**chosen)
+    _check(selection, named=bool(name or uid or selector), yes=yes, dry_run=dry_run, as_json=as_json)
     try:
+        cluster, uids = native.Cluster(configuration(kubeconfig, cluster_context)), None
+        if selection:
+            with waiting():
+                listing = selection.listing(cluster, namespace or cluster.namespace())
+            namespace = listing["namespace"]
+            if not _wanted(listing, speaker, yes=yes, dry_run=dry_run, as_json=as_json):
+                return SUCCESS
+            uids = [job["uid"] for job in listing["jobs"]]
         request = delete_request(
             name=name,
             uid=uid,
@@ -84,9 +107,10 @@ def delete(
             propagation_policy=propagation_policy,
             only_if=only_if,
             include_owned=include_owned,
+            uids=uids,
         )
         with waiting():
-            work = native.delete_jobs(native.Cluster(configuration(kubeconfig, cluster_context)), request)
+            work = native.delete_jobs(cluster, request)
             done = _follow(work, speaker, gone=wait_for == "gone")
     except Interrupted:
         speaker.say(
@@ -102,6 +126,38 @@ def delete(
         gone = wait_for == "gone" and not done["skipped"] and not done["pods_kept"]
         click.echo(json.dumps({"gone": gone, **done}))
     return SUCCESS
+
+
+def _check(selection: Selection, *, named: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Refuse options that do not go together, before anything is asked."""
+    if not selection:
+        if yes or dry_run:
+            raise click.UsageError("--yes and --dry-run go with --dag, --task, --run, --state and --older-than")
+        return
+    if named:
+        raise click.UsageError("give either NAME, --uid or --selector, or --dag, --task, --run, --state, --older-than")
+    if not yes and not dry_run and (as_json or not sys.stdin.isatty()):
+        raise click.UsageError("nobody is there to answer the question what to delete: add --yes, or --dry-run")
+
+
+def _wanted(listing: dict[str, Any], speaker: Speaker, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Show which Jobs would be deleted, and return whether they shall be."""
+    jobs = listing["jobs"]
+    if as_json and (dry_run or not jobs):
+        click.echo(json.dumps({"gone": False, "deleted": [], "would_delete": [job["name"] for job in jobs]}))
+    elif not as_json:
+        from unique_k8s_job.cli.doctor_text import DoctorText
+        from unique_k8s_job.cli.jobs_text import show_jobs
+
+        show_jobs(listing, DoctorText())
+    if not jobs or dry_run:
+        return False
+    if yes or click.confirm(
+        f"Delete {'this Job' if len(jobs) == 1 else f'these {len(jobs)} Jobs'}?", default=False, err=True
+    ):
+        return True
+    speaker.say("Nothing was deleted")
+    return False
 
 
 def _follow(work: Work, speaker: Speaker, *, gone: bool) -> dict[str, Any]:

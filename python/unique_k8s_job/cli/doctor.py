@@ -7,12 +7,10 @@ It examines any Job, whoever made it, and changes nothing. `--fix` asks first, a
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -24,7 +22,6 @@ from unique_k8s_job.cli.doctor_json import SCHEMA_VERSION, JsonReport
 from unique_k8s_job.cli.doctor_text import DoctorText, UnderWay
 from unique_k8s_job.cli.exit_codes import OUR_ERROR, STUCK, SUCCESS
 from unique_k8s_job.cli.signals import waiting
-from unique_k8s_job.described import failure
 from unique_k8s_job.exceptions import UniqueK8sJobError
 
 if TYPE_CHECKING:
@@ -41,7 +38,7 @@ Report = dict[str, Any]
 @click.command()
 @click.option("-n", "--namespace", help="Default: that of the context.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Examine the Jobs of all namespaces.")
-@click.option("--job", metavar="NAME", help="Examine only this Job, and show all findings about it.")
+@click.option("--job", metavar="NAME", help="Say what became of this Job, and show all findings about it.")
 @click.option("--watch", is_flag=True, help="Examine again every few seconds until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--fix", is_flag=True, help="Show what can be done from here, ask, do it, and confirm it.")
@@ -80,9 +77,8 @@ def doctor(
                 return _watch(cluster, place, job)
             if written:
                 return _verdict(_as_json(look(cluster, place, job), written))
-            under_way = DoctorText().begin(whole=job is not None or fix)
-            report = _as_text(look(cluster, place, job), under_way)
-            DoctorText().deployment(_deployment())
+            text = DoctorText()
+            report = _as_text(look(cluster, place, job), text, text.begin(whole=job is not None or fix))
             return _fix(cluster, place, job, report, speaker, yes=yes) if fix else _verdict(report)
     except UniqueK8sJobError as error:
         speaker.say(str(error), "error")
@@ -123,16 +119,18 @@ def _as_json(pieces: Iterator[Report], written: JsonReport) -> Report:
     return totals
 
 
-def _as_text(pieces: Iterator[Report], under_way: UnderWay) -> Report:
+def _as_text(pieces: Iterator[Report], text: DoctorText, under_way: UnderWay) -> Report:
     """Show a report as it comes, and return its totals, with the diagnoses that have a remedy."""
     totals: Report = {}
     curable: list[Report] = []
     for piece in pieces:
         totals = piece
         diagnoses = totals.pop("diagnoses", [])
+        if report := totals.pop("report", None):
+            under_way.report(report, totals["time"])
         under_way.add(diagnoses, totals["time"])
         curable += [one for one in diagnoses if any(finding["remedy"] for finding in one["findings"])]
-    under_way.end(totals)
+    text.finish(under_way, totals)
     return {**totals, "diagnoses": curable}
 
 
@@ -234,7 +232,6 @@ def _rbac(rights: dict[str, Any], *, as_json: bool) -> int:
     else:
         text = DoctorText(stderr=True)
         text.rights(rights)
-        text.deployment(_deployment())
         click.echo(role(rights), nl=False)
     return STUCK if missing else SUCCESS
 
@@ -275,23 +272,3 @@ def _subject(user: str | None) -> dict[str, str]:
         namespace, _, name = rest.partition(":")
         return {"kind": "ServiceAccount", "namespace": namespace, "name": name}
     return {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}
-
-
-def _deployment() -> str | None:
-    """Return the id that distinguishes the Jobs of this Airflow from those of others; None if no Airflow is set up.
-
-    Airflow takes seconds to import, and makes a home folder if there is none, so it is imported only if it is
-    configured.
-    """
-    home = Path(os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow")
-    configured = (home / "airflow.cfg").exists() or any(name.startswith("AIRFLOW__") for name in os.environ)
-    if not configured:
-        return None
-    try:
-        from unique_k8s_job.task.identity import deployment
-
-        found = deployment()
-    except Exception as error:  # noqa: BLE001 an Airflow that is broken is no reason to say nothing about Jobs
-        return f"unknown: {failure(error)}"
-    sure = "" if found.known else " (other Airflows may have the same: set `[unique_k8s_job] deployment_id`)"
-    return f"{found.id}{sure}"

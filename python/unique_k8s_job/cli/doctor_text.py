@@ -7,23 +7,33 @@ breaks lines that are longer than the terminal.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Any, TextIO, cast
+from typing import Any, NamedTuple, TextIO, cast
 
-from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from unique_k8s_job.cli.job_text import report_lines
 from unique_k8s_job.cli.streams import Streams
+from unique_k8s_job.cli.units import count, moment, since
 from unique_k8s_job.visible import visible, visible_lines
 
 #: How many findings of one code are shown; of the others only the number is.
 MOST_ALIKE = 50
+#: From so many Jobs on of which the same is true, they share a row.
+TOGETHER = 4
+#: So many of them are named in it.
+NAMED = 3
 #: The number of columns if no terminal says how many it has.
 _WIDTH = 160
+_INDENT = "    "
+#: Breaks lines; writes nothing.
+_PLAIN = Console(no_color=True)
+_SEVERITIES = {"blocking": 0, "warning": 1, "info": 2}
 _STYLES = {"blocking": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -33,6 +43,17 @@ class _Line(Text):
 
 class _Command(_Line):
     """A line with a command to paste."""
+
+
+class _Rendered:
+    """A line that has its width already."""
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self._segments = segments
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        yield from self._segments
+        yield Segment.line()
 
 
 class DoctorText:
@@ -52,27 +73,47 @@ class DoctorText:
         """Print a complete report: as a table, or with `whole` as a paragraph for each finding."""
         under_way = self.begin(whole=whole)
         under_way.add(report["diagnoses"], report["time"])
-        under_way.end(report)
+        self.finish(under_way, report)
 
     def begin(self, *, whole: bool) -> UnderWay:
         """Begin a report that is printed while the Jobs are examined."""
-        return UnderWay(self._print, self.console.width, whole=whole)
+        return UnderWay(self._print, self.console.width if self.console.is_terminal else None, whole=whole)
+
+    def finish(self, under_way: UnderWay, totals: dict[str, Any]) -> None:
+        """End such a report."""
+        under_way.end(totals)
+        self._print(under_way.summary(totals))
 
     def page(self, pieces: Iterable[dict[str, Any]], *, whole: bool) -> RenderableType:
-        """Return a report as one renderable, which fits into the terminal.
+        """Return a report as one renderable, which fits into the terminal: the clock and the totals, then the findings.
 
         :param pieces: each with `diagnoses`, `time` or both; the last with the totals
         """
         parts: list[RenderableType] = []
+        head: Text = Text("")
         under_way = UnderWay(parts.append, self.console.width, whole=whole)
         for piece in pieces:
+            if "report" in piece:
+                under_way.report(piece["report"], piece["time"])
             under_way.add(piece.get("diagnoses", []), piece["time"])
             if "jobs" in piece:
                 under_way.end(piece)
-        return Group(*parts)
+                head = Text(f"{moment(piece['time']):%H:%M:%S} UTC  ", style="bold").append(under_way.summary(piece))
+        lines = [line for part in parts for line in self.console.render_lines(part, pad=False)]
+        room = self.console.height - 3  # the head, the last line, and the cursor
+        if len(lines) > room:
+            left = count(len(lines) - room + 1, "line")
+            lines = lines[: room - 1]
+            tail = Text(f"... {left} more: make the window taller, or run doctor without --watch", style="dim")
+            return Group(head, *(_Rendered(line) for line in lines), tail)
+        return Group(head, *(_Rendered(line) for line in lines))
 
     def _print(self, part: RenderableType) -> None:
         self.console.print(part, soft_wrap=isinstance(part, _Line))
+
+    def line(self, text: str, style: str = "") -> None:
+        """Print one line that is not broken at the width of the terminal."""
+        self._print(_Line(text, style=style))
 
     def trouble(self, text: str) -> RenderableType:
         """Return an error as a renderable."""
@@ -83,11 +124,6 @@ class DoctorText:
         self.console.print(Text("Plan:"))
         for number, step in enumerate(steps, 1):
             self._print(_Line(f"  {number}. {visible(step)}"))
-
-    def deployment(self, words: str | None) -> None:
-        """Print the deployment id of this Airflow, if there is one."""
-        if words:
-            self._print(_Line(f"deployment id of this Airflow: {visible(words)}", style="dim"))
 
     def rights(self, rights: dict[str, Any]) -> None:
         """Print our identity and its rights."""
@@ -109,42 +145,46 @@ class UnderWay:
     """A report that is printed while the Jobs are examined, and sums up equal findings.
 
     :param show: takes each part
-    :param width: columns
+    :param width: columns; None where no line is broken, because no person reads at a terminal
     :param whole: a paragraph for each finding, rather than a row
     """
 
-    def __init__(self, show: Callable[[RenderableType], None], width: int, *, whole: bool) -> None:
+    def __init__(self, show: Callable[[RenderableType], None], width: int | None, *, whole: bool) -> None:
         self._show = show
         self._width = width
         self._whole = whole
         self._counts: Counter[str] = Counter()
         self._jobs = 0
         self._rows = 0
-        self._columns: tuple[int, int] | None = None
+        self._reported = False
         #: Each command, with the rows that it is for.
         self._commands: dict[str, list[str]] = {}
 
     def add(self, diagnoses: list[dict[str, Any]], time: str) -> None:
         """Show the new diagnoses."""
         self._jobs += sum(bool(diagnosis["findings"]) for diagnosis in diagnoses)
-        rows = [(diagnosis["job"], finding) for diagnosis in diagnoses for finding in diagnosis["findings"]]
-        order = {"blocking": 0, "warning": 1, "info": 2}
-        rows.sort(key=lambda row: order[row[1]["severity"]])
-        shown = [row for row in rows if self._is_shown(row[1])]
-        if not shown:
-            return
         if self._whole:
-            for job, finding in shown:
-                for part in _paragraph(job, finding):
-                    self._show(part)
-        else:
-            self._show(self._table(shown, time))
+            for job, finding in rows_of(diagnoses):
+                if self._is_shown(finding):
+                    for part in _paragraph(job, finding):
+                        self._show(part)
+            return
+        for row in grouped(diagnoses):
+            if self._is_shown(row.finding):
+                self._row(row, time)
+
+    def report(self, report: dict[str, Any], time: str) -> None:
+        """Show what became of one Job."""
+        self._reported = True
+        for begin, text, style in report_lines(report, time):
+            self._lines(begin, text, len(begin), style)
+        self._show(Text(""))
 
     def end(self, totals: dict[str, Any]) -> None:
         """Show the totals and the commands."""
-        for code, count in self._counts.items():
-            if count > MOST_ALIKE:
-                self._show(Text(f"and {count - MOST_ALIKE} more: {code}", style="dim"))
+        for code, number in self._counts.items():
+            if number > MOST_ALIKE:
+                self._show(Text(f"and {number - MOST_ALIKE} more: {code}", style="dim"))
         if self._commands:
             self._show(Text(""))
             self._show(Text("WHAT TO DO", style="bold"))
@@ -154,35 +194,89 @@ class UnderWay:
             self._show(Text(""))
         for why in totals["unknown"]:
             self._show(_Line(visible(why), style="dim"))
-        self._show(_summary(totals, self._jobs))
+
+    def summary(self, totals: dict[str, Any]) -> Text:
+        """Return the last line: how many Jobs there are, and how many are stuck."""
+        if self._reported:
+            return _Line("This Job is stuck" if totals["stuck"] else "This Job is not stuck")
+        return _summary(totals, self._jobs)
 
     def _is_shown(self, finding: dict[str, Any]) -> bool:
         self._counts[finding["code"]] += 1
         return self._counts[finding["code"]] <= MOST_ALIKE
 
-    def _table(self, rows: list[tuple[dict[str, Any], dict[str, Any]]], time: str) -> RenderableType:
-        """Return a row for each finding, in columns as wide as those of the first rows."""
-        first = self._columns is None
-        if self._columns is None:
-            code = max(len(finding["code"]) for _, finding in rows)
-            name = max(cell_len(visible(_name(job))) for job, _ in rows)
-            self._columns = max(20, min(name, self._width - code - 5 - 6 - 6)), max(code, len("FINDING"))
-        name, code = self._columns
-        table = Table(box=None, pad_edge=False, show_edge=False, show_header=first)
-        table.add_column("#", justify="right", no_wrap=True, min_width=5)
-        table.add_column("JOB", overflow="fold", width=name)
-        table.add_column("FINDING", no_wrap=True, min_width=code)
-        table.add_column("SINCE", no_wrap=True, min_width=5)
-        for job, finding in rows:
-            self._rows += 1
-            self._commands.setdefault(finding["next_step"], []).append(f"{self._rows} {finding['code']}")
-            table.add_row(
-                str(self._rows),
-                Text(visible(_name(job))),
-                Text(visible(finding["code"]), style=_STYLES[finding["severity"]]),
-                Text(_since(finding["since"], time)),
-            )
-        return table
+    def _row(self, row: Row, time: str) -> None:
+        """Show which Jobs, how severe, since when, and under that the cause."""
+        if not self._rows:
+            self._show(Text("  # SEVERITY   SINCE JOB", style="bold"))
+        self._rows += 1
+        finding = row.finding
+        example = "" if len(row.jobs) == 1 else ", the first of them"
+        self._commands.setdefault(finding["next_step"], []).append(f"{self._rows} {finding['code']}{example}")
+        began = f"{self._rows:>3} {finding['severity']:<8} {since(row.since, time):>7} "
+        style = _STYLES[finding["severity"]]
+        self._lines(began, row.names(), len(began), style)
+        self._lines("    ", f"{finding['code']}: {finding['cause']}", len(_INDENT), "")
+
+    def _lines(self, begin: str, text: str, indent: int, style: str) -> None:
+        """Show a text of others, broken so that no later line begins as one of ours does."""
+        for number, line in enumerate(wrapped(visible(text), self._width and self._width - indent)):
+            self._show(_Line((begin if number == 0 else " " * indent) + line, style=style))
+
+
+class Row(NamedTuple):
+    """One finding, and the Jobs of which it is true."""
+
+    finding: dict[str, Any]
+    jobs: list[dict[str, Any]]
+    since: str | None
+
+    def names(self) -> str:
+        """Return the names of the Jobs, of many the number and the first few."""
+        names = [_name(job) for job in self.jobs[:NAMED]]
+        if len(self.jobs) == 1:
+            return names[0]
+        more = f" and {len(self.jobs) - NAMED} more" if len(self.jobs) > NAMED else ""
+        return f"{count(len(self.jobs), 'Job')}: {', '.join(names)}{more}"
+
+
+def rows_of(diagnoses: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return each Job with each finding about it, the most severe first."""
+    rows = [(diagnosis["job"], finding) for diagnosis in diagnoses for finding in diagnosis["findings"]]
+    rows.sort(key=lambda row: _SEVERITIES[row[1]["severity"]])
+    return rows
+
+
+def grouped(diagnoses: list[dict[str, Any]]) -> list[Row]:
+    """Return a row for each finding; one for many Jobs of which the same is true, whatever they are called."""
+    alike: dict[tuple[str, str, str], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for job, finding in rows_of(diagnoses):
+        alike.setdefault(_kind(job, finding), []).append((job, finding))
+    rows: list[Row] = []
+    for some in alike.values():
+        if len({job["uid"] or job["name"] for job, _ in some}) < TOGETHER:
+            rows += [Row(finding, [job], finding["since"]) for job, finding in some]
+            continue
+        jobs = list({job["uid"]: job for job, _ in some}.values())
+        times = [finding["since"] for _, finding in some if finding["since"]]
+        rows.append(Row(some[0][1], jobs, min(times) if times else None))
+    return rows
+
+
+def _kind(job: dict[str, Any], finding: dict[str, Any]) -> tuple[str, str, str]:
+    """What two findings have in common that say the same of two Jobs: names and numbers apart."""
+    cause = finding["cause"]
+    for name in sorted({finding.get("object", {}).get("name", ""), job["name"]} - {""}, key=len, reverse=True):
+        cause = cause.replace(name, "")
+    return finding["severity"], finding["code"], re.sub(r"[0-9]+", "", cause)
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Break a text at spaces into lines of so many columns; a longer word is broken, too."""
+    if width is None:
+        return [text]
+    lines = Text(text).wrap(_PLAIN, max(width, 20), overflow="fold")
+    return [line.plain.rstrip() for line in lines] or [""]
 
 
 def _name(job: dict[str, Any]) -> str:
@@ -190,9 +284,9 @@ def _name(job: dict[str, Any]) -> str:
 
 
 def _paragraph(job: dict[str, Any], finding: dict[str, Any]) -> list[RenderableType]:
-    since = f", since {finding['since']}" if finding["since"] else ""
+    began = f", since {finding['since']}" if finding["since"] else ""
     style = _STYLES[finding["severity"]]
-    head = f"{finding['code']} ({finding['severity']}{since})  {_name(job)}"
+    head = f"{finding['code']} ({finding['severity']}{began})  {_name(job)}"
     return [
         _Line(visible(head), style=style),
         _hanging("  ", finding["cause"]),
@@ -211,23 +305,17 @@ def _hanging(begin: str, text: str) -> RenderableType:
     return grid
 
 
-def _summary(totals: dict[str, Any], with_findings: int) -> RenderableType:
+def _summary(totals: dict[str, Any], with_findings: int) -> Text:
     place = f"namespace {totals['namespace']}" if totals["namespace"] else "all namespaces"
-    stuck = totals["stuck"]
-    words = f"{totals['jobs']} Jobs in {place}: {stuck or 'none'} stuck, {with_findings - stuck} more with findings"
+    jobs, stuck = totals["jobs"], totals["stuck"]
+    others = max(with_findings - stuck, 0)
+    if not jobs and not with_findings:
+        words = f"No Job in {place}"
+    elif not jobs:
+        words = f"No Job is left in {place}: {stuck or 'nothing'} stuck of what Jobs have left behind"
+    elif not with_findings:
+        words = f"{count(jobs, 'Job')} in {place}, {'all fine' if jobs > 1 else 'fine'}"
+    else:
+        more = f", {others} {'more ' if stuck else ''}with findings" if others else ""
+        words = f"{count(jobs, 'Job')} in {place}: {stuck or 'none'} stuck{more}"
     return _Line(visible(words), style="bold red" if stuck else "green")
-
-
-def _since(since: str | None, now: str) -> str:
-    """Return how long ago something began, in its largest unit."""
-    if since is None:
-        return "?"
-    seconds = (_moment(now) - _moment(since)).total_seconds()
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
-
-
-def _moment(time: str) -> datetime:
-    return datetime.fromisoformat(time.replace("Z", "+00:00"))

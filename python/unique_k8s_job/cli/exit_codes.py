@@ -2,13 +2,13 @@
 
 | code | `run` | `delete` | `doctor` |
 |---|---|---|---|
-| 0 | the Job succeeded | all are gone | nothing is stuck |
+| 0 | the Job succeeded | all are gone, or none fitted | nothing is stuck |
 | 1 | the Job failed, and no single exit code says how | a Job, or work of one, is still there | something is stuck |
 | 124 | `--timeout` passed | | |
 | 125 | an error of ours, of the cluster or of the call; a stream that takes no more text | the same | the same |
 | 130 | interrupted by SIGINT, SIGTERM, SIGHUP or SIGQUIT | the same | the same |
 
-`run` also ends with the exit code of its container if exactly one Pod failed.
+`list` ends with 0, 125 or 130. `run` also ends with the exit code of its container if exactly one Pod failed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Makes the order to delete Jobs, for operator and command line: one JSON object, the contract with the Rust core.
 
-Keys: `target` ({"kind": "name", "name", "uid"}, {"kind": "uid", "uid"} or {"kind": "selector", "labels"}), `namespace`,
+Keys: `target` ({"kind": "name", "name", "uid"}, {"kind": "uid", "uid"}, {"kind": "listed", "uids"} or
+{"kind": "selector", "labels"}), `namespace`,
 `wait_for`, `timeout_seconds`, `release_stuck`, `release_after_seconds`, `propagation_policy`, `only_if`,
 `include_owned`. The Rust side refuses keys that it does not know, and names that no object of Kubernetes can have, such
 as `None`, to which a missing XCom is rendered.
@@ -42,14 +43,16 @@ def delete_request(
     propagation_policy: str,
     only_if: str,
     include_owned: bool,
+    uids: list[str] | None = None,
 ) -> str:
     """Return the order as JSON.
 
+    :param uids: those of Jobs of ours that a person has seen in a list, in place of name, uid and selector
     :raises ConfigurationError: if it does not say clearly which Job is meant, or a value is unknown
     """
     return json.dumps(
         {
-            "target": _target(name, uid, label_selector),
+            "target": {"kind": "listed", "uids": uids} if uids else _target(name, uid, label_selector),
             "namespace": _namespace(namespace),
             "wait_for": one_of("wait_for", wait_for, *WAIT_FOR),
             "timeout_seconds": _positive("timeout", timeout),

@@ -11,8 +11,7 @@ use crate::{
         feed::{Feed, FeedEvent},
         last_pods::{PodVisibility, last_pods, missing},
     },
-    job_api::events::list_events,
-    logs,
+    job_api::{events::list_events, last_lines::last_lines_have},
     model::{
         conditions::{self, JobEnd},
         container_exit::{ContainerExit, container_exits},
@@ -219,7 +218,7 @@ impl JobFollower<'_> {
         let namespace = self.snapshot.job.reference.namespace.clone();
         let source = LogSource { namespace, pod: name, pod_uid: uid.clone(), container };
         let uid = uid.clone();
-        if logs::last_lines_have(self.cluster, &source, &READ_ONLY, EXPLAINED_WITHIN).await {
+        if last_lines_have(self.cluster, &source, &READ_ONLY, EXPLAINED_WITHIN).await {
             self.snapshot.read_only.insert(uid);
         }
     }

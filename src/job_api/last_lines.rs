@@ -1,0 +1,60 @@
+//! Reads the last lines of one log, in one request that is not repeated.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use crate::{cluster::Cluster, model::log_position::LogSource, resource::Path};
+
+/// So many bytes of a log are read at most.
+const BYTES: usize = 16 << 10;
+/// So many lines are searched for words.
+const SEARCHED: usize = 20;
+
+/// Which lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LastLines {
+    /// So many.
+    pub lines: usize,
+    /// Whether of the run before the present one.
+    pub previous: bool,
+}
+
+/// The last lines of the log, or why they cannot be read.
+pub(crate) async fn last_lines(
+    cluster: &Cluster,
+    source: &LogSource,
+    which: LastLines,
+    within: Duration,
+) -> Result<String, String> {
+    let path = Path::log(&source.namespace, &source.pod, &source.container);
+    let mut path = path.with("tailLines", &which.lines.to_string()).with("limitBytes", &BYTES.to_string());
+    if which.previous {
+        path = path.with("previous", "true");
+    }
+    let mut text = BytesMut::new();
+    let read = async {
+        let opened = cluster.until(Instant::now() + within).open(&path).await;
+        let mut body = opened.map_err(|failure| failure.message())?.into_body().into_data_stream();
+        while let Some(Ok(chunk)) = futures::StreamExt::next(&mut body).await {
+            text.extend_from_slice(&chunk);
+            if text.len() >= BYTES {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let late = || Err(format!("no answer within {} s", within.as_secs()));
+    tokio::time::timeout(within, read).await.unwrap_or_else(|_| late())?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Whether one of these words stands in the last lines; false, too, where the log cannot be read in time. What the lines
+/// say is told to nobody.
+pub(crate) async fn last_lines_have(cluster: &Cluster, source: &LogSource, words: &[&str], within: Duration) -> bool {
+    let which = LastLines { lines: SEARCHED, previous: false };
+    let text = last_lines(cluster, source, which, within).await.unwrap_or_default().to_lowercase();
+    words.iter().any(|word| text.contains(word))
+}
