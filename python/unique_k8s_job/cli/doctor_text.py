@@ -22,7 +22,7 @@ from unique_k8s_job.cli.streams import Streams
 from unique_k8s_job.cli.units import count, moment, since
 from unique_k8s_job.visible import visible, visible_lines
 
-#: How many findings of one code are shown; of the others only the number is.
+#: How many rows of one code are shown; of the others only the number is.
 MOST_ALIKE = 50
 #: From so many Jobs on of which the same is true, they share a row.
 TOGETHER = 4
@@ -153,7 +153,11 @@ class UnderWay:
         self._show = show
         self._width = width
         self._whole = whole
-        self._counts: Counter[str] = Counter()
+        #: How many rows of a code are shown, and how many findings are in none of them.
+        self._shown: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+        #: What the shared rows are about.
+        self._shared: set[tuple[str, str, str]] = set()
         self._jobs = 0
         self._rows = 0
         self._reported = False
@@ -170,8 +174,13 @@ class UnderWay:
                         self._show(part)
             return
         for row in grouped(diagnoses):
-            if self._is_shown(row.finding):
+            shared = len(row.jobs) > 1
+            if shared and row.kind in self._shared:
+                self._left_out[row.finding["code"]] += len(row.jobs)
+            elif self._is_shown(row.finding, len(row.jobs)):
                 self._row(row, time)
+                if shared:
+                    self._shared.add(row.kind)
 
     def report(self, report: dict[str, Any], time: str) -> None:
         """Show what became of one Job."""
@@ -182,9 +191,8 @@ class UnderWay:
 
     def end(self, totals: dict[str, Any]) -> None:
         """Show the totals and the commands."""
-        for code, number in self._counts.items():
-            if number > MOST_ALIKE:
-                self._show(Text(f"and {number - MOST_ALIKE} more: {code}", style="dim"))
+        for code, number in self._left_out.items():
+            self._show(Text(f"and {number} more: {code}", style="dim"))
         if self._commands:
             self._show(Text(""))
             self._show(Text("WHAT TO DO", style="bold"))
@@ -201,9 +209,13 @@ class UnderWay:
             return _Line("This Job is stuck" if totals["stuck"] else "This Job is not stuck")
         return _summary(totals, self._jobs)
 
-    def _is_shown(self, finding: dict[str, Any]) -> bool:
-        self._counts[finding["code"]] += 1
-        return self._counts[finding["code"]] <= MOST_ALIKE
+    def _is_shown(self, finding: dict[str, Any], jobs: int = 1) -> bool:
+        code = finding["code"]
+        if self._shown[code] < MOST_ALIKE:
+            self._shown[code] += 1
+            return True
+        self._left_out[code] += jobs
+        return False
 
     def _row(self, row: Row, time: str) -> None:
         """Show which Jobs, how severe, since when, and under that the cause."""
@@ -230,6 +242,7 @@ class Row(NamedTuple):
     finding: dict[str, Any]
     jobs: list[dict[str, Any]]
     since: str | None
+    kind: tuple[str, str, str]
 
     def names(self) -> str:
         """Return the names of the Jobs, of many the number and the first few."""
@@ -253,13 +266,13 @@ def grouped(diagnoses: list[dict[str, Any]]) -> list[Row]:
     for job, finding in rows_of(diagnoses):
         alike.setdefault(_kind(job, finding), []).append((job, finding))
     rows: list[Row] = []
-    for some in alike.values():
+    for kind, some in alike.items():
         if len({job["uid"] or job["name"] for job, _ in some}) < TOGETHER:
-            rows += [Row(finding, [job], finding["since"]) for job, finding in some]
+            rows += [Row(finding, [job], finding["since"], kind) for job, finding in some]
             continue
         jobs = list({job["uid"]: job for job, _ in some}.values())
         times = [finding["since"] for _, finding in some if finding["since"]]
-        rows.append(Row(some[0][1], jobs, min(times) if times else None))
+        rows.append(Row(some[0][1], jobs, min(times) if times else None, kind))
     return rows
 
 
