@@ -2,7 +2,62 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
+
+#: The extras of a connection of type `kubernetes`, as fields of Airflow's form.
+CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "in_cluster": {
+        "label": "In cluster configuration",
+        "description": "Use the service account of the Pod that Airflow runs in.",
+        "schema": {"type": ["boolean", "null"]},
+    },
+    "kube_config_path": {
+        "label": "Kube config path",
+        "description": "A kubeconfig file that workers, triggerers and the API server can read.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "kube_config": {
+        "label": "Kube config (JSON or YAML)",
+        "description": "A whole kubeconfig.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "namespace": {
+        "label": "Namespace",
+        "description": "Where Jobs run if neither task nor manifest says it.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "cluster_context": {
+        "label": "Cluster context",
+        "description": "The context of the kubeconfig, if it is not its current one.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "disable_verify_ssl": {
+        "label": "Disable SSL",
+        "description": "Accept any certificate of the server. Somebody in between can then read and change everything.",
+        "schema": {"type": ["boolean", "null"]},
+    },
+}
+#: Airflow's own fields that such a connection does not use.
+HIDDEN_FIELDS = ("host", "schema", "login", "password", "port", "extra")
+#: The provider that registers the type itself. Airflow warns if two do.
+_OTHER_PROVIDER = "apache-airflow-providers-cncf-kubernetes"
+
+
+def _connection_types() -> list[dict[str, Any]]:
+    try:
+        metadata.distribution(_OTHER_PROVIDER)
+    except metadata.PackageNotFoundError:
+        return [
+            {
+                "connection-type": "kubernetes",
+                "hook-class-name": "unique_k8s_job.hooks.kubernetes.UniqueK8sJobHook",
+                "hook-name": "Kubernetes Cluster Connection",
+                "conn-fields": CONNECTION_FIELDS,
+                "ui-field-behaviour": {"hidden-fields": list(HIDDEN_FIELDS), "relabeling": {}},
+            }
+        ]
+    return []
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -28,6 +83,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hooks.kubernetes"]}],
+        "connection-types": _connection_types(),
         "config": {
             "unique_k8s_job": {
                 "description": "Options of the provider unique-k8s-job.",
@@ -72,6 +128,23 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "warn",
                         "default": "strict",
+                    },
+                    "log_levels": {
+                        "description": "Whether a line of a container that names a level, such as `ERROR` or "
+                        "`level=warn`, has this level in the task log. Otherwise all lines are `info`. Never less than "
+                        "`info`, because Airflow would leave the line out.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    },
+                    "log_line_times": {
+                        "description": "Whether the container's time stands before each line that shares a record with "
+                        "others, which is so where many lines come at once.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
                     },
                     "task_labels": {
                         "description": "Whether Jobs and their Pods get the labels dag_id, task_id, run_id, map_index "

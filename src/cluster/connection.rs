@@ -270,6 +270,18 @@ impl Cluster {
         self.repeated(Verb::Create, once).await
     }
 
+    /// Asks the API server which Kubernetes it is, such as `v1.36.3`; none if it does not say.
+    pub async fn version(&self) -> Result<Option<String>, Failure> {
+        let request = ApiRequest::get(Path::version());
+        let answer: Value = self.repeated(Verb::Get, || self.once(&request)).await?;
+        Ok(answer["gitVersion"].as_str().map(str::to_owned))
+    }
+
+    /// The address of the API server; none before the first request, or if a client was given.
+    pub async fn address(&self) -> Option<String> {
+        self.inner.connected.lock().await.settings.as_ref().map(|settings| settings.server.to_string())
+    }
+
     /// Asks the API server what it knows of the present identity.
     pub async fn review(&self, review: Review, question: &Value) -> Result<Answer, Failure> {
         let request = ApiRequest::post(Path::review(review), question.to_string().into_bytes());

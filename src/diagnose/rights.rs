@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     identity::Namespace,
     resource::{Review, Verb},
+    text::one_line,
 };
 
 /// Whether the package works without a right.
@@ -105,9 +106,13 @@ pub struct Identity {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
-/// The present identity, and its rights in one namespace.
+/// The API server that answers, the present identity, and its rights in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rights {
+    /// The address of the API server.
+    pub server: Option<String>,
+    /// Its version of Kubernetes; none if it does not say.
+    pub version: Option<String>,
     /// The user name; none if the API server is too old to say it (before 1.28).
     pub user: Option<String>,
     /// Its groups.
@@ -125,9 +130,12 @@ pub async fn rights(cluster: &Cluster, namespace: &Namespace) -> Result<Rights, 
         Ok::<_, Error>(Held { right, allowed })
     };
     let asked = stream::iter(RIGHTS).map(ask).buffered(8).try_collect::<Vec<_>>();
-    let (who, rights) = futures::join!(identity(cluster), asked);
+    let (who, rights, version) = futures::join!(identity(cluster), asked, cluster.version());
     let Identity { user, groups, .. } = who?;
-    Ok(Rights { user, groups, namespace: namespace.clone(), rights: rights? })
+    // Not every cluster lets everybody read its version.
+    let version = version.ok().flatten().map(one_line);
+    let server = cluster.address().await.map(one_line);
+    Ok(Rights { server, version, user, groups, namespace: namespace.clone(), rights: rights? })
 }
 
 async fn may(cluster: &Cluster, namespace: &Namespace, right: Right) -> Result<bool, Error> {

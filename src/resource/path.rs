@@ -151,6 +151,11 @@ impl Path {
         Self::constant("/readyz".to_owned()).with("verbose", "true")
     }
 
+    /// The path at which the API server says which Kubernetes it is.
+    pub(crate) fn version() -> Self {
+        Self::constant("/version".to_owned())
+    }
+
     /// Makes a path; `place` is empty or the segments of a namespace.
     fn under(resource: Resource, place: &str) -> Self {
         Self::constant(match resource {
@@ -213,6 +218,7 @@ mod tests {
             (Path::survey(Resource::Nodes, &Namespaces::One(namespace.clone())), "/api/v1/nodes"),
             (Path::log(&namespace, &pod, &container), "/api/v1/namespaces/etl/pods/train-abc/log?container=base"),
             (Path::readiness(), "/readyz?verbose=true"),
+            (Path::version(), "/version"),
         ];
         for (path, expected) in cases {
             assert_eq!(path.as_str(), expected);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -92,7 +93,14 @@ def test_authority_that_is_not_the_servers_is_told_at_once_with_both(config: Con
 
 def test_button_of_the_connection_says_who_we_are(cluster: OneNodeCluster) -> None:
     hook = UniqueK8sJobHook(None, config_file=str(cluster.kubeconfig("alice")))
-    assert hook.test_connection() == (True, "user `alice`, namespace `default`")
+    good, said = hook.test_connection()
+    assert good, said
+    assert re.match(
+        r"Kubernetes 1\.\d+\.\S+ at https://\S+ answers: user `alice`, namespace `default`\. Missing", said
+    ), said
+    assert "jobs: create" in said and "pods/log: get" in said, said
+    everything = UniqueK8sJobHook(None, config_file=str(cluster.kubeconfig())).test_connection()
+    assert everything[0] and everything[1].endswith("namespace `default`, all needed rights"), everything
 
 
 def test_token_file_that_ends_in_a_newline_works(config: Config, token: str, run: Run, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """Makes the configuration of a cluster from an Airflow connection of type `kubernetes`.
 
-It reads the extras that the `cncf.kubernetes` provider defines for that type, plain or with the prefix
+docs/connection.md describes the extras. They are those that the `cncf.kubernetes` provider defines for that type, plain or with the prefix
 `extra__kubernetes__`: `in_cluster`, `kube_config`, `kube_config_path`, `cluster_context`, `namespace`,
 `disable_verify_ssl`. Extras that only that provider's own operators use are accepted. Any other extra is refused,
-because a misspelled one would lead to another cluster. No second connection type is registered. Secrets inside a
-kubeconfig are masked before anything can log them.
+because a misspelled one would lead to another cluster. The type and its form are registered only where that provider is
+not installed. Secrets inside a kubeconfig are masked before anything can log them.
 """
 
 from __future__ import annotations
@@ -69,6 +69,31 @@ class UniqueK8sJobHook(BaseHook):
         self.config_file = config_file
         self.cluster_context = cluster_context
 
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields of the form, for Airflow before 3.2; later ones read them from the provider's info."""
+        from importlib import import_module
+
+        from unique_k8s_job.provider_info import CONNECTION_FIELDS
+
+        forms = import_module("wtforms")
+
+        def field(about: Mapping[str, Any]) -> Any:
+            schema = about["schema"]
+            if "boolean" in schema["type"]:
+                return forms.BooleanField(about["label"], description=about["description"])
+            kind = forms.PasswordField if schema.get("format") == "password" else forms.StringField
+            return kind(about["label"], description=about["description"])
+
+        return {name: field(about) for name, about in CONNECTION_FIELDS.items()}
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return which of Airflow's own fields the form has not, for Airflow before 3.2."""
+        from unique_k8s_job.provider_info import HIDDEN_FIELDS
+
+        return {"hidden_fields": list(HIDDEN_FIELDS), "relabeling": {}}
+
     def configuration(self) -> str:
         """Return the configuration for the Rust core, as JSON.
 
@@ -97,11 +122,10 @@ class UniqueK8sJobHook(BaseHook):
         return await off_the_loop(self._combined, connection.extra_dejson if connection else {})
 
     def test_connection(self) -> tuple[bool, str]:
-        """Say for Airflow's button "Test" whether the configuration leads to a cluster, and who we are there."""
+        """Say for Airflow's button "Test" which cluster answers, who we are there, and which rights are missing."""
         try:
             cluster = self.get_conn()
-            user = native.identity(cluster)["user"] or "unknown (this API server does not say)"
-            return True, f"user `{visible(user)}`, namespace `{cluster.namespace()}`"
+            return True, connected(native.rights(cluster, cluster.namespace()))
         except UniqueK8sJobError as error:
             return False, str(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, its text may quote the connection
@@ -132,6 +156,21 @@ class UniqueK8sJobHook(BaseHook):
                 cluster_context=self.cluster_context,
             )
         )
+
+
+def connected(found: Mapping[str, Any]) -> str:
+    """Return a sentence about a cluster that has answered `native.rights`. Pure."""
+    version = f" {found['version'].removeprefix('v')}" if found["version"] else " of an unknown version"
+    user = found["user"] or "unknown (this API server does not say)"
+    said = f"Kubernetes{version} at {found['server']} answers: user `{visible(user)}`, namespace `{found['namespace']}`"
+    missing: dict[str, list[str]] = {}
+    for right in found["rights"]:
+        if right["need"] == "required" and not right["allowed"]:
+            missing.setdefault(right["resource"], []).append(right["verb"])
+    if not missing:
+        return f"{said}, all needed rights"
+    lacks = "; ".join(f"{resource}: {', '.join(verbs)}" for resource, verbs in missing.items())
+    return f"{said}. Missing rights in this namespace: {lacks} (the Role is in docs/rbac.yaml)"
 
 
 def cluster_configuration(

@@ -18,6 +18,7 @@ from unique_k8s_job.request.delete import (
     delete_request,
     sentence,
 )
+from unique_k8s_job.request.literals import judge_connection
 from unique_k8s_job.task.compat import BaseOperator, Context
 from unique_k8s_job.task.settings import default_deferrable
 
@@ -134,6 +135,7 @@ class K8sJobDeleteOperator(BaseOperator):
         self.in_cluster = in_cluster
         self.config_file = config_file
         self.cluster_context = cluster_context
+        judge_connection(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete Jobs, and return which were deleted, released and skipped."""

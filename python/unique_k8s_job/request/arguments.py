@@ -36,6 +36,8 @@ NOT_GIVEN = NotGiven.NOT_GIVEN
 OUTCOMES = ("succeeded", "failed")
 #: The values for what becomes of a finished Job.
 FINISHES = ("keep", "delete")
+#: What an argument that is one object has to be.
+A_DICT = "a dict, spelled as in a YAML manifest"
 #: A text that stands for a whole number, with no more digits than 64 bits have.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}", re.ASCII)
 #: The values for what becomes of a manifest with fields that the API server does not know.
@@ -99,7 +101,7 @@ def seconds(name: str, value: Any) -> int:
     """Check a number of whole seconds; Kubernetes keeps them in 32 bits."""
     number = integer(name, value)
     if not 0 <= number < 2**31:
-        raise _refused(name, "a number of seconds, 0 or more", value)
+        raise refused(name, "a number of seconds, 0 or more", value)
     return number
 
 
@@ -108,7 +110,7 @@ def exit_codes(name: str, value: Any) -> list[int]:
 
     :raises InvalidManifestError: if one is no number from 1 to 255
     """
-    codes = [] if value is None else [value] if whole_number(value) is not None else _list(name, value)
+    codes = [] if value is None else [value] if whole_number(value) is not None else listed(name, value)
     numbers = [integer(name, code) for code in codes]
     wrong = [number for number in numbers if not 1 <= number <= 255]
     if wrong:
@@ -134,11 +136,12 @@ def one_of(name: str, value: Any, *words: str) -> Any:
 def env_vars(value: Any, name: str = "env_vars") -> list[dict[str, Any]]:
     """Turn `{"A": "1"}` into `[{"name": "A", "value": "1"}]`; a list stays as it is."""
     if isinstance(value, Mapping):
-        return [{"name": key, "value": _word(f"{name}[{key!r}]", word)} for key, word in keyed(name, value).items()]
+        return [{"name": key, "value": word(f"{name}[{key!r}]", item)} for key, item in keyed(name, value).items()]
     return _objects(name, value)
 
 
-def _refused(name: str, wanted: str, value: Any) -> InvalidManifestError:
+def refused(name: str, wanted: str, value: Any) -> InvalidManifestError:
+    """Make the error about an argument of the wrong type."""
     hint = f"give `{name}=[...]`" if wanted.startswith("a list") else None
     return InvalidManifestError(
         f"The argument `{name}` has to be {wanted}", seen=[f"a {_kind(value)}"], hint=hint, path=name
@@ -156,7 +159,7 @@ def text(name: str, value: Any) -> str:
     """
     value = digits(value)
     if not isinstance(value, str):
-        raise _refused(name, "text", value)
+        raise refused(name, "text", value)
     return whole_text(name, value)
 
 
@@ -166,7 +169,7 @@ def digits(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _word(name: str, value: Any) -> str:
+def word(name: str, value: Any) -> str:
     """Return a text, or the usual spelling of a value: templates rendered to native objects give numbers and dates."""
     if not isinstance(value, Decimal):
         value = unwrapped(value)
@@ -186,7 +189,7 @@ def integer(name: str, value: Any) -> int:
     """
     number = whole_number(value)
     if number is None:
-        raise _refused(name, "a whole number", value)
+        raise refused(name, "a whole number", value)
     return number
 
 
@@ -206,43 +209,45 @@ def flag(name: str, value: Any) -> bool:
     :raises InvalidManifestError: if it is anything else
     """
     if not isinstance(value, bool):
-        raise _refused(name, "True or False", value)
+        raise refused(name, "True or False", value)
     return value
 
 
-def _list(name: str, value: Any, wanted: str = "a list") -> list[Any]:
+def listed(name: str, value: Any, wanted: str = "a list") -> list[Any]:
+    """Check a list, or anything else that has its items in it."""
     if not is_list(value) and not isinstance(value, (set, frozenset, range)):
-        raise _refused(name, wanted, value)
+        raise refused(name, wanted, value)
     return list(value)
 
 
-def _words(name: str, value: Any) -> list[str]:
-    return [_word(f"{name}[{number}]", word) for number, word in enumerate(_list(name, value, "a list of texts"))]
+def words(name: str, value: Any) -> list[str]:
+    """Check a list of texts."""
+    return [word(f"{name}[{number}]", item) for number, item in enumerate(listed(name, value, "a list of texts"))]
 
 
 def _object(name: str, value: Any) -> dict[str, Any]:
     if fields_of(value) is None:
-        raise _refused(name, "a dict, spelled as in a YAML manifest", value)
+        raise refused(name, A_DICT, value)
     values: dict[str, Any] = plain(name, value)
     return values
 
 
 def _objects(name: str, value: Any) -> list[dict[str, Any]]:
-    return [_object(f"{name}[{number}]", item) for number, item in enumerate(_list(name, value, "a list of dicts"))]
+    return [_object(f"{name}[{number}]", item) for number, item in enumerate(listed(name, value, "a list of dicts"))]
 
 
 def _names(name: str, value: Any) -> list[dict[str, Any]]:
     """Read names of secrets, plain or as `{"name": ...}`."""
     return [
         {"name": text(f"{name}[{number}]", item)} if fields_of(item) is None else _object(f"{name}[{number}]", item)
-        for number, item in enumerate(_list(name, value))
+        for number, item in enumerate(listed(name, value))
     ]
 
 
 def _texts(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise _refused(name, "a dict of texts", value)
-    return {key: _word(f"{name}[{key!r}]", word) for key, word in keyed(name, value).items()}
+        raise refused(name, "a dict of texts", value)
+    return {key: word(f"{name}[{key!r}]", item) for key, item in keyed(name, value).items()}
 
 
 #: The arguments that choose the cluster: the same for the hook and for all operators and sensors.
@@ -267,7 +272,7 @@ def connection(source: Any) -> dict[str, Any]:
 #: The checks, by the form in which a user may give an argument, as `native.job_arguments` names it.
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "text": text,
-    "texts": _words,
+    "texts": words,
     "text by key": _texts,
     "whole number": integer,
     "flag": flag,

@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn
 from unique_k8s_job import native
 from unique_k8s_job.exceptions import ConfigurationError, JobVanishedError, UniqueK8sJobError
 from unique_k8s_job.request.arguments import connection, one_of, text
+from unique_k8s_job.request.literals import judge_connection
 from unique_k8s_job.task import job_result
 from unique_k8s_job.task.compat import BaseSensorOperator, Context, moved_exception
 from unique_k8s_job.task.sensor_condition import UNTIL, Verdict, failed, verdict
@@ -89,6 +90,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
         self.in_cluster = in_cluster
         self.config_file = config_file
         self.cluster_context = cluster_context
+        judge_connection(self)
 
     def poke(self, context: Context) -> Any:
         """Check once; Airflow calls this again until the sensor is satisfied."""

@@ -117,7 +117,7 @@ impl Recorder {
                     namespace(n) && pod(name) && method == Method::GET
                 }
                 ["api", "v1", "namespaces", n] => namespace(n) && method == Method::GET,
-                ["api", "v1", "nodes"] | ["readyz"] => method == Method::GET,
+                ["api", "v1", "nodes"] | ["readyz" | "version"] => method == Method::GET,
                 ["api", "v1", "nodes", name] => pod(name) && method == Method::GET,
                 ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]
                 | ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"] => method == Method::POST,
