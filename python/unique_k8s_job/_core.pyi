@@ -118,7 +118,7 @@ class SubmittedEvent(TypedDict):
 @type_check_only
 class MessageEvent(TypedDict):
     kind: Literal["message"]
-    level: Literal["info", "warning"]
+    level: Literal["debug", "info", "warning"]
     code: str
     text: str
 
@@ -129,7 +129,7 @@ class LogEvent(TypedDict):
     container: str
     text: str
     lines: int
-    timestamp: str | None
+    parts: list[tuple[int, Literal["info", "warning", "error"], str | None]]
     mark: bool
 
 @type_check_only
@@ -194,11 +194,12 @@ class Run:
 
         Kinds (key `kind`):
         `submitted` {name, namespace, uid, origin: created|adopted|taken_over|outcome_used, try_number (that made it)};
-        `message` {level: info|warning, code, text};
-        `log` {pod, container, text, lines: int, timestamp: str | None, mark: bool}, many lines in one `text` when they
-        come fast: then `timestamp` is None and each line starts with its own time (unless the request says
-        `line_times: false`). With several sources each line starts with `[pod-suffix/container]`. `mark`: our own
-        words about the log, not the container's;
+        `message` {level: debug|info|warning, code, text};
+        `log` {pod, container, text, lines: int, parts, mark: bool}, many lines in one `text` when they come fast. With
+        several sources each line starts with `[pod-suffix/container]`, or `[index]` in an Indexed Job. `parts` says
+        which lines are one record of Airflow: for each record the number of its lines, its level
+        (info|warning|error), and when its first line was written. `mark`: our own words about the log, not the
+        container's;
         `outcome` {state: succeeded|failed|vanished, ...}, always the last one, after the whole log.
         Raises what ended the attempt without an outcome (a subclass of UniqueK8sJobError).
         """
@@ -209,8 +210,10 @@ class Run:
 
         Returns `message` events: what was done, and warnings of what could not be. Raises TakenOverError only.
         """
-    def delete(self, confirm_for: float = 60.0) -> str:
+    def delete(self, confirm_for: float = 60.0, say: Callable[[MessageEvent], object] | None = None) -> str | None:
         """Stop following, delete the Job this attempt owns, confirm it gone with its Pods; says what was done.
+
+        None if no Job was made. `say` hears that the DELETE was accepted, and every so often that the wait goes on.
 
         Sends the DELETE at once, also while the submission is still under way. `confirm_for` seconds are given to
         the confirmation; raises DeletionUnconfirmedError after them, TakenOverError if another try owns the Job.
@@ -243,7 +246,7 @@ class Waiter:
     `owner`: the owner annotation of the attempt whose Job it is; null for a Job made by others, which is read only;
     `task`, `attempt`: digests of that attempt, by which late Jobs of lower tries are known;
     `until`: `finished` (default) or `gone`;
-    `get_logs`, `line_times`: as in a run's request, default true;
+    `get_logs` (default true), `log_format`: as in a run's request;
     `startup_timeout_seconds`: default null, for ever; `handover_timeout_seconds`: default 60;
     `on_lingering_sidecar`, `clean_up`: as in a run's request;
     `positions`: how far the log was delivered before, by Pod and container.
@@ -381,4 +384,4 @@ def remedy(cluster: Cluster, request: str, confirm_for: float) -> dict[str, Any]
     """
 
 def rights(cluster: Cluster, namespace: str) -> dict[str, Any]:
-    """Return {user, groups, namespace, rights}: each right with `verb`, `group`, `resource`, `need`, `allowed`, ..."""
+    """Return {server, version, user, groups, namespace, rights}: each right with `verb`, `group`, `resource`, `need`, `allowed`, ..."""

@@ -1,19 +1,23 @@
 //! `Run`: one attempt at work, as Python holds it.
 
+use std::sync::Arc;
+
 use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
+use tokio::sync::{Mutex, mpsc};
 
 use super::{
     cluster::Cluster,
-    errors::python,
+    errors::{python, raised},
     events::{Events, InSteps, json, merge},
+    held::Task,
     runtime,
 };
 use crate::{
     error::Error,
-    model::handoff::Handoff,
+    model::{handoff::Handoff, message::Message},
     session::{Event, attempt, resumed::Resumed},
     submit::request::JobRequest,
 };
@@ -65,16 +69,29 @@ impl Run {
         Ok(list)
     }
 
-    #[pyo3(signature = (confirm_for=60.0))]
-    fn delete(&self, py: Python<'_>, confirm_for: f64) -> PyResult<String> {
+    #[pyo3(signature = (confirm_for=60.0, say=None))]
+    fn delete(&self, py: Python<'_>, confirm_for: f64, say: Option<&Bound<'_, PyAny>>) -> PyResult<Option<String>> {
         let run = self.0.work.get(py)?;
         let within = runtime::seconds(confirm_for);
-        runtime::wait(py, async move {
+        let (news, heard) = mpsc::unbounded_channel();
+        let deleting = async move {
+            let tell = move |message: Message| drop(news.send(message));
             match &*run {
-                Attempt::Started(run) => run.delete(within).await,
-                Attempt::Resumed(job) => job.delete(within).await,
+                Attempt::Started(run) => run.delete_telling(within, &tell).await,
+                Attempt::Resumed(job) => job.delete_telling(within, &tell).await.map(Some),
             }
-        })
+        };
+        let mut deleting = Task(runtime::spawn(deleting).map_err(|error| raised(py, &error))?);
+        let heard = Arc::new(Mutex::new(heard));
+        // The sender ends with the deletion.
+        loop {
+            let heard = Arc::clone(&heard);
+            let Some(message) = runtime::wait(py, async move { Ok(heard.lock().await.recv().await) })? else { break };
+            if let Some(say) = say {
+                say.call1((as_dict(py, Event::Message(message))?,))?;
+            }
+        }
+        runtime::ended(py, &mut deleting)
     }
 
     fn hand_over(&self, py: Python<'_>) -> PyResult<Option<String>> {
@@ -134,7 +151,8 @@ pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict
             dict.set_item("container", record.container)?;
             dict.set_item("text", record.text)?;
             dict.set_item("lines", record.lines)?;
-            dict.set_item("timestamp", record.timestamp)?;
+            let parts = record.parts.into_iter().map(|part| (part.lines, part.level.as_str(), part.timestamp));
+            dict.set_item("parts", parts.collect::<Vec<_>>())?;
             dict.set_item("mark", record.mark)?;
         }
         Event::Outcome(outcome) => merge(py, &dict, "outcome", &json(&*outcome)?)?,

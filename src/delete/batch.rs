@@ -23,6 +23,7 @@ use super::{
     job_watch::JobWatch,
     owned::NO_ANSWER,
     pods::PodsWatcher,
+    progress::saying,
     removal::{Removal, RemovalEnd},
     request::{DeleteRequest, DeleteTarget},
 };
@@ -152,6 +153,7 @@ async fn work(
     let removal =
         Removal { release: order.release(), watch: Some(&watch), say: Some(news), ..Removal::new(beyond, deadline) };
     let (by, removal, pods) = (DeletedBy::Person(order), &removal, &pods);
+    let names = jobs.iter().map(|job| job.reference.name.to_string()).collect();
     let mut running: FuturesUnordered<_> = jobs
         .into_iter()
         .map(|job| async move {
@@ -162,7 +164,9 @@ async fn work(
     // One failure among many is told as it happens; a single one is the error itself.
     let many = running.len() > 1;
     let (mut done, mut failed) = (DeletedJobs::default(), Vec::new());
-    while let Some((job, end)) = running.next().await {
+    let mut left: BTreeSet<String> = names;
+    while let Some((job, end)) = saying(Some(news), |seconds| waiting_for(&left, seconds), running.next()).await {
+        left.remove(job.name.as_str());
         match end {
             Ok(RemovalEnd::Gone { released, pods_deleted, pods_kept }) => {
                 if released {
@@ -190,6 +194,20 @@ async fn work(
         }
     }
     if failed.is_empty() { Ok(done) } else { Err(together(failed, &done)) }
+}
+
+/// What an order still waits for, after so many seconds without news.
+fn waiting_for(jobs: &BTreeSet<String>, seconds: u64) -> Message {
+    let named: Vec<_> = jobs.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    let (named, more) = (named.join(", "), jobs.len().saturating_sub(NAMED));
+    let text = match (jobs.len(), more) {
+        (1, _) => format!("Waiting until Job {named} is gone and its Pods have ended: no news for {seconds} s"),
+        (_, 0) => format!("Waiting until Jobs {named} are gone and their Pods have ended: no news for {seconds} s"),
+        (_, more) => format!(
+            "Waiting until Jobs {named} and {more} more are gone and their Pods have ended: no news for {seconds} s"
+        ),
+    };
+    Message::info("deleting", text)
 }
 
 /// The Jobs that the order means, whatever their state.

@@ -18,6 +18,7 @@ mod deleted_by;
 mod job_watch;
 mod owned;
 mod pods;
+mod progress;
 mod release;
 pub mod remedy;
 mod removal;

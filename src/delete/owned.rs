@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{
     deleted_by::DeletedBy,
     pods::{FoundBy, Ownership, PodsWatcher},
+    progress::Stopping,
     removal::Removal,
     unconfirmed::{may_still_run, not_known},
 };
@@ -18,7 +19,7 @@ use crate::{
     error::Error,
     identity::Owner,
     job_api::{api_call::ApiCall, jobs::get_job},
-    model::observed_job::JobReference,
+    model::{message::Say, observed_job::JobReference},
 };
 
 /// How much longer than its limit a deletion may wait for an answer.
@@ -27,18 +28,20 @@ pub const NO_ANSWER: Duration = Duration::from_secs(3);
 /// Deletes the Job if `owner` still owns it, and returns once it is gone and its Pods have ended.
 /// `within` limits the confirmation, not the DELETE itself.
 pub async fn delete_owned(cluster: &Cluster, job: &JobReference, owner: &Owner, within: Duration) -> Result<(), Error> {
-    delete(cluster, job, owner, || Instant::now() + within).await
+    delete(cluster, job, owner, || Instant::now() + within, None).await
 }
 
-/// The same within a limit for all of it, and what was done as a sentence. Whatever the API server does, this returns
+/// The same within a limit for all of it, and what was done as a sentence. `say` hears that the deletion has begun, and
+/// every so often that it goes on. Whatever the API server does, this returns
 /// [`NO_ANSWER`] after `deadline`, and tells what is known by then.
 pub async fn delete_owned_until(
     cluster: &Cluster,
     job: &JobReference,
     owner: &Owner,
     deadline: Instant,
+    say: &dyn Say,
 ) -> Result<String, Error> {
-    match delete(&cluster.until(deadline + NO_ANSWER), job, owner, || deadline).await {
+    match delete(&cluster.until(deadline + NO_ANSWER), job, owner, || deadline, Some(say)).await {
         Ok(()) => Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid)),
         Err(error) if Instant::now() >= deadline => Err(not_known(&job.namespace, &job.name, error)),
         Err(error) => Err(error),
@@ -51,14 +54,23 @@ async fn delete(
     job: &JobReference,
     owner: &Owner,
     deadline: impl FnOnce() -> Instant,
+    say: Option<&dyn Say>,
 ) -> Result<(), Error> {
     let found = get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))?;
-    let Some(found) = found else { return stopped(cluster, job, Ownership::Owned, deadline()).await };
+    let Some(found) = found else {
+        let stopping = Stopping::of_gone(job);
+        return stopping.told(say, Box::pin(stopped(cluster, job, Ownership::Owned, deadline()))).await;
+    };
     let by = DeletedBy::Owner(owner);
-    let mut removal = Removal::new(cluster, Instant::now());
+    let mut removal = Removal { say, ..Removal::new(cluster, Instant::now()) };
     let sent = removal.send(by, found).await?;
     removal.deadline = deadline();
-    removal.confirm(by, sent, &watcher(cluster, job, removal.deadline)).await.map(drop)
+    let stopping = Stopping::of(&sent.found);
+    if let Some(say) = say {
+        say.say(stopping.begun());
+    }
+    let pods = watcher(cluster, job, removal.deadline);
+    stopping.told(say, Box::pin(removal.confirm(by, sent, &pods))).await.map(drop)
 }
 
 /// Returns once no Pod of a Job that somebody else deletes runs any more. Deletes nothing.

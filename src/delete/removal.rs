@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Failure, Pauses, retry},
-    diagnose::{Facts, Known, Probe, dry_run::by_admission, explain, findings},
+    diagnose::{Facts, Known, Probe, dry_run::by_admission, explain, findings, message},
     error::Error,
     job_api::{api_call::ApiCall, deletes::delete_job, jobs::get_job},
     model::{
@@ -95,7 +95,7 @@ pub(crate) enum RemovalEnd {
 
 /// A Job as it was found, and after its DELETE.
 pub(crate) struct Sent {
-    found: ObservedJob,
+    pub found: ObservedJob,
     newest: ObservedJob,
     /// Whether it is on its way out because of this DELETE.
     by_us: bool,
@@ -324,7 +324,7 @@ impl<'a> Removal<'a> {
         }
         let found = reasons(&self.in_time(), &job.reference).await;
         for finding in &found {
-            self.tell(Message::warning(finding.code.name(), finding.to_string()));
+            self.tell(message(finding));
         }
         if found.is_empty() {
             self.tell(Message::warning("job-not-gone", format!("{} is still being deleted", job.reference)));

@@ -285,6 +285,7 @@ impl Finding {
     }
 }
 
+/// As the task log has it: the cause, the evidence, the next step, a line each.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
@@ -293,8 +294,8 @@ impl fmt::Display for Finding {
         }
         write!(f, " [{}]", self.code)?;
         if !self.seen.is_empty() {
-            write!(f, "; seen: {}", self.seen.join("; "))?;
+            write!(f, "\n  seen: {}", self.seen.join("; "))?;
         }
-        write!(f, "; next: {}", self.next_step)
+        write!(f, "\n  next: {}", self.next_step)
     }
 }

@@ -19,7 +19,10 @@ pub use facts::{Facts, Failures, Known, NamespaceState, NodeState, Probe, Unknow
 pub use finding::{Code, Finding, ObjectReference, Remedy, Severity};
 pub use rules::namespace::of_namespace;
 
-use crate::error::Report;
+use crate::{
+    error::Report,
+    model::message::{Level, Message},
+};
 use rules::{deletion, image, namespace, pods, running, startup};
 
 /// What the facts show, most blocking first. Empty for a Job that is well.
@@ -50,6 +53,16 @@ pub fn explain(mut report: Report, findings: &[Finding]) -> Report {
         report = report.hint(first.next_step.clone());
     }
     report.fact("findings", serde_json::to_value(findings).unwrap_or(Value::Null))
+}
+
+/// The message about a finding, for the task log.
+#[must_use]
+pub fn message(finding: &Finding) -> Message {
+    let level = match finding.severity {
+        Severity::Info => Level::Info,
+        Severity::Warning | Severity::Blocking => Level::Warning,
+    };
+    Message::of_lines(level, finding.code.name(), finding.to_string())
 }
 
 /// Whether a container that waits for this reason has a finding.

@@ -11,10 +11,11 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
 use crate::{
     diagnose,
+    follow::pod_counts::has_many_pods,
     model::{
         conditions::JobEnd,
         container_exit::{ContainerExit, container_exits},
-        message::Message,
+        message::{Level, Message},
         observed_job::Pause,
         pod::{all_containers, has_started, phase_is_terminal},
         pod_reason::{PodReason, in_words, pod_condition, pod_reason},
@@ -26,6 +27,9 @@ use crate::{
 const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 /// Reasons of Events that neither the Pod's status nor a finding reports.
 const TELLING: [&str; 3] = ["Pulling", "Evicted", "Preempted"];
+
+/// The steps of one Pod: of many Pods the log has the counts instead, and the steps at debug level.
+const STEPS: [&str; 4] = ["pod-scheduled", "pulling", "container-started", "pod-deleting"];
 
 /// At most this many messages of one code are written about the Pods of one Job; a Job may have ten thousand Pods.
 const SAID_AT_MOST: usize = 50;
@@ -52,6 +56,12 @@ impl ProgressAnnouncer {
             self.pod(pod, &snapshot.events, &mut news);
         }
         self.retries(snapshot, &mut news);
+        if has_many_pods(snapshot) {
+            for step in news.iter_mut().filter(|step| step.level == Level::Info && STEPS.contains(&step.code.as_str()))
+            {
+                step.level = Level::Debug;
+            }
+        }
         news
     }
 
@@ -292,6 +302,21 @@ mod tests {
             said[SAID_AT_MOST].text.ends_with("the same message about further Pods of the Job is left out"),
             "{said:?}"
         );
+    }
+
+    #[test]
+    fn steps_of_many_pods_are_for_the_debug_log_and_what_goes_wrong_is_not() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = JobSnapshot::new(job(&json!({"template": {}, "completions": 20}), &json!({})));
+        let end = json!({"terminated": {"exitCode": 3, "reason": "Error", "startedAt": "2026-01-01T00:00:00Z"}});
+        snapshot.apply_pod_object(pod(&end, 0), false);
+        let levels: Vec<_> = progress.observe(&snapshot).into_iter().map(|step| (step.code, step.level)).collect();
+        let expected = [
+            ("pod-scheduled", Level::Debug),
+            ("container-started", Level::Debug),
+            ("container-failed", Level::Warning),
+        ];
+        assert_eq!(levels, expected.map(|(code, level)| (code.to_owned(), level)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use crate::{
     cluster::Cluster,
-    diagnose::{Code, Facts, Finding, Known, NodeState, Severity, collect, findings},
+    diagnose::{Code, Facts, Finding, Known, NodeState, collect, findings, message},
     model::{
         message::Message,
         pod::{all_containers, main_containers},
@@ -151,13 +151,6 @@ fn at_rest(snapshot: &JobSnapshot) -> bool {
 /// Whether a finding is about a pause, which can begin again.
 fn is_meant(code: Code) -> bool {
     matches!(code, Code::Suspended | Code::ParallelismZero | Code::KueueNotAdmitted)
-}
-
-fn message(finding: &Finding) -> Message {
-    match finding.severity {
-        Severity::Info => Message::info(finding.code.name(), finding.to_string()),
-        Severity::Warning | Severity::Blocking => Message::warning(finding.code.name(), finding.to_string()),
-    }
 }
 
 /// Whether a Pod looks as if its node were lost: the node controller has set it to not ready, or it does not end in

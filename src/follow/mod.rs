@@ -12,6 +12,7 @@ pub(crate) mod findings;
 pub(crate) mod follower;
 pub(crate) mod last_pods;
 pub(crate) mod late_predecessors;
+mod pod_counts;
 pub mod shared_watch;
 pub mod sidecar;
 pub mod startup_timeout;

@@ -3,7 +3,7 @@
 //! Promise: whatever cuts a stream (API server, kubelet, a half-open link), reading resumes at a whole second and
 //! skips exactly the lines already delivered; what can no longer be read is a marked line at that place. Memory is
 //! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
-//! `lines`, `reader`, `record` and `container` are pure; `container_log` and `previous_run` read, through `source` and
+//! `lines`, `reader`, `record`, `divide`, `level` and `container` are pure; `container_log` and `previous_run` read, through `source` and
 //! `gather`;
 //! `channel` hands over, `stream_quota` shares a process among many Jobs, and `position_store` keeps on the Job how far
 //! its log was delivered.
@@ -11,7 +11,9 @@
 mod channel;
 mod container;
 mod container_log;
+mod divide;
 mod gather;
+mod level;
 mod lines;
 pub(crate) mod position_store;
 mod previous_run;
@@ -26,6 +28,7 @@ mod stream_quota;
 pub use channel::{Receiver, Sink, channel};
 pub use container::ContainerNow;
 pub use container_log::{LogStart, LogTiming, follow};
+pub use divide::Part;
 pub use record::Record;
 pub use stall::Stall;
 pub use stream_quota::LogQuota;

@@ -1,12 +1,17 @@
-//! From lines of one container to one entry of the task log. Pure.
+//! From lines of one container to what the log gets at once. Pure.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use crate::{
-    logs::lines::Piece,
+    logs::{
+        divide::{Divider, Part},
+        lines::Piece,
+    },
     model::{
         log_position::{LogSource, Position},
         log_positions::SourcePosition,
+        message::Level,
+        policies::LogFormat,
     },
     text::one_line,
 };
@@ -92,55 +97,65 @@ impl LogLines {
     }
 }
 
-/// One entry for the task log.
+/// What the log gets at once: lines of one container, or a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The Pod's name.
     pub pod: String,
     /// The container's name.
     pub container: String,
-    /// One line, or several with their times before them. Where a Job has several sources, each begins with its own.
+    /// The lines. Where a Job has several sources, each begins with its own.
     pub text: String,
     /// How many lines of the container are in it.
     pub lines: usize,
-    /// The time of its only line, as the kubelet wrote it.
-    pub timestamp: Option<String>,
+    /// How they are divided into records of Airflow; one for a mark.
+    pub parts: Vec<Part>,
     /// Whether this is not the container's text but a mark about its log.
     pub mark: bool,
     /// How far its log is delivered once this record is; none for a mark.
     pub position: Option<SourcePosition>,
 }
 
-/// What the lines of a record begin with.
+/// What the lines of a record begin with, and how they look.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
     /// With their source.
     pub named: bool,
-    /// With their times, where there are several.
-    pub times: bool,
+    /// As the user wants them.
+    pub format: LogFormat,
 }
 
 impl Record {
     /// Our own words.
     pub(crate) fn mark(source: &LogSource, text: &str, style: Style) -> Self {
-        Self { text: one_line(format!("{}{text}", prefix(source, style))), mark: true, ..Self::empty(source) }
+        let text = one_line(format!("{}{text}", prefix(source, style)));
+        let parts = vec![Part { lines: 1, level: Level::Warning, timestamp: None }];
+        Self { text, parts, mark: true, ..Self::empty(source) }
     }
 
-    /// Lines in their order.
-    pub(crate) fn lines(source: &LogSource, lines: LogLines, style: Style) -> Self {
+    /// Lines in their order; `divider` divides them into parts.
+    pub(crate) fn lines(source: &LogSource, lines: LogLines, style: Style, divider: &mut Divider) -> Self {
         let LogLines { stamps, text, count, whole, position } = lines;
-        let (prefix, several) = (prefix(source, style), count > 1);
-        let text = match (prefix.as_str(), several) {
-            ("", false) => text,
-            (prefix, false) => format!("{prefix}{text}"),
-            ("", true) if !style.times => text,
-            (prefix, true) => together(&stamps, &text, count, prefix, style),
+        let prefix = prefix(source, style);
+        let times = style.format.line_times && count > 1;
+        let folded = if style.format.raw { Cow::Borrowed(text.as_str()) } else { last_states(&text) };
+        let mut parts = divider.divide(&stamps, &folded, count, style.format);
+        // Pieces of a long line may be equal, and Airflow shows one of records with equal time and text.
+        if let Some(first) = parts.first_mut().filter(|_| !whole) {
+            first.timestamp = None;
+        }
+        let text = match (prefix.as_str(), count) {
+            ("", _) if !times => match folded {
+                Cow::Borrowed(_) => text,
+                Cow::Owned(folded) => folded,
+            },
+            (prefix, 1) => format!("{prefix}{folded}"),
+            (prefix, _) => together(&stamps, &folded, count, prefix, times),
         };
         Self {
             text,
             lines: count,
-            // Pieces of a long line may be equal, and Airflow shows one of records with equal time and text.
-            timestamp: (whole && !several).then_some(stamps),
+            parts,
             position: Some(SourcePosition {
                 pod: source.pod_uid.clone(),
                 container: source.container.to_string(),
@@ -156,19 +171,19 @@ impl Record {
             container: source.container.to_string(),
             text: String::new(),
             lines: 0,
-            timestamp: None,
+            parts: Vec::new(),
             mark: false,
             position: None,
         }
     }
 }
 
-fn together(stamps: &str, text: &str, count: usize, prefix: &str, style: Style) -> String {
+fn together(stamps: &str, text: &str, count: usize, prefix: &str, times: bool) -> String {
     let mut together = String::with_capacity(text.len() + count * (prefix.len() + "06:00:00.123 ".len()));
     for (number, (stamp, line)) in stamps.split('\n').zip(text.split('\n')).enumerate() {
         let newline = if number > 0 { "\n" } else { "" };
         // Writing to a String cannot fail.
-        _ = if style.times {
+        _ = if times {
             write!(together, "{newline}{prefix}{} {line}", time_of_day(stamp))
         } else {
             write!(together, "{newline}{prefix}{line}")
@@ -177,14 +192,31 @@ fn together(stamps: &str, text: &str, count: usize, prefix: &str, style: Style) 
     together
 }
 
-/// `[x2x9q/base] `: the end of the Pod's name that the Job controller made up, and the container.
+/// The lines as a terminal shows them at their end: what was written over by a carriage return, as progress bars do, is
+/// left out.
+fn last_states(text: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\r', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let states = |line: &'_ str| line.rsplit('\r').find(|state| !state.is_empty()).unwrap_or_default().to_owned();
+    Cow::Owned(text.split('\n').map(states).collect::<Vec<_>>().join("\n"))
+}
+
+/// `[7] ` for the index 7 of an Indexed Job, else `[x2x9q/base] `: the end of the Pod's name that the Job controller
+/// made up, and the container, which an index has if its Pod has others.
 fn prefix(source: &LogSource, style: Style) -> String {
     if !style.named {
         return String::new();
     }
-    let pod = source.pod.as_str();
-    let suffix = pod.rsplit('-').next().unwrap_or(pod);
-    format!("[{suffix}/{}] ", source.container)
+    match (&source.index, source.alone) {
+        (Some(index), true) => format!("[{index}] "),
+        (Some(index), false) => format!("[{index}/{}] ", source.container),
+        (None, _) => {
+            let pod = source.pod.as_str();
+            let suffix = pod.rsplit('-').next().unwrap_or(pod);
+            format!("[{suffix}/{}] ", source.container)
+        }
+    }
 }
 
 /// `06:00:00.123` of `2026-01-01T06:00:00.123456789Z`.
@@ -196,8 +228,13 @@ fn time_of_day(stamp: &str) -> &str {
 mod tests {
     use super::*;
 
-    const NAMED: Style = Style { named: true, times: true };
-    const BARE: Style = Style { named: false, times: false };
+    const TIMES: LogFormat = LogFormat { line_times: true, line_levels: true, raw: false };
+    const NAMED: Style = Style { named: true, format: TIMES };
+    const BARE: Style = Style { named: false, format: LogFormat { line_times: false, ..TIMES } };
+
+    fn record(source: &LogSource, lines: LogLines, style: Style) -> Record {
+        Record::lines(source, lines, style, &mut Divider::default())
+    }
 
     fn source() -> LogSource {
         LogSource {
@@ -205,6 +242,8 @@ mod tests {
             pod: "train-abc".parse().unwrap(),
             pod_uid: "1".into(),
             container: "base".parse().unwrap(),
+            index: None,
+            alone: true,
         }
     }
 
@@ -225,9 +264,9 @@ mod tests {
 
     #[test]
     fn only_line_keeps_its_timestamp() {
-        let record = Record::lines(&source(), lines(1..=1), Style { named: false, times: true });
+        let made = record(&source(), lines(1..=1), Style { named: false, format: TIMES });
         assert_eq!(
-            (record.text.as_str(), record.timestamp.as_deref()),
+            (made.text.as_str(), made.parts[0].timestamp.as_deref()),
             ("line 1", Some("2026-01-01T06:00:00.001456789Z"))
         );
     }
@@ -237,18 +276,18 @@ mod tests {
         let stamp = "2026-01-01T06:00:00.001456789Z";
         for (offset, last) in [(0, false), (7, false), (7, true)] {
             let piece = Piece { stamp, text: b"part", offset, last };
-            let record = Record::lines(&source(), LogLines::new(&piece, Position::default()), NAMED);
-            assert_eq!((record.text.as_str(), record.timestamp), ("[abc/base] part", None));
+            let made = record(&source(), LogLines::new(&piece, Position::default()), NAMED);
+            assert_eq!((made.text.as_str(), &made.parts[0].timestamp), ("[abc/base] part", &None));
         }
     }
 
     #[test]
     fn several_lines_have_times_and_source_each_and_the_position_of_the_last_one() {
-        let record = Record::lines(&source(), lines(1..=2), NAMED);
-        assert_eq!(record.text, "[abc/base] 06:00:00.001 line 1\n[abc/base] 06:00:00.002 line 2");
-        assert_eq!((record.lines, record.timestamp, record.mark), (2, None, false));
-        assert_eq!(record.position.unwrap().position.delivered, Some(2));
-        assert_eq!(Record::lines(&source(), lines(1..=2), BARE).text, "line 1\nline 2");
+        let made = record(&source(), lines(1..=2), NAMED);
+        assert_eq!(made.text, "[abc/base] 06:00:00.001 line 1\n[abc/base] 06:00:00.002 line 2");
+        assert_eq!((made.lines, made.parts.len(), made.mark), (2, 2, false));
+        assert_eq!(made.position.unwrap().position.delivered, Some(2));
+        assert_eq!(record(&source(), lines(1..=2), BARE).text, "line 1\nline 2");
     }
 
     #[test]
@@ -259,10 +298,37 @@ mod tests {
         for text in [b"".as_slice(), b"odd \xff\r", b"\r", b"end\rs"] {
             assert!(lines.add(&piece(text), Position::default));
         }
-        assert_eq!(Record::lines(&source(), lines.clone(), BARE).text, "\n\nodd \u{fffd}\n\nend\rs");
-        let times = Style { named: false, times: true };
-        let expected = ["", "", "odd \u{fffd}", "", "end\rs"].map(|text| format!("06:00:00.001 {text}")).join("\n");
-        assert_eq!(Record::lines(&source(), lines, times).text, expected);
+        let raw = Style { named: false, format: LogFormat { line_times: false, line_levels: false, raw: true } };
+        assert_eq!(record(&source(), lines.clone(), raw).text, "\n\nodd \u{fffd}\n\nend\rs");
+        let times = Style { named: false, format: TIMES };
+        let expected = ["", "", "odd \u{fffd}", "", "s"].map(|text| format!("06:00:00.001 {text}")).join("\n");
+        assert_eq!(record(&source(), lines, times).text, expected);
+    }
+
+    #[test]
+    fn progress_is_shown_in_its_last_state() {
+        let cases = [
+            ("10%\r20%\r100%", "100%"),
+            ("10%\r20%\r\r", "20%"),
+            ("\rbegins so", "begins so"),
+            ("\r\r", ""),
+            ("no progress", "no progress"),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(
+                last_states(&format!("before\n{line}\nafter")),
+                format!("before\n{expected}\nafter"),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_of_an_index_begin_with_its_number_and_the_container_only_beside_others() {
+        let named = |alone| LogSource { index: Some("7".into()), alone, ..source() };
+        let style = Style { named: true, format: BARE.format };
+        assert_eq!(record(&named(true), lines(1..=2), style).text, "[7] line 1\n[7] line 2");
+        assert_eq!(record(&named(false), lines(1..=1), style).text, "[7/base] line 1");
     }
 
     #[test]

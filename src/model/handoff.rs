@@ -13,7 +13,7 @@ use tracing::{Span, debug_span};
 use super::{
     log_positions::SourcePosition,
     observed_job::JobReference,
-    policies::{CleanUp, Finish, OnLingeringSidecar, Until},
+    policies::{CleanUp, Finish, LogFormat, OnLingeringSidecar, Until},
 };
 use crate::{
     error::{Error, Report},
@@ -42,9 +42,9 @@ pub struct Handoff {
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
-    /// Whether lines that share a record carry their times.
-    #[serde(default = "yes")]
-    pub line_times: bool,
+    /// How the lines of the containers look.
+    #[serde(default)]
+    pub log_format: LogFormat,
     /// How long the Job may take to start, in seconds; none for no limit.
     #[serde(default)]
     pub startup_timeout_seconds: Option<u32>,

@@ -93,6 +93,7 @@ pub struct TemplateSpec {
     pub image_pull_secrets: Option<Vec<LocalObjectReference>>,
     pub restart_policy: Option<String>,
     pub service_account_name: Option<String>,
+    pub termination_grace_period_seconds: Option<i64>,
 }
 
 /// A container of that Pod.

@@ -214,6 +214,10 @@ pub struct LogSource {
     pub pod_uid: String,
     /// The container's name.
     pub container: ContainerName,
+    /// The index of the Pod, where its Job is Indexed.
+    pub index: Option<String>,
+    /// Whether it is the only container of its Pod.
+    pub alone: bool,
 }
 
 #[cfg(test)]

@@ -24,14 +24,31 @@ impl<F: Fn(Message) + Send + Sync> Say for F {
     }
 }
 
-/// How much a sentence matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How much a sentence, or a line of a container, matters: the level of its record in the task log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
+    /// A step of one Pod among many.
+    Debug,
     /// The Job goes its normal course.
     Info,
     /// Something holds the Job, or a promise is limited.
     Warning,
+    /// A container says that something failed.
+    Error,
+}
+
+impl Level {
+    /// The word that it is serialized as.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// One sentence, with a stable code for programs.
@@ -63,6 +80,12 @@ impl Message {
     #[must_use]
     pub fn warning(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self { level: Level::Warning, code: code.into(), text: one_line(text) }
+    }
+
+    /// A message of several lines, each of which was made safe before.
+    #[must_use]
+    pub(crate) fn of_lines(level: Level, code: impl Into<String>, lines: String) -> Self {
+        Self { level, code: code.into(), text: lines }
     }
 
     /// A message with a warning of the API server, in its words.

@@ -20,6 +20,25 @@ pub enum PredecessorPolicy {
     Ignore,
 }
 
+/// How the lines of containers look in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogFormat {
+    /// Whether lines that share a record begin with the container's time.
+    pub line_times: bool,
+    /// Whether a line that names a level, such as `ERROR`, has this level in the log.
+    pub line_levels: bool,
+    /// Whether lines stay as they came, for a program that copies them: no record for each, and every state of a
+    /// progress bar.
+    pub raw: bool,
+}
+
+impl Default for LogFormat {
+    fn default() -> Self {
+        Self { line_times: false, line_levels: true, raw: false }
+    }
+}
+
 /// Which stuck Jobs are released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]

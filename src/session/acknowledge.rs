@@ -69,7 +69,7 @@ async fn written(
 }
 
 async fn delete(cluster: &Cluster, job: &JobReference, owner: &Owner, within: Duration, why: &str) -> Message {
-    match delete::delete_owned_until(cluster, job, owner, Instant::now() + within).await {
+    match delete::delete_owned_until(cluster, job, owner, Instant::now() + within, &|_| {}).await {
         Ok(done) => Message::info("job-deleted", format!("{done} ({why})")),
         Err(error) => Message::warning(
             "job-not-deleted",

@@ -84,13 +84,20 @@ impl Run {
     /// Stops following and deletes the Job this attempt owns; returns what was done once it is gone with its Pods.
     /// `within` limits the confirmation; an API server that does not answer is given [`delete::NO_ANSWER`] more.
     pub async fn delete(&self, within: Duration) -> Result<String, Error> {
+        let deed = self.delete_telling(within, &|_| {}).await?;
+        Ok(deed.unwrap_or_else(|| "No Job was made by this try: nothing to delete".to_owned()))
+    }
+
+    /// The same for somebody who hears that the deletion has begun, and every so often that it goes on; none if no Job
+    /// was made.
+    pub async fn delete_telling(&self, within: Duration, say: &dyn Say) -> Result<Option<String>, Error> {
         self.task.abort();
         let deadline = Instant::now() + within;
         let cluster = self.shared.cluster.until(deadline + delete::NO_ANSWER);
         let Some(job) = self.find_own(&cluster, deadline).await? else {
-            return Ok("No Job was made by this try: nothing to delete".to_owned());
+            return Ok(None);
         };
-        delete::delete_owned_until(&cluster, &job, &self.shared.order.attempt.owner(), deadline).await
+        delete::delete_owned_until(&cluster, &job, &self.shared.order.attempt.owner(), deadline, say).await.map(Some)
     }
 
     /// The Job of this attempt, also if a POST has left whose answer was never read.
@@ -158,7 +165,7 @@ impl Drop for Run {
 }
 
 async fn attempt(shared: Arc<AttemptState>) {
-    let (sink, lines) = logs::channel(logs::BUFFER, shared.order.line_times);
+    let (sink, lines) = logs::channel(logs::BUFFER, shared.order.log_format);
     let (end, ()) = tokio::join!(to_the_end(&shared, sink), shared.outbox.deliver(lines, None));
     shared.outbox.put(end);
 }

@@ -111,7 +111,13 @@ impl Outbox {
                 quota.record().await;
             }
             if let Some(record) = lines.next().await {
+                let more = record.parts.len().saturating_sub(1);
                 self.put(Ok(Event::Log(record)));
+                if let Some(quota) = quota {
+                    for _ in 0..more {
+                        quota.record().await;
+                    }
+                }
             }
         }
     }

@@ -11,7 +11,10 @@ use crate::{
     cluster::Cluster,
     error::Error,
     job_api::warnings::telling,
-    model::{handoff::Handoff, message::Message},
+    model::{
+        handoff::Handoff,
+        message::{Message, Say},
+    },
 };
 
 /// A Job that was handed over.
@@ -45,8 +48,9 @@ impl Resumed {
         Ok(said)
     }
 
-    /// Deletes the Job if it is the attempt's own; returns what was done once it is gone with its Pods.
-    pub async fn delete(&self, within: Duration) -> Result<String, Error> {
-        delete_own(&self.cluster, &self.handoff, within).await
+    /// Deletes the Job if it is the attempt's own; returns what was done once it is gone with its Pods. `say` hears that
+    /// the deletion has begun, and every so often that it goes on.
+    pub async fn delete_telling(&self, within: Duration, say: &dyn Say) -> Result<String, Error> {
+        delete_own(&self.cluster, &self.handoff, within, say).await
     }
 }

@@ -112,17 +112,22 @@ impl Waiter {
     /// Pods. `within` limits the confirmation.
     pub async fn delete(&self, within: Duration) -> Result<String, Error> {
         self.close();
-        delete_own(self.room.hubs.cluster(), &self.handoff, within).await
+        delete_own(self.room.hubs.cluster(), &self.handoff, within, &|_| {}).await
     }
 }
 
 /// Deletes the Job that was handed over, if it is its attempt's own.
-pub(crate) async fn delete_own(cluster: &Cluster, handoff: &Handoff, within: Duration) -> Result<String, Error> {
+pub(crate) async fn delete_own(
+    cluster: &Cluster,
+    handoff: &Handoff,
+    within: Duration,
+    say: &dyn Say,
+) -> Result<String, Error> {
     let job = &handoff.job;
     let Some(owner) = &handoff.owner else {
         return Err(Error::internal(format!("{job} was made by others and was left alone")));
     };
-    let deleting = delete::delete_owned_until(cluster, job, owner, Instant::now() + within);
+    let deleting = delete::delete_owned_until(cluster, job, owner, Instant::now() + within, say);
     deleting.instrument(handoff.span()).await
 }
 
@@ -133,7 +138,7 @@ impl Drop for Waiter {
 }
 
 async fn wait(room: SharedWatches, handoff: Arc<Handoff>, outbox: Arc<Outbox>, keeper: Arc<PositionStore>) {
-    let (sink, lines) = logs::channel(BUFFER, handoff.line_times);
+    let (sink, lines) = logs::channel(BUFFER, handoff.log_format);
     let say: Arc<dyn Say> = Arc::clone(&outbox) as Arc<dyn Say>;
     let cluster = telling(room.hubs.cluster().clone(), Arc::clone(&say));
     let cluster = &cluster;

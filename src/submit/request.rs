@@ -21,7 +21,7 @@ use crate::{
         message::Message,
         observed_job::JobReference,
         per_outcome::PerOutcome,
-        policies::{CleanUp, OnFinish, OnLingeringSidecar, PredecessorPolicy, ReleasePolicy, Until},
+        policies::{CleanUp, LogFormat, OnFinish, OnLingeringSidecar, PredecessorPolicy, ReleasePolicy, Until},
     },
     resource::FieldValidation,
     unreadable,
@@ -107,9 +107,9 @@ pub struct JobRequest {
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
-    /// Whether lines that share a record carry their times.
-    #[serde(default = "yes")]
-    pub line_times: bool,
+    /// How the lines of the containers look.
+    #[serde(default)]
+    pub log_format: LogFormat,
     /// Whether a clear of a running task can be told from a retry (Airflow 3.2 and later).
     #[serde(default = "yes")]
     pub running_clear_is_visible: bool,
@@ -322,7 +322,7 @@ impl JobRequest {
             attempt: (self.policy != PredecessorPolicy::Ignore).then(|| self.attempt.digest()),
             until: Until::Finished,
             get_logs: self.get_logs,
-            line_times: self.line_times,
+            log_format: self.log_format,
             startup_timeout_seconds: Some(self.startup_timeout_seconds),
             handover_timeout_seconds: self.handover_timeout_seconds,
             on_lingering_sidecar: self.on_lingering_sidecar,

@@ -16,7 +16,7 @@ import pytest
 
 from unique_k8s_job.task import log_writer
 from unique_k8s_job.task.compat import airflow_version
-from unique_k8s_job.task.log_writer import LogWriter, in_order, read_time, unmistakable, write_down
+from unique_k8s_job.task.log_writer import LogWriter, in_order, read_time, records_of, unmistakable, write_down
 
 SIX = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
 
@@ -60,7 +60,7 @@ def test_stamp_of_the_kubelet_is_read_to_the_microsecond(stamp: str, expected: d
 def test_lines_that_were_taken_are_written_before_a_cancellation_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    line = {"kind": "log", "mark": False, "timestamp": None, "pod": "p", "container": "c"}
+    line = {"kind": "log", "mark": False, "parts": [(1, "info", None)], "pod": "p", "container": "c"}
     message = {"kind": "message", "level": "warning", "text": "by the way"}
     batch: list[Any] = [{**line, "text": "one"}, {**line, "text": "two"}, message, {**line, "text": "three"}]
 
@@ -130,7 +130,8 @@ def burst(*lines: str, times: bool = True) -> dict[str, Any]:
     text = "\n".join(
         f"09:49:57.{number // 10 % 1000:03} {line}" if times else line for number, line in enumerate(lines)
     )
-    return {"kind": "log", "mark": False, "timestamp": None, "pod": "p", "container": "c", "text": text}
+    parts = [(len(lines), "info", None)]
+    return {"kind": "log", "mark": False, "parts": parts, "pod": "p", "container": "c", "text": text}
 
 
 def test_equal_lines_of_a_burst_are_all_shown_by_airflow_2(file: tuple[LogWriter, File]) -> None:
@@ -155,7 +156,13 @@ def test_lines_that_begin_with_a_date_stay_where_they_were_in_airflow_2(file: tu
 
 def test_equal_records_of_one_moment_are_all_shown_by_airflow_2(file: tuple[LogWriter, File]) -> None:
     writer, written = file
-    line = {"kind": "log", "mark": False, "timestamp": "2026-01-01T06:00:00.5Z", "pod": "p", "container": "c"}
+    line = {
+        "kind": "log",
+        "mark": False,
+        "parts": [(1, "info", "2026-01-01T06:00:00.5Z")],
+        "pod": "p",
+        "container": "c",
+    }
     for _ in range(20):
         writer.lines({**line, "text": "same"})
         writer.say("our own words")
@@ -169,7 +176,8 @@ def test_single_line_keeps_the_time_of_its_container_in_airflow_2(
     monkeypatch.setattr(log_writer, "_now", lambda: at(9))
     writer, written = file
     writer._last = at(0)
-    line = {"kind": "log", "mark": False, "timestamp": "2026-01-01T06:00:07.057999Z", "pod": "p", "container": "c"}
+    parts = [(1, "info", "2026-01-01T06:00:07.057999Z")]
+    line = {"kind": "log", "mark": False, "parts": parts, "pod": "p", "container": "c"}
     writer.lines({**line, "text": "tick"})
     assert written.text.startswith("[2026-01-01T06:00:07.057+0000] {log_writer.py:")
 
@@ -185,3 +193,50 @@ def test_single_line_keeps_the_time_of_its_container_in_airflow_2(
 )
 def test_lines_of_a_record_of_airflow_2_begin_with_their_number(text: str, expected: str) -> None:
     assert unmistakable(text) == expected
+
+
+def test_parts_of_an_event_are_records_with_their_own_level_and_time() -> None:
+    event = {
+        "text": "one\n\nERROR three\nfour",
+        "parts": [(2, "info", "2026-01-01T06:00:01Z"), (1, "error", "2026-01-01T06:00:02Z"), (1, "warning", None)],
+    }
+    assert list(records_of(event)) == [
+        ("one\n", "info", "2026-01-01T06:00:01Z"),
+        ("ERROR three", "error", "2026-01-01T06:00:02Z"),
+        ("four", "warning", None),
+    ]
+    assert list(records_of({"text": "a\nb", "parts": [(2, "info", None)]})) == [("a\nb", "info", None)]
+
+
+def test_level_and_time_of_a_line_are_those_of_its_record_in_airflow_2(
+    file: tuple[LogWriter, File], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_writer, "_now", lambda: at(9))
+    writer, written = file
+    writer._last = at(0)
+    parts = [(1, "info", "2026-01-01T06:00:07Z"), (1, "error", "2026-01-01T06:00:08Z")]
+    line = {"kind": "log", "mark": False, "parts": parts, "pod": "p", "container": "c"}
+    writer.lines({**line, "text": "a\nERROR b"})
+    first, second = written.text.splitlines()
+    assert first.startswith("[2026-01-01T06:00:07.000+0000]") and first.endswith(" INFO - a")
+    assert second.startswith("[2026-01-01T06:00:08.000+0000]") and second.endswith(" ERROR - ERROR b")
+
+
+@pytest.mark.skipif(airflow_version() < (3, 0), reason="records have fields from Airflow 3 on")
+def test_record_of_airflow_3_has_the_level_the_time_and_the_source_of_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[tuple[str, str, dict[str, Any]]] = []
+
+    class Structured:
+        def __getattr__(self, level: str) -> Any:
+            return lambda text, **fields: records.append((level, text, fields))
+
+    monkeypatch.setattr(log_writer, "_logger", lambda _: Structured())
+    writer = LogWriter(logging.getLogger("task"), structured=True)
+    writer._last = at(0)
+    parts = [(1, "info", "2026-01-01T06:00:07.5Z"), (1, "error", "2026-01-01T06:00:08Z")]
+    writer.lines({"kind": "log", "mark": False, "parts": parts, "pod": "p", "container": "c", "text": "a\nERROR b"})
+    source = {"pod": "p", "container": "c"}
+    assert records == [
+        ("info", "a", {"timestamp": "2026-01-01T06:00:07.500000Z", **source}),
+        ("error", "ERROR b", {"timestamp": "2026-01-01T06:00:08.000000Z", **source}),
+    ]

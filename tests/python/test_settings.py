@@ -16,10 +16,11 @@ def options(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
 
 def test_unset_options_have_the_defaults_that_airflow_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     options(monkeypatch)
-    assert settings.settings() == Settings(604_800, True, None, "strict", "", {}, {})
+    assert settings.settings() == Settings(604_800, True, None, "strict", "", {}, {}, True, False)
     shown = get_provider_info()["config"]["unique_k8s_job"]["options"]
     assert (shown["safe_ttl"]["default"], shown["patch_jobs"]["default"]) == ("604800", "True")
     assert shown["field_validation"]["default"] == "strict"
+    assert (shown["log_levels"]["default"], shown["log_line_times"]["default"]) == ("True", "False")
 
 
 def test_options_are_read_as_airflow_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +36,8 @@ def test_options_are_read_as_airflow_writes_them(monkeypatch: pytest.MonkeyPatch
         ("patch_jobs", "maybe"),
         ("on_process_end", "keep"),
         ("field_validation", "loose"),
+        ("log_levels", "error"),
+        ("log_line_times", "1s"),
     ],
 )
 def test_option_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, option: str, value: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from unique_k8s_job.exceptions import JobStartupError, StoppedError, TakenOverError
 from unique_k8s_job.task import stop_in_worker
 from unique_k8s_job.task.compat.task_state import Answer
-from unique_k8s_job.task.stop_in_worker import Cause, JobAction, action_of
+from unique_k8s_job.task.stop_in_worker import Asked, Cause, JobAction, action_of
 
 RUNNING = Answer("running", "our-uid")
 
@@ -61,6 +62,44 @@ def test_job_that_is_lost_is_named_with_what_to_do() -> None:
     assert "`etl/train`" in stop_in_worker.lost("etl", "train", another_try=True)
     said = stop_in_worker.lost("etl", "train", another_try=False)
     assert "`kubectl -n etl describe job train`" in said and "`kubectl -n etl delete job train`" in said
+
+
+@pytest.mark.parametrize(
+    ("cause", "error", "asked", "limit", "expected"),
+    [
+        (Cause.TIMEOUT, TimeoutError(), None, 12.0, "execution_timeout of 12 s is over"),
+        (Cause.TIMEOUT, TimeoutError(), None, None, "execution_timeout is over"),
+        (Cause.TIMEOUT, KeyboardInterrupt(), None, 12.0, "Interrupted (Ctrl-C)"),
+        (Cause.TIMEOUT, JobStartupError("no"), None, 12.0, "The Job has not started"),
+        (
+            Cause.KILLED,
+            StoppedError("no"),
+            Asked(Answer("failed", "u")),
+            None,
+            "Stopped by a user (the task is failed now)",
+        ),
+        (Cause.KILLED, StoppedError("no"), Asked(Answer(None, None)), None, "Stopped by a user (the task was cleared)"),
+        (
+            Cause.KILLED,
+            StoppedError("no"),
+            Asked(RUNNING),
+            None,
+            "The process of this task is being ended, and no user has stopped the task",
+        ),
+        (
+            Cause.KILLED,
+            StoppedError("no"),
+            Asked(None, "none within 1.5 s"),
+            None,
+            "The process of this task is being ended (Airflow gave no answer: none within 1.5 s)",
+        ),
+        (Cause.TAKEN_OVER, TakenOverError("no"), None, None, "Another try owns the Job now"),
+    ],
+)
+def test_what_ended_the_try_is_named(
+    cause: Cause, error: BaseException, asked: Asked | None, limit: float | None, expected: str
+) -> None:
+    assert stop_in_worker.reason(cause, error, asked, limit) == expected
 
 
 def test_process_that_is_stopped_before_it_knows_its_job_deletes_whatever_it_may_have_made() -> None:

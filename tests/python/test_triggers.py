@@ -114,7 +114,14 @@ def test_kwargs_of_an_older_and_of_a_newer_version_are_accepted(waiter: Waiter) 
 
 
 def test_one_event_with_the_outcome_and_nothing_of_the_log(waiter: Waiter, caplog: pytest.LogCaptureFixture) -> None:
-    line = {"kind": "log", "mark": False, "text": "secret words", "timestamp": None, "pod": "p", "container": "c"}
+    line = {
+        "kind": "log",
+        "mark": False,
+        "text": "secret words",
+        "parts": [(1, "info", None)],
+        "pod": "p",
+        "container": "c",
+    }
     waiter.events = [{"kind": "message", "level": "info", "text": "it starts"}, line, OUTCOME]
     (event,) = asyncio.run(events(trigger()))
     assert (event["kind"], event["outcome"]) == ("outcome", OUTCOME)
@@ -380,9 +387,7 @@ def test_end_of_the_triggerer_stores_the_place_asks_nobody_and_leaves_the_job(
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close"]
     (told,) = said
-    assert told.startswith(
-        "info: The trigger of this task is cancelled (the triggerer ends, and the next one goes on)."
-    )
+    assert told.startswith("info: The triggerer ends, and the next one goes on.")
     assert told.endswith("Its Job is left as it is")
 
 

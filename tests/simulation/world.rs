@@ -479,8 +479,7 @@ pub async fn follow(run: Run) -> Ended {
             Some(Ok(Event::Log(record))) if record.mark => log.push(record.text),
             Some(Ok(Event::Log(record))) => {
                 // Lines that share a record begin with their time.
-                let strip = |line: &str| if record.lines > 1 { line[13..].to_owned() } else { line.to_owned() };
-                log.extend(record.text.lines().map(strip));
+                log.extend(record.text.lines().map(str::to_owned));
             }
             Some(Ok(Event::Outcome(outcome))) => break Ok(*outcome),
             Some(Err(error)) => break Err(error),

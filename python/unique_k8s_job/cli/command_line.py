@@ -199,7 +199,7 @@ def run(
             "on_finish": finish,
             "startup_timeout_seconds": startup_timeout,
             "get_logs": not no_logs,
-            "line_times": False,
+            "log_format": {"line_levels": False, "raw": True},
         }
         return configuration(kubeconfig, cluster_context), as_json(request)
 
@@ -327,7 +327,8 @@ class _Running:
             return
         try:
             with waiting():
-                self._deleted = self._run.delete(confirm_for), "info"
+                deed = self._run.delete(confirm_for, self._display.event)
+                self._deleted = deed or "No Job was made by this try: nothing to delete", "info"
         except UniqueK8sJobError as error:
             self._deleted = str(error), "error"
 

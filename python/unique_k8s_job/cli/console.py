@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from unique_k8s_job._core import LogEvent, MessageEvent, OutcomeEvent, SubmittedEvent
 
-_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
+_STYLES = {"debug": "dim", "info": "dim", "warning": "yellow", "error": "red"}
 
 
 class Speaker:
@@ -40,8 +40,10 @@ class Speaker:
 
     def say(self, text: str, level: str = "info") -> None:
         """Write one sentence, or one report; a warning or an error has a word for it, too, and not only a colour."""
+        if level == "debug" and not verbose():
+            return
         style = _STYLES[level]
-        word = "" if level == "info" else f"{level}: "
+        word = "" if level in ("debug", "info") else f"{level}: "
         shown = visible_lines(text)
         if self.streams.err.trouble is None:
             self._errors.print(f"[{style}]{word}{escape(shown)}[/{style}]")
@@ -99,7 +101,8 @@ class Display(Speaker):
             self.say(event["text"], "warning")
         elif event["kind"] == "message":
             self.say(event["text"], event["level"])
-            self._spin(event["text"])
+            if event["level"] != "debug":
+                self._spin(event["text"].partition("\n")[0])
         elif event["kind"] == "submitted":
             self._job, self._made = (event["namespace"], event["name"]), True
             self.say(f"Job {event['namespace']}/{event['name']} (uid {event['uid']})")

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from unique_k8s_job import native
-from unique_k8s_job.exceptions import StoppedError, UniqueK8sJobError
+from unique_k8s_job.exceptions import DeletionUnconfirmedError, StoppedError, UniqueK8sJobError
 from unique_k8s_job.request.arguments import (
     FIELD_VALIDATIONS,
     FINISHES,
@@ -28,12 +28,14 @@ from unique_k8s_job.request.arguments import (
     one_of,
     per_outcome,
     seconds,
+    ttl,
 )
+from unique_k8s_job.request.literals import is_literal, judge, judge_ways_to_run
 from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version, moved_exception
 from unique_k8s_job.task.settings import default_deferrable
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Run, SubmittedEvent
+    from unique_k8s_job._core import MessageEvent, Run, SubmittedEvent
     from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
     from unique_k8s_job.task.known_names import KnownNames
     from unique_k8s_job.task.log_writer import LogWriter
@@ -62,6 +64,8 @@ _NOT_TEMPLATES = frozenset(
         "on_lingering_sidecar",
         "on_process_end",
         "get_logs",
+        "log_levels",
+        "log_line_times",
         "deferrable",
         "defer_after_seconds",
         "in_cluster",
@@ -164,6 +168,10 @@ class UniqueK8sJobOperator(BaseOperator):
     :param skip_on_exit_code: an exit code, or several, with which the container that decides the outcome skips the task
         instead of failing it; the Job counts as failed all the same
     :param get_logs: write the containers' logs into the task log
+    :param log_levels: give a line of a container the level that it names (`ERROR`, `level=warn`, `"level": "error"`),
+        so that Airflow's filter finds it; False makes all of them `info`. Default: `[unique_k8s_job] log_levels`, True
+    :param log_line_times: write the container's time before each line that shares a record with others. Default:
+        `[unique_k8s_job] log_line_times`, False
     :param deferrable: wait in the triggerer and not in a worker; the log stays live. Default: `[operators]
         default_deferrable`
     :param defer_after_seconds: how many seconds the worker follows the Job before it defers, so that short Jobs never
@@ -260,6 +268,8 @@ class UniqueK8sJobOperator(BaseOperator):
         on_process_end: Literal["leave", "delete"] | None = None,
         skip_on_exit_code: int | Collection[int] | None = None,
         get_logs: bool = True,
+        log_levels: bool | None = None,
+        log_line_times: bool | None = None,
         deferrable: bool | None = None,
         defer_after_seconds: int = 10,
         kubernetes_conn_id: str | None = "kubernetes_default",
@@ -295,12 +305,20 @@ class UniqueK8sJobOperator(BaseOperator):
         self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
         self.skip_on_exit_code = exit_codes("skip_on_exit_code", skip_on_exit_code)
         self.get_logs = get_logs
+        self.log_levels = log_levels
+        self.log_line_times = log_line_times
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.defer_after_seconds = seconds("defer_after_seconds", defer_after_seconds)
         self.kubernetes_conn_id = kubernetes_conn_id
         self.in_cluster = in_cluster
         self.config_file = config_file
         self.cluster_context = cluster_context
+        judge(self)
+        judge_ways_to_run(manifest, from_cron_job)
+        for limit in ("startup_timeout_seconds", "handover_timeout_seconds", "release_after_seconds"):
+            seconds(limit, getattr(self, limit))
+        if is_literal(ttl_seconds_after_finished):
+            per_outcome("ttl_seconds_after_finished", ttl_seconds_after_finished, ttl)
 
     _arguments: ClassVar[Sequence[str]] = tuple(inspect.signature(__init__).parameters)[1:-1]
     template_fields: Sequence[str] = tuple(name for name in _arguments if name not in _NOT_TEMPLATES)
@@ -474,30 +492,63 @@ class UniqueK8sJobOperator(BaseOperator):
 
         cause = stop_in_worker.cause_of(error, killed=self._killed, made=self._job_uid is not None)
         another_try = stop_in_worker.another_try(context)
-        why, answer = cause.value, None
-        if cause is stop_in_worker.Cause.KILLED:
-            asked = stop_in_worker.ask(context)
-            answer, why = asked.answer, f"{why}; {asked}"
+        asked = stop_in_worker.ask(context) if cause is stop_in_worker.Cause.KILLED else None
         action = stop_in_worker.action_of(
             cause,
-            answer=answer,
+            answer=asked.answer if asked else None,
             job_uid=self._job_uid,
             another_try=another_try,
             on_process_end=on_process_end,
         )
-        deed, level = f"Its Job is {action.value}", "info"
-        if cause is stop_in_worker.Cause.LOST:
-            deed, level = stop_in_worker.lost(*self._job_place, another_try=another_try), "warning"
+        limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
+        why = stop_in_worker.reason(cause, error, asked, limit)
         if action is stop_in_worker.JobAction.DELETE:
-            # The deletion comes before any message: Airflow may be away and accept none, and SIGKILL may be near.
+            # SIGKILL may be near.
             soon = cause is stop_in_worker.Cause.KILLED and airflow_version() >= (3, 0)
-            try:
-                deed = run.delete(CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE)
-            except UniqueK8sJobError as failure:
-                deed, level = f"The deletion of its Job failed, and the Job may still run: {failure}", "warning"
-        if isinstance(error, UniqueK8sJobError):
+            deed = self._delete(
+                run, why, log, CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE, given_up_soon=soon
+            )
+            if deed is None:  # no Job was made
+                deed = "" if cause is stop_in_worker.Cause.ERROR else "No Job was made"
+                if deed:
+                    log.say(f"{why}. {deed}")
+        elif self._job_uid is None:
+            deed = ""
+        elif cause is stop_in_worker.Cause.LOST:
+            deed = stop_in_worker.lost(*self._job_place, another_try=another_try)
+            log.say(f"{why}. {deed}", "warning")
+        else:
+            deed = stop_in_worker.left(*self._job_place, action, another_try=another_try)
+            log.say(f"{why}. {deed}")
+        if deed and isinstance(error, UniqueK8sJobError):
             error.seen.append(deed)
-        log.say(f"This try ends before its Job ({why}). {deed}", level)
+
+    def _delete(self, run: Run, why: str, log: LogWriter, confirm_for: float, *, given_up_soon: bool) -> str | None:
+        """Delete the Job and say so meanwhile; return what became of it, None if there is none.
+
+        The DELETE is sent before the first message: Airflow may be away and accept none, and SIGKILL may be near.
+
+        :param given_up_soon: whether there is no time to see the deletion to its end
+        """
+        said: list[str] = []
+
+        def say(event: MessageEvent) -> None:
+            log.say(event["text"] if said else f"{why}. {event['text']}", event["level"])
+            said.append(event["text"])
+
+        level = "info"
+        try:
+            deed = run.delete(confirm_for, say)
+            if deed is None:
+                return None
+        except DeletionUnconfirmedError as failure:
+            if given_up_soon and said:
+                return said[0]
+            deed, level = str(failure), "warning"
+        except UniqueK8sJobError as failure:
+            deed, level = f"The deletion of its Job failed, and the Job may still run: {failure}", "warning"
+        log.say(deed if said else f"{why}. {deed}", level)
+        return deed
 
 
 def _load_what_the_end_needs() -> None:

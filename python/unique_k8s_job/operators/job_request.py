@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from unique_k8s_job.task.settings import Settings
 
 
+def chosen(argument: bool | None, option: bool) -> bool:
+    """Return what the task says, or else the installation."""
+    return option if argument is None else argument
+
+
 def request_of(
     task: UniqueK8sJobOperator, context: Context, options: Settings, known: KnownNames, log: LogWriter
 ) -> dict[str, Any]:
@@ -60,6 +65,10 @@ def request_of(
         "release_after_seconds": seconds("release_after_seconds", task.release_after_seconds),
         "on_lingering_sidecar": task.on_lingering_sidecar,
         "get_logs": flag("get_logs", task.get_logs),
+        "log_format": {
+            "line_levels": flag("log_levels", chosen(task.log_levels, options.log_levels)),
+            "line_times": flag("log_line_times", chosen(task.log_line_times, options.log_line_times)),
+        },
         "running_clear_is_visible": identity.clears_are_counted(),
     }
 

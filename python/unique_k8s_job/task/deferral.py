@@ -80,6 +80,6 @@ def outcome(event: Any) -> dict[str, Any]:
     if kind == "error":
         raise trigger_event.error_in(event)
     if kind == "deadline":
-        text = "The task's `execution_timeout` is over, and its Job has not ended"
+        text = "execution_timeout is over, and its Job has not ended"
         raise moved_exception("AirflowTaskTimeout")(f"{text}. {event['deed']}" if event.get("deed") else text)
     raise trigger_event.unreadable(event)

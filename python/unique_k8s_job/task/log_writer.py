@@ -1,13 +1,13 @@
 """Writes the task log: our own sentences, and the lines of the Job's containers.
 
 Promise: records appear in Airflow's log view in the order in which they were written, none of them is dropped there as
-a repetition, and a single line keeps the moment in which its container wrote it. Airflow 3 sorts records by time, and
-drops a record that is equal to the one before in all fields. So the time of a line is that of its container, but never
-before that of the last record, and never in the future (the clocks of nodes differ). Many lines that come fast are one
-record, which the native module makes: Airflow's cost is for a record, not for a line. Airflow 2 sorts by everything
-that looks like a time at the beginning of a line, even inside a record, and drops a line that is equal to the one
-before. So there all lines of a record but the first begin with their number, as `2| `, and no two records have the same
-millisecond.
+a repetition, and the time of a record is the moment in which the container wrote its first line. Airflow 3 sorts
+records by time, and drops a record that is equal to the one before in all fields. So the time of a line is that of its
+container, but never before that of the last record, and never in the future (the clocks of nodes differ). Lines that
+come slowly are a record each. Many lines that come fast are one record, because Airflow's cost is for a record, not for
+a line: the native module says which lines are one record, and of which level. Airflow 2 sorts by everything that looks
+like a time at the beginning of a line, even inside a record, and drops a line that is equal to the one before. So there
+all lines of a record but the first begin with their number, as `2| `, and no two records have the same millisecond.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
 from unique_k8s_job.exceptions import InternalError
@@ -70,13 +71,15 @@ class LogWriter:
         self.last_line = time.monotonic()
         if event["mark"]:
             self.say(event["text"], "warning")
-        elif self._lines is None:
-            stamp = event["timestamp"]
-            self._record(logging.INFO, event["text"], (read_time(stamp) if stamp else None) or _now())
-        else:
-            moment, fields = self._time(event["timestamp"])
-            self._lines.info(
-                event["text"],
+            return
+        for text, level, stamp in records_of(event):
+            if self._lines is None:
+                written = (read_time(stamp) if stamp else None) or _now()
+                self._record(logging.getLevelName(level.upper()), text, written)
+                continue
+            moment, fields = self._time(stamp)
+            getattr(self._lines, level)(
+                text,
                 timestamp=moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
                 pod=event["pod"],
                 container=event["container"],
@@ -158,6 +161,18 @@ def _write(event: SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent, log: 
         log.lines(event)
     elif event["kind"] == "message":
         log.say(event["text"], event["level"])
+
+
+def records_of(event: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Return the records of an event of the kind `log`: each one's text, level, and the time of its first line. Pure."""
+    parts = event["parts"]
+    if len(parts) == 1:
+        _, level, stamp = parts[0]
+        yield event["text"], level, stamp
+        return
+    lines = iter(event["text"].split("\n"))
+    for count, level, stamp in parts:
+        yield "\n".join(islice(lines, count)), level, stamp
 
 
 def in_order(written: datetime, last: datetime, now: datetime, *, tick: timedelta = _TICK) -> datetime:

@@ -25,6 +25,8 @@ class Settings(NamedTuple):
     task_label_prefix: str | None = ""
     default_labels: dict[str, str] = {}  # noqa: RUF012 nobody writes to it
     default_annotations: dict[str, str] = {}  # noqa: RUF012
+    log_levels: bool = True
+    log_line_times: bool = False
 
 
 def default_deferrable() -> bool:
@@ -42,6 +44,8 @@ def settings() -> Settings:
         patch_jobs=_flag("patch_jobs", "True"),
         on_process_end=_fate("on_process_end"),
         field_validation=_validation("field_validation", "strict"),
+        log_levels=_flag("log_levels", "True"),
+        log_line_times=_flag("log_line_times", "False"),
         task_label_prefix=_text("task_label_prefix") if _flag("task_labels", "True") else None,
         default_labels=_texts("default_labels"),
         default_annotations=_texts("default_annotations"),

@@ -21,7 +21,7 @@ from unique_k8s_job.described import failure
 from unique_k8s_job.task import triggerer
 from unique_k8s_job.task.compat import airflow_version
 from unique_k8s_job.task.compat.task_state import Answer, States, answer_in_triggerer, states_in_triggerer
-from unique_k8s_job.task.stop_in_worker import RUNNING, JobAction
+from unique_k8s_job.task.stop_in_worker import ENDED, RUNNING, JobAction
 from unique_k8s_job.task.triggerer import off_the_loop
 
 Found = TypeVar("Found")
@@ -83,6 +83,20 @@ def action_of(*, event_sent: bool, answer: Answer | None, job_uid: str) -> JobAc
         # when it starts.
         return None
     return JobAction.DELETE
+
+
+def reason(decision: Decision) -> str:
+    """Return a sentence that names what has ended the trigger. Pure."""
+    answer = decision.answer
+    if decision.ending:
+        return "The triggerer ends, and the next one goes on"
+    if answer is None:
+        return "The trigger of this task is cancelled, and Airflow gave no answer"
+    if answer.state in ENDED:
+        return f"Stopped by a user (the task is {answer.state} now)"
+    if decision.action is JobAction.DELETE:
+        return "Stopped by a user (the task was cleared)"
+    return f"The trigger of this task is cancelled (Airflow says that the task is {answer.state})"
 
 
 async def decide(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:

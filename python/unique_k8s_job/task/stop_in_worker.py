@@ -39,11 +39,13 @@ _SAYS_NOTHING_OF_THE_JOB = (ApiRefusedError, ApiUnreachableError, AirflowUnreach
 class Cause(enum.Enum):
     """Why execute() ends without an outcome."""
 
-    TIMEOUT = "a timeout, Ctrl-C, or a limit of ours"
-    KILLED = "a signal from Airflow: a user's stop or the end of the process"
-    TAKEN_OVER = "another try owns the Job"
-    LOST = "the Job cannot be followed any more, which proves nothing about its work"
-    ERROR = "an error"
+    #: `execution_timeout`, Ctrl-C, or a limit of ours.
+    TIMEOUT = enum.auto()
+    #: A signal from Airflow: a user's stop, or the end of the process.
+    KILLED = enum.auto()
+    TAKEN_OVER = enum.auto()
+    LOST = enum.auto()
+    ERROR = enum.auto()
 
 
 class JobAction(enum.Enum):
@@ -115,6 +117,50 @@ def cause_of(error: BaseException, *, killed: bool, made: bool = False) -> Cause
         return Cause.KILLED
     # What stands between us and the API server may say no in its place: a Job at work is not to end by that.
     return Cause.LOST if made and isinstance(error, _SAYS_NOTHING_OF_THE_JOB) else Cause.ERROR
+
+
+def reason(cause: Cause, error: BaseException, asked: Asked | None, limit: float | None) -> str:
+    """Return a sentence that names what ended the try. Pure.
+
+    :param asked: what Airflow answered, if it was asked
+    :param limit: the seconds of `execution_timeout`, if the task has one
+    """
+    if cause is Cause.TIMEOUT:
+        return _of_a_limit(error, limit)
+    if cause is Cause.KILLED:
+        return _of_a_signal(asked)
+    return {
+        Cause.TAKEN_OVER: "Another try owns the Job now",
+        Cause.LOST: "The Job cannot be followed any more, which proves nothing about its work",
+        Cause.ERROR: "This try ends with an error before its Job has ended",
+    }[cause]
+
+
+def _of_a_limit(error: BaseException, limit: float | None) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted (Ctrl-C)"
+    if isinstance(error, JobStartupError):
+        return "The Job has not started"
+    return "execution_timeout is over" if limit is None else f"execution_timeout of {limit:g} s is over"
+
+
+def _of_a_signal(asked: Asked | None) -> str:
+    if asked is None or asked.answer is None:
+        return f"The process of this task is being ended ({asked or 'Airflow was not asked'})"
+    state = asked.answer.state
+    if state == RUNNING:
+        return "The process of this task is being ended, and no user has stopped the task"
+    if state in ENDED:
+        return f"Stopped by a user (the task is {state} now)"
+    return "Stopped by a user (the task was cleared)"
+
+
+def left(namespace: str, name: str, action: JobAction, *, another_try: bool) -> str:
+    """Say of a Job that is not deleted what becomes of it."""
+    if action is JobAction.UNTOUCHED:
+        return f"Job `{namespace}/{name}` is not ours any more"
+    goes_on = ": the next try goes on with it" if another_try else ", and may still run"
+    return f"Job `{namespace}/{name}` is left as it is{goes_on}"
 
 
 def lost(namespace: str, name: str, *, another_try: bool) -> str:

@@ -23,7 +23,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from unique_k8s_job import native
 from unique_k8s_job.described import failure, fault
-from unique_k8s_job.exceptions import UniqueK8sJobError
+from unique_k8s_job.exceptions import DeletionUnconfirmedError, UniqueK8sJobError
 from unique_k8s_job.task import stop_in_trigger, trigger_event, triggerer
 from unique_k8s_job.task.log_writer import LogWriter, write_down
 from unique_k8s_job.task.stop_in_worker import JobAction
@@ -172,9 +172,11 @@ class UniqueK8sJobTrigger(BaseTrigger):
         try:
             # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
             deed = await to_its_end(self._delete(CONFIRM_IN_TIME))
+        except DeletionUnconfirmedError:
+            deed = "Its Job is being deleted, and its Pods have not ended yet"
         except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
             deed = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
-        self._log_writer().say(f"The task's `execution_timeout` is over. {deed}", "warning")
+        self._log_writer().say(f"execution_timeout is over. {deed}", "warning")
         return deed
 
     async def _has_finished(self, cluster: Cluster) -> bool:
@@ -213,22 +215,33 @@ class UniqueK8sJobTrigger(BaseTrigger):
         if self._event_sent:
             return
         job = json.loads(self.job).get("job") or {}
-        action, answer, told, ending = await stop_in_trigger.decide(
+        decision = await stop_in_trigger.decide(
             self.task_instance, event_sent=self._event_sent, job_uid=str(job.get("uid"))
         )
-        if ending:
-            state = "the triggerer ends, and the next one goes on"
-        else:
-            state = f"Airflow says that the task is {answer.state}" if answer else "Airflow gave no answer"
-        deed, level = f"Its Job is {action.value}", "info"
-        if not told:
+        why = stop_in_trigger.reason(decision)
+        if decision.action is JobAction.DELETE:
+            await self._delete_and_say(why)
+            return
+        deed, level = f"Its Job is {decision.action.value}", "info"
+        if not decision.told:
             deed, level = f"{deed}: it is not known whether the task goes on with it", "warning"
-        if action is JobAction.DELETE:
-            try:
-                deed = await self._delete()
-            except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
-                deed, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
-        self._log_writer().say(f"The trigger of this task is cancelled ({state}). {deed}", level)
+        self._log_writer().say(f"{why}. {deed}", level)
+
+    async def _delete_and_say(self, why: str) -> None:
+        """Delete the Job of a stopped task; the DELETE is under way before the first message."""
+        job = json.loads(self.job).get("job") or {}
+        deleting = asyncio.ensure_future(self._delete())
+        await asyncio.sleep(0)
+        log = self._log_writer()
+        named = f"Job `{job.get('namespace')}/{job.get('name')}`"
+        log.say(f"{why}. {named} is being deleted; its Pods may take as long to end as their grace period allows")
+        try:
+            deed, level = await deleting, "info"
+        except DeletionUnconfirmedError as error:
+            deed, level = str(error), "warning"
+        except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
+            deed, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
+        log.say(deed, level)
 
     async def _delete(self, confirm_for: float = CONFIRM_DELETION) -> str:
         waiter = native.Waiter(await self._connect(), self.job)

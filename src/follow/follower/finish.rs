@@ -216,7 +216,7 @@ impl JobFollower<'_> {
         // An API server stores no other names.
         let (Ok(name), Ok(container)) = (exit.pod.parse(), exit.container.parse()) else { return };
         let namespace = self.snapshot.job.reference.namespace.clone();
-        let source = LogSource { namespace, pod: name, pod_uid: uid.clone(), container };
+        let source = LogSource { namespace, pod: name, pod_uid: uid.clone(), container, index: None, alone: false };
         let uid = uid.clone();
         if last_lines_have(self.cluster, &source, &READ_ONLY, EXPLAINED_WITHIN).await {
             self.snapshot.read_only.insert(uid);

@@ -33,6 +33,7 @@ use crate::{
         findings::FindingAnnouncer,
         last_pods::PodVisibility,
         late_predecessors::LatePredecessors,
+        pod_counts::PodCounts,
         sidecar::{self, Sidecars},
         startup_timeout::StartupTimeout,
     },
@@ -94,6 +95,11 @@ pub(crate) fn follow(
     Box::new(follower).run(sources)
 }
 
+/// Whether this is an index as Kubernetes writes it. Somebody who makes Pods by hand may write anything.
+fn is_number(index: &&str) -> bool {
+    index.len() <= 10 && index.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The reader of one log.
 struct Reading {
     pod: String,
@@ -110,6 +116,7 @@ struct JobFollower<'a> {
     say: &'a Arc<dyn Say>,
     snapshot: JobSnapshot,
     progress: ProgressAnnouncer,
+    counts: PodCounts,
     explained: FindingAnnouncer,
     startup: StartupTimeout,
     sidecars: Sidecars,
@@ -157,6 +164,7 @@ impl<'a> JobFollower<'a> {
             events: EventLists::new(if quota.is_some() { Pace::Beside } else { Pace::Steady }),
             snapshot: JobSnapshot::new(job),
             progress: ProgressAnnouncer::default(),
+            counts: PodCounts::new(),
             explained: FindingAnnouncer::new(),
             sink,
             quota,
@@ -198,6 +206,7 @@ impl<'a> JobFollower<'a> {
                 self.events.due,
                 decided,
                 self.explained.due,
+                self.counts.due,
                 self.ask,
                 Some(self.check),
                 of_jobs,
@@ -228,6 +237,9 @@ impl<'a> JobFollower<'a> {
     /// Reports what is new, starts the readers of new containers, plans the next list of Events.
     fn announce(&mut self) {
         for message in self.progress.observe(&self.snapshot) {
+            self.say.say(message);
+        }
+        if let Some(message) = self.counts.observe(&self.snapshot) {
             self.say.say(message);
         }
         for message in self.explained.observe(self.cluster, &self.snapshot) {
@@ -489,6 +501,8 @@ impl<'a> JobFollower<'a> {
                     pod,
                     pod_uid: uid.clone(),
                     container: name,
+                    index: conditions::index(&seen.pod).filter(is_number).map(str::to_owned),
+                    alone: all_containers(&seen.pod).count() == 1,
                 };
                 let (cluster, sink, timing) = (self.cluster.clone(), self.sink.clone(), logs::LogTiming::default());
                 let (pod, stall) = (source.pod.to_string(), Arc::<logs::Stall>::default());

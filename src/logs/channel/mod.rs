@@ -13,8 +13,11 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    logs::record::{LogLines, Record, Style},
-    model::log_position::LogSource,
+    logs::{
+        divide::Divider,
+        record::{LogLines, Record, Style},
+    },
+    model::{log_position::LogSource, policies::LogFormat},
 };
 
 /// What the log of one container brings.
@@ -38,7 +41,8 @@ struct Readers {
 /// Where records come out.
 pub struct Receiver {
     channel: Arc<Channel>,
-    times: bool,
+    /// None before the first line: a thousand Jobs that print nothing are waited for at once.
+    divider: Option<Box<Divider>>,
 }
 
 struct Channel {
@@ -59,6 +63,7 @@ struct Waiting {
     named: bool,
     /// All readers are gone.
     over: bool,
+    format: LogFormat,
 }
 
 /// Records of one source, at least one, and what each takes of the room.
@@ -67,12 +72,13 @@ struct Queue {
     records: VecDeque<(Line, usize)>,
 }
 
-/// A channel that holds at most `bytes` of lines; `times` puts the time before each line of a record with several.
+/// A channel that holds at most `bytes` of lines, which look as `format` says.
 #[must_use]
-pub fn channel(bytes: usize, times: bool) -> (Sink, Receiver) {
+pub fn channel(bytes: usize, format: LogFormat) -> (Sink, Receiver) {
+    let waiting = Waiting { format, ..Waiting::default() };
     let channel =
-        Arc::new(Channel { waiting: Mutex::default(), room: Semaphore::new(bytes), bytes, news: Notify::new() });
-    (Sink(Arc::new(Readers { channel: Arc::clone(&channel) })), Receiver { channel, times })
+        Arc::new(Channel { waiting: Mutex::new(waiting), room: Semaphore::new(bytes), bytes, news: Notify::new() });
+    (Sink(Arc::new(Readers { channel: Arc::clone(&channel) })), Receiver { channel, divider: None })
 }
 
 impl Sink {
@@ -116,11 +122,14 @@ impl Receiver {
         let (source, (line, cost), style) = {
             let mut waiting = self.channel.waiting();
             let (source, taken) = waiting.take()?;
-            (source, taken, Style { named: waiting.named, times: self.times })
+            (source, taken, Style { named: waiting.named, format: waiting.format })
         };
         self.channel.room.add_permits(cost);
         Some(match line {
-            Line::Text(lines) => Record::lines(&source, lines, style),
+            Line::Text(lines) => {
+                let divider = self.divider.get_or_insert_default().of(&source);
+                Record::lines(&source, lines, style, divider)
+            }
             Line::Mark(text) => Record::mark(&source, &text, style),
         })
     }

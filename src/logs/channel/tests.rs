@@ -10,6 +10,8 @@ fn source(pod: &str) -> Arc<LogSource> {
         pod: pod.parse().unwrap(),
         pod_uid: pod.into(),
         container: "base".parse().unwrap(),
+        index: None,
+        alone: true,
     })
 }
 
@@ -72,7 +74,7 @@ async fn settle() {
 
 #[tokio::test]
 async fn sources_interleaved_line_by_line_under_back_pressure_have_full_records_in_turns() {
-    let (sink, mut receiver) = channel(room(400), false);
+    let (sink, mut receiver) = channel(room(400), LogFormat::default());
     let sources = ["a", "b"].map(source);
     let writer = tokio::spawn(async move {
         for number in 100..900 {
@@ -102,7 +104,7 @@ async fn sources_interleaved_line_by_line_under_back_pressure_have_full_records_
 
 #[tokio::test]
 async fn source_that_never_stops_does_not_starve_one_with_a_single_line() {
-    let (sink, mut receiver) = channel(room(1_000), false);
+    let (sink, mut receiver) = channel(room(1_000), LogFormat::default());
     let (chatty, quiet) = (source("chatty"), source("quiet"));
     let writer = reader(&sink, &chatty, 100..u64::MAX);
     settle().await;
@@ -118,7 +120,7 @@ async fn source_that_never_stops_does_not_starve_one_with_a_single_line() {
 
 #[tokio::test]
 async fn mark_stays_at_its_place_in_the_log_of_its_source() {
-    let (sink, receiver) = channel(1 << 20, false);
+    let (sink, receiver) = channel(1 << 20, LogFormat::default());
     let (restarted, other) = (source("a"), source("b"));
     for number in 0..3 {
         sink.put(&restarted, line(number)).await;
@@ -134,7 +136,7 @@ async fn mark_stays_at_its_place_in_the_log_of_its_source() {
 
 #[tokio::test]
 async fn several_sources_are_named_once_they_are_known_to_be_several() {
-    let (sink, receiver) = channel(1 << 20, false);
+    let (sink, receiver) = channel(1 << 20, LogFormat::default());
     sink.name_sources(true);
     sink.name_sources(false);
     sink.put(&source("train-abc"), line(1)).await;
@@ -146,7 +148,7 @@ async fn several_sources_are_named_once_they_are_known_to_be_several() {
 
 #[tokio::test]
 async fn readers_of_all_sources_wait_while_there_is_no_room() {
-    let (sink, mut receiver) = channel(room(150), false);
+    let (sink, mut receiver) = channel(room(150), LogFormat::default());
     let sources = ["a", "b", "c"].map(source);
     let readers = sources.each_ref().map(|source| reader(&sink, source, 100..300));
     settle().await;
@@ -165,7 +167,7 @@ async fn readers_of_all_sources_wait_while_there_is_no_room() {
 
 #[tokio::test]
 async fn line_longer_than_the_room_goes_through_alone() {
-    let (sink, mut receiver) = channel(1_000, false);
+    let (sink, mut receiver) = channel(1_000, LogFormat::default());
     let pod = source("a");
     sink.put(&pod, line(1)).await;
     let long = sink.put(&pod, line_of(2, &"x".repeat(5_000)));
@@ -178,7 +180,7 @@ async fn line_longer_than_the_room_goes_through_alone() {
 
 #[tokio::test]
 async fn record_has_at_most_a_hundred_lines_and_32_kib() {
-    let (sink, receiver) = channel(1 << 20, false);
+    let (sink, receiver) = channel(1 << 20, LogFormat::default());
     let pod = source("a");
     for number in 0..150 {
         sink.put(&pod, line(number)).await;
@@ -195,7 +197,7 @@ async fn record_has_at_most_a_hundred_lines_and_32_kib() {
 
 #[tokio::test]
 async fn lines_put_together_wait_for_room_for_all_and_are_joined_as_far_as_a_record_goes() {
-    let (sink, receiver) = channel(size_of::<Line>() + 60 * line(100).bytes(), false);
+    let (sink, receiver) = channel(size_of::<Line>() + 60 * line(100).bytes(), LogFormat::default());
     let pod = source("a");
     let writer = tokio::spawn(async move {
         for number in (100..350).step_by(50) {
@@ -211,7 +213,7 @@ async fn lines_put_together_wait_for_room_for_all_and_are_joined_as_far_as_a_rec
     assert_eq!(texts, expected.collect::<Vec<_>>());
     assert!(records[..5].iter().all(|record| record.lines == 50), "as many as there is room for");
 
-    let (sink, mut receiver) = channel(1 << 20, false);
+    let (sink, mut receiver) = channel(1 << 20, LogFormat::default());
     for numbers in [100..160, 160..200, 200..260, 260..301, 301..302] {
         assert!(sink.put(&source("a"), lines(numbers)).now_or_never().unwrap());
     }
@@ -230,7 +232,7 @@ async fn lines_put_together_wait_for_room_for_all_and_are_joined_as_far_as_a_rec
 #[tokio::test]
 async fn enough_is_a_record_of_one_source_or_half_the_room_or_the_end() {
     let is_enough = |receiver: &Receiver| receiver.enough().now_or_never().is_some();
-    let (sink, mut receiver) = channel(room(1_000), false);
+    let (sink, mut receiver) = channel(room(1_000), LogFormat::default());
     let pods: Vec<_> = (0..10).map(|number| source(&format!("pod-{number}"))).collect();
     for number in 100..199 {
         sink.put(&pods[0], line(number)).await;
@@ -261,7 +263,7 @@ async fn enough_is_a_record_of_one_source_or_half_the_room_or_the_end() {
 
 #[tokio::test]
 async fn wait_tells_of_lines_and_of_the_end_without_taking_anything() {
-    let (sink, mut receiver) = channel(1 << 20, false);
+    let (sink, mut receiver) = channel(1 << 20, LogFormat::default());
     assert!(receiver.wait().now_or_never().is_none());
     let another = sink.clone();
     sink.put(&source("a"), line(1)).await;
@@ -275,7 +277,7 @@ async fn wait_tells_of_lines_and_of_the_end_without_taking_anything() {
 
 #[tokio::test]
 async fn reader_that_waits_for_room_learns_that_nobody_takes_any_more() {
-    let (sink, receiver) = channel(room(10), false);
+    let (sink, receiver) = channel(room(10), LogFormat::default());
     let writer = reader(&sink, &source("a"), 100..200);
     settle().await;
     drop(receiver);
@@ -286,7 +288,7 @@ async fn reader_that_waits_for_room_learns_that_nobody_takes_any_more() {
 
 #[tokio::test]
 async fn put_that_is_given_up_while_it_waits_takes_no_room() {
-    let (sink, mut receiver) = channel(room(10), false);
+    let (sink, mut receiver) = channel(room(10), LogFormat::default());
     let pod = source("a");
     let writer = reader(&sink, &pod, 100..200);
     settle().await;
@@ -298,7 +300,7 @@ async fn put_that_is_given_up_while_it_waits_takes_no_room() {
 
 #[tokio::test]
 async fn idle_channel_costs_less_than_200_bytes_also_after_many_sources() {
-    let (sink, mut receiver) = channel(1 << 20, true);
+    let (sink, mut receiver) = channel(1 << 20, LogFormat { line_times: true, ..LogFormat::default() });
     // Each of the two allocations has two counters before it.
     let counters = 2 * size_of::<usize>();
     let whole =
@@ -320,7 +322,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (taken, put) = runtime.block_on(async {
-            let (sink, mut receiver) = channel(room(lines_of_room), false);
+            let (sink, mut receiver) = channel(room(lines_of_room), LogFormat::default());
             let sources: Vec<_> = (0..3).map(|number| source(&format!("pod-{number}"))).collect();
             let (mut taken, mut put) = (vec![Vec::new(); 3], vec![Vec::new(); 3]);
             let mut take = |record: Record| {

@@ -52,12 +52,14 @@ fn start_told(
     position: Option<Position>,
     told: watch::Receiver<ContainerNow>,
 ) -> Followed {
-    let (sink, mut receiver) = channel(BUFFER, false);
+    let (sink, mut receiver) = channel(BUFFER, crate::model::policies::LogFormat::default());
     let source = LogSource {
         namespace: "etl".parse().unwrap(),
         pod: "train-abc".parse().unwrap(),
         pod_uid: "1".into(),
         container: "base".parse().unwrap(),
+        index: None,
+        alone: true,
     };
     let start = LogStart { source, restart_count, position, told };
     let follower = tokio::spawn(follow(kubelet.clone(), start, sink, Arc::default(), LogTiming::default()));
@@ -349,12 +351,14 @@ async fn gigantic_line_and_bytes_that_are_no_text_are_survived() {
 async fn log_that_nobody_takes_is_read_no_further_than_the_buffer() {
     let lines = (0..100).map(|n| (n, vec![b'x'; 60_000])).collect();
     let kubelet = SimKubelet::new(Restarts::Never, vec![SimRun { lines, ended: true, ..SimRun::default() }]);
-    let (sink, mut receiver) = channel(1 << 20, false);
+    let (sink, mut receiver) = channel(1 << 20, crate::model::policies::LogFormat::default());
     let source = LogSource {
         namespace: "etl".parse().unwrap(),
         pod: "p".parse().unwrap(),
         pod_uid: "1".into(),
         container: "base".parse().unwrap(),
+        index: None,
+        alone: true,
     };
     let told = watch::channel(ContainerNow::Unknown).1;
     let start = LogStart { source, restart_count: 0, position: None, told };

@@ -2,11 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    logs::record::{Record, Style},
-    model::log_position::LogSource,
+    logs::{
+        divide::Divider,
+        record::{Record, Style},
+    },
+    model::{log_position::LogSource, policies::LogFormat},
 };
 
-const BARE: Style = Style { named: false, times: false };
+const BARE: Style = Style { named: false, format: LogFormat { line_times: false, line_levels: false, raw: true } };
 
 fn source() -> LogSource {
     LogSource {
@@ -14,6 +17,8 @@ fn source() -> LogSource {
         pod: "train-abc".parse().unwrap(),
         pod_uid: "1".into(),
         container: "base".parse().unwrap(),
+        index: None,
+        alone: true,
     }
 }
 
@@ -78,7 +83,7 @@ impl Reading {
             match output {
                 Output::Lines(lines) => {
                     let goes_on = std::mem::replace(&mut self.partial, lines.position.partial) > 0;
-                    let text = Record::lines(&source(), lines, BARE).text;
+                    let text = Record::lines(&source(), lines, BARE, &mut Divider::default()).text;
                     let (first, rest) =
                         text.split_once('\n').map_or((&*text, None), |(first, rest)| (first, Some(rest)));
                     if goes_on {

@@ -113,10 +113,12 @@ impl World {
             pod: "train-abc".parse().unwrap(),
             pod_uid: "1".into(),
             container: "base".parse().unwrap(),
+            index: None,
+            alone: true,
         };
         let counts = Arc::clone(&self.counts);
         let api = Slow { kubelet: kubelet.clone(), counts, answer: self.answer, line: self.line };
-        let (sink, mut receiver) = channel(BUFFER, false);
+        let (sink, mut receiver) = channel(BUFFER, crate::model::policies::LogFormat::default());
         let told = watch::channel(ContainerNow::Unknown).1;
         let start = LogStart { source, restart_count: 0, position: None, told };
         let following = follow(self.quota.of(api), start, sink, Arc::default(), LogTiming::default());

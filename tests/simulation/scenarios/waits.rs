@@ -50,8 +50,7 @@ impl Waited {
             Ok(Event::Message(message)) => self.messages.push(message.code),
             Ok(Event::Log(record)) if record.mark => self.log.push(record.text),
             Ok(Event::Log(record)) => {
-                let strip = |line: &str| if record.lines > 1 { line[13..].to_owned() } else { line.to_owned() };
-                self.log.extend(record.text.lines().map(strip));
+                self.log.extend(record.text.lines().map(str::to_owned));
             }
             Ok(Event::Outcome(outcome)) => self.end = Some(Ok(*outcome)),
             Ok(Event::Submitted { .. }) => panic!("a waiter submits nothing"),

@@ -1,0 +1,199 @@
+//! Sums up the Pods of a Job that has many, for the task log: how many are done, have failed, run. Pure.
+//!
+//! Promise: at most one line a second while the counts change, less often the longer the Job takes, and at least one a
+//! minute. The last counts are said once the end is decided.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::model::{message::Message, pod::phase, snapshot::JobSnapshot};
+
+/// A Job that wants more Pods than this has many: their steps one by one are more than anybody reads.
+const FEW: i32 = 3;
+/// The pause between two lines, at first and at last.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+/// In between it is this part of the time that has passed.
+const PART: u32 = 20;
+
+/// Whether the Job wants so many Pods that they are summed up.
+pub(super) fn has_many_pods(snapshot: &JobSnapshot) -> bool {
+    let spec = snapshot.job.job.spec.as_ref();
+    let wanted = spec.map(|spec| spec.completions.unwrap_or(1).max(spec.parallelism.unwrap_or(1)));
+    wanted.is_some_and(|wanted| wanted > FEW)
+}
+
+/// Says the counts of one Job.
+#[derive(Debug)]
+pub(super) struct PodCounts {
+    /// When the next line may come, if there is something to say.
+    pub due: Option<Instant>,
+    begun: Instant,
+    last: Option<Instant>,
+    said: Option<String>,
+}
+
+impl PodCounts {
+    pub fn new() -> Self {
+        Self { due: None, begun: Instant::now(), last: None, said: None }
+    }
+
+    /// The line that is due now.
+    pub fn observe(&mut self, snapshot: &JobSnapshot) -> Option<Message> {
+        self.due = None;
+        if !has_many_pods(snapshot) {
+            return None;
+        }
+        let text = counts(snapshot)?;
+        if self.said.as_ref() == Some(&text) {
+            return None;
+        }
+        let now = Instant::now();
+        let pause = (now.duration_since(self.begun) / PART).clamp(SHORTEST, LONGEST);
+        let due = self.last.map_or(now, |last| last + pause);
+        if due > now && snapshot.end.is_none() {
+            self.due = Some(due);
+            return None;
+        }
+        self.last = Some(now);
+        self.said = Some(text.clone());
+        Some(Message::info("pod-counts", text))
+    }
+}
+
+/// `12 of 20 indexes done, 1 failed, 5 running`; none as long as nothing has happened.
+fn counts(snapshot: &JobSnapshot) -> Option<String> {
+    let (spec, status) = (snapshot.job.job.spec.as_ref()?, snapshot.job.job.status.as_ref()?);
+    let indexed = spec.completion_mode.as_deref() == Some("Indexed");
+    let number = |count: Option<i32>| usize::try_from(count.unwrap_or(0)).unwrap_or(0);
+    let done = match &status.completed_indexes {
+        Some(ranges) if indexed => in_ranges(ranges),
+        _ => number(status.succeeded),
+    };
+    let (mut running, mut starting) = (0, 0);
+    for seen in snapshot.pods.values().filter(|seen| !seen.gone) {
+        match phase(&seen.pod) {
+            "Running" => running += 1,
+            "Pending" => starting += 1,
+            _ => {}
+        }
+    }
+    if snapshot.pods.is_empty() {
+        running = number(status.active);
+    }
+    let of = spec.completions.map_or_else(String::new, |all| format!(" of {all}"));
+    let what = if indexed { "indexes" } else { "Pods" };
+    let failed = match (&status.failed_indexes, number(status.failed)) {
+        (Some(ranges), _) if in_ranges(ranges) > 0 => format!("{} failed", in_ranges(ranges)),
+        (_, 0) => String::new(),
+        (_, 1) => "1 Pod failed".to_owned(),
+        (_, failed) => format!("{failed} Pods failed"),
+    };
+    let counted = |count: usize, how: &str| if count > 0 { format!("{count} {how}") } else { String::new() };
+    let parts = [format!("{done}{of} {what} done"), failed, counted(running, "running"), counted(starting, "starting")];
+    let text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+    (done + running + starting + number(status.failed) > 0).then_some(text)
+}
+
+/// How many numbers `1,3-5` has.
+fn in_ranges(text: &str) -> usize {
+    let ranges: BTreeSet<_> = text.split(',').filter(|range| !range.is_empty()).collect();
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| text.parse::<usize>().ok();
+        Some(number(last)?.checked_sub(number(first)?)?.saturating_add(1))
+    };
+    ranges.into_iter().filter_map(count).fold(0, usize::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::observed_job::ObservedJob;
+
+    fn job(spec: &Value, status: &Value) -> ObservedJob {
+        let job =
+            json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"}, "spec": spec, "status": status});
+        ObservedJob::read(&job).unwrap()
+    }
+
+    fn indexed(status: &Value) -> ObservedJob {
+        let spec = json!({"template": {}, "completionMode": "Indexed", "completions": 20, "parallelism": 5});
+        job(&spec, status)
+    }
+
+    fn with_pods(mut snapshot: JobSnapshot, phases: &[&str]) -> JobSnapshot {
+        for (number, phase) in phases.iter().enumerate() {
+            let name = format!("p{number}");
+            let pod = json!({"metadata": {"name": name, "uid": name}, "status": {"phase": phase}});
+            snapshot.apply_pod_object(pod, false);
+        }
+        snapshot
+    }
+
+    #[test]
+    fn counts_are_those_of_the_job_and_of_its_pods() {
+        let pods = ["Running", "Running", "Pending", "Succeeded", "Failed"];
+        let queue = json!({"template": {}, "parallelism": 5});
+        let cases = [
+            (indexed(&json!({})), &pods[..0], None),
+            (
+                indexed(&json!({"completedIndexes": "0-10,12", "failedIndexes": "11"})),
+                &pods[..],
+                Some("12 of 20 indexes done, 1 failed, 2 running, 1 starting"),
+            ),
+            (indexed(&json!({"failed": 2})), &pods[..2], Some("0 of 20 indexes done, 2 Pods failed, 2 running")),
+            (indexed(&json!({"active": 5})), &pods[..0], Some("0 of 20 indexes done, 5 running")),
+            (
+                job(&queue, &json!({"succeeded": 1, "failed": 1})),
+                &pods[..1],
+                Some("1 Pods done, 1 Pod failed, 1 running"),
+            ),
+        ];
+        for (job, pods, expected) in cases {
+            assert_eq!(counts(&with_pods(JobSnapshot::new(job), pods)).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn indexes_are_counted_whatever_stands_there() {
+        for (text, expected) in
+            [("", 0), ("7", 1), ("1,3-5", 4), ("5-3", 0), ("x,2", 1), ("0-18446744073709551615", usize::MAX)]
+        {
+            assert_eq!(in_ranges(text), expected, "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counts_that_change_all_the_time_are_said_once_a_second_and_then_less_often() {
+        let mut counts = PodCounts::new();
+        let mut said = Vec::new();
+        for number in 0..36_000 {
+            let text = format!("0-{}", number % 19);
+            let snapshot = JobSnapshot::new(indexed(&json!({"completedIndexes": text})));
+            said.extend(counts.observe(&snapshot).map(|_| number / 10));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(said.windows(2).all(|two| two[0] < two[1]), "twice within a second");
+        assert!(said.iter().filter(|second| **second < 20).count() >= 19, "{said:?}");
+        assert!((60..140).contains(&said.len()), "{} lines in an hour", said.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn job_of_few_pods_is_not_summed_up_and_the_last_counts_are_said_at_the_end() {
+        let few = job(&json!({"template": {}, "completions": 3, "parallelism": 3}), &json!({"active": 3}));
+        assert_eq!(PodCounts::new().observe(&JobSnapshot::new(few)), None);
+        let mut counts = PodCounts::new();
+        assert!(counts.observe(&JobSnapshot::new(indexed(&json!({"active": 5})))).is_some());
+        let more = json!({"completedIndexes": "0-18", "active": 1});
+        assert_eq!(counts.observe(&JobSnapshot::new(indexed(&more))), None);
+        assert!(counts.due.is_some());
+        let conditions = json!([{"type": "SuccessCriteriaMet", "status": "True"}]);
+        let over = json!({"completedIndexes": "0-19", "conditions": conditions});
+        let last = counts.observe(&JobSnapshot::new(indexed(&over))).unwrap();
+        assert_eq!(last.text, "20 of 20 indexes done");
+    }
+}
