@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,17 +16,24 @@ from unique_k8s_job.exceptions import (
     AirflowUnreachableError,
     ApiRefusedError,
     ApiUnreachableError,
+    ConfigurationError,
+    DeletionUnconfirmedError,
+    InvalidManifestError,
     JobFailedError,
     JobStartupError,
+    StoppedError,
     TakenOverError,
     UniqueK8sJobError,
 )
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.operators.job_request import request_of
 from unique_k8s_job.request.job import as_json
-from unique_k8s_job.task import trigger_event
+from unique_k8s_job.task import stop_in_worker, trigger_event
+from unique_k8s_job.task.compat import airflow_version
+from unique_k8s_job.task.compat.task_state import Answer
+from unique_k8s_job.task.log_writer import LogWriter
 from unique_k8s_job.task.settings import Settings
-from unique_k8s_job.task.stop_in_worker import Cause, cause_of
+from unique_k8s_job.task.stop_in_worker import Asked, Cause, cause_of
 
 #: Of the arguments that shape the Job, those that Airflow's users find templated in its Pod and Job operators.
 TEMPLATED = {
@@ -202,3 +209,86 @@ def test_request_has_the_users_choices_and_the_name_begins_with_what_is_nearest_
     assert request["field_validation"] == validation
     assert request["from_cron_job"] == arguments.get("from_cron_job")
     assert _core.job_name(as_json(request)).startswith(f"{slug}-20260101t000000-")
+
+
+class EndingRun(LosingRun):
+    """A run whose following ends with an error, and whose deletion ends as `deed` says."""
+
+    def __init__(self, ends_with: BaseException, deed: str | Exception | None, *, makes: bool = True) -> None:
+        super().__init__()
+        self.ends_with, self.deed = ends_with, deed
+        if not makes:
+            self.events = []
+
+    def next(self, _: float) -> list[dict[str, Any]]:
+        if self.events:
+            return [self.events.pop()]
+        raise self.ends_with
+
+    def delete(self, _: float, say: Any = None) -> Any:
+        if self.deed is not None:
+            say(
+                {"kind": "message", "level": "info", "text": "Job `etl/work-1` is being deleted; its Pod may take 30 s"}
+            )
+            say({"kind": "message", "level": "info", "text": "Waiting for the Pod: 10 s of up to 30 s"})
+        if isinstance(self.deed, Exception):
+            raise self.deed
+        return self.deed
+
+
+def ended(run: EndingRun, monkeypatch: pytest.MonkeyPatch, *, killed: str | None = None) -> tuple[list[str], Any]:
+    """What the log says of a run in the last try that ends so, and its error; `killed` is Airflow's word after `on_kill`."""
+    said: list[str] = []
+    monkeypatch.setattr(LogWriter, "say", lambda _, text, level="info": said.append(f"{level}: {text}"))
+    monkeypatch.setattr(native.loaded(), "Run", lambda *_: run)
+    monkeypatch.setattr(UniqueK8sJobHook, "get_conn", lambda _: None)
+    monkeypatch.setattr(stop_in_worker, "ask", lambda _: Asked(Answer(killed, "u")))
+    operator = UniqueK8sJobOperator(
+        task_id="work", image="a:1", kubernetes_conn_id=None, execution_timeout=timedelta(seconds=12)
+    )
+    last_try: Any = context()
+
+    def push(**_: Any) -> None:
+        operator._killed = killed is not None
+
+    last_try["ti"].max_tries, last_try["ti"].xcom_push = 0, push
+    with pytest.raises(BaseException) as caught:
+        operator.execute(last_try)
+    return [text for text in said if "Created Job" not in text], caught.value
+
+
+def test_timeout_says_what_is_over_what_is_deleted_and_how_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, error = ended(EndingRun(AirflowTaskTimeout(), "Job `etl/work-1` is deleted"), monkeypatch)
+    assert isinstance(error, AirflowTaskTimeout)
+    assert said == [
+        "info: execution_timeout of 12 s is over. Job `etl/work-1` is being deleted; its Pod may take 30 s",
+        "info: Waiting for the Pod: 10 s of up to 30 s",
+        "info: Job `etl/work-1` is deleted",
+    ]
+
+
+def test_users_stop_is_no_failure_of_the_deletion_although_there_is_no_time_to_see_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = EndingRun(RuntimeError(), DeletionUnconfirmedError("The Pods have not ended"))
+    said, error = ended(run, monkeypatch, killed="failed")
+    assert isinstance(error, StoppedError)
+    first = "Job `etl/work-1` is being deleted; its Pod may take 30 s"
+    assert said[0] == f"info: Stopped by a user (the task is failed now). {first}"
+    if airflow_version() >= (3, 0):
+        assert error.seen == [first] and not any("warning" in text for text in said), said
+
+
+@pytest.mark.parametrize("kind", [InvalidManifestError, ConfigurationError])
+def test_error_before_any_job_says_nothing_about_jobs(
+    kind: type[UniqueK8sJobError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, error = ended(EndingRun(kind("`backoff_limit` is no number"), None, makes=False), monkeypatch)
+    assert (said, str(error)) == ([], "`backoff_limit` is no number")
+
+
+def test_deletion_that_fails_is_a_warning_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = EndingRun(JobStartupError("It did not start"), DeletionUnconfirmedError("The Pods have not ended"))
+    said, error = ended(run, monkeypatch)
+    assert said[0].startswith("info: The Job has not started. Job `etl/work-1` is being deleted")
+    assert said[-1] == "warning: The Pods have not ended" == f"warning: {error.seen[-1]}"

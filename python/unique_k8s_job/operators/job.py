@@ -15,7 +15,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from unique_k8s_job import native
-from unique_k8s_job.exceptions import DeletionUnconfirmedError, StoppedError, UniqueK8sJobError
+from unique_k8s_job.exceptions import (
+    ConfigurationError,
+    DeletionUnconfirmedError,
+    InvalidManifestError,
+    StoppedError,
+    UniqueK8sJobError,
+)
 from unique_k8s_job.request.arguments import (
     FIELD_VALIDATIONS,
     FINISHES,
@@ -508,9 +514,10 @@ class UniqueK8sJobOperator(BaseOperator):
             deed = self._delete(
                 run, why, log, CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE, given_up_soon=soon
             )
-            if deed is None:  # no Job was made
-                deed = "" if cause is stop_in_worker.Cause.ERROR else "No Job was made"
-                if deed:
+            if deed is None:
+                # An error of the arguments never came to the point of making one.
+                deed = "" if isinstance(error, (ConfigurationError, InvalidManifestError)) else "No Job was made"
+                if deed and cause is not stop_in_worker.Cause.ERROR:
                     log.say(f"{why}. {deed}")
         elif self._job_uid is None:
             deed = ""
