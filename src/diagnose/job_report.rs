@@ -363,6 +363,8 @@ fn telling_log(facts: &Facts) -> Option<(LogSource, bool)> {
         pod: pod.metadata.name.as_ref()?.parse().ok()?,
         pod_uid: pod.metadata.uid.clone().unwrap_or_default(),
         container: container.name.parse().ok()?,
+        index: None,
+        alone: false,
     };
     Some((source, previous))
 }

@@ -203,6 +203,9 @@ def test_ctrl_c_in_a_dag_test_deletes_the_job(
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
+    assert "Interrupted (Ctrl-C). Job" in output and "is being deleted; its Pod may take up to" in output, output[
+        -4000:
+    ]
     assert "is deleted, and its Pods have ended" in output, output[-4000:]
     documented_table.check(PAGE, CTRL_C, COLUMN, "deleted with its Pods; the try fails")
 

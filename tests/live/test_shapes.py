@@ -70,6 +70,10 @@ def test_every_index_of_an_indexed_job_is_in_the_log_once(command_line: CommandL
     assert ended.code == 0, ended
     found = Counter(re.findall(r"index (\d) line (\d)", ended.stdout))
     assert found == {(str(index), str(line)): 1 for index in range(4) for line in (1, 2, 3)}, ended
+    assert all(f"[{index}] index {index} line 1\n" in ended.stdout for index in range(4)), ended
+    # Of four Pods there are counts instead of their steps.
+    assert re.search(r"^\d of 4 indexes done, .*(running|starting)", ended.stderr, re.MULTILINE), ended
+    assert "is scheduled on" not in ended.stderr and "` started" not in ended.stderr, ended
 
 
 def test_very_long_line_and_bytes_that_are_no_text_are_survived(command_line: CommandLine) -> None:
