@@ -17,7 +17,8 @@ fn main() {
 fn of_checkout() -> Option<String> {
     // An sdist that is unpacked inside another checkout is not built from that one.
     std::path::Path::new(".git").exists().then_some(())?;
-    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
+    // A file that is not there would have it built again each time.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| std::path::Path::new(log).exists()) {
         println!("cargo:rerun-if-changed={log}");
     }
     let dirty = if git(&["status", "--porcelain", "--", "src", "Cargo.lock"])?.is_empty() { "" } else { ", changed" };

@@ -22,7 +22,7 @@ use crate::{
         job_list::{JobQuery, ListedJob, list},
         job_report::{JobReport, job_report, with_log},
         rights::{identity as identity_of, rights as rights_of},
-        survey::{Diagnosis, Totals, survey},
+        survey::{Diagnosis, Totals, has_failed, survey},
     },
     error::Error,
     identity::{InvalidName, JobName, Namespace},
@@ -46,6 +46,7 @@ struct Report {
     namespace: Option<Namespace>,
     jobs: usize,
     stuck: usize,
+    failed: usize,
     unknown: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnoses: Option<Vec<Diagnosis>>,
@@ -62,6 +63,7 @@ impl Report {
             namespace: one(place),
             jobs: totals.jobs,
             stuck: totals.stuck,
+            failed: totals.failed,
             unknown: totals.unknown.iter().map(|why| one_line(why.to_string())).collect(),
             diagnoses,
             of_one_job: None,
@@ -169,7 +171,9 @@ pub(super) fn examine_job(py: Python<'_>, cluster: &Cluster, namespace: &str, na
             Ok(facts) => facts,
             Err(error) => return Err(collect::with_readiness(&cluster, error).await),
         };
-        let mut totals = Totals { jobs: facts.iter().filter(|facts| facts.job.is_some()).count(), ..Totals::default() };
+        let present: Vec<_> = facts.iter().filter_map(|facts| Some(&facts.job.as_ref()?.job)).collect();
+        let failed = present.iter().filter(|job| has_failed(job)).count();
+        let mut totals = Totals { jobs: present.len(), failed, ..Totals::default() };
         let diagnoses: Vec<_> = facts.iter().map(Diagnosis::of).collect();
         facts.iter().zip(&diagnoses).for_each(|(facts, diagnosis)| totals.add(facts, diagnosis));
         let of_one_job = match facts.iter().find_map(|facts| Some((facts, job_report(facts)?))) {

@@ -69,6 +69,8 @@ pub struct Totals {
     pub jobs: usize,
     /// How many Jobs have a blocking finding.
     pub stuck: usize,
+    /// How many Jobs have ended badly. That is no finding: nothing waits for anybody.
+    pub failed: usize,
     /// The reasons why something could not be read.
     pub unknown: BTreeSet<Unknown>,
 }
@@ -149,12 +151,13 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
         let page = pages.next().await.map_err(|failure| jobs_not_listed(place, failure))?;
         let Some(page) = page else { break };
         if page.anew {
-            totals.jobs = 0;
+            (totals.jobs, totals.failed) = (0, 0);
             uids.clear();
             unreadable.clear();
         }
         unreadable.extend(page.unreadable);
         totals.jobs += page.items.len();
+        totals.failed += page.items.iter().filter(|job| has_failed(job)).count();
         uids.extend(page.items.iter().map(|job| job.metadata.uid.clone()));
         let mut suspects = Vec::new();
         for job in page.items {
@@ -319,6 +322,12 @@ pub(super) fn some_of(unreadable: &[Malformed]) -> impl Iterator<Item = Unknown>
         why: format!("{} more objects cannot be understood", more.len()),
     });
     unreadable.iter().take(NAMED).map(not_understood).chain(more)
+}
+
+/// Whether a Job has ended badly.
+#[must_use]
+pub fn has_failed(job: &Job) -> bool {
+    matches!(conditions::finished(job), Some(conditions::JobEnd::Failed { .. }))
 }
 
 /// Whether a Job has ended, is not being deleted, and is not past its TTL.

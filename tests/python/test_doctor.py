@@ -34,7 +34,7 @@ def finding(**changes: Any) -> dict[str, Any]:
 
 def report(*findings: dict[str, Any], stuck: int = 1) -> dict[str, Any]:
     diagnoses = [{"job": JOB, "findings": list(findings)}]
-    return {"namespace": "etl", "jobs": 1, "stuck": stuck, "unknown": [], "time": "2026-01-06T10:10:00Z",
+    return {"namespace": "etl", "jobs": 1, "stuck": stuck, "failed": 0, "unknown": [], "time": "2026-01-06T10:10:00Z",
             "diagnoses": diagnoses}  # fmt: skip
 
 
@@ -124,21 +124,28 @@ def test_jobs_that_share_a_cause_share_a_row_with_their_number(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("jobs", "stuck", "findings", "words"),
+    ("jobs", "stuck", "failed", "findings", "words"),
     [
-        (34, 0, 0, "34 Jobs in namespace etl, all fine"),
-        (1, 0, 0, "1 Job in namespace etl, fine"),
-        (0, 0, 0, "No Job in namespace etl"),
-        (0, 1, 1, "No Job is left in namespace etl: 1 stuck of what Jobs have left behind"),
-        (3, 2, 3, "3 Jobs in namespace etl: 2 stuck, 1 more with findings"),
-        (3, 0, 1, "3 Jobs in namespace etl: none stuck, 1 with findings"),
-        (1, 1, 1, "1 Job in namespace etl: 1 stuck"),
+        (34, 0, 0, 0, "34 Jobs in namespace etl, all fine"),
+        (34, 0, 2, 0, "34 Jobs in namespace etl: none stuck, 2 failed"),
+        (1, 0, 0, 0, "1 Job in namespace etl, fine"),
+        (0, 0, 0, 0, "No Job in namespace etl"),
+        (0, 1, 0, 1, "No Job is left in namespace etl: 1 stuck of what Jobs have left behind"),
+        (3, 2, 1, 3, "3 Jobs in namespace etl: 2 stuck, 1 more with findings, 1 failed"),
+        (3, 0, 0, 1, "3 Jobs in namespace etl: none stuck, 1 with findings"),
+        (1, 1, 0, 1, "1 Job in namespace etl: 1 stuck"),
     ],
 )
 def test_last_line_counts_in_words_that_fit(
-    jobs: int, stuck: int, findings: int, words: str, monkeypatch: pytest.MonkeyPatch
+    jobs: int, stuck: int, failed: int, findings: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = {**report(), "jobs": jobs, "stuck": stuck, "diagnoses": diagnoses(*((f"j{n}", {}) for n in range(findings)))}
+    seen = {
+        **report(),
+        "jobs": jobs,
+        "stuck": stuck,
+        "failed": failed,
+        "diagnoses": diagnoses(*((f"j{n}", {}) for n in range(findings))),
+    }
     assert shown(seen, monkeypatch, terminal=False)[-1] == words
 
 

@@ -83,6 +83,7 @@ def report(text: str) -> dict[str, Any]:
         "namespace": text,
         "jobs": 1,
         "stuck": 1,
+        "failed": 0,
         "unknown": [f"unknown: {text}"],
         "time": "2026-01-06T10:10:00Z",
         "diagnoses": [{"job": {"namespace": text, "name": text, "uid": "u"}, "findings": [finding]}],

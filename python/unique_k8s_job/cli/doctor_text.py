@@ -322,13 +322,15 @@ def _summary(totals: dict[str, Any], with_findings: int) -> Text:
     place = f"namespace {totals['namespace']}" if totals["namespace"] else "all namespaces"
     jobs, stuck = totals["jobs"], totals["stuck"]
     others = max(with_findings - stuck, 0)
+    failed = f"{totals['failed']} failed" if totals["failed"] else ""
     if not jobs and not with_findings:
         words = f"No Job in {place}"
     elif not jobs:
         words = f"No Job is left in {place}: {stuck or 'nothing'} stuck of what Jobs have left behind"
-    elif not with_findings:
+    elif not with_findings and not failed:
         words = f"{count(jobs, 'Job')} in {place}, {'all fine' if jobs > 1 else 'fine'}"
     else:
-        more = f", {others} {'more ' if stuck else ''}with findings" if others else ""
-        words = f"{count(jobs, 'Job')} in {place}: {stuck or 'none'} stuck{more}"
+        more = f"{others} {'more ' if stuck else ''}with findings" if others else ""
+        parts = (f"{stuck or 'none'} stuck", more, failed)
+        words = f"{count(jobs, 'Job')} in {place}: {', '.join(part for part in parts if part)}"
     return _Line(visible(words), style="bold red" if stuck else "green")
