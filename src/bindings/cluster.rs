@@ -22,12 +22,12 @@ impl Cluster {
         runtime::cluster(&self.configuration)
     }
 
-    /// Where those wait who wait in this process.
-    pub(super) fn waiting_room(&self) -> Result<SharedWatches, Error> {
-        runtime::waiting_room(&self.configuration)
+    /// The watches that all waiters of this process share.
+    pub(super) fn shared_watches(&self) -> Result<SharedWatches, Error> {
+        runtime::shared_watches(&self.configuration)
     }
 
-    /// A handle for a person who waits: what does not answer soon is told instead of tried for a minute.
+    /// A handle for interactive commands: a failure is reported after 0.3 s of retries instead of a minute.
     pub(super) fn impatient(&self) -> cluster::Cluster {
         let timing =
             Timing { retry_for: Duration::from_millis(300), one_request: Duration::from_secs(15), ..Timing::default() };

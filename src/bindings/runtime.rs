@@ -119,11 +119,11 @@ pub(super) fn bell() -> Result<&'static Bell, Error> {
 
 /// The handle of a cluster in this process: one per configuration, connections shared.
 pub(super) fn cluster(configuration: &Configuration) -> Result<Cluster, Error> {
-    Ok(waiting_room(configuration)?.hubs.cluster().clone())
+    Ok(shared_watches(configuration)?.hubs.cluster().clone())
 }
 
 /// Where those wait who wait in this process for Jobs of a cluster.
-pub(super) fn waiting_room(configuration: &Configuration) -> Result<SharedWatches, Error> {
+pub(super) fn shared_watches(configuration: &Configuration) -> Result<SharedWatches, Error> {
     let slot = slot()?;
     let mut clusters = slot.clusters.lock().unwrap_or_else(PoisonError::into_inner);
     let hubs = clusters

@@ -16,7 +16,7 @@ impl Unattended {
         let namespace = runtime::done(py, || {
             let namespace = namespace.parse().map_err(|invalid: InvalidName| invalid.in_configuration())?;
             let _entered = runtime::runtime()?.enter();
-            Ok(cluster.waiting_room()?.hubs.unattended(&namespace))
+            Ok(cluster.shared_watches()?.hubs.unattended(&namespace))
         })?;
         Ok(Self(Held::new("Unattended", namespace)))
     }

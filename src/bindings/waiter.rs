@@ -29,7 +29,7 @@ pub(super) struct Waiter(Held<waiter::Waiter>);
 impl Waiter {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
-        let waiter = runtime::done(py, || Ok(waiter::Waiter::new(cluster.waiting_room()?, Handoff::read(request)?)))?;
+        let waiter = runtime::done(py, || Ok(waiter::Waiter::new(cluster.shared_watches()?, Handoff::read(request)?)))?;
         Ok(Self(Held::new("Waiter", waiter)))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! An earlier try of the same order may have been interrupted between the DELETE and the end of the Pods. Pods are
 //! deleted only where their ownerReference names a Job that a GET does not find; those without an owner were orphaned by
-//! somebody and are told, unless the order is explicit (`gc`).
+//! somebody and are reported, unless the request is explicit (`gc`).
 
 use std::collections::BTreeMap;
 
@@ -91,7 +91,7 @@ impl Absent<'_> {
         }
     }
 
-    /// Pods that speak of the Job.
+    /// Lists the Pods whose labels name the Job.
     async fn pods(&self, name: Option<&JobName>, uid: Option<&str>) -> Result<Vec<Pod>, Error> {
         let selector = match (uid, name) {
             (Some(uid), _) => format!("{CONTROLLER_UID}={uid}"),
@@ -101,10 +101,10 @@ impl Absent<'_> {
         match self.cluster.list(Resource::Pods, self.namespace, &Selector::labels(selector)).await {
             Ok(listed) => Ok(listed.items.into_iter().map(read).collect()),
             Err(failure) if failure.is_forbidden() => {
-                self.say(format!("Whether Pods of it are left cannot be seen: {}", failure.message()));
+                self.say(format!("Pods of it cannot be listed, and may be left: {}", failure.message()));
                 Ok(Vec::new())
             }
-            Err(failure) => Err(self.cannot_see(failure)),
+            Err(failure) => Err(self.pods_not_listed(failure)),
         }
     }
 
@@ -162,7 +162,7 @@ impl Absent<'_> {
         Ok(())
     }
 
-    fn cannot_see(&self, failure: Failure) -> Error {
+    fn pods_not_listed(&self, failure: Failure) -> Error {
         let which = match &self.order.target {
             DeleteTarget::Name { name, .. } => name.as_str(),
             DeleteTarget::Uid { uid } => uid,

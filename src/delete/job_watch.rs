@@ -1,9 +1,9 @@
 //! The states of Jobs on their way out: from one watch for all Jobs of one order that do not go at once, or by asking.
 //!
-//! The watch is opened by the first that needs it. What leaves the watch, or is missing after a gap, may be gone: whoever waits for
-//! it looks by name, for absence is never an answer. Where watching is forbidden everybody looks from time to time, which
-//! is said, and the watch is tried again once a minute.
-//! Cost of the looks, whatever the watch does: [`LOOKS_A_SECOND`] for all Jobs together.
+//! The watch is opened by the first removal that needs it. A Job that leaves the watch, or is missing after a gap, may be
+//! gone: its removal reads it by name, because absence is never an answer. If watching is forbidden, each removal reads its
+//! Job from time to time, which is reported, and the watch is tried again once a minute.
+//! Cost of these GETs, whatever the watch does: [`GETS_A_SECOND`] for all Jobs together.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,13 +31,13 @@ use crate::{
     resource::{Resource, Selector},
 };
 
-/// The shortest pause between two looks at a Job that the watch does not show.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A watch may be silent for reasons of its own: a Job is looked at this often all the same. The longest pause where
+/// The shortest pause between two GETs of a Job that the watch does not show.
+const GET_EVERY: Duration = Duration::from_secs(2);
+/// A watch may be silent for reasons of its own: a Job is read this often all the same. It is also the longest pause if
 /// nothing is watched.
-const LOOK_SELDOM: Duration = Duration::from_secs(15);
-/// At most so many looks in a second, however many Jobs are waited for.
-const LOOKS_A_SECOND: u32 = 8;
+const GET_SELDOM: Duration = Duration::from_secs(15);
+/// At most this many GETs a second, however many Jobs are waited for.
+const GETS_A_SECOND: u32 = 8;
 /// The longest pause, before jitter, where a Job is not watched but asked for.
 const LONGEST_UNWATCHED: Duration = Duration::from_millis(1500);
 /// A watch that was refused for good is tried again this often.
@@ -50,9 +50,9 @@ pub(crate) enum JobWatchState {
     Unseen,
     /// This is its newest state.
     Present(Arc<ObservedJob>),
-    /// It left the watch, or a whole list is without it: look.
+    /// It left the watch, or a whole list is without it: read it by name.
     Missing,
-    /// Nothing is watched: look from time to time.
+    /// Nothing is watched: read it from time to time.
     Blind,
 }
 
@@ -77,15 +77,15 @@ impl JobWatch {
         Self { cluster, namespace, selector, jobs: Arc::default(), say: Arc::new(say) }
     }
 
-    /// Until the next look that nothing asks for, at a Job that has been waited for so long.
+    /// The pause until the next GET if the watch reports nothing. `waited` is the time since the wait began.
     pub fn pause(&self, state: &JobWatchState, waited: Duration) -> Duration {
         let alone = match state {
             // It is there, but its labels have changed, or nobody may watch.
-            JobWatchState::Missing | JobWatchState::Blind => (waited / 10).clamp(LOOK_EVERY, LOOK_SELDOM),
-            JobWatchState::Unseen | JobWatchState::Present(_) => LOOK_SELDOM,
+            JobWatchState::Missing | JobWatchState::Blind => (waited / 10).clamp(GET_EVERY, GET_SELDOM),
+            JobWatchState::Unseen | JobWatchState::Present(_) => GET_SELDOM,
         };
         let waiting = lock(&self.jobs).by_uid.values().filter(|sender| !sender.is_closed()).count();
-        let together = Duration::from_secs(1) * u32::try_from(waiting).unwrap_or(u32::MAX) / LOOKS_A_SECOND;
+        let together = Duration::from_secs(1) * u32::try_from(waiting).unwrap_or(u32::MAX) / GETS_A_SECOND;
         alone.max(together)
     }
 
@@ -219,11 +219,11 @@ async fn run(
 
 fn not_watchable(namespace: &Namespace, failure: &Failure) -> Message {
     let text = format!(
-        "The Jobs of namespace `{namespace}` cannot be watched ({}): those that are being deleted are looked at every {} to \
+        "The Jobs of namespace `{namespace}` cannot be watched ({}): those that are being deleted are read every {} to \
          {} s, and the watch is tried again every {} s",
         failure.message(),
-        LOOK_EVERY.as_secs(),
-        LOOK_SELDOM.as_secs(),
+        GET_EVERY.as_secs(),
+        GET_SELDOM.as_secs(),
         REFUSED_AGAIN.as_secs()
     );
     Message::warning("jobs-not-watchable", text)
@@ -235,7 +235,7 @@ impl WatchedJobs {
             WatchEvent::Applied(object) => self.present(&object),
             WatchEvent::Deleted(object) => {
                 let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
-                self.tell(uid, JobWatchState::Missing);
+                self.report(uid, JobWatchState::Missing);
             }
             WatchEvent::Relisted(_) | WatchEvent::Opened | WatchEvent::Steady | WatchEvent::Interrupted(_) => {}
         }
@@ -276,11 +276,11 @@ impl WatchedJobs {
         if self.by_uid.contains_key(uid)
             && let Ok(seen) = ObservedJob::read(object)
         {
-            self.tell(uid, JobWatchState::Present(Arc::new(seen)));
+            self.report(uid, JobWatchState::Present(Arc::new(seen)));
         }
     }
 
-    fn tell(&mut self, uid: &str, state: JobWatchState) {
+    fn report(&mut self, uid: &str, state: JobWatchState) {
         self.by_uid.retain(|_, sender| !sender.is_closed());
         if let Some(sender) = self.by_uid.get(uid) {
             sender.send_replace(state);

@@ -46,7 +46,7 @@ const AT_ONCE: usize = 16;
 const FIRST_AGAIN: Duration = Duration::from_secs(2);
 /// The longest pause between two DELETEs of one Pod.
 const LAST_AGAIN: Duration = Duration::from_secs(60);
-/// At most so many Pods that cannot be deleted are told one by one.
+/// At most this many Pods that cannot be deleted are reported one by one.
 const NAMED: usize = 5;
 /// Jobs that are gone in the same moment share a list.
 const GATHER: Duration = Duration::from_millis(50);
@@ -65,7 +65,7 @@ pub struct LivePod {
 pub enum Ownership {
     /// The garbage collector deletes them.
     Collected,
-    /// The same, and one that somebody has orphaned is waited for, since the next try must not work beside it.
+    /// As `Collected`. A Pod that somebody orphaned is waited for, too, because the next try must not run beside it.
     Owned,
     /// They have lost their owner, or may have: nobody but us deletes them.
     Orphaned,
@@ -80,7 +80,7 @@ pub enum Ownership {
 enum PodAction {
     /// Its work has ended, or it is not the Job's.
     Nothing,
-    /// It stays, and whoever asked is told.
+    /// It stays, and is reported.
     Keep,
     /// It goes by itself: wait.
     Wait,
@@ -104,7 +104,7 @@ fn action(pod: &Pod, uid: &str, ownership: Ownership, gone_for: Duration) -> Pod
         | (Ownership::Orphaned | Ownership::Collected | Ownership::Owned, true, false) => PodAction::Wait,
         (Ownership::Collected | Ownership::Owned, false, false) => match owner {
             PodOwner::TheJob if gone_for >= COLLECTED_WITHIN => PodAction::Delete,
-            // Somebody has orphaned it, or it is a copy: it is told, and not touched.
+            // Somebody has orphaned the Pod, or it only carries a copied label. It is reported and left alone.
             PodOwner::Nobody | PodOwner::Another if ownership == Ownership::Collected => PodAction::Keep,
             PodOwner::TheJob | PodOwner::Nobody | PodOwner::Another => PodAction::Wait,
         },
@@ -167,7 +167,7 @@ impl PodsWatcher {
     #[must_use]
     pub fn start(cluster: Cluster, namespace: Namespace, say: impl Say + 'static) -> Self {
         let (asked, inbox) = mpsc::unbounded_channel();
-        let rounds = Rounds { cluster, namespace, say: Box::new(say), may_delete: true, told: 0 };
+        let rounds = Rounds { cluster, namespace, say: Box::new(say), may_delete: true, reported: 0 };
         tokio::spawn(rounds.run(inbox).in_current_span());
         Self { asked }
     }
@@ -194,8 +194,8 @@ struct Rounds {
     namespace: Namespace,
     say: Box<dyn Say>,
     may_delete: bool,
-    /// How many Pods were told that cannot be deleted.
-    told: usize,
+    /// How many Pods that cannot be deleted were reported.
+    reported: usize,
 }
 
 impl Rounds {
@@ -326,11 +326,11 @@ impl Rounds {
                 Err(Failure::Transport { .. }) if Instant::now() >= end => {}
                 Err(failure) => {
                     self.may_delete &= !failure.is_forbidden();
-                    self.told += 1;
-                    if self.told > NAMED {
+                    self.reported += 1;
+                    if self.reported > NAMED {
                         continue;
                     }
-                    let more = if self.told == NAMED { "; others are not told one by one" } else { "" };
+                    let more = if self.reported == NAMED { "; more of them are not listed" } else { "" };
                     let text = format!(
                         "Pod `{}/{name}` has nobody who deletes it, and cannot be deleted from here: {}{more}",
                         self.namespace,
@@ -423,7 +423,7 @@ mod tests {
             ("then it is done without it", Collected, "Running", false, ours, later, PodAction::Delete),
             ("a Pod on its way out is waited for", Collected, "Running", true, ours, later, PodAction::Wait),
             ("an ended Pod is the garbage collector's", Collected, "Succeeded", false, ours, later, PodAction::Nothing),
-            ("what somebody orphaned is told", Collected, "Running", false, none, later, PodAction::Keep),
+            ("what somebody orphaned is reported", Collected, "Running", false, none, later, PodAction::Keep),
             ("beside what somebody orphaned no next try works", Owned, "Running", false, none, later, PodAction::Wait),
             ("what is the Job's is deleted", Owned, "Running", false, ours, later, PodAction::Delete),
             ("a Pod of another owner is not ours", Collected, "Running", false, Some("x"), later, PodAction::Nothing),
@@ -443,7 +443,7 @@ mod tests {
             ),
             ("somebody else's are waited for", Watched, "Running", false, ours, later, PodAction::Wait),
             ("until they have ended", Watched, "Failed", false, ours, later, PodAction::Nothing),
-            ("Pods that are to stay are told", Kept, "Running", false, ours, later, PodAction::Keep),
+            ("Pods that are to stay are reported", Kept, "Running", false, ours, later, PodAction::Keep),
         ];
         for (name, ownership, phase, deleting, owner, gone_for, expected) in cases {
             assert_eq!(action(&pod(phase, deleting, owner), "u", ownership, gone_for), expected, "{name}");

@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// Two looks between which nothing moved are at least this far apart.
+/// Two checks between which nothing changed are at least this far apart.
 const APART: Duration = Duration::from_secs(1);
-/// The same after something has moved again and again.
+/// The same, after something has changed again and again.
 const FAR_APART: Duration = Duration::from_secs(5);
-/// The first of the last two looks comes so long before a Job may be freed.
+/// The last check but one comes this long before a Job may be released.
 const AHEAD: Duration = Duration::from_secs(5);
 
 /// The garbage collector's own finalizers.
@@ -35,13 +35,13 @@ pub const OF_GARBAGE_COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
 /// What to do about a Job that is being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseVerdict {
-    /// Free it now.
+    /// Release it now.
     Release,
-    /// Look again after this long.
-    LookAgain(Duration),
+    /// Check again after this long.
+    CheckAgain(Duration),
 }
 
-/// Why a stuck Job is not freed.
+/// Why a stuck Job is not released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stuck {
@@ -55,7 +55,7 @@ pub enum Stuck {
     NothingHolds,
 }
 
-/// Which Jobs are freed, and after how long without progress.
+/// Which Jobs are released, and after how long without progress.
 #[derive(Debug, Clone, Copy)]
 pub struct ReleaseRule {
     /// Which Jobs.
@@ -65,10 +65,10 @@ pub struct ReleaseRule {
 }
 
 impl ReleaseRule {
-    /// Of one who frees nothing.
+    /// The rule that releases nothing.
     pub const NEVER: Self = Self { policy: ReleasePolicy::Never, after: Duration::ZERO };
 
-    /// Why a Job with these finalizers is not freed, whatever time passes.
+    /// Why a Job with these finalizers is not released, whatever time passes.
     pub(crate) fn keeps(self, ours: bool, finalizers: &[String]) -> Option<Stuck> {
         let foreign = |finalizer: &String| !OF_GARBAGE_COLLECTOR.contains(&finalizer.as_str());
         if finalizers.is_empty() {
@@ -89,13 +89,13 @@ impl ReleaseRule {
 #[derive(Debug, Clone)]
 pub struct StuckDetector {
     rule: ReleaseRule,
-    seen_first: Instant,
+    first_observed: Instant,
     /// How long its deletion was under way when it was seen first.
     before: Duration,
-    looked: Option<(Instant, ResourceVersions)>,
+    last_observation: Option<(Instant, ResourceVersions)>,
     /// How often something had moved when its time had come.
     moves: u32,
-    /// Whether it was freed.
+    /// Whether it was released.
     pub(super) released: bool,
 }
 
@@ -106,27 +106,28 @@ impl StuckDetector {
     /// Begins with a Job whose deletion has been under way for so long, by its `deletionTimestamp`.
     #[must_use]
     pub fn new(rule: ReleaseRule, now: Instant, under_way: Duration) -> Self {
-        Self { rule, seen_first: now, before: under_way, looked: None, moves: 0, released: false }
+        Self { rule, first_observed: now, before: under_way, last_observation: None, moves: 0, released: false }
     }
 
-    /// Judges a look at the Job and its Pods. A Job is freed only if nothing moved between two looks.
+    /// Judges a new state of the Job and its Pods. A Job is released only if nothing changed between two checks.
     pub fn observe(&mut self, now: Instant, fingerprint: ResourceVersions) -> ReleaseVerdict {
         let is_due = self.due_in(now).is_zero();
-        match &self.looked {
+        match &self.last_observation {
             Some((at, before)) if *before == fingerprint => {
                 if is_due && now.saturating_duration_since(*at) >= self.apart() {
                     return ReleaseVerdict::Release;
                 }
             }
-            looked => {
-                self.moves += u32::from(is_due && looked.is_some());
-                self.looked = Some((now, fingerprint));
+            last_observation => {
+                self.moves += u32::from(is_due && last_observation.is_some());
+                self.last_observation = Some((now, fingerprint));
             }
         }
-        ReleaseVerdict::LookAgain(self.pause(now))
+        ReleaseVerdict::CheckAgain(self.pause(now))
     }
 
-    /// Until the next look: the last two are [`AHEAD`] of the moment at which the Job may be freed, and at that moment.
+    /// The pause until the next check. Two checks matter: one is [`AHEAD`] of the moment at which the Job may be released,
+    /// and one is at that moment.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Duration {
         let due_in = self.due_in(now);
@@ -134,15 +135,15 @@ impl StuckDetector {
         if !until_the_last_two.is_zero() {
             return until_the_last_two;
         }
-        let Some((at, _)) = &self.looked else { return Duration::ZERO };
+        let Some((at, _)) = &self.last_observation else { return Duration::ZERO };
         due_in.max(self.apart().saturating_sub(now.saturating_duration_since(*at)))
     }
 
     fn due_in(&self, now: Instant) -> Duration {
-        self.rule.after.saturating_sub(self.before + now.saturating_duration_since(self.seen_first))
+        self.rule.after.saturating_sub(self.before + now.saturating_duration_since(self.first_observed))
     }
 
-    /// Whoever is at work on it is not asked about every second.
+    /// The checks grow further apart while another client changes the Job.
     fn apart(&self) -> Duration {
         (APART * 2_u32.saturating_pow(self.moves.saturating_sub(1))).min(FAR_APART)
     }
@@ -154,7 +155,7 @@ pub(crate) fn orphans(job: &ObservedJob) -> bool {
     job.finalizers().iter().any(|finalizer| finalizer == "orphan")
 }
 
-/// What is compared between two looks. Without the right to list Pods the Job alone speaks.
+/// What is compared between two checks. Without the right to list Pods it is the Job alone.
 pub async fn resource_versions(cluster: &Cluster, job: &ObservedJob) -> Result<ResourceVersions, Failure> {
     let mut versions = match pods::versions(cluster, &job.reference).await {
         Ok(versions) => versions,
@@ -168,15 +169,15 @@ pub async fn resource_versions(cluster: &Cluster, job: &ObservedJob) -> Result<R
 /// What became of the second DELETE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseResult {
-    /// It was accepted, or the Job was gone: a GET tells.
+    /// It was accepted, or the Job was gone: a GET shows which.
     Sent,
-    /// The Job is not as it was seen: look again.
+    /// The Job is not as it was seen: check again.
     Changed,
 }
 
 /// Sends the second DELETE, with the policy Background, if the Job is exactly as it was seen.
 ///
-/// That is looked at right before. The DELETE itself names the uid alone: one that takes finalizers away and names a
+/// A GET right before shows that. The DELETE itself names the uid alone: one that takes finalizers away and names a
 /// resourceVersion is always refused with 409 (Kubernetes 1.36: `Precondition failed: ResourceVersion in precondition: ,
 /// ResourceVersion in object meta: 580`).
 pub async fn release(cluster: &Cluster, job: &ObservedJob) -> Result<ReleaseResult, Failure> {
@@ -193,11 +194,11 @@ pub async fn release(cluster: &Cluster, job: &ObservedJob) -> Result<ReleaseResu
     }
 }
 
-/// What is said of a Job that was freed.
+/// The message about a Job that was released.
 #[must_use]
 pub fn release_message(job: &ObservedJob) -> Message {
     let text = format!(
-        "{} stands still, held by {}: it is freed by a second DELETE with the policy Background",
+        "{} has not changed and is held by {}: a second DELETE (policy Background) releases it",
         job.reference,
         job.finalizers().join(", ")
     );
@@ -218,7 +219,7 @@ mod tests {
         vec![("job".into(), version.into())]
     }
 
-    /// The moment at which a Job that never moves is freed, from its first look on.
+    /// The moment at which a Job that never changes is released, from its first check on.
     fn released(under_way: Duration, after: Duration) -> Duration {
         let begin = Instant::now();
         let rule = ReleaseRule { policy: ReleasePolicy::Gc, after };
@@ -226,7 +227,7 @@ mod tests {
         for _ in 0..10 {
             match detector.observe(now, print("1")) {
                 ReleaseVerdict::Release => return now - begin,
-                ReleaseVerdict::LookAgain(pause) => now += pause,
+                ReleaseVerdict::CheckAgain(pause) => now += pause,
             }
         }
         panic!("never decided");
@@ -255,8 +256,8 @@ mod tests {
             let now = begin + seconds(at);
             detector.observe(now, print("1"))
         };
-        assert_eq!(observe(45), ReleaseVerdict::LookAgain(seconds(5)));
-        assert_eq!(observe(47), ReleaseVerdict::LookAgain(seconds(3)), "its time has not come");
+        assert_eq!(observe(45), ReleaseVerdict::CheckAgain(seconds(5)));
+        assert_eq!(observe(47), ReleaseVerdict::CheckAgain(seconds(3)), "its time has not come");
         assert_eq!(observe(50), ReleaseVerdict::Release);
     }
 
@@ -268,13 +269,13 @@ mod tests {
             let now = begin + seconds(at);
             detector.observe(now, print(version))
         };
-        assert_eq!(observe(0, "1"), ReleaseVerdict::LookAgain(seconds(1)));
-        assert_eq!(observe(1, "2"), ReleaseVerdict::LookAgain(seconds(1)), "a Pod of it has moved");
-        assert_eq!(observe(2, "3"), ReleaseVerdict::LookAgain(seconds(2)), "and again: somebody is at work");
-        assert_eq!(observe(3, "3"), ReleaseVerdict::LookAgain(seconds(1)));
-        assert_eq!(observe(4, "4"), ReleaseVerdict::LookAgain(seconds(4)));
-        assert_eq!(observe(8, "5"), ReleaseVerdict::LookAgain(seconds(5)));
-        assert_eq!(observe(13, "6"), ReleaseVerdict::LookAgain(seconds(5)));
+        assert_eq!(observe(0, "1"), ReleaseVerdict::CheckAgain(seconds(1)));
+        assert_eq!(observe(1, "2"), ReleaseVerdict::CheckAgain(seconds(1)), "a Pod of it has moved");
+        assert_eq!(observe(2, "3"), ReleaseVerdict::CheckAgain(seconds(2)), "and again: somebody is at work");
+        assert_eq!(observe(3, "3"), ReleaseVerdict::CheckAgain(seconds(1)));
+        assert_eq!(observe(4, "4"), ReleaseVerdict::CheckAgain(seconds(4)));
+        assert_eq!(observe(8, "5"), ReleaseVerdict::CheckAgain(seconds(5)));
+        assert_eq!(observe(13, "6"), ReleaseVerdict::CheckAgain(seconds(5)));
         assert_eq!(observe(18, "6"), ReleaseVerdict::Release);
     }
 

@@ -1,8 +1,9 @@
 //! Does what a finding offers, on a person's order: frees a Job that the garbage collector holds, deletes Pods whose Job
 //! is gone.
 //!
-//! Promise: everything is looked at again before it is touched, each DELETE carries the uid, a foreign finalizer is never
-//! touched, and "done" means that it was seen to be done. What was meant and has changed since is left alone, and said.
+//! Promise: each object is read again before it is touched, each DELETE carries the uid, a foreign finalizer is never
+//! touched, and "done" means that the result was seen. An object that has changed since is left alone, and reported. It
+//! decides from a finding and not from the rules of a removal, so it has a loop of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,12 +34,12 @@ use crate::{
     },
 };
 
-/// A person has looked: what stands still between two looks is freed at once, and what moves is left to what moves it.
+/// A person has decided: a Job that did not change between two GETs is released at once. A Job that changed is left alone.
 const AT_ONCE: ReleaseRule = ReleaseRule { policy: ReleasePolicy::Gc, after: Duration::ZERO };
-/// Between two lists of Pods that were deleted.
+/// The pause between two lists of Pods that were deleted.
 const LIST_EVERY: Duration = Duration::from_millis(200);
-/// Why what moves is left alone.
-const MOVES: &str = "or a Pod of it changed while it was looked at, so that something works on it";
+/// Why an object that changed is left alone.
+const MOVES: &str = "or a Pod of it changed during the check, so something else works on it";
 
 /// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,20 +77,20 @@ pub async fn carry_out(
 async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
     let gone = || Carried::out(format!("{job} (uid {}) is gone by now, without our doing", job.uid));
     let mut detector = StuckDetector::new(AT_ONCE, Instant::now(), Duration::ZERO);
-    let mut looked = false;
+    let mut checked = false;
     let seen = loop {
         let facts = examine(cluster, job).await?;
         let Some(seen) = facts.job.clone() else { return Ok(gone()) };
         let versions = resource_versions(cluster, &seen).await;
         let versions = versions.map_err(|failure| ApiCall::ListPods(job).failed(failure, None))?;
         match detector.observe(Instant::now(), versions) {
-            ReleaseVerdict::LookAgain(pause) if !looked => tokio::time::sleep(pause).await,
+            ReleaseVerdict::CheckAgain(pause) if !checked => tokio::time::sleep(pause).await,
             verdict => match no_longer_safe(&facts, verdict == ReleaseVerdict::Release) {
                 Some(why) => return Ok(Carried::not(format!("{job} {why}: it was left alone"))),
                 None => break seen,
             },
         }
-        looked = true;
+        checked = true;
     };
     let freed = release(cluster, &seen).await.map_err(|failure| ApiCall::FreeJob(job).failed(failure, None))?;
     if freed == ReleaseResult::Changed {
@@ -229,7 +230,7 @@ mod tests {
     fn job_is_freed_only_if_that_is_still_offered_and_nothing_moved() {
         assert_eq!(no_longer_safe(&held(&json!({})), true), None);
         let says = |facts: &Facts, still: bool| no_longer_safe(facts, still).unwrap_or_default();
-        assert!(says(&held(&json!({})), false).contains("changed while it was looked at"));
+        assert!(says(&held(&json!({})), false).contains("changed during the check"));
         assert!(says(&held(&json!({"deletionTimestamp": null})), true).contains("not being deleted"));
         let foreign = held(&json!({"finalizers": ["orphan", "example.com/backup"]}));
         assert!(says(&foreign, true).contains("example.com/backup"));

@@ -304,7 +304,7 @@ impl<'a> Removal<'a> {
             }
             Err(failure) => return Err(ApiCall::ListPods(&job.reference).failed(failure, None)),
         };
-        if let ReleaseVerdict::LookAgain(pause) = detector.observe(Instant::now(), versions) {
+        if let ReleaseVerdict::CheckAgain(pause) = detector.observe(Instant::now(), versions) {
             return Ok(Some(Instant::now() + pause));
         }
         let freed = release(&cluster, job).await;

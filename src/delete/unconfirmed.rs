@@ -58,8 +58,8 @@ pub(crate) async fn may_still_run(cluster: &Cluster, job: &JobReference, live: &
 
 /// The error about a Job whose turn did not come in time.
 pub(crate) fn not_tried(job: &JobReference) -> Error {
-    let report = job.report(format!("{job} was not deleted: the time of the order was over before its turn"));
-    let report = report.hint("give the order a longer timeout, or give it again: it goes on where this one ended");
+    let report = job.report(format!("{job} was not deleted: `timeout` was over before its DELETE was sent"));
+    let report = report.hint("give a longer `timeout`, or delete again: that goes on where this one ended");
     Error::DeletionUnconfirmed(Box::new(report))
 }
 

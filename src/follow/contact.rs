@@ -21,11 +21,11 @@ pub(crate) struct Contact {
     /// A request beside it was answered since it was interrupted last.
     answered_beside: bool,
     /// Whether the loss was reported; then the return is reported, too.
-    loss_said: bool,
+    loss_reported: bool,
     /// The reason of the last interruption.
     why: String,
     /// The interruptions since the last message that were not reported.
-    unsaid: u32,
+    unreported: u32,
     /// When interruptions are summed up; none while there is nothing to sum up.
     due: Option<Instant>,
 }
@@ -36,9 +36,9 @@ impl Contact {
             resource,
             lost: false,
             answered_beside: false,
-            loss_said: false,
+            loss_reported: false,
             why: String::new(),
-            unsaid: 0,
+            unreported: 0,
             due: None,
         }
     }
@@ -51,11 +51,11 @@ impl Contact {
             return None;
         }
         if self.due.is_some() {
-            self.unsaid += 1;
+            self.unreported += 1;
             return None;
         }
         self.due = Some(Instant::now() + SUMMED_UP_EVERY);
-        self.loss_said = true;
+        self.loss_reported = true;
         let text = format!(
             "The watch of {} is interrupted: {}; it goes on as soon as the API server answers",
             self.resource.rbac(),
@@ -67,7 +67,7 @@ impl Contact {
     /// The watch works.
     pub fn found(&mut self) -> Option<Message> {
         self.lost = false;
-        std::mem::take(&mut self.loss_said)
+        std::mem::take(&mut self.loss_reported)
             .then(|| Message::info("watch-resumed", format!("The watch of {} works again", self.resource.rbac())))
     }
 
@@ -95,8 +95,8 @@ impl Contact {
     pub fn sum_up(&mut self) -> Option<Message> {
         let due = self.due.filter(|due| *due <= Instant::now())?;
         let (watch, why, minutes) = (self.resource.rbac(), &self.why, SUMMED_UP_EVERY.as_secs() / 60);
-        let unsaid = std::mem::take(&mut self.unsaid);
-        let text = match (unsaid, self.lost) {
+        let unreported = std::mem::take(&mut self.unreported);
+        let text = match (unreported, self.lost) {
             (0, false) => {
                 self.due = None;
                 return None;
@@ -111,7 +111,7 @@ impl Contact {
             ),
         };
         self.due = Some(due + SUMMED_UP_EVERY);
-        self.loss_said = self.lost;
+        self.loss_reported = self.lost;
         Some(Message::warning("watch-interrupted", text))
     }
 }

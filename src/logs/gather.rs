@@ -1,9 +1,9 @@
 //! Takes the bytes of a stream together while they come fast: a server flushes each line of a log by itself, and each
 //! would wake every task between the socket and Python.
 //!
-//! Promise: what comes slowly is given at once; what comes fast is given some hundred times a second, or [`ENOUGH`] at
-//! once, and nothing is held back at the end of the stream. Nobody reads meanwhile, so it is the system that gathers, and
-//! a stream that has much is read without a pause.
+//! Promise: bytes that come slowly are given at once. Bytes that come fast are given about a hundred times a second, or
+//! [`ENOUGH`] at once. Nothing is held back at the end of the stream. During a pause the kernel's socket buffer collects
+//! the bytes. A stream that always has more is read without a pause.
 
 use std::{io, pin::Pin, time::Duration};
 
@@ -11,12 +11,12 @@ use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Bytes come fast where they follow others within this time; so long nothing is read then.
+/// Bytes that arrive within this time after others count as fast. The gatherer then pauses this long before it reads on.
 const GATHER: Duration = Duration::from_millis(10);
-/// So few bytes in so little time are not what waited.
+/// A read of fewer than [`FEW`] bytes in this time shows that the socket was empty.
 const MOMENT: Duration = Duration::from_millis(1);
 const FEW: usize = 4 << 10;
-/// So many bytes are given without waiting for more.
+/// This many bytes are given without waiting for more.
 const ENOUGH: usize = 64 << 10;
 
 /// Gathers from one stream.
@@ -55,8 +55,8 @@ impl Gatherer {
         Self { silence, pace: LogPace::Slow(None) }
     }
 
-    /// Gives the next bytes, in pieces as they came; then the end, where there is one. `give` says whether there is
-    /// something in them for which somebody waits: what is only a repetition does not come fast.
+    /// Gives the next bytes, in pieces as they came; then the end, if the stream has ended. `give` returns whether the bytes
+    /// hold new lines: replayed lines do not count as fast.
     pub async fn next(
         &mut self,
         mut stream: Pin<&mut impl Stream<Item = io::Result<Bytes>>>,

@@ -43,23 +43,23 @@ pub struct Splitter {
 
 impl Splitter {
     /// Takes the next bytes, tells what they complete.
-    pub fn feed(&mut self, mut bytes: &[u8], tell: &mut dyn FnMut(Token<'_>)) {
+    pub fn feed(&mut self, mut bytes: &[u8], emit: &mut dyn FnMut(Token<'_>)) {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             if let Some(piece) = self.whole_line(&bytes[..end]) {
-                tell(Token::Piece(piece));
+                emit(Token::Piece(piece));
             } else {
-                self.take(&bytes[..end], tell);
-                self.end_line(tell);
+                self.take(&bytes[..end], emit);
+                self.end_line(emit);
             }
             bytes = &bytes[end + 1..];
         }
-        self.take(bytes, tell);
+        self.take(bytes, emit);
     }
 
     /// The stream is known to be complete: a last line without a newline is a line, too.
-    pub fn finish(&mut self, tell: &mut dyn FnMut(Token<'_>)) {
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Token<'_>)) {
         if self.stamp.is_some() || !self.text.is_empty() {
-            self.end_line(tell);
+            self.end_line(emit);
         }
     }
 
@@ -87,7 +87,7 @@ impl Splitter {
         Some(Piece { stamp, text, offset: 0, last: true })
     }
 
-    fn take(&mut self, mut bytes: &[u8], tell: &mut dyn FnMut(Token<'_>)) {
+    fn take(&mut self, mut bytes: &[u8], emit: &mut dyn FnMut(Token<'_>)) {
         while !bytes.is_empty() {
             let room = (PIECE + LONGEST_STAMP).saturating_sub(self.text.len()).max(1);
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -96,7 +96,7 @@ impl Splitter {
             self.find_stamp();
             while self.text.len() > PIECE {
                 // The line goes on.
-                self.give(boundary(&self.text, PIECE), false, tell);
+                self.give(boundary(&self.text, PIECE), false, emit);
             }
         }
     }
@@ -112,23 +112,23 @@ impl Splitter {
         }
     }
 
-    fn end_line(&mut self, tell: &mut dyn FnMut(Token<'_>)) {
+    fn end_line(&mut self, emit: &mut dyn FnMut(Token<'_>)) {
         self.find_stamp();
         // An empty line is written as a timestamp and a space; some runtimes leave out the space.
         if self.stamp.is_none() && self.offset == 0 && is_stamp(&self.text) {
             self.stamp = String::from_utf8(mem::take(&mut self.text)).ok();
         }
-        self.give(self.text.len(), true, tell);
+        self.give(self.text.len(), true, emit);
         self.stamp = None;
         self.offset = 0;
     }
 
     /// Tells so much of the text, and forgets it.
-    fn give(&mut self, until: usize, last: bool, tell: &mut dyn FnMut(Token<'_>)) {
+    fn give(&mut self, until: usize, last: bool, emit: &mut dyn FnMut(Token<'_>)) {
         let (text, offset) = (&self.text[..until], self.offset);
         match &self.stamp {
-            Some(stamp) => tell(Token::Piece(Piece { stamp, text, offset, last })),
-            None if offset == 0 => tell(Token::NotLog(text)),
+            Some(stamp) => emit(Token::Piece(Piece { stamp, text, offset, last })),
+            None if offset == 0 => emit(Token::NotLog(text)),
             // The rest of an overlong line that is no log says nothing more.
             None => {}
         }
@@ -160,29 +160,29 @@ mod tests {
     const STAMP: &str = "2026-01-01T00:00:00.000000001Z";
 
     /// A token's text, whether it ends its line, and its timestamp; none of the kubelet's own words.
-    type Told = (Vec<u8>, bool, Option<String>);
+    type Emitted = (Vec<u8>, bool, Option<String>);
 
-    fn tell(told: &mut Vec<Told>) -> impl FnMut(Token<'_>) {
+    fn emit(emitted: &mut Vec<Emitted>) -> impl FnMut(Token<'_>) {
         |token| {
-            told.push(match token {
+            emitted.push(match token {
                 Token::Piece(piece) => (piece.text.to_vec(), piece.last, Some(piece.stamp.to_owned())),
                 Token::NotLog(words) => (words.to_vec(), true, None),
             });
         }
     }
 
-    fn tokens(chunks: &[&[u8]]) -> Vec<Told> {
-        let (mut splitter, mut told) = (Splitter::default(), Vec::new());
+    fn tokens(chunks: &[&[u8]]) -> Vec<Emitted> {
+        let (mut splitter, mut emitted) = (Splitter::default(), Vec::new());
         for chunk in chunks {
-            splitter.feed(chunk, &mut tell(&mut told));
+            splitter.feed(chunk, &mut emit(&mut emitted));
         }
-        splitter.finish(&mut tell(&mut told));
-        told
+        splitter.finish(&mut emit(&mut emitted));
+        emitted
     }
 
-    fn texts(told: &[Told]) -> Vec<Vec<u8>> {
+    fn texts(emitted: &[Emitted]) -> Vec<Vec<u8>> {
         let mut lines = vec![Vec::new()];
-        for (text, last, stamp) in told {
+        for (text, last, stamp) in emitted {
             assert!(stamp.is_some(), "{}", String::from_utf8_lossy(text));
             lines.last_mut().unwrap().extend(text);
             if *last {
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn last_line_without_a_newline_waits_for_the_end() {
         let (mut splitter, mut found) = (Splitter::default(), Vec::new());
-        splitter.feed(format!("{STAMP} half").as_bytes(), &mut tell(&mut found));
+        splitter.feed(format!("{STAMP} half").as_bytes(), &mut emit(&mut found));
         assert!(found.is_empty());
-        splitter.finish(&mut tell(&mut found));
+        splitter.finish(&mut emit(&mut found));
         assert_eq!(texts(&found), [b"half".to_vec()]);
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct PositionStore {
 struct Stored {
     /// As it stands there, whoever wrote it: a write must know what it replaces.
     text: Option<String>,
-    /// What it says of this owner's log.
+    /// The stored positions of this owner's log.
     delivered: Option<StoredPositions>,
     /// No write can succeed any more.
     over: bool,
@@ -118,8 +118,8 @@ impl PositionStore {
                     stored.over = true;
                     let why = failure.message();
                     let text = format!(
-                        "How far the log was delivered cannot be kept on the Job: where the waiting process ends, it \
-                         is repeated from its beginning ({why})"
+                        "The position in the log cannot be stored on the Job: if the triggerer ends, the log is \
+                         repeated from its beginning ({why})"
                     );
                     *self.refused() = Some(Message::warning("log-position-not-kept", text));
                     return;

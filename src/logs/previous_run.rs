@@ -5,7 +5,7 @@
 use super::{
     container::ContainerNow,
     container_log::{ContainerFollower, PassEnd, REFUSED_AGAIN},
-    reader::{ReadPlace, Reader},
+    reader::{ReadState, Reader},
     source::{LogApi, Which},
 };
 
@@ -16,7 +16,7 @@ const NOT_FOUND_AGAIN: u32 = 2;
 enum PreviousRun {
     /// It was read to its end.
     Whole,
-    /// It does not have the last line delivered.
+    /// It does not contain the last line that was delivered.
     Other,
     Unreadable(String),
 }
@@ -40,7 +40,7 @@ impl<A: LogApi> ContainerFollower<A> {
             PreviousRun::Other => {
                 // The log of the next run is served a moment before the Pod tells of it.
                 self.pass(&mut reader, Which::Current).await;
-                if reader.place() == ReadPlace::Reached {
+                if reader.state() == ReadState::Reached {
                     self.mark(&format!("the run before restart {current} printed, up to its end:")).await;
                     of_current = std::mem::replace(&mut reader, Reader::new(current - 1, None)).of_run(current);
                 } else {
@@ -79,14 +79,14 @@ impl<A: LogApi> ContainerFollower<A> {
                 PassEnd::Unavailable(failure) if matches!(failure.code(), Some(400 | 403 | 404)) => not_found += 1,
                 PassEnd::Unavailable(_) | PassEnd::Broken | PassEnd::Silent => {}
             }
-            if reader.place() == ReadPlace::Lost {
+            if reader.state() == ReadState::Lost {
                 return PreviousRun::Other;
             }
             if words >= REFUSED_AGAIN || not_found >= NOT_FOUND_AGAIN {
                 return PreviousRun::Unreadable(end.why());
             }
-            clean_before = matches!(end, PassEnd::Clean(_)) && reader.place() == ReadPlace::Reached;
-            soon = clean_before || reader.brought() || reader.place() == ReadPlace::Moved;
+            clean_before = matches!(end, PassEnd::Clean(_)) && reader.state() == ReadState::Reached;
+            soon = clean_before || reader.brought() || reader.state() == ReadState::Moved;
             if soon {
                 continue;
             }

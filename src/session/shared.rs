@@ -1,4 +1,4 @@
-//! What the task of an attempt and its handle both know, and what the one tells the other.
+//! Holds the state that the tokio task of an attempt and its handle share, and the events from one to the other.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -168,7 +168,7 @@ async fn follow_by_reference(
     outbox: &Outbox,
     sink: logs::Sink,
 ) -> Result<Event, Error> {
-    let place = room.hubs.place(handoff);
+    let place = room.hubs.choose_watch(handoff);
     let (job, gone, sources) = Box::pin(begin(cluster, handoff, say, place)).await?;
     let positions = go_on_from(handoff, &job, keeper, say).await;
     outbox.set_positions(&positions);

@@ -1,4 +1,4 @@
-//! Sends the POST, and settles every doubt about it by looking at the name.
+//! Sends the POST, and settles every doubt about it by a GET of the name.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::{
 /// in less.
 const SUBMIT_FOR: Duration = Duration::from_secs(120);
 
-/// A try whose Jobs have been dealt with takes the next name, at most so many times: each was a start of the same try.
+/// If the Job of a name is acknowledged or deleted, the try takes the next generation of the name, at most this often.
 const MOST_NAMES: u32 = 20;
 
 /// Codes of the answers that the API server gives before it stores an object: authentication, authorization, admission,
@@ -37,11 +37,11 @@ const BEFORE_STORING: [u16; 9] = [400, 401, 403, 404, 405, 406, 413, 415, 422];
 
 /// What a refused or lost POST means.
 enum Reply {
-    /// Look whether the Job is there; if not, the POST may be repeated for this long.
+    /// Read the Job by its name; if it is not there, the POST may be repeated for this long.
     Doubt(Duration),
     /// An admission policy does not want our TTL.
     TtlRefused,
-    /// No, for good.
+    /// The Job is refused for good.
     Refused,
 }
 
@@ -66,39 +66,39 @@ fn reply(failure: &Failure, startup_timeout: Duration) -> Reply {
 impl Submission<'_> {
     /// Sends the POST until its Job is there, or cannot be.
     pub(crate) async fn create(&self) -> Result<Submitted, Error> {
-        let plan = self.order.ttl_plan();
+        let plan = self.request.ttl_plan();
         let mut ttl = plan.at_creation;
         let mut generation = 0;
-        let mut way = FixedNameClaim::new(*self);
+        let mut claim = FixedNameClaim::new(*self);
         // Over all names: one that is taken again and again is no reason to ask without a pause.
         let pauses = Pauses::new(self.cluster.next_seed());
         'names: loop {
-            let draft = self.order.draft(generation, self.namespace, ttl)?;
+            let draft = self.request.draft(generation, self.namespace, ttl)?;
             let begin = Instant::now();
-            let mut told = false;
+            let mut reported = false;
             pauses.soon().await;
             loop {
-                self.tell.trying(self.namespace, &draft.name);
+                self.observer.trying(self.namespace, &draft.name);
                 let object = Object::Job(self.namespace, &draft.name);
-                let failure = match self.cluster.create(object, &draft.body, self.order.field_validation).await {
+                let failure = match self.cluster.create(object, &draft.body, self.request.field_validation).await {
                     Ok(object) => match ObservedJob::read(&object) {
                         Ok(seen) => return Ok(self.submitted(seen, JobOrigin::Created)),
-                        // It was stored, perhaps: the name tells.
+                        // The Job may have been stored: a GET of the name shows it.
                         Err(unreadable) => unreadable.into(),
                     },
                     Err(failure) => failure,
                 };
-                let limit = match reply(&failure, self.order.startup_timeout()) {
+                let limit = match reply(&failure, self.request.startup_timeout()) {
                     Reply::Doubt(limit) => limit,
                     Reply::TtlRefused if ttl != plan.longest() => {
                         ttl = plan.longest();
-                        self.tell.say(Message::warning("ttl-capped", format!(
+                        self.observer.say(Message::warning("ttl-capped", format!(
                             "The cluster refuses a TTL of {} s on Jobs ({}); using {}{}",
                             plan.at_creation.unwrap_or_default(),
                             failure.message(),
                             ttl.map_or("none".to_owned(), |seconds| format!("{seconds} s")),
                             // The command line has one try.
-                            if self.order.attempt.try_number == 0 {
+                            if self.request.attempt.try_number == 0 {
                                 ""
                             } else {
                                 ". If this worker dies after the Job ended, its outcome may be cleaned up before the next try \
@@ -108,27 +108,27 @@ impl Submission<'_> {
                         continue 'names;
                     }
                     Reply::TtlRefused | Reply::Refused => {
-                        // Unless an earlier POST under this name got no clear answer.
-                        if !told {
-                            self.tell.refused();
+                        // An earlier POST under this name may have made a Job without a clear answer.
+                        if !reported {
+                            self.observer.refused();
                         }
                         return Err(self.refused(&draft, failure, None));
                     }
                 };
                 match self.get_again(&draft).await? {
-                    Some(seen) if self.order.fixed_name.is_some() => {
-                        if !told && failure.code() == Some(409) {
-                            // A plain no: nothing of ours can come of this POST.
-                            self.tell.refused();
+                    Some(seen) if self.request.fixed_name.is_some() => {
+                        if !reported && failure.code() == Some(409) {
+                            // The refusal is final: no Job of ours can come of this POST.
+                            self.observer.refused();
                         }
-                        match Box::pin(way.free(seen)).await? {
+                        match Box::pin(claim.free(seen)).await? {
                             Some(submitted) => return Ok(submitted),
                             None => continue 'names,
                         }
                     }
                     Some(seen) => match self.settle(&seen).await? {
                         Settled::Ours => return Ok(self.submitted(seen, JobOrigin::Adopted)),
-                        Settled::NextName if generation >= MOST_NAMES => return Err(name_taken(self.order, &seen)),
+                        Settled::NextName if generation >= MOST_NAMES => return Err(name_taken(self.request, &seen)),
                         Settled::NextName => {
                             generation += 1;
                             continue 'names;
@@ -136,9 +136,9 @@ impl Submission<'_> {
                     },
                     None if begin.elapsed() >= limit => return Err(self.refused(&draft, failure, Some(limit))),
                     None => {
-                        if !told {
-                            told = true;
-                            self.tell.say(Message::warning(
+                        if !reported {
+                            reported = true;
+                            self.observer.say(Message::warning(
                                 "create-retried",
                                 format!(
                                     "Job `{}/{}` is not stored yet: {}; trying again for up to {} s",
@@ -166,7 +166,7 @@ impl Submission<'_> {
 
     async fn settle(&self, seen: &ObservedJob) -> Result<Settled, Error> {
         let job = &seen.reference;
-        match decide::found(&self.order.attempt, seen) {
+        match decide::found(&self.request.attempt, seen) {
             NameConflict::Ours => Ok(Settled::Ours),
             NameConflict::UsedUp => Ok(Settled::NextName),
             NameConflict::AwaitPods => {
@@ -176,16 +176,16 @@ impl Submission<'_> {
                 Ok(Settled::NextName)
             }
             NameConflict::TakenOver(owner) => Err(owner_patch::taken_over(job, &owner)),
-            NameConflict::Foreign => Err(name_taken(self.order, seen)),
+            NameConflict::Foreign => Err(name_taken(self.request, seen)),
         }
     }
 
     fn submitted(&self, job: ObservedJob, origin: JobOrigin) -> Submitted {
-        Submitted { job, origin, made_by_try: self.order.attempt.try_number }
+        Submitted { job, origin, made_by_try: self.request.attempt.try_number }
     }
 
     fn refused(&self, draft: &Draft, failure: Failure, limit: Option<Duration>) -> Error {
-        if let (Some(400), Some(error)) = (failure.code(), self.order.unknown_fields(&failure.message())) {
+        if let (Some(400), Some(error)) = (failure.code(), self.request.unknown_fields(&failure.message())) {
             return error;
         }
         let job = named(self.namespace, &draft.name);

@@ -40,7 +40,7 @@ pub enum NameHolder {
 
 /// Judges the Job that has our fixed name. `lookup`: whether this Airflow can be told from others.
 #[must_use]
-pub fn in_the_way(ours: &Attempt, lookup: bool, job: &ObservedJob) -> NameHolder {
+pub fn name_holder(ours: &Attempt, lookup: bool, job: &ObservedJob) -> NameHolder {
     let terminating = job.deletion_timestamp().is_some();
     let foreign = if terminating { NameHolder::AwaitGone { ours: false } } else { NameHolder::Foreign };
     let Some(marks) = &job.marks else { return foreign };
@@ -173,14 +173,14 @@ mod tests {
             ("of nobody we know, on its way out", leaving(stranger), AwaitGone { ours: false }),
         ];
         for (name, job, expected) in cases {
-            assert_eq!(in_the_way(&ours, true, &ObservedJob::read(&job).unwrap()), expected, "{name}");
+            assert_eq!(name_holder(&ours, true, &ObservedJob::read(&job).unwrap()), expected, "{name}");
         }
     }
 
     #[test]
     fn airflow_that_cannot_be_told_from_others_knows_only_what_this_try_has_made() {
         let ours = attempt("today", 2);
-        let judge = |job: Value| in_the_way(&ours, false, &ObservedJob::read(&job).unwrap());
+        let judge = |job: Value| name_holder(&ours, false, &ObservedJob::read(&job).unwrap());
         assert_eq!(judge(made_by(&ours)), NameHolder::Ours);
         assert_eq!(judge(made_by(&attempt("today", 1))), NameHolder::Foreign);
         assert_eq!(judge(finished(made_by(&attempt("yesterday", 1)))), NameHolder::Foreign);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     JobOrigin, Submission, Submitted,
-    decide_fixed_name::{NameHolder, in_the_way, left_behind},
+    decide_fixed_name::{NameHolder, left_behind, name_holder},
     name_taken,
 };
 use crate::{
@@ -31,21 +31,21 @@ const DELETED_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct FixedNameClaim<'a> {
     submission: Submission<'a>,
     /// What was said, by uid and code.
-    said: HashSet<(String, String)>,
+    reported: HashSet<(String, String)>,
     /// The uids of earlier tries' Jobs with which there was nothing to go on.
     settled: HashSet<String>,
 }
 
 impl<'a> FixedNameClaim<'a> {
     pub(crate) fn new(submission: Submission<'a>) -> Self {
-        Self { submission, said: HashSet::new(), settled: HashSet::new() }
+        Self { submission, reported: HashSet::new(), settled: HashSet::new() }
     }
 
     /// Returns once no Job has the name any more, or with the one that this try goes on with.
     pub(crate) async fn free(&mut self, mut job: ObservedJob) -> Result<Option<Submitted>, Error> {
-        let Submission { cluster, order, tell, .. } = self.submission;
-        let release = ReleaseRule { policy: order.release_stuck, after: order.release_after() };
-        let removal = Removal { release, say: Some(tell), ..Removal::new(cluster, self.deadline()) };
+        let Submission { cluster, request, observer, .. } = self.submission;
+        let release = ReleaseRule { policy: request.release_stuck, after: request.release_after() };
+        let removal = Removal { release, say: Some(observer), ..Removal::new(cluster, self.deadline()) };
         // A DELETE without effect is not repeated at once.
         let pauses = Pauses::new(cluster.next_seed());
         loop {
@@ -53,11 +53,11 @@ impl<'a> FixedNameClaim<'a> {
             let holder = self.holder(&job);
             match &holder {
                 NameHolder::Ours => {
-                    let made_by_try = order.attempt.try_number;
+                    let made_by_try = request.attempt.try_number;
                     return Ok(Some(Submitted { job, origin: JobOrigin::Adopted, made_by_try }));
                 }
                 NameHolder::Superseded(owner) => return Err(owner_patch::taken_over(&job.reference, owner)),
-                NameHolder::Foreign => return Err(name_taken(order, &job)),
+                NameHolder::Foreign => return Err(name_taken(request, &job)),
                 NameHolder::Earlier => {
                     self.settled.insert(job.reference.uid.clone());
                     if let Some(inherited) = self.earlier(&job).await? {
@@ -66,7 +66,7 @@ impl<'a> FixedNameClaim<'a> {
                 }
                 NameHolder::Delete => self.delete(&job).await?,
                 NameHolder::AwaitAcknowledgement | NameHolder::AwaitEnd | NameHolder::AwaitGone { .. } => {
-                    self.say_waiting(&job);
+                    self.report_waiting(&job);
                 }
             }
             let judge = |newer: &ObservedJob| match self.holder(newer) {
@@ -89,8 +89,8 @@ impl<'a> FixedNameClaim<'a> {
 
     /// What the Job means now.
     fn holder(&self, job: &ObservedJob) -> NameHolder {
-        let order = self.submission.order;
-        match in_the_way(&order.attempt, order.lookup, job) {
+        let request = self.submission.request;
+        match name_holder(&request.attempt, request.lookup, job) {
             NameHolder::Earlier if self.settled.contains(&job.reference.uid) => left_behind(job),
             NameHolder::AwaitAcknowledgement if self.had_its_time(job) => NameHolder::Delete,
             holder => holder,
@@ -98,7 +98,7 @@ impl<'a> FixedNameClaim<'a> {
     }
 
     fn deadline(&self) -> Instant {
-        self.submission.begin + self.submission.order.startup_timeout()
+        self.submission.begin + self.submission.request.startup_timeout()
     }
 
     /// Goes on with an earlier try's Job, or ends it. One that is stuck then is waited for like any other.
@@ -118,14 +118,14 @@ impl<'a> FixedNameClaim<'a> {
         let Some(ended) = conditions::ended_at(&job.job) else { return true };
         // Negative where the clocks differ: then it has just ended.
         let age = Duration::try_from(self.submission.cluster.now().duration_since(ended)).unwrap_or_default();
-        age >= self.submission.order.handover_timeout()
+        age >= self.submission.request.handover_timeout()
     }
 
     async fn delete(&mut self, job: &ObservedJob) -> Result<(), Error> {
-        let Some(marks) = &job.marks else { return Err(name_taken(self.submission.order, job)) };
+        let Some(marks) = &job.marks else { return Err(name_taken(self.submission.request, job)) };
         let whose = identity::describe(marks);
         let text = format!("{} has the fixed name and is over: it is deleted first ({whose})", job.reference);
-        self.say_once(job, Message::info("predecessor-deleted", text));
+        self.report_once(job, Message::info("predecessor-deleted", text));
         let deleted = delete::delete_owned(self.submission.cluster, &job.reference, &marks.owner, DELETED_WITHIN).await;
         match deleted {
             // It changed hands since it was read, or is not gone yet: the next look judges it anew.
@@ -137,8 +137,8 @@ impl<'a> FixedNameClaim<'a> {
     /// The Job is gone: its work must have stopped, too, before ours begins; that of a finished Job has. Pods of a
     /// stranger's are only spoken of.
     async fn gone(&self, job: &ObservedJob) -> Result<(), Error> {
-        let Submission { cluster, order, tell, .. } = self.submission;
-        let ours = match in_the_way(&order.attempt, order.lookup, job) {
+        let Submission { cluster, request, observer, .. } = self.submission;
+        let ours = match name_holder(&request.attempt, request.lookup, job) {
             NameHolder::AwaitGone { ours } => ours,
             NameHolder::Foreign => false,
             _ => true,
@@ -151,14 +151,14 @@ impl<'a> FixedNameClaim<'a> {
         }
         match delete::pods_ended(cluster, &job.reference, Instant::now()).await {
             Err(error @ Error::DeletionUnconfirmed(_)) => {
-                tell.say(Message::warning("pods-may-still-run", error.to_string()));
+                observer.say(Message::warning("pods-may-still-run", error.to_string()));
                 Ok(())
             }
             ended => ended,
         }
     }
 
-    fn say_waiting(&mut self, job: &ObservedJob) {
+    fn report_waiting(&mut self, job: &ObservedJob) {
         let (code, what) = if job.deletion_timestamp().is_some() {
             let held = job.finalizers().join(", ");
             let held = if held.is_empty() { String::new() } else { format!(", held by {held}") };
@@ -168,34 +168,34 @@ impl<'a> FixedNameClaim<'a> {
         } else {
             ("name-in-use", "has not finished".to_owned())
         };
-        let whose = job.marks.as_ref().map_or_else(|| "nobody we know".to_owned(), identity::describe);
-        let seconds = self.submission.order.startup_timeout_seconds;
+        let whose = job.marks.as_ref().map_or_else(|| "an unknown owner".to_owned(), identity::describe);
+        let seconds = self.submission.request.startup_timeout_seconds;
         let text =
             format!("{} has the fixed name, belongs to {whose}, and {what}: waiting up to {seconds} s", job.reference);
-        self.say_once(job, Message::warning(code, text));
+        self.report_once(job, Message::warning(code, text));
     }
 
-    fn say_once(&mut self, job: &ObservedJob, message: Message) {
-        if self.said.insert((job.reference.uid.clone(), message.code.clone())) {
-            self.submission.tell.say(message);
+    fn report_once(&mut self, job: &ObservedJob, message: Message) {
+        if self.reported.insert((job.reference.uid.clone(), message.code.clone())) {
+            self.submission.observer.say(message);
         }
     }
 
     /// The error at the end of the startup timeout.
     async fn in_vain(&self, job: &ObservedJob) -> Error {
-        let Submission { cluster, order, .. } = self.submission;
+        let Submission { cluster, request, .. } = self.submission;
         let leaving = job.deletion_timestamp().is_some();
         let state = if leaving { "is still being deleted" } else { "has not finished" };
-        let whose = job.marks.as_ref().map_or_else(|| "nobody we know".to_owned(), identity::describe);
+        let whose = job.marks.as_ref().map_or_else(|| "unknown".to_owned(), identity::describe);
         let text = format!(
             "{} has the fixed name and {state}: waited {} s for it",
-            job.reference, order.startup_timeout_seconds
+            job.reference, request.startup_timeout_seconds
         );
         let mut report = job
             .reference
             .report(text)
             .seen(format!("its owner: {whose}"))
-            .seen(format!("we are: {}", order.attempt.describe()))
+            .seen(format!("we are: {}", request.attempt.describe()))
             .hint("let the runs of this task follow one another (`max_active_runs=1`), or use name_policy=\"unique\"");
         if leaving && let Ok(facts) = examine(cluster, &job.reference).await {
             report = explain(report, &findings(&facts));

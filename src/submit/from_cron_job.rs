@@ -15,7 +15,7 @@ use crate::{
 /// The request with what its `CronJob` says.
 pub(super) async fn read(
     cluster: &Cluster,
-    order: &JobRequest,
+    request: &JobRequest,
     namespace: &Namespace,
     name: &CronJobName,
 ) -> Result<JobRequest, Error> {
@@ -37,5 +37,5 @@ pub(super) async fn read(
                 .fact("path", "from_cron_job"),
         )));
     };
-    order.with_cron_job(namespace, cron_job)
+    request.with_cron_job(namespace, cron_job)
 }

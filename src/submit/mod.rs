@@ -1,13 +1,13 @@
 //! Creates the one Job of an attempt, or finds that it has one already.
 //!
 //! Promise: whatever is lost or refused on the way, an attempt has at most one unfinished Job, because its name
-//! is fixed before the first POST and every doubt is settled by looking at that name. A first try sends one POST
+//! is fixed before the first POST and every doubt is settled by a GET of that name. A first try sends one POST
 //! and asks nothing before it. Jobs of earlier tries are taken over, used, or ended as [`crate::submit::decide`] says;
 //! an object that is not provably ours is never touched.
 //!
-//! `from_cron_job` reads the `CronJob` of a request that names one, `predecessors` settles what earlier tries left, `create` sends the POST and judges its answer, `fixed_name` frees
-//! the name where it is a fixed one. [`decide`] and [`decide_fixed_name`] are their tables, and [`request`] is what the
-//! operator asks for.
+//! `from_cron_job` reads the `CronJob` of a request that names one, `predecessors` settles what earlier tries left, `create`
+//! sends the POST and judges its answer, and `fixed_name` frees a fixed name. [`decide`] and [`decide_fixed_name`] are
+//! their tables, and [`request`] is what the operator asks for.
 
 mod create;
 pub mod decide;
@@ -69,35 +69,39 @@ pub trait Tell: Say {
 }
 
 /// Gives the attempt its Job, and what whoever follows it has to know.
-pub async fn submit(cluster: &Cluster, order: &JobRequest, tell: &dyn Tell) -> Result<(Submitted, Handoff), Error> {
-    let namespace = match order.namespace()? {
+pub async fn submit(
+    cluster: &Cluster,
+    request: &JobRequest,
+    observer: &dyn Tell,
+) -> Result<(Submitted, Handoff), Error> {
+    let namespace = match request.namespace()? {
         Some(namespace) => namespace,
         None => cluster.namespace().await?,
     };
-    let made = match &order.from_cron_job {
-        Some(name) => Some(from_cron_job::read(cluster, order, &namespace, name).await?),
+    let made = match &request.from_cron_job {
+        Some(name) => Some(from_cron_job::read(cluster, request, &namespace, name).await?),
         None => None,
     };
-    let order = made.as_ref().unwrap_or(order);
-    for message in order.said() {
-        tell.say(message.clone());
+    let request = made.as_ref().unwrap_or(request);
+    for message in request.said() {
+        observer.say(message.clone());
     }
-    let submitted = submitted(cluster, order, &namespace, tell).await?;
-    let handoff = order.handoff(&submitted.job.reference);
+    let submitted = submitted(cluster, request, &namespace, observer).await?;
+    let handoff = request.handoff(&submitted.job.reference);
     Ok((submitted, handoff))
 }
 
 async fn submitted(
     cluster: &Cluster,
-    order: &JobRequest,
+    request: &JobRequest,
     namespace: &Namespace,
-    tell: &dyn Tell,
+    observer: &dyn Tell,
 ) -> Result<Submitted, Error> {
-    // What is wrong with the manifest is said before anything is asked or deleted.
-    order.draft(0, namespace, order.ttl_plan().at_creation)?;
-    let submission = Submission { cluster, order, namespace, tell, begin: Instant::now() };
-    if order.attempt.try_number > 1
-        && order.policy != PredecessorPolicy::Ignore
+    // A wrong manifest is reported before anything is requested or deleted.
+    request.draft(0, namespace, request.ttl_plan().at_creation)?;
+    let submission = Submission { cluster, request, namespace, observer, begin: Instant::now() };
+    if request.attempt.try_number > 1
+        && request.policy != PredecessorPolicy::Ignore
         && let Some(inherited) = Box::pin(submission.inherit()).await?
     {
         return Ok(inherited);
@@ -109,35 +113,35 @@ async fn submitted(
 #[derive(Clone, Copy)]
 struct Submission<'a> {
     cluster: &'a Cluster,
-    order: &'a JobRequest,
+    request: &'a JobRequest,
     namespace: &'a Namespace,
-    tell: &'a dyn Tell,
+    observer: &'a dyn Tell,
     begin: Instant,
 }
 
 impl Submission<'_> {
     /// Waits until the Pods of a Job that is on its way out have ended.
     async fn pods_ended(&self, job: &JobReference) -> Result<(), Error> {
-        let deadline = Instant::now() + self.order.handover_timeout();
+        let deadline = Instant::now() + self.request.handover_timeout();
         self.confirmed(delete::pods_ended(self.cluster, job, deadline).await)
     }
 
     /// The same where a line says what is known of the Job.
     async fn await_pods(&self, job: &JobReference, what: String) -> Result<(), Error> {
-        let seconds = self.order.handover_timeout_seconds;
+        let seconds = self.request.handover_timeout_seconds;
         let text = format!("{job} {what}: waiting up to {seconds} s for its Pods to end");
-        self.tell.say(Message::warning("predecessor-leaving", text));
+        self.observer.say(Message::warning("predecessor-leaving", text));
         self.pods_ended(job).await
     }
 
-    /// The end of a wait for work to stop: one that is not confirmed is no error where the user has said so.
+    /// Ends a wait for work to stop. If the end is not confirmed, that is no error with `replace_lost`.
     fn confirmed(&self, ended: Result<(), Error>) -> Result<(), Error> {
         match ended {
-            Err(error @ Error::DeletionUnconfirmed(_)) if self.order.replace_lost => {
-                self.tell.say(Message::in_spite_of(
+            Err(error @ Error::DeletionUnconfirmed(_)) if self.request.replace_lost => {
+                self.observer.say(Message::in_spite_of(
                     &error,
                     "pods-may-still-run",
-                    "replace_lost=True: going on although this is so",
+                    "replace_lost=True: this try starts although Pods may still run",
                 ));
                 Ok(())
             }
@@ -146,13 +150,13 @@ impl Submission<'_> {
     }
 }
 
-fn name_taken(order: &JobRequest, seen: &ObservedJob) -> Error {
+fn name_taken(request: &JobRequest, seen: &ObservedJob) -> Error {
     let job = &seen.reference;
     let theirs = seen
         .marks
         .as_ref()
-        .map_or_else(|| "nobody we know: it carries none of our annotations".to_owned(), identity::describe);
-    let hint = if order.fixed_name.is_some() && order.lookup {
+        .map_or_else(|| "unknown: the Job has no annotations of this package".to_owned(), identity::describe);
+    let hint = if request.fixed_name.is_some() && request.lookup {
         "a fixed name serves one task: give this one another `name`, or name_policy=\"unique\"; a Job that nobody needs \
          is deleted with `unique-k8s-job delete`"
     } else {
@@ -161,7 +165,7 @@ fn name_taken(order: &JobRequest, seen: &ObservedJob) -> Error {
     Error::NameTaken(Box::new(
         job.report(format!("{job} exists and belongs to another attempt; it was left untouched"))
             .seen(format!("its owner: {theirs}"))
-            .seen(format!("we are: {}", order.attempt.describe()))
+            .seen(format!("we are: {}", request.attempt.describe()))
             .hint(hint),
     ))
 }

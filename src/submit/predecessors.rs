@@ -32,7 +32,7 @@ const OLD_OWNER_LEAVES_WITHIN: Duration = Duration::from_secs(10);
 impl Submission<'_> {
     /// The Job that this try goes on with, if one of its predecessors left one to go on with.
     pub(crate) async fn inherit(&self) -> Result<Option<Submitted>, Error> {
-        if !self.order.lookup && self.order.known_names.is_empty() {
+        if !self.request.lookup && self.request.known_names.is_empty() {
             return Ok(None);
         }
         let mut jobs = self.earlier_jobs().await?;
@@ -42,7 +42,7 @@ impl Submission<'_> {
         for (job, marks) in jobs {
             inherited = self.earlier(job, &marks, inherited).await?;
         }
-        if inherited.is_none() && self.order.lookup {
+        if inherited.is_none() && self.request.lookup {
             self.work_without_a_job().await?;
         }
         Ok(inherited)
@@ -51,7 +51,7 @@ impl Submission<'_> {
     /// A Job that is gone may have left Pods within their grace period, and nobody who saw them end: its worker may have
     /// been killed right after the DELETE. Costs one list of Pods.
     async fn work_without_a_job(&self) -> Result<(), Error> {
-        let selector = Selector::labels(format!("{TASK}={}", self.order.attempt.task.digest()));
+        let selector = Selector::labels(format!("{TASK}={}", self.request.attempt.task.digest()));
         // Without the right to list Pods the Jobs alone speak.
         let Ok(listed) = self.cluster.list(Resource::Pods, self.namespace, &selector).await else { return Ok(()) };
         let mut jobs = BTreeSet::new();
@@ -74,28 +74,28 @@ impl Submission<'_> {
     }
 
     async fn earlier_jobs(&self) -> Result<Vec<(ObservedJob, Marks)>, Error> {
-        let selector = Selector::labels(format!("{TASK}={}", self.order.attempt.task.digest()));
+        let selector = Selector::labels(format!("{TASK}={}", self.request.attempt.task.digest()));
         let place = format!("namespace `{}`", self.namespace);
         let refused = |failure: Failure| self.cannot(ApiCall::EarlierJobs(&place), failure);
         let mut jobs = list_jobs(self.cluster, self.namespace, &selector).await.map_err(refused)?;
-        let fixed = self.order.fixed_name.is_some().then(|| self.order.name(0));
-        // A fixed name proves nothing, and whoever has it is settled when the POST meets it.
-        let known: Vec<_> = self.order.known_names.iter().filter(|name| Some(*name) != fixed.as_ref()).collect();
+        let fixed = self.request.fixed_name.is_some().then(|| self.request.name(0));
+        // A fixed name proves nothing. The POST finds out who has it.
+        let known: Vec<_> = self.request.known_names.iter().filter(|name| Some(*name) != fixed.as_ref()).collect();
         jobs.retain(|job| Some(&job.reference.name) != fixed.as_ref());
-        if !self.order.lookup {
+        if !self.request.lookup {
             jobs.retain(|job| known.contains(&&job.reference.name));
         }
         for name in known {
             if jobs.iter().all(|job| job.reference.name != *name) {
-                // Made under another deployment id: its name alone is what this task wrote down.
+                // The Job has another deployment id: this task knows it only by the name that it stored.
                 jobs.extend(find_job(self.cluster, self.namespace, name).await.map_err(refused)?);
             }
         }
-        let ours = self.order.attempt.digest();
+        let ours = self.request.attempt.digest();
         Ok(jobs
             .into_iter()
             .filter_map(|job| job.marks.clone().map(|marks| (job, marks)))
-            .filter(|(_, marks)| marks.attempt_digest != ours && marks.try_number < self.order.attempt.try_number)
+            .filter(|(_, marks)| marks.attempt_digest != ours && marks.try_number < self.request.attempt.try_number)
             .collect())
     }
 
@@ -106,18 +106,18 @@ impl Submission<'_> {
         marks: &Marks,
         inherited: Option<Submitted>,
     ) -> Result<Option<Submitted>, Error> {
-        let same_manifest = marks.manifest_digest == self.order.manifest_digest();
+        let same_manifest = marks.manifest_digest == self.request.manifest_digest();
         let mut traits = PredecessorFacts {
-            relation: identity::relation(&self.order.attempt, marks),
+            relation: identity::relation(&self.request.attempt, marks),
             same_manifest,
             end: PredecessorEnd::of(&job),
             acknowledged: job.acknowledged(),
             terminating: job.deletion_timestamp().is_some(),
-            may_patch: self.order.patch_jobs,
+            may_patch: self.request.patch_jobs,
         };
-        let policy = if inherited.is_some() { PredecessorPolicy::Replace } else { self.order.policy };
+        let policy = if inherited.is_some() { PredecessorPolicy::Replace } else { self.request.policy };
         let mut verdict = decide::earlier(policy, traits);
-        if verdict == PredecessorAction::TakeOver && !self.order.running_clear_is_visible {
+        if verdict == PredecessorAction::TakeOver && !self.request.running_clear_is_visible {
             tokio::time::sleep(OLD_OWNER_LEAVES_WITHIN).await;
             let Some(newest) = self.newest(&job.reference).await? else {
                 self.pods_ended(&job.reference).await?;
@@ -147,13 +147,13 @@ impl Submission<'_> {
                 }
             }
             PredecessorAction::Discard => {
-                let tried = if self.order.patch_jobs {
+                let tried = if self.request.patch_jobs {
                     self.become_owner(&job.reference, marks).await?
                 } else {
                     Owned::NotAllowed
                 };
                 let owner = match tried {
-                    Owned::Yes(_) => self.order.attempt.owner(),
+                    Owned::Yes(_) => self.request.attempt.owner(),
                     Owned::Gone => {
                         self.pods_ended(&job.reference).await?;
                         return Ok(inherited);
@@ -176,11 +176,11 @@ impl Submission<'_> {
     }
 
     async fn become_owner(&self, job: &JobReference, marks: &Marks) -> Result<Owned, Error> {
-        let ours = self.order.attempt.owner();
+        let ours = self.request.attempt.owner();
         match owner_patch::take_over(self.cluster, job, &marks.owner, &ours).await {
             Written::Done(seen) => Ok(Owned::Yes(seen)),
             Written::Gone => Ok(Owned::Gone),
-            Written::OwnedBy(other) if owner_is_newer(&other, self.order.attempt.try_number) => {
+            Written::OwnedBy(other) if owner_is_newer(&other, self.request.attempt.try_number) => {
                 Err(owner_patch::taken_over(job, &other))
             }
             Written::OwnedBy(other) => match owner_patch::take_over(self.cluster, job, &other, &ours).await {
@@ -190,7 +190,7 @@ impl Submission<'_> {
                 Written::Failed(failure) => Err(self.cannot(ApiCall::TakeOver(job), failure)),
             },
             Written::Failed(failure) if failure.is_forbidden() => {
-                self.tell.say(Message::warning("patch-refused", format!(
+                self.observer.say(Message::warning("patch-refused", format!(
                     "{job} of try {} cannot be taken over: {}; without the verb `patch` on jobs.batch a retry starts its work anew",
                     marks.try_number, failure.message(),
                 )));
@@ -207,7 +207,7 @@ impl Submission<'_> {
         owner: &Owner,
         same_manifest: bool,
     ) -> Result<(), Error> {
-        let why = match (identity::relation(&self.order.attempt, marks), self.order.policy, same_manifest) {
+        let why = match (identity::relation(&self.request.attempt, marks), self.request.policy, same_manifest) {
             (identity::Relation::Cleared, _, _) => "the task was cleared since",
             (_, PredecessorPolicy::Replace, _) => "reattach=\"replace\"",
             (_, _, false) => {
@@ -215,11 +215,11 @@ impl Submission<'_> {
             }
             _ => "it cannot be taken over",
         };
-        self.tell.say(Message::info(
+        self.observer.say(Message::info(
             "predecessor-deleted",
             format!("{job} of try {} is deleted first: {why}", marks.try_number),
         ));
-        self.confirmed(delete::delete_owned(self.cluster, job, owner, self.order.handover_timeout()).await)
+        self.confirmed(delete::delete_owned(self.cluster, job, owner, self.request.handover_timeout()).await)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The waiters are not told about a watch that fails for less than this: an API server restarts in some seconds.
-const SAY_AFTER: Duration = Duration::from_secs(10);
+const REPORT_AFTER: Duration = Duration::from_secs(10);
 /// The interval at which a watch is tried again after a final refusal.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 /// The value of the label on all our Jobs and Pods.
@@ -198,7 +198,7 @@ async fn feed<F: WatchFeed>(
                 }
             }
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                if let Some(failure) = trouble.say() {
+                if let Some(failure) = trouble.report() {
                     locked(&index).interrupted(F::RESOURCE, failure);
                 }
             }
@@ -220,7 +220,7 @@ struct WatchTrouble {
     patience: RefusalBudget,
     since: Option<Instant>,
     failure: Option<Failure>,
-    said: bool,
+    reported: bool,
 }
 
 impl WatchTrouble {
@@ -238,11 +238,11 @@ impl WatchTrouble {
 
     /// When the waiters are told about the failure.
     fn due(&self) -> Option<Instant> {
-        self.since.filter(|_| !self.said).map(|since| since + SAY_AFTER)
+        self.since.filter(|_| !self.reported).map(|since| since + REPORT_AFTER)
     }
 
-    fn say(&mut self) -> Option<Failure> {
-        self.said = true;
+    fn report(&mut self) -> Option<Failure> {
+        self.reported = true;
         self.failure.clone()
     }
 }

@@ -51,7 +51,7 @@ impl Hubs {
     }
 
     /// Chooses how this Job is watched. This must be called inside a tokio runtime.
-    pub(crate) fn place(&self, handoff: &Arc<Handoff>) -> WatchChoice {
+    pub(crate) fn choose_watch(&self, handoff: &Arc<Handoff>) -> WatchChoice {
         let namespace = &handoff.job.namespace;
         if handoff.owner.is_some() {
             return WatchChoice::Shared(Box::new(self.subscribe(handoff, Scope::Ours)));

@@ -1,7 +1,7 @@
 //! Watches the Jobs and Pods of a namespace once in a process, for all waiters, however many there are.
 //!
 //! ```text
-//!            list + watch            apply, remove, relist          notify, news_since
+//!            list + watch            apply, remove, relist          notify, events_since
 //! API server ------------> [hub] -------------------------> [index] ------------------> subscriptions
 //! ```
 //!

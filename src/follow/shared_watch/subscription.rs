@@ -27,7 +27,7 @@ pub(crate) struct Subscription {
     hub: Arc<Hub>,
     cluster: Cluster,
     handoff: Arc<Handoff>,
-    told: Arc<Notify>,
+    notify: Arc<Notify>,
     seen: Version,
     pending: VecDeque<FeedEvent>,
 }
@@ -35,16 +35,16 @@ pub(crate) struct Subscription {
 impl Subscription {
     pub(crate) fn new(hub: Arc<Hub>, cluster: &Cluster, handoff: &Arc<Handoff>) -> Self {
         let Handoff { job, owner, task, .. } = &**handoff;
-        let told = Arc::new(Notify::new());
+        let notify = Arc::new(Notify::new());
         let mut index = hub.index();
-        index.subscribe(&job.uid, task.as_ref(), &told);
+        index.subscribe(&job.uid, task.as_ref(), &notify);
         // A first try has no predecessor.
         let retries = owner.as_ref().and_then(Owner::try_number).is_some_and(|number| number > 1);
         if let Some(task) = task.as_ref().filter(|_| retries) {
             index.recall_siblings(&job.uid, task);
         }
         drop(index);
-        Self { hub, cluster: cluster.clone(), handoff: Arc::clone(handoff), told, seen: 0, pending: VecDeque::new() }
+        Self { hub, cluster: cluster.clone(), handoff: Arc::clone(handoff), notify, seen: 0, pending: VecDeque::new() }
     }
 
     /// The cluster of the Job.
@@ -103,9 +103,9 @@ impl Subscription {
             if let Some(news) = self.pending.pop_front() {
                 return news;
             }
-            self.seen = self.hub.index().news_since(&self.handoff.job.uid, self.seen, &mut self.pending);
+            self.seen = self.hub.index().events_since(&self.handoff.job.uid, self.seen, &mut self.pending);
             if self.pending.is_empty() {
-                self.told.notified().await;
+                self.notify.notified().await;
             }
         }
     }
@@ -113,6 +113,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.index().unsubscribe(&self.handoff.job.uid, self.handoff.task.as_ref(), &self.told);
+        self.hub.index().unsubscribe(&self.handoff.job.uid, self.handoff.task.as_ref(), &self.notify);
     }
 }

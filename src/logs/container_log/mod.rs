@@ -2,8 +2,8 @@
 //!
 //! A clean end, an error and silence are all the same: learn what the container is, and read on from the position, until
 //! the container has ended and one more pass brings nothing. A kubelet that is killed ends a stream as cleanly as a
-//! container does. That a run is over is final, so whoever watches its Pod tells it ([`LogStart::told`]); everything else
-//! is asked for. Cost of an undisturbed container whose Pod is watched: two reads of its log.
+//! container does. The end of a run is final, so the watch of its Pod reports it ([`LogStart::told`]); everything else is
+//! asked for. Cost of an undisturbed container whose Pod is watched: two reads of its log.
 //! What an earlier run printed is in [`crate::logs::previous_run`].
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use crate::{
         channel::{Line, Sink},
         container::{ContainerNow, RunState},
         gather::{BodyEnd, Gatherer},
-        reader::{Output, ReadPlace, Reader},
+        reader::{Output, ReadState, Reader},
         source::{LogApi, LogRequest, Which},
         stall::Stall,
         stream_quota::StreamPermit,
@@ -34,28 +34,28 @@ pub struct LogTiming {
     pub status_lag: Duration,
     /// How long the place to go on may be missing from the log of a container that may have been started again,
     /// before that counts as rotated away. Default 10 s.
-    pub place_missing: Duration,
+    pub position_missing: Duration,
     /// After a clean end of the stream, how long the watch of the Pod is given to tell the end of the container before
     /// the Pod is asked for. Default 5 s: the kubelet writes the status a second or two later, more under load.
-    pub told_within: Duration,
+    pub watch_within: Duration,
 }
 
 impl Default for LogTiming {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { silence: seconds(60), status_lag: seconds(2), place_missing: seconds(10), told_within: seconds(5) }
+        Self { silence: seconds(60), status_lag: seconds(2), position_missing: seconds(10), watch_within: seconds(5) }
     }
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// So often an ended container's log may be refused, or be words instead of a log, before that is final.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// After this many refusals, or words instead of a log, the log of an ended container is given up.
 pub(crate) const REFUSED_AGAIN: u32 = 5;
 
 /// Which log is read, from where on.
 pub struct LogStart {
-    /// Of which container.
+    /// The container.
     pub source: LogSource,
-    /// Its current run.
+    /// The number of its current run.
     pub restart_count: i32,
     /// How far it was delivered; where that is an earlier run, it is completed first.
     pub position: Option<Position>,
@@ -63,8 +63,8 @@ pub struct LogStart {
     pub told: watch::Receiver<ContainerNow>,
 }
 
-/// Reads the log into `sink` until its container has ended for good or its log cannot be read any more. `stall` tells
-/// whoever waits for the end whether there is hope.
+/// Reads the log into `sink` until its container has ended for good or its log cannot be read any more. `stall` reports
+/// whether the log can still become complete.
 pub async fn follow<A: LogApi>(api: A, start: LogStart, sink: Sink, stall: Arc<Stall>, timing: LogTiming) {
     let pauses = Pauses::new(api.next_seed());
     let LogStart { source, restart_count, position, told } = start;
@@ -95,7 +95,7 @@ pub(crate) struct ContainerFollower<A> {
     pub told: watch::Receiver<ContainerNow>,
     pub sink: Sink,
     pub stall: Arc<Stall>,
-    /// Those of all passes, over all runs.
+    /// The pauses between passes, shared by all runs.
     pub pauses: Pauses,
     pub timing: LogTiming,
 }
@@ -127,23 +127,23 @@ struct KnownRun {
     clean_passes: u32,
     /// The last pass that had an answer ended cleanly behind the position.
     clean: bool,
-    /// The same, and it showed nothing new, or began after the container had ended.
+    /// The last pass ended cleanly, and it had no new line, or began after the container had ended.
     whole: bool,
     /// Refusals and words instead of a log, in a row, since then.
     refused: u32,
     /// Since when the place to go on is missing.
     lost: Option<Instant>,
     /// How long the watch of the Pod is given to tell the end after the next clean end of the stream.
-    told_within: Duration,
+    watch_within: Duration,
 }
 
 impl<A: LogApi> ContainerFollower<A> {
     /// Reads one run to its end; gives the next one, and its reader.
     async fn one_run(&self, run: i32, mut reader: Reader) -> Option<(i32, Reader)> {
-        let mut known = KnownRun { told_within: self.timing.told_within, ..KnownRun::default() };
+        let mut known = KnownRun { watch_within: self.timing.watch_within, ..KnownRun::default() };
         let mut pause = false;
         loop {
-            if pause && reader.place() != ReadPlace::Moved {
+            if pause && reader.state() != ReadState::Moved {
                 self.pauses.turn().await;
             } else {
                 self.pauses.soon().await;
@@ -168,7 +168,7 @@ impl<A: LogApi> ContainerFollower<A> {
             }
             // Silence was long enough, and who is not followed waits for the next turn.
             let paced = matches!(end, PassEnd::Silent | PassEnd::Clean(Which::Current));
-            pause = !paced || reader.place() != ReadPlace::Reached;
+            pause = !paced || reader.state() != ReadState::Reached;
             match self.settled(run, &mut known, &end).await {
                 Ok(ContainerNow::Run { restart_count, .. }) if restart_count > run => {
                     return Some((restart_count, self.restarted(run, reader, known.clean, restart_count).await));
@@ -187,12 +187,12 @@ impl<A: LogApi> ContainerFollower<A> {
                         }
                         // One more pass at once, unless the log cannot be had at present.
                         pause =
-                            !matches!(end, PassEnd::Clean(_)) || (known.ended && reader.place() == ReadPlace::Sought);
+                            !matches!(end, PassEnd::Clean(_)) || (known.ended && reader.state() == ReadState::Sought);
                     }
                     known.ended = matches!(state, RunState::Ended { .. });
                     let other_file = matches!(state, RunState::Restartable | RunState::Restarting);
                     if let Some(since) = known.lost
-                        && (!other_file || since.elapsed() >= self.timing.place_missing)
+                        && (!other_file || since.elapsed() >= self.timing.position_missing)
                     {
                         self.gap(&mut reader).await;
                         known.lost = None;
@@ -222,7 +222,7 @@ impl<A: LogApi> ContainerFollower<A> {
 
     /// Reads once from the position to whatever end.
     pub(crate) async fn pass(&self, reader: &mut Reader, which: Which) -> PassEnd {
-        // To wait for it is no silence of the container.
+        // The wait for a permit does not count as silence of the container.
         let asked = Instant::now();
         let turn = self.api.turn(which).await;
         self.stall.asks(asked.elapsed());
@@ -269,7 +269,7 @@ impl<A: LogApi> ContainerFollower<A> {
     /// What the container is, once its status can be believed: the log of the next run is served a moment before the
     /// Pod's status tells of it, and must not be taken for more of this one.
     async fn settled(&self, run: i32, known: &mut KnownRun, end: &PassEnd) -> Result<ContainerNow, Failure> {
-        if let Some(over) = self.told_over(run, known, end).await {
+        if let Some(over) = self.watch_reports_end(run, known, end).await {
             return Ok(over);
         }
         let since = Instant::now();
@@ -281,12 +281,12 @@ impl<A: LogApi> ContainerFollower<A> {
                 ContainerNow::Run { restart_count, state } if *restart_count == run => match state {
                     // The kubelet's own pause between two runs grows up to five minutes.
                     RunState::Restarting if known.clean => {
-                        LOOK_EVERY.max(pauses.next().saturating_duration_since(Instant::now()))
+                        STATUS_EVERY.max(pauses.next().saturating_duration_since(Instant::now()))
                     }
                     // The end of what is written tells nothing of the container: the next pass shows the next run.
                     RunState::Restartable if matches!(end, PassEnd::Clean(Which::Current)) => return Ok(now),
                     RunState::Restarting | RunState::Restartable if since.elapsed() < self.timing.status_lag => {
-                        LOOK_EVERY
+                        STATUS_EVERY
                     }
                     _ => return Ok(now),
                 },
@@ -296,11 +296,11 @@ impl<A: LogApi> ContainerFollower<A> {
         }
     }
 
-    /// That this run is over, where the watch of the Pod tells it.
-    async fn told_over(&self, run: i32, known: &mut KnownRun, end: &PassEnd) -> Option<ContainerNow> {
-        // Streams that end cleanly although the container runs may do so again: who waited in vain does not wait again.
+    /// Waits until the watch of the Pod reports that this run is over.
+    async fn watch_reports_end(&self, run: i32, known: &mut KnownRun, end: &PassEnd) -> Option<ContainerNow> {
+        // A stream may end cleanly again while the container runs. After one wait without result, later passes do not wait.
         let within = match end {
-            PassEnd::Clean(Which::Follow) => std::mem::take(&mut known.told_within),
+            PassEnd::Clean(Which::Follow) => std::mem::take(&mut known.watch_within),
             _ => Duration::ZERO,
         };
         let mut told = self.told.clone();
@@ -365,15 +365,15 @@ impl KnownRun {
             }
             PassEnd::NotLog(_) => self.refused += u32::from(self.ended),
             _ => {
-                self.clean = at_end && reader.place() == ReadPlace::Reached;
+                self.clean = at_end && reader.state() == ReadState::Reached;
                 self.whole = self.clean && (self.ended || reader.nothing_new());
                 self.refused = 0;
             }
         }
-        match reader.place() {
-            ReadPlace::Lost => _ = self.lost.get_or_insert_with(Instant::now),
-            ReadPlace::Reached => self.lost = None,
-            ReadPlace::Sought | ReadPlace::Moved => {}
+        match reader.state() {
+            ReadState::Lost => _ = self.lost.get_or_insert_with(Instant::now),
+            ReadState::Reached => self.lost = None,
+            ReadState::Sought | ReadState::Moved => {}
         }
     }
 }

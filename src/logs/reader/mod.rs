@@ -1,14 +1,14 @@
-//! From the bytes of one pass over a log to what is new in it. Pure.
+//! Finds what is new in the bytes of one pass over a log. Pure.
 //!
 //! A pass begins at a position, so it begins with lines that were delivered before. They are skipped up to the last
 //! line delivered, which is known by its number and by its hash (its timestamp is in it). Where that line is not:
 //! - earlier than counted: the file was rotated, but nothing is missing; the next pass goes on behind it.
 //!   Of several equal lines with equal timestamps the first one counts then: some may be repeated, none is lost.
-//! - not there, but newer lines are: it was rotated away, or this is another file. [`ReadPlace::Lost`].
+//! - not there, but newer lines are: it was rotated away, or this is another file. [`ReadState::Lost`].
 //! - not there, and the file ends: the replay may have been cut. Only where [`EQUAL_REPLAYS`] of an ended container
-//!   in a row are equal to the byte is it [`ReadPlace::Lost`].
+//!   in a row are equal to the byte is it [`ReadState::Lost`].
 //!
-//! What a lost place means is for the caller to find out; after [`Reader::accept_gap`] all there is is delivered.
+//! The caller finds out what [`ReadState::Lost`] means. After [`Reader::accept_gap`] everything that is left is delivered.
 //! One thing no reader can see: lines written while no stream was open, after the node's clock was set back by more
 //! than a second, until it has caught up; `sinceTime` hides them. [`Reader::container_finished`] finds them where
 //! the container ended before that.
@@ -23,7 +23,7 @@ use crate::{
     model::log_position::{LineHash, Position, Tracker, second},
 };
 
-/// A stream that is cut as cleanly as if it were whole is cut elsewhere the next time.
+/// A stream that was cut ends at another byte each time, so this many equal replays prove the real end.
 const EQUAL_REPLAYS: u32 = 6;
 
 /// What a pass brings.
@@ -33,13 +33,13 @@ pub(crate) enum Output {
     Lines(LogLines),
     /// The kubelet's own words instead of a log.
     NotLog(String),
-    /// This pass cannot go on; see [`Reader::place`].
+    /// This pass cannot go on; see [`Reader::state`].
     Again,
 }
 
 /// Where a pass is, seen from the last line delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadPlace {
+pub enum ReadState {
     /// Before it: nothing new came yet.
     Sought,
     /// Behind it: what comes is new.
@@ -57,12 +57,12 @@ pub struct Reader {
     tracker: Tracker,
     splitter: Splitter,
     hash: LineHash,
-    place: ReadPlace,
+    state: ReadState,
     skip: Skipping,
     /// Bytes delivered of the line behind those to skip.
     partial: usize,
-    /// The last replay that ended before the place was reached: its number of lines, their hash; and how often in a
-    /// row it came.
+    /// The last replay that ended before the last line delivered: its number of lines, their hash, and how often in a row
+    /// it came.
     short: Option<((u64, u64), u32)>,
     /// Whether this pass has brought anything new.
     brought: bool,
@@ -74,13 +74,13 @@ pub struct Reader {
 #[derive(Debug, Default)]
 struct Skipping {
     expected: u64,
-    /// Which line it should be; none where nobody knows.
+    /// The expected number of the last line delivered; none if it is unknown.
     count: Option<u64>,
-    /// Lines behind the place are not newer than this, until it is reached.
+    /// Until that line is found, no line is newer than this.
     newest: Option<String>,
     done: u64,
-    /// Where it was seen first, before its number.
-    seen_at: Option<u64>,
+    /// Where it was found first, before its number.
+    found_at: Option<u64>,
     seconds: BTreeMap<String, u64>,
     /// Over all lines of the replay.
     whole: LineHash,
@@ -95,7 +95,7 @@ impl Reader {
             tracker: position.map(Tracker::new).unwrap_or_default(),
             splitter: Splitter::default(),
             hash: LineHash::default(),
-            place: ReadPlace::Reached,
+            state: ReadState::Reached,
             skip: Skipping::default(),
             partial: 0,
             short: None,
@@ -118,12 +118,12 @@ impl Reader {
 
     /// Begins a pass; returns the `sinceTime` to ask for.
     pub fn begin(&mut self) -> Option<String> {
-        if let (ReadPlace::Moved, Some(at)) = (self.place, self.skip.seen_at) {
+        if let (ReadState::Moved, Some(at)) = (self.state, self.skip.found_at) {
             self.tracker.recount(at);
         }
         let position = self.position();
         let nothing = position.delivered == Some(0);
-        self.place = if nothing { ReadPlace::Reached } else { ReadPlace::Sought };
+        self.state = if nothing { ReadState::Reached } else { ReadState::Sought };
         let newest = self.tracker.newest().map(str::to_owned);
         self.skip = Skipping { expected: position.last, count: position.delivered, newest, ..Skipping::default() };
         self.partial = position.partial;
@@ -136,8 +136,8 @@ impl Reader {
 
     /// Where this pass is.
     #[must_use]
-    pub fn place(&self) -> ReadPlace {
-        self.place
+    pub fn state(&self) -> ReadState {
+        self.state
     }
 
     /// Whether this pass has brought anything new so far.
@@ -149,7 +149,7 @@ impl Reader {
     /// Whether this pass showed all that was delivered and nothing else, not even more of an unfinished line.
     #[must_use]
     pub fn nothing_new(&self) -> bool {
-        self.place == ReadPlace::Reached && !self.brought && self.splitter.pending() == self.tail
+        self.state == ReadState::Reached && !self.brought && self.splitter.pending() == self.tail
     }
 
     /// The container ended at this second. Lines newer than that by more than a second prove that the clock of the
@@ -162,7 +162,7 @@ impl Reader {
     pub fn accept_gap(&mut self) {
         self.tracker.nothing_left();
         self.short = None;
-        self.place = ReadPlace::Reached;
+        self.state = ReadState::Reached;
     }
 
     /// Takes the next bytes of the pass.
@@ -178,12 +178,12 @@ impl Reader {
 
     /// The pass ended cleanly, and the container had ended before it began: what was not seen is probably not there.
     pub fn ended(&mut self) {
-        if self.place != ReadPlace::Sought {
+        if self.state != ReadState::Sought {
             return;
         }
         // The line that is sought may be the last one, without a newline.
         self.finish(&mut Vec::new());
-        if self.place != ReadPlace::Sought {
+        if self.state != ReadState::Sought {
             return;
         }
         let replay = (self.skip.done, self.skip.whole.value());
@@ -203,17 +203,17 @@ impl Reader {
         let mut splitter = std::mem::take(&mut self.splitter);
         split(&mut splitter, &mut |token| self.take(token, outputs));
         self.splitter = splitter;
-        if matches!(self.place, ReadPlace::Moved | ReadPlace::Lost) {
+        if matches!(self.state, ReadState::Moved | ReadState::Lost) {
             outputs.push(Output::Again);
         }
     }
 
     fn take(&mut self, token: Token<'_>, outputs: &mut Vec<Output>) {
-        match (token, self.place) {
-            (_, ReadPlace::Moved | ReadPlace::Lost) => {}
+        match (token, self.state) {
+            (_, ReadState::Moved | ReadState::Lost) => {}
             (Token::NotLog(text), _) => outputs.push(Output::NotLog(String::from_utf8_lossy(text).into_owned())),
-            (Token::Piece(piece), ReadPlace::Reached) => self.deliver(&piece, outputs),
-            (Token::Piece(piece), ReadPlace::Sought) => self.skip(&piece),
+            (Token::Piece(piece), ReadState::Reached) => self.deliver(&piece, outputs),
+            (Token::Piece(piece), ReadState::Sought) => self.skip(&piece),
         }
     }
 
@@ -235,22 +235,22 @@ impl Reader {
         let early = skip.count.is_some_and(|count| skip.done < count);
         if hash == skip.expected {
             if early {
-                skip.seen_at.get_or_insert(skip.done);
-            } else if skip.seen_at.is_none() || skip.count == Some(skip.done) {
-                self.place = ReadPlace::Reached;
+                skip.found_at.get_or_insert(skip.done);
+            } else if skip.found_at.is_none() || skip.count == Some(skip.done) {
+                self.state = ReadState::Reached;
                 self.short = None;
                 self.tracker.replayed(std::mem::take(&mut self.skip.seconds));
                 return;
             }
         }
-        if !early && skip.seen_at.is_some() {
-            self.place = ReadPlace::Moved;
+        if !early && skip.found_at.is_some() {
+            self.state = ReadState::Moved;
         }
     }
 
     /// The place cannot come any more in this pass.
     fn miss(&mut self) {
-        self.place = if self.skip.seen_at.is_some() { ReadPlace::Moved } else { ReadPlace::Lost };
+        self.state = if self.skip.found_at.is_some() { ReadState::Moved } else { ReadState::Lost };
     }
 
     fn deliver(&mut self, piece: &Piece<'_>, outputs: &mut Vec<Output>) {

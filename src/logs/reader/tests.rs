@@ -70,7 +70,7 @@ impl Reading {
 
     /// One pass, cut after so many bytes, in chunks of any size.
     fn pass(&mut self, file: &File, bytes: usize, chunk: usize) {
-        if self.reader.place() == ReadPlace::Lost {
+        if self.reader.state() == ReadState::Lost {
             self.reader.accept_gap();
             self.delivered.push("GAP".into());
         }
@@ -163,7 +163,7 @@ fn rotated_file_of_a_running_container_is_noticed_at_the_first_newer_line() {
     let mut reading = Reading::new(None);
     reading.pass(&file.part(..50), usize::MAX, usize::MAX);
     reading.pass(&file.part(60..), usize::MAX, usize::MAX);
-    assert_eq!(reading.reader.place(), ReadPlace::Lost);
+    assert_eq!(reading.reader.state(), ReadState::Lost);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn replay_that_is_cut_before_the_place_is_no_gap() {
         // As cleanly as if the file were that short.
         reading.pass(&file, bytes, usize::MAX);
         reading.reader.ended();
-        assert_eq!(reading.reader.place(), ReadPlace::Sought);
+        assert_eq!(reading.reader.state(), ReadState::Sought);
     }
     reading.read_to_the_end(&file);
     assert_eq!(reading.delivered, file.texts());

@@ -72,7 +72,7 @@ impl LogQuota {
 
 /// Leave to read a log.
 pub struct StreamPermit {
-    /// What may be read; less than was asked for where many others are followed.
+    /// What may be read. It is less than was asked for if many other logs are followed.
     pub which: Which,
     /// When it is somebody else's turn.
     until: Option<Instant>,
@@ -80,7 +80,7 @@ pub struct StreamPermit {
 }
 
 impl StreamPermit {
-    /// Of somebody who shares with nobody.
+    /// The permit of a reader that has no quota.
     pub fn at_once(which: Which) -> Self {
         Self { which, until: None, _share: None }
     }

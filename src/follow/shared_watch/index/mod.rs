@@ -109,7 +109,7 @@ impl Index {
     pub fn apply_job(&mut self, job: Arc<ObservedJob>) {
         self.version += 1;
         let (version, keep, uid) = (self.version, self.keep, job.reference.uid.clone());
-        self.tell_of_sibling(&job);
+        self.notify_siblings(&job);
         if keep == Keep::Waited && !self.entries.contains_key(&uid) {
             return;
         }
@@ -129,8 +129,8 @@ impl Index {
     /// so it stays.
     pub fn found(&mut self, job: Arc<ObservedJob>, seen: Version) {
         let newer = self.entries.get(&job.reference.uid).is_some_and(|entry| {
-            let told = entry.job.as_ref().map(|(version, _)| *version).into_iter().chain(entry.missing);
-            told.max() > Some(seen)
+            let known = entry.job.as_ref().map(|(version, _)| *version).into_iter().chain(entry.missing);
+            known.max() > Some(seen)
         });
         if !newer {
             self.apply_job(job);
@@ -274,7 +274,7 @@ impl Index {
     }
 
     /// Tells the waiters of other Jobs of the same task about this Job.
-    fn tell_of_sibling(&mut self, job: &Arc<ObservedJob>) {
+    fn notify_siblings(&mut self, job: &Arc<ObservedJob>) {
         let Some(waited) = job.marks.as_ref().and_then(|marks| self.waited.get(&marks.task_digest)) else { return };
         for uid in waited.iter().filter(|uid| **uid != job.reference.uid) {
             if let Some(entry) = self.entries.get_mut(uid) {
@@ -287,8 +287,8 @@ impl Index {
 
     // --- read by those who wait ---
 
-    /// Adds a waiter for this Job; `told` is notified when there is something new.
-    pub fn subscribe(&mut self, uid: &str, task: Option<&TaskDigest>, told: &Arc<Notify>) {
+    /// Adds a waiter for this Job; `notify` is notified when there is something new.
+    pub fn subscribe(&mut self, uid: &str, task: Option<&TaskDigest>, notify: &Arc<Notify>) {
         if let Some(task) = task {
             self.waited.entry(task.clone()).or_default().push(uid.to_owned());
         }
@@ -298,7 +298,7 @@ impl Index {
         if entry.job.is_none() && jobs_listed {
             entry.missing.get_or_insert(version);
         }
-        entry.waiters.push(Arc::clone(told));
+        entry.waiters.push(Arc::clone(notify));
         remember_deployment(&mut self.deployments, entry);
         self.waiting += 1;
     }
@@ -331,7 +331,7 @@ impl Index {
     }
 
     /// Removes a waiter.
-    pub fn unsubscribe(&mut self, uid: &str, task: Option<&TaskDigest>, told: &Arc<Notify>) {
+    pub fn unsubscribe(&mut self, uid: &str, task: Option<&TaskDigest>, notify: &Arc<Notify>) {
         if let Some(task) = task
             && let Some(uids) = self.waited.get_mut(task)
         {
@@ -343,7 +343,7 @@ impl Index {
             }
         }
         let Some(entry) = self.entries.get_mut(uid) else { return };
-        entry.waiters.retain(|waiter| !Arc::ptr_eq(waiter, told));
+        entry.waiters.retain(|waiter| !Arc::ptr_eq(waiter, notify));
         self.waiting = self.waiting.saturating_sub(1);
         if entry.waiters.is_empty() {
             let present = entry.job.is_some() && entry.missing.is_none();
@@ -367,7 +367,7 @@ impl Index {
 
     /// Adds everything about a Job that is newer than `seen` to `news`, and returns the version up to which that is
     /// complete.
-    pub fn news_since(&self, uid: &str, seen: Version, news: &mut VecDeque<FeedEvent>) -> Version {
+    pub fn events_since(&self, uid: &str, seen: Version, news: &mut VecDeque<FeedEvent>) -> Version {
         for (resource, health) in [Resource::Jobs, Resource::Pods].into_iter().zip(&self.health) {
             if health.version > seen {
                 news.push_back(match &health.state {

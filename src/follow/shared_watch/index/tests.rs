@@ -23,20 +23,20 @@ fn pod(uid: &str, of: &str, phase: &str) -> Arc<Pod> {
 struct Reader {
     uid: &'static str,
     seen: Version,
-    told: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 fn reader(index: &mut Index, uid: &'static str) -> Reader {
-    let told = Arc::new(Notify::new());
-    index.subscribe(uid, None, &told);
-    Reader { uid, seen: 0, told }
+    let notify = Arc::new(Notify::new());
+    index.subscribe(uid, None, &notify);
+    Reader { uid, seen: 0, notify }
 }
 
 impl Reader {
     /// What is new, in short.
     fn news(&mut self, index: &Index) -> Vec<String> {
         let mut news = VecDeque::new();
-        self.seen = index.news_since(self.uid, self.seen, &mut news);
+        self.seen = index.events_since(self.uid, self.seen, &mut news);
         let short = |news: &FeedEvent| match news {
             FeedEvent::Job(job) => format!("job {}", job.resource_version),
             FeedEvent::Missing => "missing".to_owned(),
@@ -55,7 +55,7 @@ impl Reader {
     }
 
     fn was_told(&self) -> bool {
-        futures::FutureExt::now_or_never(self.told.notified()).is_some()
+        futures::FutureExt::now_or_never(self.notify.notified()).is_some()
     }
 }
 
@@ -102,7 +102,7 @@ fn answer_of_a_get_never_takes_the_place_of_what_the_watch_told_since() {
         index.found(job("u", 1), asked);
         assert_eq!(reader.news(&index), if deleted { vec!["job 2", "missing"] } else { vec!["job 2"] });
         index.found(job("u", 3), reader.seen);
-        assert_eq!(reader.news(&index), ["job 3"], "nothing newer was told since");
+        assert_eq!(reader.news(&index), ["job 3"], "nothing newer was notified since");
     }
 }
 
@@ -156,7 +156,7 @@ fn pod_missing_from_a_list_is_gone() {
 fn two_who_wait_for_one_job_both_hear_and_the_end_of_one_does_not_touch_the_other() {
     let mut index = Index::new(Keep::All);
     let (first, mut second) = (reader(&mut index, "u"), reader(&mut index, "u"));
-    index.unsubscribe("u", None, &first.told);
+    index.unsubscribe("u", None, &first.notify);
     index.apply_job(job("u", 1));
     assert!(!first.was_told() && second.was_told());
     assert_eq!(second.news(&index), ["job 1"]);
@@ -167,13 +167,13 @@ fn late_job_of_the_same_task_is_told_to_those_who_wait_for_another() {
     let mut index = Index::new(Keep::All);
     index.relist_jobs(vec![job("u", 1)]);
     let task = job("u", 1).marks.as_ref().unwrap().task_digest.clone();
-    let told = Arc::new(Notify::new());
-    index.subscribe("u", Some(&task), &told);
-    let mut reader = Reader { uid: "u", seen: 0, told };
+    let notify = Arc::new(Notify::new());
+    index.subscribe("u", Some(&task), &notify);
+    let mut reader = Reader { uid: "u", seen: 0, notify };
     reader.news(&index);
     index.apply_job(job("late", 2));
     assert_eq!(reader.news(&index), ["other late"]);
-    index.unsubscribe("u", Some(&task), &reader.told);
+    index.unsubscribe("u", Some(&task), &reader.notify);
     assert!(index.waited.is_empty());
 }
 
@@ -182,10 +182,10 @@ fn late_job_that_is_known_before_anybody_waits_is_told_to_who_asks_for_it() {
     let mut index = Index::new(Keep::All);
     index.relist_jobs(vec![job("u", 1), job("late", 1)]);
     let task = job("u", 1).marks.as_ref().unwrap().task_digest.clone();
-    let told = Arc::new(Notify::new());
-    index.subscribe("u", Some(&task), &told);
+    let notify = Arc::new(Notify::new());
+    index.subscribe("u", Some(&task), &notify);
     index.recall_siblings("u", &task);
-    let mut reader = Reader { uid: "u", seen: 0, told };
+    let mut reader = Reader { uid: "u", seen: 0, notify };
     assert_eq!(reader.news(&index), ["other late", "job 1"]);
 }
 
@@ -199,7 +199,7 @@ fn what_nobody_waits_for_is_forgotten_when_it_goes() {
     index.remove_job(job("u", 2));
     assert!(index.entries.is_empty());
     let waiting = reader(&mut index, "v");
-    index.unsubscribe("v", None, &waiting.told);
+    index.unsubscribe("v", None, &waiting.notify);
     assert!(index.entries.is_empty());
     index.apply_pod(pod("old", "acknowledged", "Succeeded"), false);
     assert!(index.entries.is_empty(), "ended Pods of acknowledged Jobs stay for a day");
@@ -213,7 +213,7 @@ fn index_without_a_selector_remembers_only_what_is_waited_for() {
     index.apply_pod(pod("p", "v", "Running"), false);
     assert_eq!(waiting.news(&index), ["job 1"]);
     assert_eq!(index.entries.len(), 1);
-    index.unsubscribe("u", None, &waiting.told);
+    index.unsubscribe("u", None, &waiting.notify);
     assert!(index.entries.is_empty());
 }
 
@@ -290,7 +290,7 @@ fn unattended_are_jobs_at_work_of_an_airflow_that_waits_here_and_nobody_waits_fo
     assert_eq!(unattended(&index), [""; 0], "nobody has waited for a Job of theirs yet");
     let reader = reader(&mut index, "followed");
     assert_eq!(unattended(&index), ["left"]);
-    index.unsubscribe("followed", None, &reader.told);
+    index.unsubscribe("followed", None, &reader.notify);
     assert_eq!(unattended(&index), ["followed", "left"], "an Airflow that was here is remembered");
     index.remove_job(job_of("left", "prod", untouched));
     assert_eq!(unattended(&index), ["followed"]);
@@ -309,7 +309,7 @@ fn airflow_is_remembered_that_waited_only_between_two_looks() {
         if !known_before {
             index.apply_job(job_of("short", "prod", untouched));
         }
-        index.unsubscribe("short", None, &reader.told);
+        index.unsubscribe("short", None, &reader.notify);
         index.remove_job(job_of("short", "prod", untouched));
         let uids: Vec<_> = index.unattended().iter().map(|job| job.reference.uid.clone()).collect();
         assert_eq!(uids, ["left"], "known before: {known_before}");
