@@ -1,14 +1,15 @@
 //! Lists our Jobs with what each is at and which task made it: `unique-k8s-job list`, and what `delete` chooses from.
 //!
 //! Promise: reads only, and only Jobs with our marks. Whole ids are compared with the annotations; labels that no user
-//! can write only narrow down what is asked for. Cost: the pages of one list.
+//! can write only narrow down what is asked for. Cost: the pages of one list; a GET of the namespace if there is no row.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    facts::Unknown,
+    collect::{namespace, no_namespace},
+    facts::{Known, NamespaceState, Unknown},
     survey::{jobs_not_listed, some_of},
 };
 use crate::{
@@ -166,6 +167,13 @@ pub async fn list(cluster: &Cluster, place: &Namespaces, query: &JobQuery) -> Re
                 Err(why) => unreadable.push(why),
             }
         }
+    }
+    // A namespace that does not exist has no Jobs either, and is a slip.
+    if let Namespaces::One(place) = place
+        && found.jobs.is_empty()
+        && matches!(namespace(cluster, place).await, Known::Seen(NamespaceState::Gone))
+    {
+        return Err(no_namespace(place));
     }
     found.jobs.sort_by(|one, other| {
         let key = |row: &ListedJob| (row.created, row.job.namespace.clone(), row.job.name.clone());

@@ -110,6 +110,13 @@ def test_unfinished_job_of_a_task_is_kept_unless_it_is_asked_for(
     assert listed(command_line) == []
 
 
+def test_namespace_that_does_not_exist_is_an_error_and_an_empty_one_is_not(command_line: CommandLine) -> None:
+    assert listed(command_line) == []
+    for command in (("list",), ("delete", "--dag", "x", "--yes")):
+        ended = command_line.call(command[0], *command[1:], "--namespace", "no-such-namespace")
+        assert ended.code == 125 and "`no-such-namespace` does not exist" in ended.stderr, ended
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -160,7 +160,7 @@ class UnderWay:
         self._shared: set[tuple[str, str, str]] = set()
         self._jobs = 0
         self._rows = 0
-        self._reported = False
+        self._reported: str | None = None
         #: Each command, with the rows that it is for.
         self._commands: dict[str, list[str]] = {}
 
@@ -184,7 +184,7 @@ class UnderWay:
 
     def report(self, report: dict[str, Any], time: str) -> None:
         """Show what became of one Job."""
-        self._reported = True
+        self._reported = report["state"]
         for begin, text, style in report_lines(report, time):
             self._lines(begin, text, len(begin), style)
         self._show(Text(""))
@@ -206,7 +206,10 @@ class UnderWay:
     def summary(self, totals: dict[str, Any]) -> Text:
         """Return the last line: how many Jobs there are, and how many are stuck."""
         if self._reported:
-            return _Line("This Job is stuck" if totals["stuck"] else "This Job is not stuck")
+            ended = self._reported in ("succeeded", "failed")
+            return _Line(
+                "This Job is stuck" if totals["stuck"] else f"This Job {'has ended' if ended else 'is not stuck'}"
+            )
         return _summary(totals, self._jobs)
 
     def _is_shown(self, finding: dict[str, Any], jobs: int = 1) -> bool:

@@ -10,6 +10,7 @@ import click
 from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
 from unique_k8s_job.cli.console import Speaker
+from unique_k8s_job.cli.doctor_json import SCHEMA_VERSION
 from unique_k8s_job.cli.exit_codes import OUR_ERROR, SUCCESS
 from unique_k8s_job.cli.selection import Selection, selection_options
 from unique_k8s_job.cli.signals import waiting
@@ -45,7 +46,7 @@ def list_command(
     except UniqueK8sJobError as error:
         speaker.say(str(error), "error")
         if as_json:
-            click.echo(json.dumps({"error": str(error), **error.facts}))
+            click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "error": str(error), **error.facts}))
         return OUR_ERROR
     if as_json:
         click.echo(json.dumps(listing))
