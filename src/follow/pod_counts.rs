@@ -1,7 +1,7 @@
 //! Sums up the Pods of a Job that has many, for the task log: how many are done, have failed, run. Pure.
 //!
-//! Promise: at most one line a second while the counts change, less often the longer the Job takes, and at least one a
-//! minute. The last counts are said once the end is decided.
+//! Promise: at most one line a second while Pods end, less often the longer the Job takes, and at least one a minute. Where
+//! no Pod has ended since the last line, ten seconds pass before the next. The last counts are said once the end is decided.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,6 +14,8 @@ const FEW: i32 = 3;
 /// The pause between two lines, at first and at last.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
+/// The pause where no Pod has ended meanwhile.
+const NONE_ENDED: Duration = Duration::from_secs(10);
 /// In between it is this part of the time that has passed.
 const PART: u32 = 20;
 
@@ -31,7 +33,16 @@ pub(super) struct PodCounts {
     pub due: Option<Instant>,
     begun: Instant,
     last: Option<Instant>,
-    said: Option<String>,
+    said: Option<Counts>,
+}
+
+/// What is said of a Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Counts {
+    /// What has ended.
+    ended: String,
+    /// What has not.
+    living: String,
 }
 
 impl PodCounts {
@@ -45,25 +56,29 @@ impl PodCounts {
         if !has_many_pods(snapshot) {
             return None;
         }
-        let text = counts(snapshot)?;
-        if self.said.as_ref() == Some(&text) {
+        let counts = counts(snapshot)?;
+        if self.said.as_ref() == Some(&counts) {
             return None;
         }
         let now = Instant::now();
-        let pause = (now.duration_since(self.begun) / PART).clamp(SHORTEST, LONGEST);
+        let mut pause = (now.duration_since(self.begun) / PART).clamp(SHORTEST, LONGEST);
+        if self.said.as_ref().is_some_and(|said| said.ended == counts.ended) {
+            pause = pause.max(NONE_ENDED);
+        }
         let due = self.last.map_or(now, |last| last + pause);
         if due > now && snapshot.end.is_none() {
             self.due = Some(due);
             return None;
         }
         self.last = Some(now);
-        self.said = Some(text.clone());
+        let text = [counts.ended.as_str(), &counts.living].join(if counts.living.is_empty() { "" } else { ", " });
+        self.said = Some(counts);
         Some(Message::info("pod-counts", text))
     }
 }
 
 /// `12 of 20 indexes done, 1 failed, 5 running`; none as long as nothing has happened.
-fn counts(snapshot: &JobSnapshot) -> Option<String> {
+fn counts(snapshot: &JobSnapshot) -> Option<Counts> {
     let (spec, status) = (snapshot.job.job.spec.as_ref()?, snapshot.job.job.status.as_ref()?);
     let indexed = spec.completion_mode.as_deref() == Some("Indexed");
     let number = |count: Option<i32>| usize::try_from(count.unwrap_or(0)).unwrap_or(0);
@@ -79,9 +94,6 @@ fn counts(snapshot: &JobSnapshot) -> Option<String> {
             _ => {}
         }
     }
-    if snapshot.pods.is_empty() {
-        running = number(status.active);
-    }
     let of = spec.completions.map_or_else(String::new, |all| format!(" of {all}"));
     let what = if indexed { "indexes" } else { "Pods" };
     let failed = match (&status.failed_indexes, number(status.failed)) {
@@ -90,10 +102,14 @@ fn counts(snapshot: &JobSnapshot) -> Option<String> {
         (_, 1) => "1 Pod failed".to_owned(),
         (_, failed) => format!("{failed} Pods failed"),
     };
-    let counted = |count: usize, how: &str| if count > 0 { format!("{count} {how}") } else { String::new() };
-    let parts = [format!("{done}{of} {what} done"), failed, counted(running, "running"), counted(starting, "starting")];
-    let text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
-    (done + running + starting + number(status.failed) > 0).then_some(text)
+    // Without a right to list Pods, or before the first is seen, it is not known which of them run.
+    let active = if snapshot.pods.is_empty() { number(status.active) } else { 0 };
+    let begun = done + running + starting + active + number(status.failed) > 0;
+    let counted = |count: usize, how: &str| (count > 0).then(|| format!("{count} {how}"));
+    let living = [counted(running, "running"), counted(starting, "starting"), counted(active, "running or starting")];
+    let ended =
+        if failed.is_empty() { format!("{done}{of} {what} done") } else { format!("{done}{of} {what} done, {failed}") };
+    begun.then(|| Counts { ended, living: living.into_iter().flatten().collect::<Vec<_>>().join(", ") })
 }
 
 /// How many numbers `1,3-5` has.
@@ -134,8 +150,8 @@ mod tests {
         snapshot
     }
 
-    #[test]
-    fn counts_are_those_of_the_job_and_of_its_pods() {
+    #[tokio::test]
+    async fn counts_are_those_of_the_job_and_of_its_pods() {
         let pods = ["Running", "Running", "Pending", "Succeeded", "Failed"];
         let queue = json!({"template": {}, "parallelism": 5});
         let cases = [
@@ -146,7 +162,7 @@ mod tests {
                 Some("12 of 20 indexes done, 1 failed, 2 running, 1 starting"),
             ),
             (indexed(&json!({"failed": 2})), &pods[..2], Some("0 of 20 indexes done, 2 Pods failed, 2 running")),
-            (indexed(&json!({"active": 5})), &pods[..0], Some("0 of 20 indexes done, 5 running")),
+            (indexed(&json!({"active": 5})), &pods[..0], Some("0 of 20 indexes done, 5 running or starting")),
             (
                 job(&queue, &json!({"succeeded": 1, "failed": 1})),
                 &pods[..1],
@@ -154,7 +170,8 @@ mod tests {
             ),
         ];
         for (job, pods, expected) in cases {
-            assert_eq!(counts(&with_pods(JobSnapshot::new(job), pods)).as_deref(), expected);
+            let said = PodCounts::new().observe(&with_pods(JobSnapshot::new(job), pods)).map(|message| message.text);
+            assert_eq!(said.as_deref(), expected);
         }
     }
 
@@ -180,6 +197,19 @@ mod tests {
         assert!(said.windows(2).all(|two| two[0] < two[1]), "twice within a second");
         assert!(said.iter().filter(|second| **second < 20).count() >= 19, "{said:?}");
         assert!((60..140).contains(&said.len()), "{} lines in an hour", said.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_that_only_start_are_said_every_ten_seconds() {
+        let mut counts = PodCounts::new();
+        let mut said = 0;
+        for number in 0..200 {
+            let phases = vec!["Running"; number % 5 + 1];
+            let snapshot = with_pods(JobSnapshot::new(indexed(&json!({"completedIndexes": "0"}))), &phases);
+            said += usize::from(counts.observe(&snapshot).is_some());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(said, 2, "in 20 s");
     }
 
     #[tokio::test(start_paused = true)]

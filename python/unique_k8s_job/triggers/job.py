@@ -173,7 +173,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
             # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
             deed = await to_its_end(self._delete(CONFIRM_IN_TIME))
         except DeletionUnconfirmedError:
-            deed = "Its Job is being deleted, and its Pods have not ended yet"
+            deed = f"{self._named()} is being deleted, and its Pods have not ended yet"
         except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
             deed = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
         self._log_writer().say(f"execution_timeout is over. {deed}", "warning")
@@ -229,12 +229,11 @@ class UniqueK8sJobTrigger(BaseTrigger):
 
     async def _delete_and_say(self, why: str) -> None:
         """Delete the Job of a stopped task; the DELETE is under way before the first message."""
-        job = json.loads(self.job).get("job") or {}
         deleting = asyncio.ensure_future(self._delete())
         await asyncio.sleep(0)
         log = self._log_writer()
-        named = f"Job `{job.get('namespace')}/{job.get('name')}`"
-        log.say(f"{why}. {named} is being deleted; its Pods may take as long to end as their grace period allows")
+        grace = "its Pods may take a while to end (terminationGracePeriodSeconds, 30 s by default)"
+        log.say(f"{why}. {self._named()} is being deleted; {grace}")
         try:
             deed, level = await deleting, "info"
         except DeletionUnconfirmedError as error:
@@ -242,6 +241,10 @@ class UniqueK8sJobTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
             deed, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
         log.say(deed, level)
+
+    def _named(self) -> str:
+        job = json.loads(self.job).get("job") or {}
+        return f"Job `{job.get('namespace')}/{job.get('name')}`"
 
     async def _delete(self, confirm_for: float = CONFIRM_DELETION) -> str:
         waiter = native.Waiter(await self._connect(), self.job)
