@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib import import_module, metadata
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 import unique_k8s_job
 from unique_k8s_job import exceptions
@@ -50,3 +55,60 @@ def test_every_exception_has_the_fields_that_say_how_the_job_ended() -> None:
     for name in exceptions.__all__:
         error = getattr(unique_k8s_job, name)("it failed")
         assert (error.outcome, error.exit_code, list(error.findings)) == (None, None, []), name
+
+
+def test_connection_type_is_registered_only_where_no_other_provider_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(name: str) -> object:
+        assert name == "apache-airflow-providers-cncf-kubernetes"
+        return object()
+
+    def absent(name: str) -> object:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", installed)
+    assert get_provider_info()["connection-types"] == []
+    monkeypatch.setattr(metadata, "distribution", absent)
+    (registered,) = get_provider_info()["connection-types"]
+    module, _, name = registered["hook-class-name"].rpartition(".")
+    found = getattr(import_module(module), name)
+    assert (found.conn_type, registered["connection-type"]) == ("kubernetes", "kubernetes")
+    assert registered["conn-fields"] == CONNECTION_FIELDS
+    assert set(found.get_ui_field_behaviour()["hidden_fields"]) == set(
+        registered["ui-field-behaviour"]["hidden-fields"]
+    )
+
+
+def test_form_of_an_airflow_that_asks_the_hook_has_the_same_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    forms = SimpleNamespace(
+        **{
+            kind: lambda label, description, kind=kind: (kind, label)
+            for kind in ("BooleanField", "PasswordField", "StringField")
+        }
+    )
+    monkeypatch.setitem(sys.modules, "wtforms", forms)
+    fields = hook.UniqueK8sJobHook.get_connection_form_widgets()
+    assert set(fields) == set(CONNECTION_FIELDS)
+    assert fields["in_cluster"][0] == "BooleanField" and fields["kube_config"][0] == "PasswordField"
+    assert fields["namespace"] == ("StringField", CONNECTION_FIELDS["namespace"]["label"])
+
+
+def test_sentence_of_the_button_names_what_is_missing() -> None:
+    rights = [
+        {"verb": verb, "resource": resource, "need": need, "allowed": allowed}
+        for verb, resource, need, allowed in (
+            ("create", "jobs", "required", True),
+            ("patch", "jobs", "required", False),
+            ("get", "pods/log", "required", False),
+            ("get", "nodes", "optional", False),
+        )
+    ]
+    found = {"server": "https://k:6443", "version": "v1.36.3", "user": "joe", "namespace": "etl", "rights": rights}
+    assert hook.connected(found) == (
+        "Kubernetes 1.36.3 at https://k:6443 answers: user `joe`, namespace `etl`. Missing rights in this namespace: "
+        "jobs: patch; pods/log: get (the Role is in docs/rbac.yaml)"
+    )
+    allowed = [{**right, "allowed": True} for right in rights]
+    assert hook.connected({**found, "version": None, "user": None, "rights": allowed}) == (
+        "Kubernetes of an unknown version at https://k:6443 answers: user `unknown (this API server does not say)`, "
+        "namespace `etl`, all needed rights"
+    )

@@ -36,11 +36,13 @@ class Speaker:
         self.streams = streams or Streams.of_process()
         self._elsewhere = elsewhere
         self._moved = False
+        #: Asked at the beginning: the core brings the debug log's module with it, whether it is on or off.
+        self._verbose = verbose()
         self._errors = Console(file=cast("TextIO", self.streams.err), highlight=False, soft_wrap=True)
 
     def say(self, text: str, level: str = "info") -> None:
         """Write one sentence, or one report; a warning or an error has a word for it, too, and not only a colour."""
-        if level == "debug" and not verbose():
+        if level == "debug" and not self._verbose:
             return
         style = _STYLES[level]
         word = "" if level in ("debug", "info") else f"{level}: "
@@ -70,7 +72,7 @@ class Display(Speaker):
         self._log = True
         self._escape = self.streams.out.isatty() and not raw
         # Lines of the debug log would break the spinner.
-        spins = self._errors.is_terminal and not verbose()
+        spins = self._errors.is_terminal and not self._verbose
         self._status: Status | None = self._errors.status("submitting") if spins else None
 
     def __enter__(self) -> Self:
