@@ -90,7 +90,8 @@ class UniqueK8sJobError(Exception):
     pods_deleted: list[str] | None = None
     pods_kept: list[str] | None = None
     #: Why the Job does not move or is not deleted, most blocking first, as `unique-k8s-job doctor --json` prints it
-    #: (`code`, `severity`, `object`, `seen`, `since`, `cause`, `next_step`, `remedy`); empty if nothing is known.
+    #: (`code`, `severity`, `object`, `seen`, `since`, `cause`, `next_step`, `last_resort`,
+    #: `remedy`); empty if nothing is known.
     findings: Sequence[dict[str, Any]] = ()
 
     def __init__(self, message: str, *, seen: Sequence[str] = (), hint: str | None = None, **facts: Any) -> None:

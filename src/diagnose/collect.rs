@@ -2,19 +2,27 @@
 //! cluster ([`super::survey`]).
 //!
 //! Promise: nothing is changed. A missing right and a request without an answer are facts and not errors, unless the
-//! Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it and of up to three Pods that have
-//! not started, GET namespace, GET of each node, and at most three dry runs if a deletion is stuck.
+//! Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it, of up to three Pods that have not
+//! started, of three that have failed and of three claims, GET namespace, GET of each node, LIST nodes if a Pod gets
+//! none, the last line of up to three containers that have run for an hour, and at most three dry runs if a deletion is
+//! stuck.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Event, Namespace as NamespaceObject, Node, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Namespace as NamespaceObject, Node, Pod};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
+    cluster_node::ClusterNode,
     dry_run,
-    facts::{Facts, Known, NamespaceState, NodeState, Unknown},
+    facts::{Facts, Known, LastLine, NamespaceState, NodeState, Unknown},
+    rules::quiet::SILENT_FOR,
 };
 use crate::{
     cluster::{Cluster, Failure},
@@ -22,20 +30,29 @@ use crate::{
     identity::{JobName, Namespace},
     job_api::{
         api_call::ApiCall,
-        events::list_events,
+        events::{EventSubject, list_events},
         jobs::{find_job, get_job, named},
+        last_lines::last_line,
     },
     model::{
+        log_position::LogSource,
         observed_job::{JobReference, ObservedJob},
-        pod::{CONTROLLER_UID, JOB_NAME, all_containers, by_controller_uid, has_started, work_has_stopped},
+        pod::{
+            CONTROLLER_UID, JOB_NAME, all_containers, by_controller_uid, ended_at, has_started, main_containers,
+            started_at, work_has_stopped,
+        },
+        pod_reason::pod_condition,
+        pod_template::TemplateSpec,
     },
-    resource::{Object, Path, Resource, Selector, Verb},
+    resource::{Namespaces, Object, Path, Resource, Selector, Verb},
 };
 
 /// Events are listed for at most this many Pods.
 const PODS_ASKED: usize = 3;
 /// The time between the two reads of Pods whose Job is gone: the garbage collector needs about a second.
 pub(super) const SECOND_LOOK_AFTER: Duration = Duration::from_secs(2);
+/// How long the request for a last line may take: it only explains.
+const LINE_WITHIN: Duration = Duration::from_secs(5);
 /// This many requests are under way at a time.
 pub(super) const AT_ONCE: usize = 8;
 
@@ -106,7 +123,7 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<ObservedJob>
     let mut facts = Facts::new(cluster.now(), job.clone(), seen.map(Arc::new));
     let (pods, events, namespace) = futures::join!(
         pods_of(cluster, job),
-        list_events(cluster, &job.namespace, &job.uid),
+        list_events(cluster, &job.namespace, job.uid.as_str()),
         namespace(cluster, &job.namespace),
     );
     facts.pods = known(pods, Verb::List, Resource::Pods);
@@ -119,7 +136,11 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<ObservedJob>
         (name, state)
     });
     facts.nodes = nodes.buffer_unordered(AT_ONCE).collect().await;
+    if any_unschedulable(&facts) {
+        facts.cluster_nodes = cluster_nodes(cluster).await;
+    }
     facts.now = cluster.now();
+    facts.last_lines = last_lines(cluster, &facts).await;
     dry_run::probe(cluster, &mut facts).await;
     facts
 }
@@ -130,16 +151,97 @@ pub(crate) async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec
     Ok(listed.items.into_iter().filter_map(read).map(Arc::new).collect())
 }
 
-/// Lists the Events about Pods that have not started.
+/// Lists the Events about Pods that have not started, about Pods with a container that was killed, and about the claims
+/// of Pods that get no node.
 async fn events_of_pods(cluster: &Cluster, facts: &mut Facts) {
-    let unstarted = facts.pods.get().into_iter().flatten().filter(|pod| !all_containers(pod).any(has_started));
-    let uids: Vec<_> = unstarted.filter_map(|pod| pod.metadata.uid.clone()).take(PODS_ASKED).collect();
+    let pods = facts.pods.get().into_iter().flatten();
+    let unstarted = |pod: &Arc<Pod>| !work_has_stopped(pod) && !all_containers(pod).any(has_started);
+    let mut failed: Vec<_> = pods.clone().filter(|pod| all_containers(pod).any(has_failed)).collect();
+    failed.sort_by_key(|pod| std::cmp::Reverse(ended_at(pod)));
+    let told = pods.filter(|pod| unstarted(pod)).take(PODS_ASKED).chain(failed.into_iter().take(PODS_ASKED));
+    let mut about: BTreeSet<_> = told.filter_map(|pod| pod.metadata.uid.as_deref().map(EventSubject::from)).collect();
+    if any_unschedulable(facts) {
+        let claims = facts.template().map(TemplateSpec::claims).unwrap_or_default();
+        about.extend(claims.into_iter().take(PODS_ASKED).map(|claim| EventSubject::Claim(claim.to_owned())));
+    }
     let Known::Seen(events) = &mut facts.events else { return };
-    for uid in uids {
-        if let Ok(more) = list_events(cluster, &facts.reference.namespace, &uid).await {
+    for subject in about {
+        if let Ok(more) = list_events(cluster, &facts.reference.namespace, subject).await {
             events.extend::<Vec<Event>>(more);
         }
     }
+}
+
+/// Whether a container has ended, now or before it was started again, and not well.
+fn has_failed(container: &ContainerStatus) -> bool {
+    let ended = |state: &Option<ContainerState>| {
+        state.as_ref().and_then(|state| state.terminated.as_ref()).is_some_and(|end| end.exit_code != 0)
+    };
+    ended(&container.state) || ended(&container.last_state)
+}
+
+/// Whether the scheduler has found no node for a Pod.
+pub(crate) fn any_unschedulable(facts: &Facts) -> bool {
+    facts.pods.get().into_iter().flatten().any(|pod| is_unschedulable(pod))
+}
+
+/// Whether the scheduler has found no node for this Pod.
+pub(crate) fn is_unschedulable(pod: &Pod) -> bool {
+    pod_condition(pod, "PodScheduled")
+        .is_some_and(|no| no.status == "False" && no.reason.as_deref() != Some("SchedulingGated"))
+}
+
+/// Lists all nodes, as the scheduler sees them.
+pub(crate) async fn cluster_nodes(cluster: &Cluster) -> Known<Arc<[ClusterNode]>> {
+    let nothing = Selector::default();
+    let mut pages = cluster.survey::<Node>(Resource::Nodes, &Namespaces::All, &nothing);
+    let mut nodes = Vec::new();
+    loop {
+        match pages.next().await {
+            Ok(Some(page)) => {
+                if page.anew {
+                    nodes.clear();
+                }
+                nodes.extend(page.items.into_iter().filter_map(ClusterNode::of));
+            }
+            Ok(None) => return Known::Seen(nodes.into()),
+            Err(failure) => return Known::Not(unknown(&failure, Verb::List, Resource::Nodes)),
+        }
+    }
+}
+
+/// Reads the last line of a few containers that have run for long.
+async fn last_lines(cluster: &Cluster, facts: &Facts) -> BTreeMap<(String, String), LastLine> {
+    let mut found = BTreeMap::new();
+    for source in long_running(facts) {
+        if let Some((at, text)) = last_line(cluster, &source, LINE_WITHIN).await {
+            let container = source.container.as_str().to_owned();
+            found.insert((source.pod_uid, container), LastLine { at, text });
+        }
+    }
+    found
+}
+
+/// A few init containers that run, and containers that have run for long.
+fn long_running(facts: &Facts) -> Vec<LogSource> {
+    let mut sources = Vec::new();
+    for pod in facts.pods().filter(|pod| !work_has_stopped(pod) && pod.metadata.deletion_timestamp.is_none()) {
+        let (Some(name), Some(uid)) = (&pod.metadata.name, &pod.metadata.uid) else { continue };
+        let main = |container: &ContainerStatus| main_containers(pod).any(|main| main.name == container.name);
+        let started = main_containers(pod).any(has_started);
+        for container in all_containers(pod) {
+            let running = container.state.as_ref().is_some_and(|state| state.running.is_some());
+            let long = if main(container) { facts.older(started_at(container), SILENT_FOR) } else { !started };
+            // An API server stores no other names.
+            let (Ok(pod), Ok(container)) = (name.parse(), container.name.parse()) else { continue };
+            if running && long && sources.len() < PODS_ASKED {
+                let namespace = facts.reference.namespace.clone();
+                let pod_uid = uid.clone();
+                sources.push(LogSource { namespace, pod, pod_uid, container, index: None, alone: false });
+            }
+        }
+    }
+    sources
 }
 
 /// The names of the nodes on which Pods of the Job may run.

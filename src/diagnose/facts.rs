@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 
+use super::cluster_node::ClusterNode;
 use crate::model::{
     job::{Job, JobSpec},
     observed_job::{JobReference, ObservedJob},
     pod::time,
+    pod_template::TemplateSpec,
 };
 
 /// The answer to a question to the cluster, or the reason why there is none.
@@ -179,12 +181,23 @@ pub enum Probe {
 }
 
 /// The ends of failed Pods of which nothing else is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failures {
     /// How many.
     pub count: usize,
     /// The newest end.
     pub newest: Option<Timestamp>,
+    /// How that Pod ended, as a clause.
+    pub words: Option<Box<str>>,
+}
+
+/// The last line that a container has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastLine {
+    /// When it was written; none if the container has written nothing.
+    pub at: Option<Timestamp>,
+    /// The line, cut if it is long.
+    pub text: String,
 }
 
 /// The facts about one Job.
@@ -200,10 +213,17 @@ pub struct Facts {
     pub pods: Known<Vec<Arc<Pod>>>,
     /// The ends of its failed Pods that are not in `pods`.
     pub failures: Failures,
-    /// Events about it and about Pods of it that have not started.
+    /// Events about it, about Pods of it that have not started or were killed, and about the claims of its volumes.
     pub events: Known<Vec<Event>>,
     /// The nodes of its Pods.
     pub nodes: BTreeMap<String, Known<NodeState>>,
+    /// All nodes, if a Pod gets none.
+    pub cluster_nodes: Known<Arc<[ClusterNode]>>,
+    /// The last lines of containers that have run for long, by the Pod's uid and the container, as far as they were
+    /// asked for.
+    pub last_lines: BTreeMap<(String, String), LastLine>,
+    /// Whether the waiting for the Job is over: then what it waits for is named, however short that was.
+    pub given_up: bool,
     /// Its namespace.
     pub namespace: Known<NamespaceState>,
     /// The result of a dry run of a change of the Job.
@@ -226,6 +246,9 @@ impl Facts {
             failures: Failures::default(),
             events: Known::default(),
             nodes: BTreeMap::new(),
+            cluster_nodes: Known::default(),
+            last_lines: BTreeMap::new(),
+            given_up: false,
             namespace: Known::default(),
             job_update: Known::default(),
             job_delete: Known::default(),
@@ -240,6 +263,7 @@ impl Facts {
         let rest = [
             self.pods.missing(),
             self.events.missing(),
+            self.cluster_nodes.missing(),
             self.namespace.missing(),
             self.job_update.missing(),
             self.job_delete.missing(),
@@ -267,6 +291,11 @@ impl Facts {
         self.job()?.spec.as_ref()
     }
 
+    /// The spec of the Pods that the Job makes.
+    pub(crate) fn template(&self) -> Option<&TemplateSpec> {
+        self.spec()?.template.spec.as_ref()
+    }
+
     /// When the deletion of the Job was accepted.
     pub(crate) fn deleted_at(&self) -> Option<Timestamp> {
         time(self.job()?.metadata.deletion_timestamp.as_ref())
@@ -290,5 +319,10 @@ impl Facts {
     /// Whether at least so many seconds have passed since then.
     pub(crate) fn older(&self, then: Option<Timestamp>, seconds: u64) -> bool {
         then.is_some_and(|then| self.now >= then && self.age(then) >= seconds)
+    }
+
+    /// The same, or the waiting for the Job is over.
+    pub(crate) fn waited(&self, then: Option<Timestamp>, seconds: u64) -> bool {
+        self.given_up || self.older(then, seconds)
     }
 }

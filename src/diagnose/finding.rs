@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// The Job waits as is meant; the finding says why.
+    /// This is normal; the finding says what the Job waits for.
     Info,
     /// The state may end by itself, or badly.
     Warning,
@@ -80,16 +80,28 @@ codes! {
     JobControllerSilent = "job-controller-silent",
     /// The Job is past its `activeDeadlineSeconds`, and still not failed.
     DeadlineNotEnforced = "deadline-not-enforced",
-    /// A `ResourceQuota` refuses the Pods.
+    /// A `ResourceQuota` allows less in all than one Pod asks for.
+    QuotaNeverFits = "quota-never-fits",
+    /// A `ResourceQuota` is used up.
     QuotaExceeded = "quota-exceeded",
+    /// A `ResourceQuota` demands requests or limits that the containers do not name.
+    QuotaDemandsResources = "quota-demands-resources",
     /// The Pods' service account does not exist.
     ServiceAccountMissing = "service-account-missing",
     /// Pod Security refuses the Pods.
     PodSecurityRefuses = "pod-security-refuses",
     /// An admission webhook refuses the Pods, or does not answer.
     WebhookRefusesPods = "webhook-refuses-pods",
+    /// The `PriorityClass` that the Pods name does not exist.
+    PriorityClassMissing = "priority-class-missing",
+    /// The `RuntimeClass` that the Pods name does not exist.
+    RuntimeClassMissing = "runtime-class-missing",
     /// Something else refuses the Pods.
     PodsRefused = "pods-refused",
+    /// A `PersistentVolumeClaim` of the Pod does not exist.
+    ClaimMissing = "claim-missing",
+    /// A `PersistentVolumeClaim` of the Pod has no volume.
+    ClaimNotBound = "claim-not-bound",
     /// No node takes the Pod.
     Unschedulable = "unschedulable",
     /// The scheduler does nothing about the Pod.
@@ -112,6 +124,8 @@ codes! {
     ImagePullFailing = "image-pull-failing",
     /// A `ConfigMap`, `Secret` or key that the container names is missing.
     ConfigMissing = "config-missing",
+    /// `runAsNonRoot` forbids the image.
+    RunsAsRoot = "runs-as-root",
     /// The container runtime cannot make or start the container.
     ContainerNotCreated = "container-not-created",
     /// A volume cannot be attached or mounted.
@@ -122,10 +136,18 @@ codes! {
     NodeNotReady = "node-not-ready",
     /// An init container fails, so the others never start.
     InitContainerFailing = "init-container-failing",
+    /// An init container does not end, so the others do not start.
+    InitContainerWaiting = "init-container-waiting",
+    /// Some indexes have failed for good, and the others go on.
+    IndexesFailed = "indexes-failed",
     /// A container ends and is started again, with growing pauses.
     CrashLoop = "crash-loop",
     /// The work has ended, but another container keeps the Pod running.
     SidecarKeepsPodAlive = "sidecar-keeps-pod-alive",
+    /// A container has written nothing for long.
+    ContainerSilent = "container-silent",
+    /// The readiness probe of a container has not succeeded.
+    NotReady = "not-ready",
     /// Kubernetes fails the Job soon, unless it ends before.
     DeadlineNear = "deadline-near",
     /// The Job controller pauses before the next Pod.
@@ -223,6 +245,9 @@ pub struct Finding {
     pub cause: String,
     /// A command to paste, followed by a comment that says what it does.
     pub next_step: String,
+    /// A command that forces or destroys something, for the time when the next step has not helped; empty if there is
+    /// none.
+    pub last_resort: String,
     /// The cure of this package, if there is one.
     pub remedy: Option<Remedy>,
     /// The Pods that have not ended and that the remedy leaves without an owner.
@@ -247,6 +272,7 @@ impl Finding {
             since: None,
             cause: one_line(cause),
             next_step: String::new(),
+            last_resort: String::new(),
             remedy: None,
             running: Vec::new(),
             count: 1,
@@ -274,6 +300,11 @@ impl Finding {
         self
     }
 
+    pub(crate) fn last_resort(mut self, command: impl Into<Command>) -> Self {
+        self.last_resort = command.into().to_string();
+        self
+    }
+
     pub(crate) fn running<'a>(mut self, pods: impl IntoIterator<Item = &'a Pod>) -> Self {
         self.running = pods.into_iter().filter_map(|pod| pod.metadata.name.clone().map(one_line)).collect();
         self
@@ -296,6 +327,7 @@ impl fmt::Display for Finding {
         if !self.seen.is_empty() {
             write!(f, "\n  seen: {}", self.seen.join("; "))?;
         }
-        write!(f, "\n  next: {}", self.next_step)
+        write!(f, "\n  next: {}", self.next_step)?;
+        if self.last_resort.is_empty() { Ok(()) } else { write!(f, "\n  if that does not help: {}", self.last_resort) }
     }
 }

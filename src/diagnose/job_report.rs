@@ -143,7 +143,7 @@ pub async fn with_log(cluster: &Cluster, facts: &Facts, mut report: JobReport) -
         lines: Vec::new(),
         missing: None,
     };
-    match last_lines(cluster, &source, LastLines { lines: LINES, previous }, LOG_WITHIN).await {
+    match last_lines(cluster, &source, LastLines { lines: LINES, previous, timestamps: false }, LOG_WITHIN).await {
         Ok(text) => end.lines = text.lines().rev().take(LINES).map(shortened).collect(),
         Err(why) => end.missing = Some(one_line(why)),
     }
@@ -206,7 +206,7 @@ fn shown_pods(facts: &Facts) -> Vec<&Pod> {
 fn pod_report(facts: &Facts, pod: &Pod, seen: &ObservedJob) -> PodReport {
     let template = seen.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let base = template.and_then(|template| template.base_container()).map(|base| base.name.as_str());
-    let observed = ObservedPod { pod: pod.clone().into(), gone: false };
+    let observed = ObservedPod::new(pod.clone().into(), false);
     let ends = container_exits(std::iter::once(pod), facts.events());
     let main: Vec<_> = main_containers(pod).map(|container| container.name.as_str()).collect();
     PodReport {

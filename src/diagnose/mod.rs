@@ -8,6 +8,7 @@
 //! and next step. [`rights`] reads what an identity may do. Start at [`findings`].
 
 mod alike;
+pub mod cluster_node;
 mod facts;
 mod finding;
 #[cfg(test)]
@@ -15,15 +16,19 @@ mod tests;
 
 use serde_json::Value;
 
-pub use facts::{Facts, Failures, Known, NamespaceState, NodeState, Probe, Unknown};
+pub use cluster_node::ClusterNode;
+pub use facts::{Facts, Failures, Known, LastLine, NamespaceState, NodeState, Probe, Unknown};
 pub use finding::{Code, Finding, ObjectReference, Remedy, Severity};
 pub use rules::namespace::of_namespace;
 
 use crate::{
     error::Report,
-    model::message::{Level, Message},
+    model::{
+        message::{Level, Message},
+        pod::work_has_stopped,
+    },
 };
-use rules::{deletion, image, namespace, pods, running, startup};
+use rules::{deletion, image, namespace, pods, restarts, running, startup};
 
 /// What the facts show, most blocking first. Empty for a Job that is well.
 #[must_use]
@@ -35,7 +40,8 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     startup::rules(facts, &mut found);
     image::rules(facts, &mut found);
     running::rules(facts, &mut found);
-    let mut found = alike::together(&facts.reference, found);
+    let living = facts.pods().filter(|pod| !work_has_stopped(pod)).count();
+    let mut found = alike::together(&facts.reference, living, found);
     found.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.code));
     found
 }
@@ -46,7 +52,9 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
 pub fn explain(mut report: Report, findings: &[Finding]) -> Report {
     for finding in findings {
         report.seen.retain(|seen| !finding.seen.iter().any(|evidence| evidence.contains(seen.as_str())));
-        report = report.seen(format!("{}: {}", finding.code, finding.cause));
+        if !report.message.contains(&finding.cause) {
+            report = report.seen(format!("{}: {}", finding.code, finding.cause));
+        }
         report.seen.extend(finding.seen.iter().cloned());
     }
     if let Some(first) = findings.first() {
@@ -68,7 +76,7 @@ pub fn message(finding: &Finding) -> Message {
 /// Whether a container that waits for this reason has a finding.
 #[must_use]
 pub fn covers(waiting_reason: &str) -> bool {
-    waiting_reason == running::CRASH_LOOP || image::REASONS.contains(&waiting_reason)
+    waiting_reason == restarts::CRASH_LOOP || image::REASONS.contains(&waiting_reason)
 }
 pub mod collect;
 pub(crate) mod dry_run;

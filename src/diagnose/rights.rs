@@ -78,7 +78,12 @@ pub const RIGHTS: [Right; 18] = [
     GET_CRON_JOBS,
     optional("patch", "pods", true, "whether a webhook breaks changes of Pods is not known"),
     optional("get", "nodes", false, "whether the node of a Pod is lost is not known"),
-    optional("list", "nodes", false, "the same, for `doctor` without --job"),
+    optional(
+        "list",
+        "nodes",
+        false,
+        "the same, for `doctor` without --job; and what the nodes have where a Pod gets none",
+    ),
     optional("get", "namespaces", false, "what holds a namespace that is being deleted is not known"),
     optional("list", "namespaces", false, "the same, for `doctor --all-namespaces`"),
 ];

@@ -23,12 +23,13 @@ use serde_json::{Value, value::RawValue};
 use tokio::sync::mpsc;
 
 use super::{
-    collect::{AT_ONCE, SECOND_LOOK_AFTER, known, namespace, no_namespace, pods_of, unknown},
+    cluster_node::ClusterNode,
+    collect::{AT_ONCE, SECOND_LOOK_AFTER, any_unschedulable, known, namespace, no_namespace, pods_of, unknown},
     dry_run,
     facts::{Facts, Failures, Known, NamespaceState, NodeState, Unknown},
     finding::{Finding, Severity},
     findings,
-    rules::namespace::of_namespace,
+    rules::{namespace::of_namespace, unschedulable::CLAIM},
 };
 use crate::{
     cluster::{Cluster, Failure},
@@ -43,6 +44,9 @@ use crate::{
             self, CONTROLLER_UID, JOB_NAME, all_containers, ended_at, event_last_time, event_time, has_started,
             phase_is_terminal, work_has_stopped,
         },
+        pod_end::pod_end,
+        pod_template::TemplateSpec,
+        snapshot::ObservedPod,
     },
     resource::{Malformed, Namespaces, Resource, Selector, Verb},
     unreadable,
@@ -258,9 +262,18 @@ impl ListedPods {
         {
             let failures = self.failures.entry(uid).or_default();
             failures.count += 1;
-            failures.newest = failures.newest.max(Some(end));
+            if failures.newest < Some(end) {
+                failures.newest = Some(end);
+                failures.words = words(pod).map(String::into_boxed_str);
+            }
         }
     }
+}
+
+/// How a failed Pod ended, as a clause. Who does the work is not known here: the container `base`, as a rule.
+fn words(pod: Pod) -> Option<String> {
+    let seen = ObservedPod::new(Arc::new(pod), false);
+    pod_end(&seen, Some("base"), &[]).map(|end| end.words)
 }
 
 async fn pods_under_way(cluster: &Cluster, place: &Namespaces) -> Result<ListedPods, Failure> {
@@ -298,7 +311,7 @@ fn suspect(cluster: &Cluster, job: Job, pods: &Known<ListedPods>) -> Result<Opti
         },
         Known::Not(why) => Known::Not(why.clone()),
     };
-    let failures = pods.get().and_then(|pods| pods.failures.get(uid).copied()).unwrap_or_default();
+    let failures = pods.get().and_then(|pods| pods.failures.get(uid).cloned()).unwrap_or_default();
     if is_over(&job, cluster.now()) && its_pods.get().is_none_or(Vec::is_empty) {
         return Ok(None);
     }
@@ -363,7 +376,7 @@ struct Surroundings<'a> {
     /// The state of the survey's namespace, if the survey is about one.
     own_namespace: Option<Known<NamespaceState>>,
     namespaces: Option<Known<BTreeMap<String, NamespaceState>>>,
-    nodes: Option<Known<BTreeMap<String, NodeState>>>,
+    nodes: Option<Known<ListedNodes>>,
     /// Warnings by namespace; under the key `None` those of all namespaces.
     events: BTreeMap<Option<Namespace>, Known<Warnings>>,
     probes_left: usize,
@@ -425,23 +438,29 @@ impl<'a> Surroundings<'a> {
     }
 
     async fn nodes(&mut self, suspects: &mut [Facts]) {
-        if suspects.iter().flat_map(super::collect::node_names).next().is_none() {
+        let wanted = |facts: &Facts| super::collect::node_names(facts).next().is_some() || any_unschedulable(facts);
+        if !suspects.iter().any(wanted) {
             return;
         }
         if self.nodes.is_none() {
             let listed =
                 all::<Node, _>(self.cluster, Resource::Nodes, &Namespaces::All, &Selector::default(), |node| {
-                    Some((node.metadata.name.clone()?, NodeState::of(&node)))
+                    let state = NodeState::of(&node);
+                    Some((state, ClusterNode::of(node)?))
                 })
                 .await;
             let states = known(listed, Verb::List, Resource::Nodes);
-            self.nodes = Some(states.map(|listed| listed.into_iter().collect()));
+            self.nodes = Some(states.map(ListedNodes::of));
         }
-        let Some(states) = &self.nodes else { return };
+        let Some(listed) = &self.nodes else { return };
         for facts in suspects {
             let names: BTreeSet<_> = super::collect::node_names(facts).map(str::to_owned).collect();
-            let state = |name: &String| states.each(|states| states.get(name).cloned().unwrap_or(NodeState::Gone));
+            let state =
+                |name: &String| listed.each(|listed| listed.states.get(name).cloned().unwrap_or(NodeState::Gone));
             facts.nodes = names.into_iter().map(|name| (name.clone(), state(&name))).collect();
+            if any_unschedulable(facts) {
+                facts.cluster_nodes = listed.each(|listed| Arc::clone(&listed.nodes));
+            }
         }
     }
 
@@ -501,12 +520,28 @@ impl<'a> Surroundings<'a> {
     }
 }
 
+/// The nodes of the cluster.
+struct ListedNodes {
+    states: BTreeMap<String, NodeState>,
+    nodes: Arc<[ClusterNode]>,
+}
+
+impl ListedNodes {
+    fn of(listed: Vec<(NodeState, ClusterNode)>) -> Self {
+        let states = listed.iter().map(|(state, node)| (node.name.clone(), state.clone())).collect();
+        Self { states, nodes: listed.into_iter().map(|(_, node)| node).collect() }
+    }
+}
+
 /// The newest few warning Events about each object, with only the fields that findings read: there may be as many as
 /// Jobs.
 #[derive(Default)]
 struct Warnings(HashMap<String, Vec<Warning>>);
 
 struct Warning {
+    /// The kind and the name of a claim, which is asked for by its name; none for an object that is known by its uid.
+    claim: Option<Box<str>>,
+    field: Option<Box<str>>,
     reason: Box<str>,
     message: Box<str>,
     count: Option<i32>,
@@ -518,14 +553,17 @@ impl Warnings {
     fn take(&mut self, event: Event) {
         let last = event_last_time(&event);
         let first = event_time(&event);
-        let (Some(uid), Some("Job" | "Pod")) = (event.involved_object.uid, event.involved_object.kind.as_deref())
-        else {
-            return;
+        let object = event.involved_object;
+        let (key, claim) = match (object.kind.as_deref(), object.uid, object.namespace, object.name) {
+            (Some("Job" | "Pod"), Some(uid), ..) => (uid, None),
+            (Some(CLAIM), _, Some(namespace), Some(name)) => (claim_key(&namespace, &name), Some(name.into())),
+            _ => return,
         };
+        let field = object.field_path.map(String::into_boxed_str);
         let message: String = event.message.unwrap_or_default().chars().take(LONGEST_MESSAGE).collect();
         let reason = event.reason.unwrap_or_default().into();
-        let about = self.0.entry(uid).or_default();
-        about.push(Warning { reason, message: message.into(), count: event.count, first, last });
+        let about = self.0.entry(key).or_default();
+        about.push(Warning { claim, field, reason, message: message.into(), count: event.count, first, last });
         if about.len() > WARNINGS_KEPT {
             about.sort_by_key(|warning| std::cmp::Reverse(warning.last));
             about.truncate(WARNINGS_KEPT);
@@ -534,9 +572,21 @@ impl Warnings {
     }
 
     /// The warnings about an object, as Events.
-    fn about(&self, uid: &str) -> Vec<Event> {
+    fn about(&self, key: &str) -> Vec<Event> {
+        let object = |warning: &Warning| match &warning.claim {
+            Some(name) => ObjectReference {
+                kind: Some(CLAIM.to_owned()),
+                name: Some(name.to_string()),
+                ..ObjectReference::default()
+            },
+            None => ObjectReference {
+                uid: Some(key.to_owned()),
+                field_path: warning.field.as_deref().map(str::to_owned),
+                ..ObjectReference::default()
+            },
+        };
         let event = |warning: &Warning| Event {
-            involved_object: ObjectReference { uid: Some(uid.to_owned()), ..ObjectReference::default() },
+            involved_object: object(warning),
             type_: Some("Warning".to_owned()),
             reason: Some(warning.reason.to_string()),
             message: Some(warning.message.to_string()),
@@ -545,7 +595,7 @@ impl Warnings {
             last_timestamp: warning.last.map(Time),
             ..Event::default()
         };
-        self.0.get(uid).into_iter().flatten().map(event).collect()
+        self.0.get(key).into_iter().flatten().map(event).collect()
     }
 }
 
@@ -562,16 +612,28 @@ async fn warnings(cluster: &Cluster, place: &Namespaces) -> Result<Warnings, Fai
     Ok(found)
 }
 
-/// The uids about which Events can explain something.
+/// The key of the warnings about a claim.
+fn claim_key(namespace: &str, name: &str) -> String {
+    format!("{CLAIM} {namespace}/{name}")
+}
+
+/// The uids, and the keys of claims, about which Events can explain something.
 fn explainable(facts: &Facts) -> HashSet<String> {
     let Some(job) = &facts.job else { return HashSet::new() };
     if job.pause().is_some() || conditions::decided(&job.job).is_some() || job.deletion_timestamp().is_some() {
         return HashSet::new();
     }
     let pods = facts.pods.get().into_iter().flatten();
-    let unstarted = pods.clone().filter(|pod| !all_containers(pod).any(has_started));
-    let uids = unstarted.filter_map(|pod| pod.metadata.uid.clone());
+    let failing = |pod: &Arc<Pod>| {
+        all_containers(pod)
+            .any(|container| container.last_state.as_ref().is_some_and(|state| state.terminated.is_some()))
+    };
+    let told = pods.clone().filter(|pod| !all_containers(pod).any(has_started) || failing(pod));
+    let uids = told.filter_map(|pod| pod.metadata.uid.clone());
     let spec = job.job.spec.as_ref();
+    let claims = spec.and_then(|spec| spec.template.spec.as_ref()).filter(|_| any_unschedulable(facts));
+    let claims = claims.into_iter().flat_map(TemplateSpec::claims);
+    let uids = uids.chain(claims.map(|claim| claim_key(facts.reference.namespace.as_str(), claim)));
     let wanted = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
     // The rule about Pods that are refused counts them in the same way.
     let live = pods.filter(|pod| !work_has_stopped(pod)).count();
@@ -634,6 +696,6 @@ mod tests {
         pods.take(pod("Succeeded", "2026-01-06T10:03:00Z"));
         assert!(pods.by_job.is_empty());
         let newest = Some("2026-01-06T10:02:00Z".parse().unwrap());
-        assert_eq!(pods.failures["u-1"], Failures { count: 2, newest });
+        assert_eq!(pods.failures["u-1"], Failures { count: 2, newest, words: pods.failures["u-1"].words.clone() });
     }
 }

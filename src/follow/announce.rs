@@ -13,11 +13,11 @@ use crate::{
     diagnose,
     follow::pod_counts::has_many_pods,
     model::{
-        conditions::JobEnd,
+        conditions::{self, FAILED_BEFORE, JobEnd},
         container_exit::{ContainerExit, container_exits},
         message::{Level, Message},
         observed_job::Pause,
-        pod::{all_containers, has_started, phase_is_terminal},
+        pod::{all_containers, has_started, phase, phase_is_terminal},
         pod_reason::{PodReason, in_words, pod_condition, pod_reason},
         snapshot::JobSnapshot,
     },
@@ -111,16 +111,40 @@ impl ProgressAnnouncer {
     }
 
     fn retries(&mut self, snapshot: &JobSnapshot, news: &mut Vec<Message>) {
+        let spec = snapshot.job.job.spec.as_ref();
+        if let Some(limit) = spec.and_then(|spec| spec.backoff_limit_per_index) {
+            self.retries_of_indexes(snapshot, limit, news);
+            return;
+        }
         let failed = snapshot.job.job.status.as_ref().and_then(|status| status.failed).unwrap_or(0);
-        let limit = snapshot.job.job.spec.as_ref().and_then(|spec| spec.backoff_limit);
-        if failed > self.failures && snapshot.end.is_none() {
-            let limit = limit.map_or(String::new(), |limit| format!(" of the {limit} that backoffLimit allows"));
-            news.push(Message::warning(
-                "pod-retry",
-                format!("{failed} failed Pods{limit}: Kubernetes makes a new Pod after a pause of 10 s or more"),
-            ));
+        let limit = spec.and_then(|spec| spec.backoff_limit).unwrap_or(6);
+        if failed > self.failures && failed <= limit && snapshot.end.is_none() {
+            let pods = if failed == 1 { "1 Pod has".to_owned() } else { format!("{failed} Pods have") };
+            let text =
+                format!("{pods} failed: Kubernetes starts retry {failed} of {limit} after a pause of 10 s or more");
+            news.push(Message::warning("pod-retry", text));
         }
         self.failures = self.failures.max(failed);
+    }
+
+    /// With `backoffLimitPerIndex` each index has retries of its own, and each Pod says how many failed before it.
+    fn retries_of_indexes(&mut self, snapshot: &JobSnapshot, limit: i32, news: &mut Vec<Message>) {
+        if snapshot.end.is_some() {
+            return;
+        }
+        for pod in snapshot.pods().into_iter().filter(|pod| phase(pod) == "Failed") {
+            let (Some(uid), Some(index)) = (&pod.metadata.uid, conditions::index(pod)) else { continue };
+            let before = pod.metadata.annotations.as_ref().and_then(|all| all.get(FAILED_BEFORE)?.parse::<i32>().ok());
+            let Some(retry) = before.map(|before| before + 1) else { continue };
+            self.once(format!("{uid} retried"), news, || {
+                let text = if retry <= limit {
+                    format!("Index {index} has failed: Kubernetes starts retry {retry} of {limit} for it after a pause of 10 s or more")
+                } else {
+                    format!("Index {index} has failed, and no retry is left for it (backoffLimitPerIndex {limit}): the Job will fail")
+                };
+                Message::warning("pod-retry", text)
+            });
+        }
     }
 
     fn event(&mut self, event: &Event, news: &mut Vec<Message>) {
@@ -396,12 +420,30 @@ mod tests {
     }
 
     #[test]
+    fn retries_of_an_index_are_counted_for_it_alone() {
+        let mut progress = ProgressAnnouncer::default();
+        let mut snapshot = snapshot();
+        let spec = json!({"template": {}, "backoffLimit": 2_147_483_647, "backoffLimitPerIndex": 1});
+        snapshot.apply_job(job(&spec, &json!({"failed": 2})));
+        for before in [0, 1] {
+            let pod = json!({"metadata": {"name": format!("p{before}"), "uid": format!("p{before}"),
+                "labels": {"batch.kubernetes.io/job-completion-index": "7"}, "annotations": {FAILED_BEFORE: before.to_string()}},
+                "status": {"phase": "Failed"}});
+            snapshot.apply_pod_object(pod, false);
+        }
+        let said = progress.observe(&snapshot);
+        assert_eq!(codes(&said), ["pod-retry", "pod-retry"]);
+        assert!(said[0].text.contains("Index 7") && said[0].text.contains("retry 1 of 1 for it"), "{}", said[0].text);
+        assert!(said[1].text.contains("no retry is left for it"), "{}", said[1].text);
+    }
+
+    #[test]
     fn failed_pods_are_counted_against_the_backoff_limit() {
         let mut progress = ProgressAnnouncer::default();
         let mut snapshot = snapshot();
         snapshot.apply_job(job(&json!({"template": {}, "backoffLimit": 3}), &json!({"failed": 1})));
         let said = progress.observe(&snapshot);
         assert_eq!(codes(&said), ["pod-retry"]);
-        assert!(said[0].text.contains("1 failed Pods of the 3"), "{}", said[0].text);
+        assert!(said[0].text.starts_with("1 Pod has failed: Kubernetes starts retry 1 of 3"), "{}", said[0].text);
     }
 }

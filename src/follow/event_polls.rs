@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Event;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::job_api::events::list_events;
+use crate::job_api::events::{EventSubject, list_events};
 use crate::{cluster::Cluster, identity::Namespace};
 
 /// Events are listed about an object that has not started for this long.
@@ -45,8 +45,8 @@ pub(crate) struct EventLists {
 
     /// When the next list is due, if one is wanted.
     pub due: Option<Instant>,
-    /// By uid: since when Events could explain the object.
-    unexplained: BTreeMap<String, Instant>,
+    /// Since when Events could explain each object.
+    unexplained: BTreeMap<EventSubject, Instant>,
     /// The number of lists since an object is late.
     listed: usize,
     ever_listed: bool,
@@ -61,11 +61,11 @@ impl EventLists {
         Self { pace, due: None, unexplained: BTreeMap::new(), listed: 0, ever_listed: false, outbox, inbox }
     }
 
-    /// Plans the next list while Events could explain these objects, by uid.
-    pub fn plan(&mut self, unexplained: Vec<String>) {
+    /// Plans the next list while Events could explain these objects.
+    pub fn plan(&mut self, unexplained: Vec<EventSubject>) {
         let now = Instant::now();
         let before = std::mem::take(&mut self.unexplained);
-        let since = |uid: String| (uid.clone(), before.get(&uid).copied().unwrap_or(now));
+        let since = |about: EventSubject| (about.clone(), before.get(&about).copied().unwrap_or(now));
         self.unexplained = unexplained.into_iter().map(since).collect();
         let late = self.unexplained.values().min().map(|since| *since + LATE_AFTER);
         self.due = match late {
@@ -88,13 +88,17 @@ impl EventLists {
         self.listed += 1;
         self.ever_listed = true;
         let late = Instant::now().checked_sub(LATE_AFTER);
-        let uids: Vec<_> =
-            self.unexplained.iter().filter(|(_, since)| Some(**since) <= late).map(|(uid, _)| uid.clone()).collect();
+        let subjects: Vec<_> = self
+            .unexplained
+            .iter()
+            .filter(|(_, since)| Some(**since) <= late)
+            .map(|(about, _)| about.clone())
+            .collect();
         let outbox = self.outbox.clone();
         let asking = async move {
             let mut events = Vec::new();
-            for uid in uids {
-                match list_events(&cluster, &namespace, &uid).await {
+            for about in subjects {
+                match list_events(&cluster, &namespace, about).await {
                     Ok(more) => events.extend(more),
                     // Events only explain. Without the right to read them everything else goes on.
                     Err(_) => return,
@@ -118,7 +122,7 @@ mod tests {
         let mut asked = Vec::new();
         for second in 0..seconds {
             let now = objects.iter().filter(|(_, from, to)| (*from..*to).contains(&second));
-            let now: Vec<_> = now.map(|(uid, ..)| (*uid).to_owned()).collect();
+            let now: Vec<_> = now.map(|(uid, ..)| EventSubject::from(*uid)).collect();
             events.plan(now.clone());
             if events.due.is_some_and(|due| due <= Instant::now()) {
                 asked.push(begin.elapsed().as_secs());

@@ -77,6 +77,11 @@ impl FindingAnnouncer {
 
     /// All findings about the snapshot, reported or not.
     pub fn findings(&self, snapshot: &JobSnapshot, now: Timestamp) -> Vec<Finding> {
+        findings(&self.facts(snapshot, now))
+    }
+
+    /// What is known of the Job.
+    pub fn facts(&self, snapshot: &JobSnapshot, now: Timestamp) -> Facts {
         let mut facts = Facts::new(now, snapshot.job.reference.clone(), Some(Arc::clone(&snapshot.job)));
         let pods = snapshot.pods.values().filter(|seen| !seen.gone).map(|seen| Arc::clone(&seen.pod));
         facts.pods = Known::Seen(pods.collect());
@@ -84,7 +89,7 @@ impl FindingAnnouncer {
             facts.events = Known::Seen(snapshot.events.clone());
         }
         facts.nodes = self.nodes.iter().map(|(name, (_, state))| (name.clone(), state.clone())).collect();
-        findings(&facts)
+        facts
     }
 
     fn tell(&mut self, found: &[Finding]) -> Vec<Message> {

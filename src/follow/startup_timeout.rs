@@ -1,4 +1,5 @@
-//! Decides when to give up on a Job that cannot start, because Kubernetes never does. Pure: the time is an argument.
+//! Decides when to give up on a Job that cannot start, because Kubernetes never does. Pure: the time is an argument. Why
+//! it cannot start, the findings say.
 //!
 //! An image name that can never work fails the Job after [`HOPELESS_AFTER`]. Pull and configuration errors, Pods that
 //! get no node, and Jobs that get no Pod fail it after the startup timeout. Progress restarts a timer. No timer runs
@@ -8,24 +9,31 @@
 //! Followers that follow a Job one after the other share one startup timeout: until anything of the Job has started,
 //! the timeout counts from the Job's start by the clock of the API server. Each follower waits for at least
 //! [`AT_LEAST`] all the same.
+//!
+//! A Pod whose init containers run is not idle, so that timeout does not end it. The init timeout does, if there is one:
+//! it counts from the start of the first init container of a Pod until another container of it has started. An init
+//! container of the restart policy `Always` counts as one of the others.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use tokio::time::Instant;
 
-use crate::model::job::managed_by_another;
 use crate::{
-    error::{Error, Report},
+    diagnose::{self, Code, Finding, Severity},
+    error::Error,
     model::{
+        job::managed_by_another,
         observed_job::JobReference,
-        pod::{all_containers, has_started, main_containers},
+        pod::{all_containers, has_started, main_containers, phase_is_terminal, started_at, time},
+        pod_reason::pod_condition,
         snapshot::JobSnapshot,
     },
-    text::Command,
 };
 
+/// The limit that is over, as a user knows it.
+const LIMIT_NAME: &str = "startup_timeout_seconds";
 /// Reasons that waiting cannot cure.
 const HOPELESS: [&str; 2] = ["ErrImageNeverPull", "InvalidImageName"];
 /// How long a hopeless reason must last, because a status may just be changing.
@@ -56,20 +64,54 @@ pub struct StartupTimeout {
     bad_since: BTreeMap<(String, String), Instant>,
     /// Whether anything of the Job was seen to run, so that only the timers count.
     went_on: bool,
+    /// How long the init containers of a Pod may run.
+    init_limit: Option<Duration>,
+    /// When the first init container of each Pod started, by its uid.
+    init_since: BTreeMap<String, Timestamp>,
 }
 
-struct StartupTrouble {
-    pod: String,
-    container: String,
+/// Why a Job is given up: after which time, and what is known without the findings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    waited: Duration,
+    /// A word for programs.
     reason: String,
+    /// What does not start, as a sentence.
+    what: String,
+    /// What Kubernetes says about it.
     message: String,
+    /// Which timeout was over.
+    limit: &'static str,
+}
+
+impl GivenUp {
+    /// The error. It begins with the first finding, because a notification shows little more than that.
+    #[must_use]
+    pub fn error(self, job: &JobReference, found: &[Finding]) -> Error {
+        let Self { waited, reason, what, message, limit } = self;
+        let why = found
+            .iter()
+            .find(|finding| finding.severity != Severity::Info || finding.code == Code::InitContainerWaiting);
+        let why = why.or(found.first()).map_or(what, |finding| finding.cause.clone());
+        let waited = format!("given up after {} s ({limit})", waited.as_secs());
+        let report = job.report(format!("Job `{}` did not start: {why}", job.name)).fact("reason", reason).seen(waited);
+        let report = if message.is_empty() || !found.is_empty() { report } else { report.seen(message) };
+        Error::JobStartup(Box::new(diagnose::explain(report, found)))
+    }
 }
 
 impl StartupTimeout {
     /// Makes the timers for this startup timeout.
     #[must_use]
-    pub fn new(limit: Duration) -> Self {
-        Self { limit, idle_since: None, bad_since: BTreeMap::new(), went_on: false }
+    pub fn new(limit: Duration, init_limit: Option<Duration>) -> Self {
+        Self {
+            limit,
+            idle_since: None,
+            bad_since: BTreeMap::new(),
+            went_on: false,
+            init_limit,
+            init_since: BTreeMap::new(),
+        }
     }
 
     /// Returns why to give up now, or the moment of the next evaluation that can matter.
@@ -80,7 +122,7 @@ impl StartupTimeout {
         now: Instant,
         time: Timestamp,
         snapshot: &JobSnapshot,
-    ) -> Result<Option<Instant>, Error> {
+    ) -> Result<Option<Instant>, GivenUp> {
         if snapshot.job.pause().is_some() || snapshot.end.is_some() || managed_elsewhere(snapshot) {
             self.idle_since = None;
             self.bad_since.clear();
@@ -108,9 +150,25 @@ impl StartupTimeout {
                 (self.deadline(since, now, spent), spent.max(now - since))
             };
             if deadline <= now {
-                return Err(container_cannot_start(&snapshot.job.reference, trouble, waited));
+                return Err(GivenUp { waited, ..trouble.clone() });
             }
             wait_until(deadline);
+        }
+
+        if let Some((pod, container, since)) = self.oldest_init(snapshot)
+            && let Some(limit) = self.init_limit
+        {
+            let waited = Duration::try_from(time.duration_since(since)).unwrap_or_default();
+            if waited >= limit {
+                return Err(GivenUp {
+                    waited,
+                    reason: "InitContainerWaiting".to_owned(),
+                    what: format!("init container `{container}` of Pod `{pod}` runs and does not end"),
+                    message: String::new(),
+                    limit: "init_timeout_seconds",
+                });
+            }
+            wait_until(now + limit.saturating_sub(waited));
         }
 
         if idle {
@@ -124,6 +182,25 @@ impl StartupTimeout {
             self.idle_since = None;
         }
         Ok(next)
+    }
+
+    /// The Pod whose init containers have run for the longest, of those that run: its name, the container, since when.
+    fn oldest_init(&mut self, snapshot: &JobSnapshot) -> Option<(String, String, Timestamp)> {
+        self.init_limit?;
+        let mut running = BTreeMap::new();
+        for (uid, seen) in snapshot.pods.iter().filter(|(_, seen)| !seen.gone && !phase_is_terminal(&seen.pod)) {
+            if let Some(runs) = init_runs(&seen.pod) {
+                running.insert(uid.clone(), (seen.pod.metadata.name.clone().unwrap_or_default(), runs));
+            }
+        }
+        self.init_since.retain(|uid, _| running.contains_key(uid));
+        let runs = running.into_iter().map(|(uid, (pod, (container, started)))| {
+            // A container that was started again has forgotten when it began.
+            let since = self.init_since.entry(uid).or_insert(started);
+            *since = (*since).min(started);
+            (pod, container, *since)
+        });
+        runs.min_by_key(|(.., since)| *since)
     }
 
     /// The moment to give up a state that was first seen at `since`, and that had lasted for `spent` before, if another
@@ -181,18 +258,45 @@ fn managed_elsewhere(snapshot: &JobSnapshot) -> bool {
     snapshot.job.job.spec.as_ref().is_some_and(managed_by_another)
 }
 
-fn troubles(snapshot: &JobSnapshot) -> BTreeMap<(String, String), StartupTrouble> {
+/// The init container of a Pod that comes before all others which still wait, and when the first one started.
+fn init_runs(pod: &Pod) -> Option<(String, Timestamp)> {
+    let beside = |container: &&ContainerStatus| {
+        let spec = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        spec.into_iter().any(|init| init.name == container.name && init.restart_policy.as_deref() == Some("Always"))
+    };
+    let inits = || pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    if main_containers(pod).any(has_started) {
+        return None;
+    }
+    let started = inits().filter(|container| !beside(container)).filter_map(earliest_start).min()?;
+    let done = |container: &&ContainerStatus| {
+        let end = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+        end.is_some_and(|end| end.exit_code == 0)
+    };
+    let now = inits().filter(|container| !beside(container)).find(|container| !done(container))?;
+    Some((now.name.clone(), started))
+}
+
+/// When a container started, or started before it was started again.
+fn earliest_start(container: &ContainerStatus) -> Option<Timestamp> {
+    let before = container.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.started_at.as_ref());
+    time(before).into_iter().chain(started_at(container)).filter(|at| at.as_second() > 0).min()
+}
+
+fn troubles(snapshot: &JobSnapshot) -> BTreeMap<(String, String), GivenUp> {
     let mut found = BTreeMap::new();
     for (uid, seen) in snapshot.pods.iter().filter(|(_, seen)| !seen.gone) {
         for container in all_containers(&seen.pod) {
             let Some(waiting) = container.state.as_ref().and_then(|state| state.waiting.as_ref()) else { continue };
             let reason = waiting.reason.as_deref().unwrap_or_default();
             if HOPELESS.contains(&reason) || PATIENT.contains(&reason) {
-                let trouble = StartupTrouble {
-                    pod: seen.pod.metadata.name.clone().unwrap_or_default(),
-                    container: container.name.clone(),
+                let pod = seen.pod.metadata.name.as_deref().unwrap_or_default();
+                let trouble = GivenUp {
+                    waited: Duration::ZERO,
                     reason: reason.to_owned(),
+                    what: format!("container `{}` of Pod `{pod}` cannot start: {reason}", container.name),
                     message: waiting.message.clone().unwrap_or_default(),
+                    limit: if HOPELESS.contains(&reason) { "waiting cannot help" } else { LIMIT_NAME },
                 };
                 found.insert((uid.clone(), container.name.clone()), trouble);
             }
@@ -201,45 +305,32 @@ fn troubles(snapshot: &JobSnapshot) -> BTreeMap<(String, String), StartupTrouble
     found
 }
 
-/// The error says after which time and for which reason the Job was given up; the findings say why, and what to do.
-fn container_cannot_start(job: &JobReference, trouble: &StartupTrouble, waited: Duration) -> Error {
-    let StartupTrouble { pod, container, reason, message } = trouble;
-    let what = format!("Container `{container}` of Pod `{}/{pod}` cannot start: {reason}", job.namespace);
-    let report = report(job, what, reason).seen(format!("given up after {} s", waited.as_secs()));
-    Error::JobStartup(Box::new(report.seen(message.clone())))
-}
-
-fn nothing_runs(snapshot: &JobSnapshot, waited: Duration) -> Error {
-    let job = &snapshot.job.reference;
-    let late = format!("{job} did not start within {} s", waited.as_secs());
+/// What is known of a Job of which nothing runs, without the findings.
+fn nothing_runs(snapshot: &JobSnapshot, waited: Duration) -> GivenUp {
     let pods = snapshot.pods();
-    let condition = |pod: &Pod| {
-        let conditions = pod.status.as_ref()?.conditions.clone()?;
-        let unscheduled = conditions.into_iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
-        Some((pod.metadata.name.clone()?, unscheduled.message.unwrap_or_default()))
-    };
-    let report = if let Some((pod, message)) = pods.iter().find_map(|pod| condition(pod)) {
-        report(job, format!("{late}: Pod `{pod}` cannot be scheduled"), "Unschedulable").seen(message)
-    } else if let Some(event) = snapshot.events.iter().rev().find(|e| e.type_.as_deref() == Some("Warning")) {
-        let reason = event.reason.clone().unwrap_or_default();
-        report(job, format!("{late}: {reason}"), &reason).seen(event.message.clone().unwrap_or_default())
+    let unscheduled = pods.iter().find_map(|pod| {
+        let condition = pod_condition(pod, "PodScheduled").filter(|condition| condition.status == "False")?;
+        Some((pod.metadata.name.clone()?, condition.message.clone().unwrap_or_default()))
+    });
+    let (reason, what, message) = if let Some((pod, message)) = unscheduled {
+        ("Unschedulable", format!("Pod `{pod}` cannot be scheduled"), message)
     } else if let Some(pod) = pods.iter().find(|pod| !main_containers(pod).any(has_started)) {
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        report(job, format!("{late}: Pod `{name}` is pending"), "Pending")
-            .hint(Command::kubectl_in(&job.namespace, &["describe", "pod"]).name(&name).comment("shows its Events"))
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let last = snapshot.events.iter().rfind(|event| event.involved_object.uid == pod.metadata.uid);
+        let last = last.map_or_else(String::new, |event| {
+            format!("the last Event about it: {}", event.message.as_deref().unwrap_or_default())
+        });
+        ("Pending", format!("Pod `{name}` is pending, and nothing tells why"), last)
     } else {
-        report(job, format!("{late}: it has no Pod"), "NoPod")
-            .hint("check that kube-controller-manager works: `kubectl -n kube-system get pods`")
+        ("NoPod", "it has no Pod, and nothing tells why".to_owned(), String::new())
     };
-    Error::JobStartup(Box::new(report))
-}
-
-fn report(job: &JobReference, what: String, reason: &str) -> Report {
-    job.report(what).fact("reason", reason)
+    GivenUp { waited, reason: reason.to_owned(), what, message, limit: LIMIT_NAME }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -290,14 +381,29 @@ mod tests {
         given_up_by_a_follower_of(0, snapshot)
     }
 
+    /// The findings about it.
+    fn found(snapshot: &JobSnapshot, seconds: u64) -> Vec<Finding> {
+        let mut facts =
+            diagnose::Facts::new(at(seconds), snapshot.job.reference.clone(), Some(Arc::clone(&snapshot.job)));
+        facts.pods = diagnose::Known::Seen(snapshot.pods.values().map(|seen| Arc::clone(&seen.pod)).collect());
+        facts.events = diagnose::Known::Seen(snapshot.events.clone());
+        facts.given_up = true;
+        diagnose::findings(&facts)
+    }
+
     /// The same, where the following begins so many seconds after the Job was made.
     fn given_up_by_a_follower_of(seconds: u64, snapshot: &JobSnapshot) -> Option<(Duration, String)> {
         let begin = Instant::now();
-        let mut startup = StartupTimeout::new(LIMIT);
+        let mut startup = StartupTimeout::new(LIMIT, None);
         let mut now = begin;
         for _ in 0..10 {
             match startup.evaluate(now, at(seconds) + (now - begin), snapshot) {
-                Err(error) => return Some((now - begin, error.to_string())),
+                Err(error) => {
+                    return Some((
+                        now - begin,
+                        error.error(&snapshot.job.reference, &found(snapshot, seconds)).to_string(),
+                    ));
+                }
                 Ok(None) => return None,
                 Ok(Some(next)) => now = next,
             }
@@ -317,6 +423,43 @@ mod tests {
             assert_eq!(after, LIMIT);
             assert!(words.contains(reason), "{words}");
         }
+    }
+
+    /// A Pod whose init container is in this state, and was started again so often.
+    fn initializing(state: &Value, before: &Value, restarts: i32) -> JobSnapshot {
+        let status = |name: &str, state: &Value| {
+            json!({"name": name, "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "state": state})
+        };
+        let mut init = status("wait-for-db", state);
+        init["lastState"] = before.clone();
+        init["restartCount"] = json!(restarts);
+        let base = status("base", &json!({"waiting": {"reason": "PodInitializing"}}));
+        job(&[json!({"metadata": {"namespace": "etl", "name": "p", "uid": "p"}, "spec": {"containers": []},
+            "status": {"phase": "Pending", "initContainerStatuses": [init], "containerStatuses": [base]}})])
+    }
+
+    #[tokio::test]
+    async fn init_container_that_does_not_end_is_given_up_at_its_own_limit_only() {
+        let waits = initializing(&json!({"running": {"startedAt": "2026-01-01T00:00:10Z"}}), &json!(null), 0);
+        let begin = Instant::now();
+        let mut without = StartupTimeout::new(LIMIT, None);
+        assert_eq!(without.evaluate(begin, at(100_000), &waits), Ok(None), "it is not idle");
+        let mut timeout = StartupTimeout::new(LIMIT, Some(Duration::from_secs(60)));
+        assert_eq!(timeout.evaluate(begin, at(30), &waits), Ok(Some(begin + Duration::from_secs(40))));
+        // It fails and is started again: the time goes on.
+        let ended = json!({"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:10Z"}});
+        let again = initializing(&json!({"running": {"startedAt": "2026-01-01T00:00:50Z"}}), &ended, 1);
+        assert_eq!(timeout.evaluate(begin, at(65), &again), Ok(Some(begin + Duration::from_secs(5))));
+        let given_up = timeout.evaluate(begin, at(70), &again).unwrap_err();
+        let error = given_up.error(&again.job.reference, &found(&again, 70)).to_string();
+        assert!(
+            error.starts_with("Job `train` did not start: Init container `wait-for-db` runs and does not end"),
+            "{error}"
+        );
+        assert!(error.contains("given up after 60 s (init_timeout_seconds)"), "{error}");
+        let past = timeout.evaluate(begin, at(100_000), &job(&[running()]));
+        assert_eq!(past, Ok(None), "the others have started");
     }
 
     #[tokio::test]
@@ -349,7 +492,7 @@ mod tests {
     #[tokio::test]
     async fn progress_starts_the_timer_anew() {
         let begin = Instant::now();
-        let mut startup = StartupTimeout::new(LIMIT);
+        let mut startup = StartupTimeout::new(LIMIT, None);
         let mut look =
             |seconds: u64, pod| startup.evaluate(begin + Duration::from_secs(seconds), at(seconds), &job(&[pod]));
         look(0, waiting("ImagePullBackOff")).unwrap();
@@ -369,7 +512,7 @@ mod tests {
             }
         }
         let begin = Instant::now();
-        let short = StartupTimeout::new(Duration::from_secs(10)).evaluate(begin, at(600), &job(&[])).unwrap();
+        let short = StartupTimeout::new(Duration::from_secs(10), None).evaluate(begin, at(600), &job(&[])).unwrap();
         assert_eq!(short, Some(begin + Duration::from_secs(10)), "no longer than without anybody before");
     }
 
@@ -412,7 +555,7 @@ mod tests {
             assert!(given_up(&snapshot(&paused, &[])).is_none(), "{paused}");
             assert!(given_up(&snapshot(&paused, &[waiting("ErrImagePull")])).is_none(), "{paused}");
             let begin = Instant::now();
-            let mut startup = StartupTimeout::new(LIMIT);
+            let mut startup = StartupTimeout::new(LIMIT, None);
             startup.evaluate(begin, at(0), &snapshot(&paused, &[])).unwrap();
             let day = Duration::from_secs(86_400);
             let next = startup.evaluate(begin + day, at(86_400), &job(&[])).unwrap();

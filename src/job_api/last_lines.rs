@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{cluster::Cluster, model::log_position::LogSource, resource::Path};
 
 /// So many bytes of a log are read at most.
 const BYTES: usize = 16 << 10;
+/// The longest line that is taken alone, in characters.
+const LONGEST: usize = 300;
 /// So many lines are searched for words.
 const SEARCHED: usize = 20;
 
@@ -20,6 +23,8 @@ pub(crate) struct LastLines {
     pub lines: usize,
     /// Whether of the run before the present one.
     pub previous: bool,
+    /// Whether each begins with its time.
+    pub timestamps: bool,
 }
 
 /// The last lines of the log, or why they cannot be read.
@@ -33,6 +38,9 @@ pub(crate) async fn last_lines(
     let mut path = path.with("tailLines", &which.lines.to_string()).with("limitBytes", &BYTES.to_string());
     if which.previous {
         path = path.with("previous", "true");
+    }
+    if which.timestamps {
+        path = path.with("timestamps", "true");
     }
     let mut text = BytesMut::new();
     let read = async {
@@ -51,10 +59,24 @@ pub(crate) async fn last_lines(
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
+/// The last line, with its time; an empty one without a time where the container has written nothing, and none where the
+/// log cannot be read in time.
+pub(crate) async fn last_line(
+    cluster: &Cluster,
+    source: &LogSource,
+    within: Duration,
+) -> Option<(Option<Timestamp>, String)> {
+    let which = LastLines { lines: 1, previous: false, timestamps: true };
+    let text = last_lines(cluster, source, which, within).await.ok()?;
+    let line = text.trim_end().lines().last().unwrap_or_default();
+    let (time, line) = line.split_once(' ').unwrap_or((line, ""));
+    Some((time.parse().ok(), line.chars().take(LONGEST).collect()))
+}
+
 /// Whether one of these words stands in the last lines; false, too, where the log cannot be read in time. What the lines
 /// say is told to nobody.
 pub(crate) async fn last_lines_have(cluster: &Cluster, source: &LogSource, words: &[&str], within: Duration) -> bool {
-    let which = LastLines { lines: SEARCHED, previous: false };
+    let which = LastLines { lines: SEARCHED, previous: false, timestamps: false };
     let text = last_lines(cluster, source, which, within).await.unwrap_or_default().to_lowercase();
     words.iter().any(|word| text.contains(word))
 }

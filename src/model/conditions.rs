@@ -14,6 +14,8 @@ use super::job::{Job, JobSpec};
 
 /// The label and annotation of a Pod of an Indexed Job that holds its index.
 pub(super) const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// The annotation of a Pod that says how many Pods of its index have failed before it.
+pub(crate) const FAILED_BEFORE: &str = "batch.kubernetes.io/job-index-failure-count";
 
 /// The end that the Job controller has decided.
 #[derive(Debug, Clone, PartialEq, Eq)]

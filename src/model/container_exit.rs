@@ -148,7 +148,7 @@ fn words(exit_code: i32, signal: Option<i32>, reason: Option<&str>, killed_by: O
 
 /// Finds the command that could not be started, and why, in the message of a runtime such as runc: `... exec: "trainn":
 /// executable file not found in $PATH`.
-fn refused_command(message: &str) -> String {
+pub(crate) fn refused_command(message: &str) -> String {
     let found = message.rsplit_once("exec: \"").and_then(|(_, rest)| rest.split_once("\": "));
     match found {
         Some((command, why)) if why.contains("not found") || why.contains("no such file") => {

@@ -9,14 +9,19 @@ pub(crate) fn failure_cause(snapshot: &JobSnapshot, reason: &str, pods: &[PodEnd
         "DeadlineExceeded" => Some(deadline(snapshot, pods)),
         // This crate gives this reason itself, and the message names the container.
         "LingeringSidecar" => None,
-        _ => decisive(pods).map(of_pod),
+        _ => {
+            let indexes = snapshot.job.job.status.as_ref().and_then(|status| status.failed_indexes.as_deref());
+            decisive(pods).map(|end| of_pod(end, indexes.filter(|indexes| indexes.contains([',', '-']))))
+        }
     }
 }
 
-fn of_pod(end: &PodEnd) -> String {
-    match &end.index {
-        Some(index) => format!("index {index}: {}", end.words),
-        None => end.words.clone(),
+/// `indexes` are those that have failed, if there are several, as Kubernetes writes them: `1,3-5`.
+fn of_pod(end: &PodEnd, indexes: Option<&str>) -> String {
+    match (&end.index, indexes) {
+        (Some(index), Some(all)) => format!("indexes {all} failed, index {index} last: {}", end.words),
+        (Some(index), None) => format!("index {index}: {}", end.words),
+        (None, _) => end.words.clone(),
     }
 }
 

@@ -4,11 +4,15 @@
 //! type of `k8s_openapi` takes 2.6 KB before its first string, and 2 KB more for each container.
 
 use k8s_openapi::{
-    api::{batch::v1::JobStatus, core::v1::LocalObjectReference},
+    api::batch::v1::JobStatus,
     apimachinery::pkg::apis::meta::v1::{LabelSelector, Time},
 };
 use serde::{Deserialize, de::IgnoredAny};
 
+use super::{
+    field_managers::{FieldManagers, field_managers},
+    pod_template::PodTemplate,
+};
 use crate::unreadable::nullable;
 
 /// A Job of `batch/v1`.
@@ -35,6 +39,9 @@ pub struct JobMetadata {
     pub creation_timestamp: Option<Time>,
     pub deletion_timestamp: Option<Time>,
     pub finalizers: Option<Vec<String>>,
+    /// Who wrote the fields that hold the Job; kept only for a Job that is held.
+    #[serde(deserialize_with = "field_managers")]
+    pub managed_fields: Option<Box<FieldManagers>>,
     #[serde(deserialize_with = "nullable")]
     pub labels: JobLabels,
 }
@@ -74,53 +81,20 @@ pub struct JobSpec {
     pub ttl_seconds_after_finished: Option<i32>,
 }
 
-/// The Pod that a Job makes.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct PodTemplate {
-    /// Its spec.
-    pub spec: Option<TemplateSpec>,
-}
-
-/// The spec of that Pod.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the fields are those of Kubernetes")]
-pub struct TemplateSpec {
-    #[serde(deserialize_with = "nullable")]
-    pub containers: Vec<TemplateContainer>,
-    pub init_containers: Option<Vec<TemplateContainer>>,
-    pub image_pull_secrets: Option<Vec<LocalObjectReference>>,
-    pub restart_policy: Option<String>,
-    pub service_account_name: Option<String>,
-    pub termination_grace_period_seconds: Option<i64>,
-}
-
-/// A container of that Pod.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct TemplateContainer {
-    /// Its name.
-    pub name: String,
-}
-
-impl TemplateSpec {
-    /// The container that does the work: the one named `base`, else the first.
-    pub(crate) fn base_container(&self) -> Option<&TemplateContainer> {
-        self.containers.iter().find(|container| container.name == "base").or(self.containers.first())
-    }
-}
-
 impl Job {
     /// Gives back memory that growing lists and unread values have taken in excess.
     pub(crate) fn fit(&mut self) {
+        let held = self.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+        let paused = |spec: &JobSpec| spec.suspend == Some(true) || spec.parallelism == Some(0);
+        if !held && !self.spec.as_ref().is_some_and(paused) {
+            self.metadata.managed_fields = None;
+        }
         if let Some(spec) = &mut self.spec {
             if spec.manual_selector != Some(true) {
                 spec.selector = None;
             }
             if let Some(template) = &mut spec.template.spec {
-                template.containers.shrink_to_fit();
-                template.init_containers.iter_mut().for_each(Vec::shrink_to_fit);
+                template.fit();
             }
         }
         if let Some(conditions) = self.status.as_mut().and_then(|status| status.conditions.as_mut()) {

@@ -9,7 +9,10 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 
-use super::{conditions::INDEX, observed_job::JobReference};
+use super::{
+    conditions::{FAILED_BEFORE, INDEX},
+    observed_job::JobReference,
+};
 use crate::resource::Selector;
 
 /// Reads a Pod; none if the object is no Pod. A Job may have thousands of Pods, and all are remembered. Most of each is
@@ -21,12 +24,13 @@ pub fn lean_pod(object: Value) -> Option<Arc<Pod>> {
     Some(Arc::new(pod))
 }
 
-/// Drops the managed fields of a Pod, its annotations apart from its index, and its spec apart from the node and the restart policies: that of the Pod, and
+/// Drops the managed fields of a Pod, its annotations apart from its index and how often that has failed before, and its
+/// spec apart from the node and the restart policies: that of the Pod, and
 /// those of the containers that have their own.
 pub(crate) fn trim(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
     if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| key == INDEX);
+        annotations.retain(|key, _| key == INDEX || key == FAILED_BEFORE);
     }
     let PodSpec { node_name, restart_policy, init_containers, containers, .. } = pod.spec.take().unwrap_or_default();
     let policies = |containers: Vec<Container>| -> Vec<Container> {
@@ -77,18 +81,36 @@ pub fn all_containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     init.chain(main_containers(pod))
 }
 
-/// Whether a container runs, ran, or is between two runs.
+/// Whether a container runs, ran, or is between two runs. One that the runtime could never start has not, however often
+/// it was tried.
 #[must_use]
 pub fn has_started(container: &ContainerStatus) -> bool {
-    container.restart_count > 0 || started_at(container).is_some()
+    let before = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    started_at(container).is_some()
+        || before
+            .map_or(container.restart_count > 0, |end| real(end.started_at.as_ref()).is_some() || end.reason.is_none())
+}
+
+/// When a container started for the first time, if its status still tells.
+pub(crate) fn first_start(container: &ContainerStatus) -> Option<Timestamp> {
+    let before = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    match container.restart_count {
+        0 => started_at(container),
+        1 => before.and_then(|end| real(end.started_at.as_ref())).or_else(|| started_at(container)),
+        _ => None,
+    }
+}
+
+/// The runtime gives 1970 for a container that it could not start.
+fn real(start: Option<&Time>) -> Option<Timestamp> {
+    time(start).filter(|time| time.as_second() > 0)
 }
 
 pub(crate) fn started_at(container: &ContainerStatus) -> Option<Timestamp> {
     let state = container.state.as_ref()?;
     let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
     let terminated = state.terminated.as_ref().and_then(|terminated| terminated.started_at.as_ref());
-    // The runtime gives 1970 for a container that it could not start.
-    running.or(terminated).map(|time| time.0).filter(|time| time.as_second() > 0)
+    real(running.or(terminated))
 }
 
 pub(crate) fn finished_at(container: &ContainerStatus) -> Option<Timestamp> {

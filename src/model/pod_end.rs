@@ -160,7 +160,7 @@ mod tests {
         let mut pod = json!({"metadata": {"name": "p", "uid": "u"}, "spec": {"nodeName": "n", "containers": []},
             "status": {"phase": "Failed"}});
         json_patch::merge(&mut pod, change);
-        ObservedPod { pod: Arc::new(serde_json::from_value(pod).unwrap()), gone }
+        ObservedPod::new(Arc::new(serde_json::from_value(pod).unwrap()), gone)
     }
 
     fn container(name: &str, state: &Value) -> Value {

@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::{
     conditions::{self, JobEnd},
-    job::TemplateSpec,
     observed_job::ObservedJob,
-    pod::{event_time, finished_at, has_started, main_containers, scheduled_at, started_at},
+    pod::{event_time, finished_at, first_start, has_started, main_containers, scheduled_at},
     pod_end::{PodEnd, pod_end},
+    pod_template::TemplateSpec,
 };
 
 /// The facts that were seen of one Job.
@@ -43,6 +43,18 @@ pub struct ObservedPod {
     pub pod: Arc<Pod>,
     /// Whether its deletion was seen.
     pub gone: bool,
+    /// When the first of its containers started, init containers apart, as far as it was seen: a container that was
+    /// started again twice has forgotten it.
+    pub started: Option<Timestamp>,
+}
+
+impl ObservedPod {
+    /// A Pod that was not seen before.
+    #[must_use]
+    pub fn new(pod: Arc<Pod>, gone: bool) -> Self {
+        let started = main_containers(&pod).filter_map(first_start).min();
+        Self { pod, gone, started }
+    }
 }
 
 /// The moments of a Job's life, in the whole seconds that Kubernetes keeps.
@@ -52,10 +64,14 @@ pub struct Times {
     pub created: Option<Timestamp>,
     /// Its first Pod got a node.
     pub scheduled: Option<Timestamp>,
+    /// Its last Pod got a node, if it has several.
+    pub last_scheduled: Option<Timestamp>,
     /// The first image was on that node.
     pub image_ready: Option<Timestamp>,
     /// The first container of its Pods started, init containers apart.
     pub started: Option<Timestamp>,
+    /// The containers of its last Pod started, if it has several.
+    pub last_started: Option<Timestamp>,
     /// The Job ended.
     pub ended: Option<Timestamp>,
 }
@@ -94,7 +110,11 @@ impl JobSnapshot {
     /// Takes in a Pod's state, and whether its deletion was seen.
     pub fn apply_pod(&mut self, pod: Arc<Pod>, gone: bool) {
         let Some(uid) = pod.metadata.uid.clone() else { return };
-        self.pods.insert(uid, ObservedPod { pod, gone });
+        let mut seen = ObservedPod::new(pod, gone);
+        if let Some(before) = self.pods.get(&uid) {
+            seen.started = before.started.or(seen.started);
+        }
+        self.pods.insert(uid, seen);
     }
 
     /// Takes in a whole list of Pods: those missing are gone.
@@ -152,15 +172,24 @@ impl JobSnapshot {
     /// The moments known so far.
     #[must_use]
     pub fn times(&self) -> Times {
-        let first = |times: &mut dyn Iterator<Item = Timestamp>| times.min();
         let pods = || self.pods.values().map(|seen| &*seen.pod);
+        let several = |time: &Timestamp| self.pods.len() > 1 && time.as_second() > 0;
+        let scheduled = || pods().filter_map(scheduled_at);
+        let started = || self.pods.values().filter_map(|seen| seen.started);
+        // The image of the Pod that started first, so that all is about one Pod.
+        let first = self.pods.iter().min_by_key(|(_, seen)| (seen.started.is_none(), seen.started, made(&seen.pod)));
+        let of_first = |event: &&Event| {
+            event.reason.as_deref() == Some("Pulled")
+                && first.is_some_and(|(uid, _)| event.involved_object.uid.as_ref() == Some(uid))
+        };
+        let image_ready = self.events.iter().filter(of_first).filter_map(event_time).min();
         Times {
             created: self.job.job.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            scheduled: first(&mut pods().filter_map(scheduled_at)),
-            image_ready: first(
-                &mut self.events.iter().filter(|e| e.reason.as_deref() == Some("Pulled")).filter_map(event_time),
-            ),
-            started: first(&mut pods().flat_map(main_containers).filter_map(started_at)),
+            scheduled: scheduled().min(),
+            last_scheduled: scheduled().max().filter(several),
+            image_ready: image_ready.filter(|ready| started().min().is_none_or(|started| *ready <= started)),
+            started: started().min(),
+            last_started: started().max().filter(several),
             ended: conditions::ended_at(&self.job.job)
                 .or_else(|| pods().flat_map(main_containers).filter_map(finished_at).max()),
         }

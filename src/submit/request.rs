@@ -89,6 +89,9 @@ pub struct JobRequest {
     /// How long a Job may take to start, in seconds.
     #[serde(default = "ten_minutes")]
     pub startup_timeout_seconds: u32,
+    /// How long the init containers of a Pod may run, in seconds; none for no limit.
+    #[serde(default)]
+    pub init_timeout_seconds: Option<u32>,
     /// How long to wait for the Pods of a Job that is being deleted, in seconds.
     #[serde(default = "one_minute")]
     pub handover_timeout_seconds: u32,
@@ -324,6 +327,7 @@ impl JobRequest {
             get_logs: self.get_logs,
             log_format: self.log_format,
             startup_timeout_seconds: Some(self.startup_timeout_seconds),
+            init_timeout_seconds: self.init_timeout_seconds,
             handover_timeout_seconds: self.handover_timeout_seconds,
             on_lingering_sidecar: self.on_lingering_sidecar,
             clean_up: self.clean_up(),

@@ -1,7 +1,7 @@
 """Tables of the documentation that tests produce: what a page says is what was seen.
 
-A page has one table. Its first column names the row; every other cell belongs to one test, which compares it with what
-it has seen: `check("stops.md", row, column, seen)`. With `UNIQUE_K8S_JOB_WRITE_TABLES=1` the cell is written instead, a
+A page has one table, or one below each of its headings `### SECTION`. Its first column names the row; every other cell
+belongs to one test, which compares it with what it has seen: `check("stops.md", row, column, seen)`. With `UNIQUE_K8S_JOB_WRITE_TABLES=1` the cell is written instead, a
 missing row is added at the end, and a missing column at the right. What differs from run to run (times, names) has no
 place in a cell: say it in coarse words, and print what was measured.
 """
@@ -15,30 +15,30 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-def check(page: str, row: str, column: str, seen: str) -> None:
-    """Compare one cell of a page's table with what was seen, or write it."""
+def check(page: str, row: str, column: str, seen: str, section: str | None = None) -> None:
+    """Compare one cell of a page's table with what was seen, or write it; with `section`, of the table below its heading."""
     file = DOCS / page
     if os.environ.get("UNIQUE_K8S_JOB_WRITE_TABLES"):
-        _write(file, row, column, seen)
-    said = cells(page).get(row, {}).get(column)
+        _write(file, row, column, seen, section)
+    said = cells(page, section).get(row, {}).get(column)
     assert said == seen, (
         f"docs/{page} says of {row!r}, {column!r}: {said!r}\n  seen: {seen!r}\n"
         "  hint: if what was seen is right, run this test with UNIQUE_K8S_JOB_WRITE_TABLES=1"
     )
 
 
-def cells(page: str) -> dict[str, dict[str, str]]:
+def cells(page: str, section: str | None = None) -> dict[str, dict[str, str]]:
     """The table of a page: column and cell, by row."""
-    _, table, _ = _parts((DOCS / page).read_text())
+    _, table, _ = _parts((DOCS / page).read_text(), section)
     header, rows = table[0], table[2:]
     return {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in rows}
 
 
-def _write(file: Path, row: str, column: str, seen: str) -> None:
+def _write(file: Path, row: str, column: str, seen: str, section: str | None) -> None:
     # Tests may run in several processes.
     with file.open("r+") as page:
         fcntl.flock(page, fcntl.LOCK_EX)
-        before, table, after = _parts(page.read())
+        before, table, after = _parts(page.read(), section)
         if column not in table[0]:
             for line, filling in zip(table, [column, "---", *[""] * len(table)], strict=False):
                 line.append(filling)
@@ -54,10 +54,16 @@ def _write(file: Path, row: str, column: str, seen: str) -> None:
         page.write(f"{before}{text}\n{after}")
 
 
-def _parts(text: str) -> tuple[str, list[list[str]], str]:
+def _parts(text: str, section: str | None) -> tuple[str, list[list[str]], str]:
     """What stands before the table, its lines as cells, what stands after it."""
     lines = text.splitlines(keepends=True)
-    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
-    last = max(number for number, line in enumerate(lines) if line.startswith("|"))
+    begin = lines.index(f"### {section}\n") if section else 0
+    following = (number for number in range(begin + 1, len(lines)) if lines[number].startswith("#"))
+    end = next(following, len(lines)) if section else len(lines)
+    rows = [number for number in range(begin, end) if lines[number].startswith("|")]
+    if not rows:
+        # A section without a table yet.
+        return "".join(lines[:end]), [["way to be stuck"], ["---"]], "\n" + "".join(lines[end:])
+    first, last = rows[0], rows[-1]
     table = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines[first : last + 1]]
     return "".join(lines[:first]), table, "".join(lines[last + 1 :])

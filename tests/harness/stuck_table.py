@@ -1,4 +1,7 @@
-"""Rows of `docs/stuck.md`: each way to be stuck, as the tests have seen it, names and times replaced."""
+"""Rows of `docs/stuck.md`: each way to be stuck, as the tests have seen it, names and times replaced.
+
+The page has a heading for each code, below the symptom that a reader has; `doctor` names the page with the code.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,11 @@ def saw(way: str, how: str, finding: dict[str, Any], fix: str) -> None:
     """
     cells = {
         "how it was provoked": how,
-        "finding": f"`{finding['code']}`",
         "what it says": replaced(finding["cause"], finding),
         "what `doctor --fix` did": fix,
     }
     for column, seen in cells.items():
-        documented_table.check(_PAGE, way, column, seen.replace("|", "/").replace("\n", " "))
+        documented_table.check(_PAGE, way, column, seen.replace("|", "/").replace("\n", " "), finding["code"])
 
 
 def replaced(text: str, finding: dict[str, Any]) -> str:
@@ -34,7 +36,8 @@ def replaced(text: str, finding: dict[str, Any]) -> str:
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME", text)
     text = re.sub(r"\b\d+ s\b", "N s", text)
-    text = re.sub(r"failed Pod \d+", "failed Pod N", text)
-    # The kubelet changes between the two.
-    text = text.replace("ImagePullBackOff", "ErrImagePull")
+    text = re.sub(r"retry \d+ of", "retry N of", text)
+    # The size of the machine.
+    text = re.sub(r"has [\d.]+(Gi|m|) in all", "has N in all", text)
+    text = re.sub(r"`node1`, has [\d.]+(Gi|m|)\)", "`node1`, has N)", text)
     return re.sub(r"\b([a-z][a-z0-9-]*)-[bcdfghjklmnpqrstvwxz2456789]{5}\b", r"\1-x", text)

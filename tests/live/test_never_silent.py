@@ -34,16 +34,31 @@ def test_invalid_image_name_fails_within_30_s(command_line: CommandLine) -> None
     [
         ("config_map", {"envFrom": [{"configMapRef": {"name": "absent-settings"}}]}, "absent-settings"),
         ("pull", {"image": "registry.invalid/absent:1", "imagePullPolicy": "Always"}, "registry.invalid/absent:1"),
-        ("cpu", {"resources": {"requests": {"cpu": "1000"}}}, "Insufficient cpu"),
+        ("cpu", {"resources": {"requests": {"cpu": "1000"}}}, "No node is large enough for 1000 cpu"),
+        ("volume", {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}, "ConfigMap `"),
+        ("account", {}, "Service account `"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_job_that_cannot_start_fails_after_the_startup_timeout_with_the_reason(
     command_line: CommandLine, case: str, fields: dict[str, object], reason: str
 ) -> None:
-    ended = command_line.manifest(job_spec(container("base", "true", **fields)), "--startup-timeout", "8")
+    volumes = [{"name": "v", "configMap": {"name": "absent-settings"}}]
+    pod = {"volume": {"volumes": volumes}, "account": {"serviceAccountName": "robot"}}.get(case, {})
+    spec = job_spec(container("base", "true", **fields), pod=pod)
+    ended = command_line.manifest(spec, "--startup-timeout", "8", "--name", "a-name-of-22-letters-x")
     assert ended.code not in (0, 124), ended
-    assert reason in ended.stderr, ended
+    head = next(line for line in ended.stderr.splitlines() if "did not start: " in line)
+    assert reason in head[: 120 + len("error: ")], ended
+
+
+def test_init_container_that_waits_for_ever_ends_at_the_init_timeout(command_line: CommandLine) -> None:
+    waits = container("wait-for-db", "sleep 1000")
+    spec = job_spec(container("base", "true"), pod={"initContainers": [waits]})
+    ended = command_line.manifest(spec, "--init-timeout", "5", "--startup-timeout", "5")
+    assert ended.code == 125, ended
+    assert "did not start: Init container `wait-for-db` runs and does not end" in ended.stderr, ended
+    assert "init_timeout_seconds" in ended.stderr, ended
 
 
 def test_startup_failure_deletes_the_job(command_line: CommandLine, cluster: OneNodeCluster, namespace: str) -> None:

@@ -21,8 +21,8 @@ from waiting import until
 
 #: Ends at once when asked to.
 ENDLESS = "trap 'exit 0' TERM; sleep 1000 & wait"
-NOTHING = "nothing: it is for others to put right"
-AS_MEANT = "nothing: it waits as is meant"
+NOTHING = "nothing: fix it yourself, see next"
+AS_MEANT = "nothing: this is normal"
 
 
 @dataclass
@@ -48,6 +48,18 @@ def one(script: str = ENDLESS, **fields: Any) -> dict[str, Any]:
     of_job = fields.pop("job", {})
     pod = fields.pop("pod", {})
     return job_spec(container("base", script, **fields), pod=pod, **of_job)
+
+
+def volume(**source: Any) -> dict[str, Any]:
+    """A Job whose container mounts one volume, named `data`."""
+    return one(pod={"volumes": [{"name": "data", **source}]}, volumeMounts=[{"name": "data", "mountPath": "/d"}])
+
+
+def probe(kind: str, said: str) -> dict[str, Any]:
+    """A probe that fails at once, and says this."""
+    return {
+        kind: {"exec": {"command": ["sh", "-c", f"echo {said}; exit 1"]}, "periodSeconds": 1, "failureThreshold": 2}
+    }
 
 
 def webhook(name: str, namespace: str, operation: str, resource: str) -> Object:
@@ -108,10 +120,13 @@ def test_container_that_cannot_start_is_told_with_what_it_lacks(
     with registry(cluster.network_namespace()) as host:
         ways = [
             Way("absent", "image that its registry does not have", "a registry that answers 404", "image-not-found",
-                (f"{host}/absent:1", "push the image"), one(image=f"{host}/absent:1")),
+                (f"{host}/absent:1", "push it to the registry"), one(image=f"{host}/absent:1")),
             Way("private", "image for which the registry wants credentials", "a registry that answers 401",
                 "image-no-credentials", ("image_pull_secrets", "create secret docker-registry"),
                 one(image=f"{host}/private/x:1")),
+            Way("pull-secret", "pull secret that does not exist", "a registry that answers 401, and imagePullSecrets",
+                "image-no-credentials", ("Pull secret `regcred` does not exist", "create secret docker-registry regcred"),
+                one(image=f"{host}/private/x:1", pod={"imagePullSecrets": [{"name": "regcred"}]})),
             Way("unreachable", "registry that cannot be reached", "a registry whose name does not resolve",
                 "registry-unreachable", ("registry.invalid", "network of the node"), one(image="registry.invalid/x:1")),
             Way("never", "image that may not be pulled", "imagePullPolicy Never and an image the node lacks",
@@ -128,11 +143,20 @@ def test_container_that_cannot_start_is_told_with_what_it_lacks(
                 ("create secret generic absent-secret", "FailedMount"),
                 one(pod={"volumes": [{"name": "v", "secret": {"secretName": "absent-secret"}}]},
                     volumeMounts=[{"name": "v", "mountPath": "/v"}])),
+            Way("volume-key", "missing key of a volume", "a volume of a key that the ConfigMap does not have", "config-missing",
+                ("ConfigMap", "has no key `nokey` (volume `data`)"),
+                volume(configMap={"name": "half", "items": [{"key": "nokey", "path": "p"}]})),
+            Way("host-path", "directory of the node that is not there", "a volume of a hostPath that does not exist",
+                "volume-not-mounted", ("/no/such/dir is not a directory", "node1"),
+                volume(hostPath={"path": "/no/such/dir", "type": "Directory"})),
+            Way("as-root", "image that runs as root", "runAsNonRoot", "runs-as-root", ("runAsUser",),
+                one(securityContext={"runAsNonRoot": True})),
             Way("command", "command that is not in the image", "a command that does not exist", "container-not-created",
                 ("no-such-program",), one(command=["no-such-program"], job={"backoffLimit": 6},
                                           pod={"restartPolicy": "OnFailure"})),
         ]  # fmt: skip
-        create(cluster, namespace, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vault"}})
+        create(cluster, namespace, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vault"}},
+               {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "half"}, "data": {"a": "b"}})  # fmt: skip
         create(cluster, namespace, *(way.object() for way in ways))
         check(command_line, ways, seconds=90)
         for code in ("image-not-found", "registry-unreachable"):
@@ -147,13 +171,55 @@ def test_job_that_waits_or_fails_again_and_again_is_told_with_the_reason(
     command_line: CommandLine, cluster: OneNodeCluster, namespace: str
 ) -> None:
     on_failure = {"restartPolicy": "OnFailure"}
+    indexed = {"completions": 5, "parallelism": 5, "completionMode": "Indexed", "backoffLimitPerIndex": 0}
+    without_limit = one(f"test $JOB_COMPLETION_INDEX != 3 || exit 3; {ENDLESS}", job=indexed)
+    del without_limit["backoffLimit"]
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "absent",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
     ways = [
         Way("cpu", "Pod that no node takes", "a request of 1000 CPUs", "unschedulable", ("Insufficient cpu",),
             one(resources={"requests": {"cpu": "1000"}}), "warning"),
+        Way("memory", "Pod that asks for more memory than a node has", "a request of 900Gi", "unschedulable",
+            ("No node is large enough for 900Gi memory", "node1"), one(resources={"requests": {"memory": "900Gi"}}), "warning"),
+        Way("gpu", "Pod that asks for a resource that no node has", "a limit of 1 nvidia.com/gpu", "unschedulable",
+            ("No node offers nvidia.com/gpu",), one(resources={"limits": {"nvidia.com/gpu": "1"}}), "warning"),
+        Way("label", "Pod that asks for a label that no node has", "a nodeSelector", "unschedulable",
+            ("get nodes -L gpu",), one(pod={"nodeSelector": {"gpu": "a100"}}), "warning"),
+        Way("alike", "Pods that wait for the same", "parallelism 4, and a port of the node", "unschedulable",
+            ("3 of 4 Pods",), one(ports=[{"containerPort": 80, "hostPort": 41080}], job={"parallelism": 4, "completions": 4}),
+            "warning"),
+        Way("claim", "claim that is not bound", "a claim of a storage class that does not exist", "claim-not-bound",
+            ('storageclass.storage.k8s.io \\"absent\\" not found',),
+            volume(persistentVolumeClaim={"claimName": "pending"}), "warning"),
+        Way("no-claim", "claim that does not exist", "a claim that is not there", "claim-missing", ("get persistentvolumeclaims",),
+            volume(persistentVolumeClaim={"claimName": "absent"}), "warning"),
+        Way("volcano", "scheduler that does not exist", "schedulerName volcano", "scheduler-silent", ("schedulerName",),
+            one(pod={"schedulerName": "volcano"})),
+        Way("waits", "init container that does not end", "an init container that waits", "init-container-waiting",
+            ("init_timeout_seconds", "logs --tail=20"), one(pod={"initContainers": [container("wait-for-db", ENDLESS)]}), "info"),
+        Way("unready", "readiness probe that does not succeed", "a readiness probe that fails", "not-ready", ("is not ready",),
+            one(**probe("readinessProbe", "no")), "info"),
+        Way("liveness", "liveness probe that kills a container", "a liveness probe that says `db down`", "crash-loop",
+            ("the probe in the manifest",), one("sleep 1000", **probe("livenessProbe", "db down"), pod=on_failure, job={"backoffLimit": 6}),
+            "warning"),
+        Way("memory-limit", "container that needs more memory than its limit", "a limit of 20Mi, restartPolicy OnFailure",
+            "crash-loop", ("limits.memory", "OOMKilled"),
+            one("x=a; while true; do x=$x$x$x; done", resources={"limits": {"memory": "20Mi"}}, pod=on_failure,
+                job={"backoffLimit": 6}), "warning"),
+        Way("prepare", "init container that fails, restartPolicy Never", "an init container that ends with 7",
+            "backoff-waiting", ("retry",),
+            one(pod={"initContainers": [container("prepare", "exit 7")]}, job={"backoffLimit": 6}), "info"),
+        Way("indexes", "index that has failed", "index 3 of 5 ends with 3, backoffLimitPerIndex 0", "indexes-failed",
+            ("failedIndexes is 3",), without_limit, "warning"),
         Way("gated", "Pod with a scheduling gate", "a gate in the template", "scheduling-gated", ("schedulingGates",),
             one(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "info"),
         Way("suspended", "suspended Job", "spec.suspend", "suspended", ('\\"suspend\\":false',),
             one(job={"suspend": True}), "info"),
+        Way("by-hand", "Job that somebody has suspended", "kubectl patch", "suspended",
+            ("suspended by `kubectl-patch` at", "First ask who suspended it"), one(), "info"),
         Way("paused", "Job of parallelism 0", "spec.parallelism 0", "parallelism-zero", ('\\"parallelism\\":1',),
             one(job={"parallelism": 0}), "info"),
         Way("queued", "Job that Kueue has not admitted", "spec.suspend and the label of a queue", "kueue-not-admitted",
@@ -168,15 +234,34 @@ def test_job_that_waits_or_fails_again_and_again_is_told_with_the_reason(
         Way("crash", "container that fails again and again", "a container that ends with 3, restartPolicy OnFailure",
             "crash-loop", ("`base`", "exit code 3"), one("exit 3", pod=on_failure, job={"backoffLimit": 6}), "warning"),
         Way("pauses", "pause between failed Pods", "a container that ends with 4, restartPolicy Never", "backoff-waiting",
-            ("of the 6 that backoffLimit allows",), one("exit 4", job={"backoffLimit": 6}), "info"),
+            ("pause after the last",), one("exit 4", job={"backoffLimit": 6}), "info"),
         Way("deadline", "deadline that is near", "activeDeadlineSeconds 40", "deadline-near", ("activeDeadlineSeconds 40",),
             one(job={"activeDeadlineSeconds": 40}), "info"),
         Way("sidecar", "sidecar that does not end", "`base` ends, `proxy` runs on", "sidecar-keeps-pod-alive",
             ("`proxy`", "on_lingering_sidecar"), job_spec(container("base", "true"), container("proxy", ENDLESS)),
             "warning"),
     ]  # fmt: skip
+    create(
+        cluster,
+        namespace,
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "pending"}, "spec": claim},
+    )
     create(cluster, namespace, *(way.object() for way in ways))
+    hook = {"postStart": {"exec": {"command": ["no-such-hook"]}}}
+    create(
+        cluster,
+        namespace,
+        Way("hook", "", "", "", (), one("sleep 1000", lifecycle=hook, job={"backoffLimit": 6})).object(),
+    )
+    cluster.kubectl("patch", "job", "by-hand", "-n", namespace, "--type=merge", "-p", '{"spec":{"suspend":true}}')
     check(command_line, ways, seconds=150)
+    failed: dict[str, Any] = until(
+        "the failed hook",
+        lambda: doctor.find(doctor.look(command_line, "--job", "hook"), "hook", "backoff-waiting"),
+        seconds=60,
+    )
+    assert "was killed: its postStart hook failed" in failed["cause"], failed
+    saw("lifecycle hook that fails", "a postStart hook whose command does not exist", failed, AS_MEANT)
 
 
 def test_pods_that_are_refused_are_told_with_who_refuses_them(
@@ -185,20 +270,31 @@ def test_pods_that_are_refused_are_told_with_who_refuses_them(
     with ExitStack() as stack:
         place = {
             case: stack.enter_context(cluster.namespace(f"refused-{case}"))
-            for case in ("quota", "psa", "limit", "hook")
+            for case in ("quota", "never", "demands", "psa", "limit", "hook")
         }
-        place["account"] = namespace
-        cluster.kubectl("create", "quota", "no-pods", "--hard=pods=0", "-n", place["quota"])
+        place["account"] = place["priority"] = place["runtime"] = namespace
+        quotas = {"quota": "pods=1", "never": "requests.cpu=1", "demands": "limits.cpu=2,requests.memory=1Gi"}
+        for case, hard in quotas.items():
+            cluster.kubectl("create", "quota", "team", f"--hard={hard}", "-n", place[case])
         cluster.kubectl("label", "namespace", place["psa"], "pod-security.kubernetes.io/enforce=restricted")
         limits = [{"type": "Container", "max": {"cpu": "100m"}}]
         cluster.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": {"limits": limits}},
                       namespace=place["limit"])  # fmt: skip
         stack.enter_context(broken_admission(cluster, place["hook"], "CREATE", "pods"))
         ways = {
-            "quota": Way("quota", "quota that is used up", "a ResourceQuota of no Pods", "quota-exceeded",
-                         ("exceeded quota: no-pods", "describe resourcequota"), one()),
+            "quota": Way("quota", "quota that is used up", "a ResourceQuota of one Pod, and parallelism 2", "quota-exceeded",
+                         ("exceeded quota: team", "describe resourcequota"),
+                         one(job={"parallelism": 2, "completions": 2}), "warning"),
+            "never": Way("never", "quota that one Pod exceeds", "a ResourceQuota of 1 CPU, and a request of 2",
+                         "quota-never-fits", ("Waiting does not help",), one(resources={"requests": {"cpu": "2"}})),
+            "demands": Way("demands", "quota that demands requests", "a ResourceQuota of limits.cpu and requests.memory",
+                           "quota-demands-resources", ("container_resources",), one()),
+            "priority": Way("priority", "missing PriorityClass", "a PriorityClass that is not there",
+                            "priority-class-missing", ("get priorityclasses",), one(pod={"priorityClassName": "batch-low"})),
+            "runtime": Way("runtime", "missing RuntimeClass", "a RuntimeClass that is not there", "runtime-class-missing",
+                           ("get runtimeclasses",), one(pod={"runtimeClassName": "gvisor"})),
             "psa": Way("psa", "Pods that violate Pod Security", "the level `restricted`", "pod-security-refuses",
-                       ("restricted", "security_context"), one()),
+                       ("restricted", "RuntimeDefault"), one()),
             "limit": Way("limit", "Pods that a limit range refuses", "a LimitRange of 100m CPU", "pods-refused",
                          ("maximum cpu usage",), one(resources={"limits": {"cpu": "2"}})),
             "hook": Way("hook", "webhook that refuses Pods", "a webhook on CREATE of Pods that does not answer",
@@ -207,7 +303,11 @@ def test_pods_that_are_refused_are_told_with_who_refuses_them(
                            "service-account-missing", ("create serviceaccount robot",),
                            one(pod={"serviceAccountName": "robot"})),
         }  # fmt: skip
-        until("the quota in force", lambda: cluster.find("quota", place["quota"])[0].get("status"), seconds=20)
+        until(
+            "the quotas in force",
+            lambda: all(cluster.find("quota", place[case])[0].get("status") for case in quotas),
+            seconds=20,
+        )
         for case, way in ways.items():
             create(cluster, place[case], way.object())
         for case, way in ways.items():
@@ -301,13 +401,14 @@ def test_finalizers_of_others_are_named_and_never_removed(
         }
         found = doctor.wait_for(command_line, wanted, seconds=60)
         foreign = found["backup", "foreign-finalizer"]
-        assert foreign["remedy"] is None and "/metadata/finalizers/0" in foreign["next_step"], foreign
+        assert foreign["remedy"] is None and "/metadata/finalizers/0" in foreign["last_resort"], foreign
+        assert "set by `kubectl-create` at" in foreign["cause"] and "metadata" not in foreign["next_step"], foreign
         fixed = doctor.fix(command_line, "backup")
         assert fixed.code == 1 and "Nothing of this can be put right" in fixed.stderr, fixed
         assert "backup" in names(cluster.jobs(namespace))
         saw("Job held by somebody's finalizer", "a finalizer `example.com/backup`, and DELETE", foreign, NOTHING)
         of_pod = found["hold", "pod-foreign-finalizer"]
-        assert "example.com/hold" in of_pod["next_step"], of_pod
+        assert "example.com/hold" in of_pod["last_resort"], of_pod
         how = "a finalizer `example.com/hold` in the Pod template, and DELETE with the policy Foreground"
         saw("Pod held by somebody's finalizer", how, of_pod, NOTHING)
         by_pods = found["hold", "foreground-held-by-pods"]
@@ -316,7 +417,7 @@ def test_finalizers_of_others_are_named_and_never_removed(
         assert cluster.find("pods", namespace, "batch.kubernetes.io/job-name=hold"), "its finalizer was not touched"
         saw("Job deleted in the foreground whose ended Pod does not go", how, by_pods, "freed the Job; the Pod stays")
         # The command for people takes it away, once they have asked its owner.
-        command = foreign["next_step"].split("  # ")[0].removeprefix("kubectl ")
+        command = foreign["last_resort"].split("  # ")[0].removeprefix("kubectl ")
         place, _, patch = command.partition(" -p ")
         cluster.kubectl(*place.split(), "-p", patch.strip("'"))
         cluster.wait_until_gone(namespace, "backup")

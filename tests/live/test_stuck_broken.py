@@ -23,7 +23,7 @@ pytestmark = pytest.mark.breaks_the_cluster
 MANAGER = "kube-controller-manager"
 #: Ends at once when asked to.
 ENDLESS = "trap 'exit 0' TERM; sleep 1000 & wait"
-NOTHING = "nothing: it is for others to put right"
+NOTHING = "nothing: fix it yourself, see next"
 
 
 def job(name: str, script: str = ENDLESS, **spec: Any) -> Object:

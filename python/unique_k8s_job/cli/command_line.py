@@ -139,6 +139,9 @@ commands.add_command(list_command)
 @click.option("--backoff-limit", type=click.IntRange(min=0), help="Failed Pods that Kubernetes itself retries.")
 @click.option("--startup-timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
 @click.option(
+    "--init-timeout", type=click.IntRange(min=1), help="Seconds that init containers may run. Default: no limit."
+)
+@click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all; then the Job is deleted."
 )
 @click.option("--keep", is_flag=True, help="Leave the Job, without asking, when interrupted or after an error.")
@@ -158,6 +161,7 @@ def run(
     on_finish: tuple[str, ...],
     backoff_limit: int | None,
     startup_timeout: int,
+    init_timeout: int | None,
     timeout: float | None,
     keep: bool,
     no_logs: bool,
@@ -198,6 +202,7 @@ def run(
             "ttl": kept,
             "on_finish": finish,
             "startup_timeout_seconds": startup_timeout,
+            "init_timeout_seconds": init_timeout,
             "get_logs": not no_logs,
             "log_format": {"line_levels": False, "raw": True},
         }

@@ -308,6 +308,8 @@ def _paragraph(job: dict[str, Any], finding: dict[str, Any]) -> list[RenderableT
         _hanging("  ", finding["cause"]),
         *(_hanging("  seen: ", evidence) for evidence in finding["seen"]),
         _Command(f"  next: {visible(finding['next_step'])}"),
+        *([_Command(f"  if that does not help: {visible(force)}")] if (force := finding.get("last_resort")) else []),
+        _Line(f"  more: docs/stuck.md#{visible(finding['code'])}", style="dim"),
         Text(""),
     ]
 

@@ -62,6 +62,7 @@ _NOT_TEMPLATES = frozenset(
         "on_finish",
         "field_validation",
         "startup_timeout_seconds",
+        "init_timeout_seconds",
         "handover_timeout_seconds",
         "reattach",
         "replace_lost",
@@ -158,6 +159,12 @@ class UniqueK8sJobOperator(BaseOperator):
         clock of the API server, even if another process has waited meanwhile; a retry or a triggerer that comes late
         still waits 30 s. The time does not count while the Job is suspended, or has Pods that this identity may not
         list
+    :param init_timeout_seconds: how many seconds the init containers of a Pod may run before the task fails and the Job is
+        deleted. Without it there is no limit, because `startup_timeout_seconds` does not count while an init container
+        runs. The time counts from the start of the first init container, by the clock of the API server, until another
+        container of the Pod has started; a native sidecar (an init container with `restartPolicy: Always`) counts as
+        one of the others. It does not count while the Job is suspended. A Job with several Pods fails with the first
+        Pod whose time is over
     :param handover_timeout_seconds: how many seconds to wait for the Pods of a Job of an earlier try that is being
         deleted
     :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over a running Job and uses a
@@ -265,6 +272,7 @@ class UniqueK8sJobOperator(BaseOperator):
         from_cron_job: str | None = None,
         field_validation: Literal["strict", "warn", "ignore"] | None = None,
         startup_timeout_seconds: int = 600,
+        init_timeout_seconds: int | None = None,
         handover_timeout_seconds: int = 60,
         reattach: Literal["reattach", "replace", "ignore"] = "reattach",
         replace_lost: bool = False,
@@ -302,6 +310,7 @@ class UniqueK8sJobOperator(BaseOperator):
         self.from_cron_job = from_cron_job
         self.field_validation = field_validation and one_of("field_validation", field_validation, *FIELD_VALIDATIONS)
         self.startup_timeout_seconds = startup_timeout_seconds
+        self.init_timeout_seconds = init_timeout_seconds
         self.handover_timeout_seconds = handover_timeout_seconds
         self.reattach = one_of("reattach", reattach, "reattach", "replace", "ignore")
         self.replace_lost = replace_lost

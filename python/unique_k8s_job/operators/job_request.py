@@ -59,6 +59,9 @@ def request_of(
         "lookup": deployment.known,
         "known_names": names,
         "startup_timeout_seconds": seconds("startup_timeout_seconds", task.startup_timeout_seconds),
+        "init_timeout_seconds": None
+        if task.init_timeout_seconds is None
+        else seconds("init_timeout_seconds", task.init_timeout_seconds),
         "handover_timeout_seconds": seconds("handover_timeout_seconds", task.handover_timeout_seconds),
         "replace_lost": flag("replace_lost", task.replace_lost),
         "release_stuck": task.release_stuck,

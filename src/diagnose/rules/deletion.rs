@@ -163,12 +163,16 @@ fn unseen(facts: &Facts) -> Option<String> {
 fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     let job = &facts.reference;
     let domain = domain(finalizer);
+    let fields = facts.job().and_then(|job| job.metadata.managed_fields.as_ref());
+    let by = fields.and_then(|fields| fields.finalizers.get(finalizer)).map(|by| format!(", set by {by},"));
     Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(
-        "{job} is deleted but held by the finalizer `{finalizer}` of `{domain}`: only its owner knows when it may be removed"
+        "Finalizer `{finalizer}`{} holds {job}, which is deleted: only whoever runs `{domain}` knows when it may be removed",
+        by.as_deref().unwrap_or_default()
     ))
     .since(facts.deleted_at())
     .seen(format!("finalizers {}", quoted(facts.finalizers())))
-    .next(remove_finalizer("job", job.namespace.as_str(), job.name.as_str(), &job.uid, facts.finalizers(), finalizer))
+    .next(ask_the_owner())
+    .last_resort(remove_finalizer("job", job.namespace.as_str(), job.name.as_str(), &job.uid, facts.finalizers(), finalizer))
 }
 
 /// Whether a text is one word for every shell.
@@ -180,6 +184,12 @@ pub(crate) fn is_word(text: &str) -> bool {
 /// The owner of a finalizer: the part before its slash.
 pub(crate) fn domain(finalizer: &str) -> &str {
     finalizer.split_once('/').map_or(finalizer, |(domain, _)| domain)
+}
+
+/// The command that shows whether the controller of a finalizer runs.
+pub(crate) fn ask_the_owner() -> Command {
+    Command::new(&["kubectl", "get", "pods", "-A"])
+        .comment("does the controller of this finalizer run? Wait for it, or ask who runs it")
 }
 
 /// The command for a person who has asked the owner. It tests uid, index and name of the finalizer before it removes

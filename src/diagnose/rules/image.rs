@@ -7,13 +7,17 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::deletion::is_word;
+use super::{deletion::is_word, running::capitalized};
 use crate::{
     diagnose::{
         facts::Facts,
         finding::{Code, Finding, ObjectReference, Severity},
     },
-    model::pod::{all_containers, time},
+    model::{
+        container_exit::refused_command,
+        pod::{all_containers, main_containers, time},
+        pod_reason::first_sentence,
+    },
     text::Command,
 };
 
@@ -64,7 +68,7 @@ fn waiting(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
     let state = container.state.as_ref()?.waiting.as_ref()?;
     let (reason, message) = (state.reason.as_deref()?, state.message.as_deref().unwrap_or_default());
     let case = Case {
-        what: format!("Container `{}` of {}", container.name, ObjectReference::from(pod)),
+        what: format!("{} `{}` of {}", kind(pod, container), container.name, ObjectReference::from(pod)),
         pod,
         image: &container.image,
         reason,
@@ -130,10 +134,7 @@ impl Case<'_> {
         let Self { what, image, .. } = self;
         self.finding(
             Code::ImageNeverPulled,
-            format!(
-                "{what} cannot start (ErrImageNeverPull): node `{node}` does not have the image `{image}`, and \
-                 imagePullPolicy Never forbids pulling it"
-            ),
+            format!("Node `{node}` does not have image `{image}`, and imagePullPolicy Never forbids to pull it, so {what} cannot start"),
             Command::new(&["ctr", "-n", "k8s.io", "images", "import", "IMAGE.tar"])
                 .comment("on that node, or set image_pull_policy to IfNotPresent"),
         )
@@ -143,110 +144,207 @@ impl Case<'_> {
         let Self { what, image, .. } = self;
         self.finding(
             Code::ImageNameInvalid,
-            format!("{what} cannot start (InvalidImageName): `{image}` is not the name of an image"),
-            self.describe().comment(
+            format!("`{image}` is not the name of an image, so {what} cannot start"),
+            self.images().comment(
                 "correct the image: lower case, REGISTRY/NAME:TAG. The image of a Job cannot be changed, so make a new Job",
             ),
         )
     }
 
     fn pull(&self, facts: &Facts) -> Finding {
-        let Self { what, image, reason, said, .. } = self;
+        let Self { what, image, said, .. } = self;
         let code = pull_failure(said, image).unwrap_or(Code::ImagePullFailing);
-        let begin = format!("{what} cannot start ({reason})");
-        let secrets = facts
-            .spec()
-            .and_then(|spec| spec.template.spec.as_ref())
-            .and_then(|pod| pod.image_pull_secrets.as_ref())
-            .map_or_else(Vec::new, |secrets| secrets.iter().map(|secret| secret.name.clone()).collect());
         match code {
-            Code::RegistryUnreachable => self.finding(
-                code,
-                format!("{begin}: the registry of `{image}` cannot be reached from the node"),
-                self.describe().comment("check the name of the registry, and DNS and network of the node"),
-            ),
-            Code::RegistryThrottles => self.finding(
-                code,
-                format!("{begin}: the registry of `{image}` refuses more requests for now"),
-                self.describe().comment("wait, use image_pull_secrets or a mirror"),
-            ),
-            Code::ImageNoCredentials => {
-                let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
-                let with = if secrets.is_empty() {
-                    "the Job names no image_pull_secrets".to_owned()
-                } else {
-                    format!("with image_pull_secrets `{}`", secrets.join("`, `"))
-                };
-                // Registries answer so, too, where the image does not exist, to tell strangers nothing.
-                let unsure = if said.contains("does not exist") || said.contains("denied") {
-                    ", or has no such image"
-                } else {
-                    ""
-                };
+            Code::RegistryUnreachable => {
+                let why = network_error(said);
                 self.finding(
                     code,
-                    format!("{begin}: the registry refuses `{image}` without other credentials{unsure} ({with})"),
-                    Command::kubectl_in(namespace, &["create", "secret", "docker-registry", "NAME"])
-                        .words(&["--docker-server=SERVER", "--docker-username=USER", "--docker-password=PASSWORD"])
-                        .comment("then name it in image_pull_secrets"),
+                    format!(
+                        "The registry of `{image}` cannot be reached from the node ({why}), so {what} cannot start"
+                    ),
+                    self.images()
+                        .comment("correct the name of the registry, or have DNS and network of the node repaired"),
                 )
             }
+            Code::RegistryThrottles => self.finding(
+                code,
+                format!("The registry of `{image}` refuses more requests for now, so {what} cannot start"),
+                self.images().comment("wait: the kubelet tries again. To avoid it, use image_pull_secrets or a mirror"),
+            ),
+            Code::ImageNoCredentials => self.no_credentials(facts),
             Code::ImageNotFound => self.finding(
                 code,
-                format!("{begin}: the registry has no image `{image}`"),
-                self.describe().comment("correct name or tag, or push the image"),
+                format!("The registry has no image `{image}`, so {what} cannot start"),
+                self.images().comment("correct name or tag of the image, or push it to the registry"),
             ),
             _ => self.finding(
                 code,
-                format!("{begin}: the image `{image}` cannot be pulled; the message below does not say clearly why"),
-                self.describe(),
+                format!(
+                    "Image `{image}` cannot be pulled ({}), so {what} cannot start",
+                    first_sentence(innermost(said))
+                ),
+                self.images().comment("look at the message under seen. The registry or the node refuses the image"),
+            ),
+        }
+    }
+
+    fn no_credentials(&self, facts: &Facts) -> Finding {
+        let Self { what, image, said, .. } = self;
+        let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
+        let secrets = facts.template().and_then(|pod| pod.image_pull_secrets.as_ref());
+        let secrets: Vec<_> = secrets.into_iter().flatten().map(|secret| secret.name.as_str()).collect();
+        // Registries answer so, too, where the image does not exist, to tell strangers nothing.
+        let unsure =
+            if said.contains("does not exist") || said.contains("denied") { ", or has no such image" } else { "" };
+        if let Some(event) = unreadable_secrets(facts, self.pod) {
+            let named =
+                event.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map_or("?", |(names, _)| names);
+            let first = named.split(',').next().unwrap_or_default().trim();
+            let next = Command::kubectl_in(namespace, &["create", "secret", "docker-registry"]).name(first);
+            return self
+                .finding(
+                    Code::ImageNoCredentials,
+                    format!(
+                        "Pull secret `{}` does not exist, and the registry refuses image `{image}` without it{unsure}, so {what} \
+                         cannot start",
+                        named.replace(", ", "`, `")
+                    ),
+                    next.words(&["--docker-server=SERVER", "--docker-username=USER", "--docker-password=PASSWORD"])
+                        .comment("or correct image_pull_secrets"),
+                )
+                .seen(format!("Event FailedToRetrieveImagePullSecret: {event}"));
+        }
+        match secrets.first() {
+            Some(first) => self.finding(
+                Code::ImageNoCredentials,
+                format!(
+                    "The registry refuses image `{image}` with the credentials in pull secret `{}`{unsure}, so {what} cannot start",
+                    secrets.join("`, `")
+                ),
+                Command::kubectl_in(namespace, &["get", "secret"]).name(first).comment(
+                    "does it exist, and is it for this registry? Correct it, or name another one in image_pull_secrets",
+                ),
+            ),
+            None => self.finding(
+                Code::ImageNoCredentials,
+                format!(
+                    "The registry refuses image `{image}` without credentials{unsure} (the Job names no image_pull_secrets), so \
+                     {what} cannot start"
+                ),
+                Command::kubectl_in(namespace, &["create", "secret", "docker-registry", "NAME"])
+                    .words(&["--docker-server=SERVER", "--docker-username=USER", "--docker-password=PASSWORD"])
+                    .comment("then name it in image_pull_secrets"),
             ),
         }
     }
 
     fn configuration(&self) -> Finding {
-        let what = &self.what;
+        let Self { what, said, .. } = self;
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
-        let missing = missing(&self.said);
+        if let Some(problem) = as_root(said, self.image) {
+            return self.finding(
+                Code::RunsAsRoot,
+                format!("{problem}, so {what} cannot start"),
+                self.spec().comment(
+                    "set runAsUser to the number of a user in securityContext, or use an image with a user that is not root",
+                ),
+            );
+        }
+        let missing = missing(said);
         let next = match &missing {
-            Some(Missing { kind: "ConfigMap", name, key: None }) => {
-                create_from_file(namespace, &["create", "configmap"], name)
-            }
-            Some(Missing { kind: "Secret", name, key: None }) => {
-                create_from_file(namespace, &["create", "secret", "generic"], name)
-            }
+            Some(Missing { kind, name, key: None }) => create(namespace, kind, name),
             Some(Missing { kind, name, key: Some(_) }) => {
                 Command::kubectl_in(namespace, &["edit", kind]).name(name).comment("add the key that is named above")
             }
-            _ => self.describe(),
+            None => self.spec().comment("correct what the message names in the manifest"),
         };
-        let lacks = match missing {
-            Some(Missing { kind, name, key: Some(key) }) => format!("{kind} `{namespace}/{name}` has no key `{key}`"),
-            Some(Missing { kind, name, key: None }) => format!("{kind} `{namespace}/{name}` does not exist"),
-            None => "its configuration cannot be assembled".into(),
+        let problem = match missing {
+            Some(Missing { kind, name, key: Some(key) }) => format!("{kind} `{name}` has no key `{key}`"),
+            Some(Missing { kind, name, key: None }) => format!("{kind} `{name}` does not exist"),
+            None => format!("The kubelet refuses the configuration ({})", first_sentence(said)),
         };
-        let reason = self.reason;
-        self.finding(Code::ConfigMissing, format!("{what} cannot start ({reason}): {lacks}"), next)
+        self.finding(Code::ConfigMissing, format!("{problem}, so {what} cannot start"), next)
     }
 
     fn runtime(&self) -> Finding {
-        let Self { what, reason, .. } = self;
+        let Self { what, said, reason, .. } = self;
+        let problem = if reason.ends_with("HookError") {
+            format!("a lifecycle hook of the container fails ({})", first_sentence(innermost(said)))
+        } else {
+            refused_command(said)
+        };
         self.finding(
             Code::ContainerNotCreated,
-            format!("{what} cannot start ({reason}): the container runtime refuses its command, volumes or hooks"),
-            self.describe(),
+            format!("{}, so {what} cannot start", capitalized(&problem)),
+            self.spec()
+                .comment("correct cmds, arguments, mounts or hooks in the DAG or the manifest, or mend the image"),
         )
     }
 
-    fn describe(&self) -> Command {
+    /// The command that shows the images.
+    fn images(&self) -> Command {
         let ObjectReference { namespace, name, .. } = ObjectReference::from(self.pod);
-        Command::kubectl_in(&namespace, &["describe", "pod"]).name(&name)
+        Command::kubectl_in(&namespace, &["get", "pod"])
+            .name(&name)
+            .words(&["-o", "jsonpath={.spec.containers[*].image}"])
+    }
+
+    /// The command that shows what the containers are.
+    fn spec(&self) -> Command {
+        let ObjectReference { namespace, name, .. } = ObjectReference::from(self.pod);
+        Command::kubectl_in(&namespace, &["get", "pod"]).name(&name).words(&["-o", "jsonpath={.spec.containers}"])
     }
 }
 
-/// The command that makes a missing object.
-pub(crate) fn create_from_file(namespace: &str, create: &[&'static str], name: &str) -> Command {
-    Command::kubectl_in(namespace, create).name(name).words(&["--from-env-file=FILE"])
+/// The kind of a container, as a sentence calls it.
+fn kind(pod: &Pod, container: &ContainerStatus) -> &'static str {
+    let main = main_containers(pod).any(|main| main.name == container.name);
+    if main { "container" } else { "init container" }
+}
+
+/// What the kubelet said when it could not read pull secrets of the Pod.
+fn unreadable_secrets<'a>(facts: &'a Facts, pod: &Pod) -> Option<&'a str> {
+    let about_it = facts.events().iter().filter(|event| event.involved_object.uid == pod.metadata.uid);
+    let mut told = about_it.filter(|event| event.reason.as_deref() == Some("FailedToRetrieveImagePullSecret"));
+    told.find_map(|event| event.message.as_deref())
+}
+
+/// The refusal of an image by `runAsNonRoot`. Source: k/k `pkg/kubelet/kuberuntime/security_context.go`.
+fn as_root(said: &str, image: &str) -> Option<String> {
+    if said.contains("runAsNonRoot") && said.contains("non-numeric user") {
+        let user = said
+            .split_once("non-numeric user (")
+            .and_then(|(_, rest)| rest.split_once(')'))
+            .map_or("?", |(user, _)| user);
+        return Some(format!(
+            "runAsNonRoot is set, and image `{image}` names its user `{user}` and not a number, so Kubernetes cannot check it"
+        ));
+    }
+    if said.contains("runAsNonRoot") {
+        return Some(format!("Image `{image}` runs as root, and runAsNonRoot forbids that"));
+    }
+    said.contains("non-root policy").then(|| "runAsUser is root, and runAsNonRoot forbids that".to_owned())
+}
+
+/// The network error inside a message about a pull.
+fn network_error(said: &str) -> String {
+    let begins = ["dial tcp", "lookup ", "x509: ", "tls: ", "net/http: "];
+    let first = begins.iter().filter_map(|begin| said.find(begin)).min();
+    first_sentence(first.map_or(said, |at| &said[at..]))
+}
+
+/// The part of a message that says what is wrong, without the steps before it.
+fn innermost(said: &str) -> &str {
+    said.rsplit_once(": ").map_or(said, |(_, last)| last)
+}
+
+/// The command that makes a missing `ConfigMap` or `Secret`.
+pub(crate) fn create(namespace: &str, kind: &str, name: &str) -> Command {
+    let words: &[&str] = if kind == "Secret" { &["create", "secret", "generic"] } else { &["create", "configmap"] };
+    Command::kubectl_in(namespace, words)
+        .name(name)
+        .words(&["--from-env-file=FILE"])
+        .comment("or correct its name in the manifest")
 }
 
 /// A `ConfigMap` or `Secret`, or a key of it, that the kubelet did not find.

@@ -4,7 +4,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::deletion::{controller_manager, domain, fix, pods_of, remove_finalizer};
+use super::deletion::{ask_the_owner, controller_manager, domain, fix, pods_of, remove_finalizer};
 use crate::{
     diagnose::{
         alike::EXAMPLES,
@@ -49,12 +49,13 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
         let ObjectReference { namespace, name, uid, .. } = &object;
         found.push(
             Finding::new(Code::PodForeignFinalizer, Severity::Blocking, pod, format!(
-                "{object} is deleted but held by the finalizer `{finalizer}` of `{}`: only its owner knows when it may be removed",
+                "Finalizer `{finalizer}` holds {object}, which is deleted: only whoever runs `{}` knows when it may be removed",
                 domain(finalizer)
             ))
             .since(Some(over))
             .seen(since.clone())
-            .next(remove_finalizer("pod", namespace, name, uid, finalizers(pod), finalizer)),
+            .next(ask_the_owner())
+            .last_resort(remove_finalizer("pod", namespace, name, uid, finalizers(pod), finalizer)),
         );
     }
     if work_has_stopped(pod) {
@@ -102,9 +103,9 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                 .since(Some(over))
                 .seen(since)
                 .next(
-                    Command::kubectl_in(&object.namespace, &["describe", "pod"])
-                        .name(&object.name)
-                        .comment("its Events say why the kubelet cannot end it"),
+                    Command::kubectl_in(&object.namespace, &["events", "--for"])
+                        .name_after("pod/", &object.name)
+                        .comment("its Events say why the kubelet cannot end it. Have that node checked"),
                 ),
             );
         }

@@ -1,12 +1,14 @@
 //! Finds Jobs that have begun and make no progress, and Jobs that wait as is meant.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::{deletion::controller_manager, pods::out_of_reach};
+use super::{deletion::controller_manager, pods::out_of_reach, quiet, restarts};
 use crate::{
     diagnose::{
-        facts::{Facts, Known, NodeState},
+        facts::{Facts, Known, LastLine, NodeState},
         finding::{Code, Finding, ObjectReference, Severity},
     },
     model::{
@@ -14,7 +16,12 @@ use crate::{
         job::{Job, JobSpec, managed_by_another},
         lingering::{Lingering, lingering},
         observed_job::Pause,
-        pod::{all_containers, ended_at, event_last_time, main_containers, phase, time, work_has_stopped},
+        pod::{
+            all_containers, ended_at, event_last_time, has_started, main_containers, phase, started_at, time,
+            work_has_stopped,
+        },
+        pod_end::pod_end,
+        snapshot::ObservedPod,
     },
     text::Command,
 };
@@ -28,8 +35,10 @@ const RESUMED_WITHIN: u64 = 60;
 /// A deadline is near in its last tenth, but at most for this many seconds.
 const NEAR: u64 = 600;
 const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
-/// The waiting reason of a container that has failed again and again.
-pub(crate) const CRASH_LOOP: &str = "CrashLoopBackOff";
+/// The seconds that an init container may run before it is named.
+const INIT_WITHIN: u64 = 60;
+/// The seconds after which it is rather stuck than slow.
+const INIT_LONG: u64 = 600;
 /// The container that does the work.
 const BASE: &str = "base";
 
@@ -53,10 +62,13 @@ pub(crate) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
     } else {
         backoff(facts, job, spec, found);
     }
+    found.extend(indexes_failed(facts, job));
     for pod in facts.pods().filter(|pod| !work_has_stopped(pod) && pod.metadata.deletion_timestamp.is_none()) {
         lost_node(facts, pod, found);
-        restarts(pod, found);
+        restarts::rules(facts, pod, found);
+        found.extend(init_waiting(facts, pod));
         sidecar(facts, spec, pod, found);
+        found.extend(quiet::rules(facts, pod));
     }
 }
 
@@ -84,36 +96,54 @@ fn suspended(facts: &Facts, job: &Job) -> Finding {
         );
     }
     let managed = job.spec.as_ref().is_some_and(managed_by_another);
-    let by = if managed { " by its manager" } else { "" };
+    let by = job.metadata.managed_fields.as_ref().and_then(|fields| fields.suspend.as_ref());
+    let made = time(job.metadata.creation_timestamp.as_ref());
+    let words = match by {
+        _ if managed => "suspended by its manager".to_owned(),
+        Some(by) if made.is_some_and(|made| by.time.is_none_or(|at| at <= made)) => {
+            format!("suspended since it was made, by `{}`", by.name)
+        }
+        Some(by) => format!("suspended by {by}"),
+        None => "suspended".to_owned(),
+    };
     // Only the manager that suspended it may resume it.
     let next = if managed {
         Command::kubectl_in(namespace, &["get", "job"]).name(name).words(&["-o", "yaml"])
     } else {
-        Command::kubectl_in(namespace, &["patch", "job"]).name(name).words(&[
-            "--type=merge",
-            "-p",
-            r#"{"spec":{"suspend":false}}"#,
-        ])
+        Command::kubectl_in(namespace, &["patch", "job"])
+            .name(name)
+            .words(&["--type=merge", "-p", r#"{"spec":{"suspend":false}}"#])
+            .comment("resumes it. First ask who suspended it, and why")
     };
     Finding::new(
         Code::Suspended,
         Severity::Info,
         reference,
-        format!("{reference} is suspended{by}: no Pod is made until it is resumed"),
+        format!("{reference} is {words}: it gets no Pod until somebody resumes it"),
     )
     .since(since)
     .seen("spec.suspend is true")
+    .seen_all(
+        by.map(|by| {
+            format!("managedFields: spec.suspend was written by {by} (the name of a program, not of a person)")
+        }),
+    )
     .next(next)
 }
 
 /// The finding about `parallelism: 0`. Kubernetes treats it as a pause, and stores no time of it in the Job.
 fn no_parallelism(facts: &Facts) -> Finding {
     let reference = &facts.reference;
+    let fields = facts.job().and_then(|job| job.metadata.managed_fields.as_ref());
+    let by = fields.and_then(|fields| fields.parallelism.as_ref()).map(|by| format!(", written by {by}"));
     Finding::new(
         Code::ParallelismZero,
         Severity::Info,
         reference,
-        format!("{reference} is paused: its parallelism is 0, so no Pod is made until it is raised"),
+        format!(
+            "{reference} is paused: its parallelism is 0{}, so it gets no Pod until somebody raises it",
+            by.unwrap_or_default()
+        ),
     )
     .seen("spec.parallelism is 0")
     .next(
@@ -146,8 +176,8 @@ fn deadline(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) 
     if facts.older(Some(end), ENFORCED_WITHIN) {
         found.push(
             Finding::new(Code::DeadlineNotEnforced, Severity::Blocking, reference, format!(
-                "{reference} is past its activeDeadlineSeconds, but the Job controller of kube-controller-manager has not \
-                 failed it: it is down, frozen, not the leader or overloaded"
+                "The Job controller of kube-controller-manager does not work (it is down, frozen, not the leader or \
+                 overloaded): {reference} is past its activeDeadlineSeconds, and was not failed"
             ))
             .since(Some(end))
             .seen(format!("started at {started:.0}, activeDeadlineSeconds {limit}"))
@@ -160,7 +190,7 @@ fn deadline(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) 
                 Code::DeadlineNear,
                 Severity::Info,
                 reference,
-                format!("{reference} reaches its activeDeadlineSeconds in {left} s: Kubernetes fails it then, unless it has ended"),
+                format!("{reference} fails in {left} s, at its activeDeadlineSeconds, unless it ends before"),
             )
             .since(Some(started))
             .seen(format!("started at {started:.0}, activeDeadlineSeconds {limit}"))
@@ -203,8 +233,8 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
                 Severity::Blocking,
                 reference,
                 format!(
-                    "{reference} should have got a Pod after its pause, and has not: the Job controller of \
-                 kube-controller-manager is down, frozen, not the leader or overloaded"
+                    "The Job controller of kube-controller-manager does not work (it is down, frozen, not the leader or \
+                     overloaded): {reference} should have got a Pod after its pause, and has not"
                 ),
             )
             .since(due)
@@ -215,16 +245,136 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
         );
         return;
     }
-    let next = next.map(|next| format!("the next one comes about {next:.0}"));
+    let last_failed = facts.pods().filter(|pod| phase(pod) == "Failed").max_by_key(|pod| ended_at(pod));
+    let why = last_failed
+        .and_then(|pod| failed_words(facts, spec, pod))
+        .or_else(|| facts.failures.words.clone().map(String::from));
+    let why = why.unwrap_or_else(|| "a Pod failed".to_owned());
+    let comes = next.map_or_else(|| format!("{pause} s after the last"), |next| format!("at about {next:.0}"));
+    let retry = if spec.backoff_limit_per_index.is_some() {
+        "the next Pod".to_owned()
+    } else {
+        format!("retry {failed} of {limit}")
+    };
     found.push(
-        Finding::new(Code::BackoffWaiting, Severity::Info, reference, format!(
-            "{reference} pauses after failed Pod {failed} of the {limit} that backoffLimit allows: the next one comes \
-             {pause} s after the last"
-        ))
+        Finding::new(
+            Code::BackoffWaiting,
+            Severity::Info,
+            reference,
+            format!("{}, so {reference} pauses; Kubernetes starts {retry} by itself {comes}", capitalized(&why)),
+        )
         .since(last)
-        .seen_all(next)
-        .next(Command::kubectl_in(&reference.namespace, &["describe", "job"]).name(&reference.name)),
+        .seen(format!(
+            "{failed} failed {}, the pause after the last is {pause} s",
+            if failed == 1 { "Pod" } else { "Pods" }
+        ))
+        .seen_all(all_pauses(failed, limit).filter(|_| spec.backoff_limit_per_index.is_none()))
+        .next(match last_failed.and_then(|pod| pod.metadata.name.as_deref()) {
+            Some(pod) => Command::kubectl_in(&reference.namespace, &["logs"])
+                .name(pod)
+                .words(&["--all-containers", "--tail=20"])
+                .comment("shows why it failed. The pause itself is normal"),
+            None => Command::kubectl_in(&reference.namespace, &["get", "pods", "-l"])
+                .name_after("batch.kubernetes.io/job-name=", reference.name.as_str())
+                .comment("their logs show why they failed. The pause itself is normal"),
+        }),
     );
+}
+
+/// How long all further pauses take together, if that is long.
+fn all_pauses(failed: i32, limit: i32) -> Option<String> {
+    let pauses = (failed..limit.min(100_000)).map(|number| 10_i64 << u32::try_from(number).unwrap_or(0).min(6));
+    let hours = pauses.map(|pause| pause.min(600)).sum::<i64>() / 3600;
+    (hours > 0)
+        .then(|| format!("if every retry fails, the pauses up to backoffLimit {limit} take {hours} h more in all"))
+}
+
+/// How a Pod failed, as a clause.
+fn failed_words(facts: &Facts, spec: &JobSpec, pod: &Pod) -> Option<String> {
+    let base = spec.template.spec.as_ref()?.base_container().map(|container| container.name.as_str());
+    let seen = ObservedPod::new(Arc::new(pod.clone()), false);
+    pod_end(&seen, base, facts.events()).map(|end| end.words)
+}
+
+/// Indexes that have failed for good while the others go on: the Job will fail at the end.
+fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
+    let indexes = job.status.as_ref()?.failed_indexes.clone().filter(|indexes| !indexes.is_empty())?;
+    let (spec, reference) = (facts.spec()?, &facts.reference);
+    let mut failed: Vec<&Pod> = facts.pods().filter(|pod| phase(pod) == "Failed").collect();
+    failed.sort_by_key(|pod| ended_at(pod));
+    let words = |pod: &Pod| Some(format!("index {}: {}", conditions::index(pod)?, failed_words(facts, spec, pod)?));
+    let last = failed
+        .iter()
+        .rev()
+        .find_map(|pod| failed_words(facts, spec, pod))
+        .or_else(|| facts.failures.words.clone().map(String::from));
+    let last = last.map_or_else(String::new, |last| format!(" ({last})"));
+    let which =
+        if indexes.contains([',', '-']) { format!("Indexes {indexes} have") } else { format!("Index {indexes} has") };
+    let next = Command::kubectl_in(&reference.namespace, &["logs", "--tail=20", "-l"]);
+    Some(
+        Finding::new(
+            Code::IndexesFailed,
+            Severity::Warning,
+            reference,
+            format!("{which} failed and will not be tried again{last}: the other indexes go on, and {reference} fails at the end"),
+        )
+        .seen(format!("status.failedIndexes is {indexes}"))
+        .seen_all(failed.iter().rev().take(5).filter_map(|pod| words(pod)))
+        .next(
+            next.name_after("batch.kubernetes.io/job-name=", reference.name.as_str())
+                .comment("shows why they failed. Let the Job end, or delete it now"),
+        ),
+    )
+}
+
+/// An init container that runs for long: whatever it waits for does not come. An init container of the restart policy
+/// `Always` runs beside the others, and does not count.
+fn init_waiting(facts: &Facts, pod: &Pod) -> Option<Finding> {
+    if main_containers(pod).any(has_started) {
+        return None;
+    }
+    let sidecars = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let sidecars: Vec<&str> = sidecars
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"))
+        .map(|container| container.name.as_str())
+        .collect();
+    let inits = pod.status.as_ref()?.init_container_statuses.iter().flatten();
+    let running = |container: &&ContainerStatus| {
+        let state = container.state.as_ref().is_some_and(|state| state.running.is_some());
+        state && !sidecars.contains(&container.name.as_str())
+    };
+    let waits = inits.clone().find(running)?;
+    let since = started_at(waits);
+    if !facts.waited(since, INIT_WITHIN) {
+        return None;
+    }
+    let severity = if facts.waited(since, INIT_LONG) { Severity::Warning } else { Severity::Info };
+    let object = ObjectReference::from(pod);
+    let name = &waits.name;
+    let last = facts.last_lines.get(&(object.uid.clone(), name.clone()));
+    let said = match last {
+        Some(LastLine { at: None, .. }) => Some("it has written nothing".to_owned()),
+        Some(LastLine { at: Some(at), text }) => Some(format!("its last line, at {at:.0}: {text}")),
+        None => None,
+    };
+    Some(
+        Finding::new(
+            Code::InitContainerWaiting,
+            severity,
+            pod,
+            format!("Init container `{name}` runs and does not end, so {object} cannot start its other containers"),
+        )
+        .since(since)
+        .seen_all(said)
+        .next(
+            Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
+                .name(&object.name)
+                .words(&["-c"])
+                .name(name)
+                .comment("shows what it waits for. init_timeout_seconds ends such a wait by itself"),
+        ),
+    )
 }
 
 /// Whether the Job controller has nothing to wait for, and has not been refused a Pod since then.
@@ -247,73 +397,19 @@ fn lost_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
     };
     let object = ObjectReference::from(pod);
     found.push(
-        Finding::new(Code::NodeNotReady, Severity::Blocking, pod, format!(
-            "{object} is on node `{node}`, which {}: whether it still runs is not known, and its log cannot be read",
-            out_of_reach(state)
-        ))
+        Finding::new(
+            Code::NodeNotReady,
+            Severity::Blocking,
+            pod,
+            format!(
+                "Node `{node}` {}: whether {object} still runs there is not known, and its log cannot be read",
+                out_of_reach(state)
+            ),
+        )
         .since(since)
         .seen(format!("phase {}", pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Pending")))
         .next(Command::new(&["kubectl", "describe", "node"]).name(node)),
     );
-}
-
-fn restarts(pod: &Pod, found: &mut Vec<Finding>) {
-    let object = ObjectReference::from(pod);
-    let inits = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
-    let init_names: Vec<_> = inits.map(|container| container.name.as_str()).collect();
-    for container in all_containers(pod) {
-        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-        let looping = waiting.and_then(|waiting| waiting.reason.as_deref()) == Some(CRASH_LOOP);
-        let init = init_names.contains(&container.name.as_str());
-        let Some(end) = last_end(container).filter(|end| end.code != 0 && (looping || (init && end.now))) else {
-            continue;
-        };
-        let name = &container.name;
-        let (code, cause) = if init {
-            (
-                Code::InitContainerFailing,
-                format!("Init container `{name}` of {object} fails, so the containers after it do not start"),
-            )
-        } else {
-            (Code::CrashLoop, format!("Container `{name}` of {object} fails again and again; each start waits longer"))
-        };
-        found.push(
-            Finding::new(code, Severity::Warning, pod, cause)
-                .since(end.at)
-                .seen(format!(
-                    "ended with exit code {} ({}), {} restarts",
-                    end.code, end.reason, container.restart_count
-                ))
-                .next(
-                    Command::kubectl_in(&object.namespace, &["logs"])
-                        .name(&object.name)
-                        .words(&["-c"])
-                        .name(name)
-                        .words(&["--previous"]),
-                ),
-        );
-    }
-}
-
-struct LastExit {
-    code: i32,
-    reason: String,
-    at: Option<Timestamp>,
-    /// Whether the container is in this state now; otherwise it was before it started again.
-    now: bool,
-}
-
-fn last_end(container: &ContainerStatus) -> Option<LastExit> {
-    let ended = |state: &k8s_openapi::api::core::v1::ContainerState| state.terminated.clone();
-    let now = container.state.as_ref().and_then(ended);
-    let before = container.last_state.as_ref().and_then(ended);
-    let is_now = now.is_some();
-    now.or(before).map(|end| LastExit {
-        code: end.exit_code,
-        reason: end.reason.unwrap_or_default(),
-        at: time(end.finished_at.as_ref()),
-        now: is_now,
-    })
 }
 
 /// The finding about a container that does not end, such as an injected proxy: it keeps the Pod alive, and so the Job,
@@ -335,29 +431,45 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
     let object = ObjectReference::from(pod);
     let others = sidecars.join("`, `");
     // A Job that may run as its user wants must not be deleted on a suspicion.
-    let next = if severity == Severity::Blocking {
-        Command::kubectl_in(&facts.reference.namespace, &["delete", "job"])
-            .name(&facts.reference.name)
-            .words(&["--cascade=background"])
-            .comment(
-                "once the log is read. To avoid it, make the sidecar an init container with restartPolicy Always, or set \
-                 on_lingering_sidecar to finish",
-            )
-    } else {
-        Command::kubectl_in(&object.namespace, &["describe", "pod"]).name(&object.name).comment(
-            "to avoid it, make the sidecar an init container with restartPolicy Always, or set on_lingering_sidecar to \
-             finish",
+    let force = if severity == Severity::Blocking {
+        Some(
+            Command::kubectl_in(&facts.reference.namespace, &["delete", "job"])
+                .name(&facts.reference.name)
+                .words(&["--cascade=background"])
+                .comment("deletes the Job with its Pods and their logs. its work has ended"),
         )
+    } else {
+        None
     };
-    found.push(
-        Finding::new(Code::SidecarKeepsPodAlive, severity, pod, format!(
-            "Container `{base}` of {object} has ended, but the Pod and its Job go on because of container `{others}`, \
-             {origin}"
-        ))
-        .since(over)
-        .seen(format!("`{base}` ended with exit code {exit_code}"))
-        .next(next),
-    );
+    let next = Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
+        .name(&object.name)
+        .words(&["-c"])
+        .name(sidecars.first().map_or("", String::as_str))
+        .comment(
+            "does it still work? To avoid this, make it an init container with restartPolicy Always, or set \
+             on_lingering_sidecar to finish",
+        );
+    let finding = Finding::new(
+        Code::SidecarKeepsPodAlive,
+        severity,
+        pod,
+        format!(
+            "Container `{others}`, {origin}, keeps {object} and its Job running although container `{base}` has ended"
+        ),
+    )
+    .since(over)
+    .seen(format!("`{base}` ended with exit code {exit_code}"))
+    .next(next);
+    found.push(match force {
+        Some(force) => finding.last_resort(force),
+        None => finding,
+    });
+}
+
+/// The same with a capital letter at its beginning.
+pub(super) fn capitalized(clause: &str) -> String {
+    let mut letters = clause.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn finished_at(container: &ContainerStatus) -> Option<Timestamp> {

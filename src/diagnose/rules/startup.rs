@@ -8,9 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod, PodCondition};
 
 use super::{
-    deletion::{controller_manager, webhook_configurations},
-    image::{self, missing},
-    pods::out_of_reach,
+    deletion::controller_manager, pods::out_of_reach, refused::refused, unschedulable::unschedulable, volumes,
 };
 use crate::{
     diagnose::{
@@ -21,14 +19,14 @@ use crate::{
         conditions,
         job::managed_by_another,
         pod::{all_containers, event_last_time, event_time, has_started, time, work_has_stopped},
+        pod_reason::first_sentence,
+        pod_template::TemplateSpec,
     },
     text::Command,
 };
 
 /// After this many seconds a controller that works has done something about a new object.
 const SILENT_AFTER: u64 = 30;
-/// The seconds that other Pods may need to end, or an autoscaler to bring a node.
-const ROOM_WITHIN: u64 = 300;
 /// The seconds after which an Event is old: a kubelet that fails tries again, and says so, within two minutes.
 const REPEATED_WITHIN: u64 = 180;
 /// The same after 25 Events about one Pod: from then on a kubelet writes at most one in five minutes. Source: client-go
@@ -74,13 +72,13 @@ fn no_pod(facts: &Facts, found: &mut Vec<Finding>) {
     });
     let made = time(job.metadata.creation_timestamp.as_ref());
     let no_pods = facts.pods.get().is_some_and(Vec::is_empty);
-    if silent && no_pods && facts.older(made, SILENT_AFTER) && !facts.events().iter().any(|event| about_job(&event)) {
+    if silent && no_pods && facts.waited(made, SILENT_AFTER) && !facts.events().iter().any(|event| about_job(&event)) {
         let reference = &facts.reference;
         let events = facts.events.get().map_or("no Event is known", |_| "no Event");
         found.push(
             Finding::new(Code::JobControllerSilent, Severity::Blocking, reference, format!(
-                "{reference} has no Pod, no status, and {events}: the Job controller of kube-controller-manager, which \
-                 acts within a second when it works, is down, frozen, not the leader or overloaded"
+                "The Job controller of kube-controller-manager does not work (it is down, frozen, not the leader or \
+                 overloaded): {reference} has no Pod, no status, and {events}"
             ))
             .since(made)
             .seen(made.map_or_else(String::new, |made| format!("made at {made:.0}, and nothing has happened since")))
@@ -98,66 +96,6 @@ fn missing_pods(facts: &Facts) -> bool {
     let left = spec.completions.map_or(i32::MAX, |completions| completions.saturating_sub(succeeded));
     let wanted = spec.parallelism.unwrap_or(1).min(left);
     usize::try_from(wanted).is_ok_and(|wanted| live < wanted)
-}
-
-/// The finding about a refused Pod: the Event has what the API server answered to the Job controller's POST.
-fn refused(facts: &Facts, event: &Event) -> Finding {
-    let job = &facts.reference;
-    let message = event.message.as_deref().unwrap_or_default();
-    let none = facts.pods().all(work_has_stopped);
-    let severity = if none { Severity::Blocking } else { Severity::Warning };
-    let which = if none { "no Pod" } else { "no more Pods" };
-    let namespace = &job.namespace;
-    let quota = || Command::kubectl_in(namespace, &["describe", "resourcequota"]);
-    let (code, cause, next) = if message.contains("exceeded quota") {
-        (
-            Code::QuotaExceeded,
-            format!("{job} gets {which}: a ResourceQuota of the namespace is used up"),
-            quota().comment("wait for other Pods to end, or raise it"),
-        )
-    } else if message.contains("failed quota") || message.contains("must specify") {
-        (
-            Code::QuotaExceeded,
-            format!("{job} gets {which}: a ResourceQuota demands requests or limits that its containers do not name"),
-            quota().comment("set container_resources accordingly"),
-        )
-    } else if message.contains("error looking up service account") || message.contains("serviceaccount \"") {
-        let account = facts.spec().and_then(|spec| spec.template.spec.as_ref()?.service_account_name.clone());
-        let account = account.unwrap_or_else(|| "default".into());
-        (
-            Code::ServiceAccountMissing,
-            format!("{job} gets {which}: its service account `{namespace}/{account}` does not exist"),
-            Command::kubectl_in(namespace, &["create", "serviceaccount"]).name(&account),
-        )
-    } else if message.contains("violates PodSecurity") {
-        (
-            Code::PodSecurityRefuses,
-            format!("{job} gets {which}: its Pods violate the Pod Security level of namespace `{namespace}`"),
-            Command::new(&["kubectl", "get", "namespace"]).name(namespace).words(&["--show-labels"]).comment(
-                "meet the level named above with security_context, or have the label \
-                 pod-security.kubernetes.io/enforce changed",
-            ),
-        )
-    } else if message.contains("webhook") {
-        (
-            Code::WebhookRefusesPods,
-            format!("{job} gets {which}: an admission webhook refuses them, or does not answer"),
-            webhook_configurations(),
-        )
-    } else {
-        (
-            Code::PodsRefused,
-            format!("{job} gets {which}: the API server refuses them"),
-            Command::kubectl_in(namespace, &["describe", "job"])
-                .name(&job.name)
-                .comment("its Events say what is refused"),
-        )
-    };
-    let count = event.count.unwrap_or(1);
-    Finding::new(code, severity, job, cause)
-        .since(event_time(event))
-        .seen(format!("Event FailedCreate, {count} times{}: {message}", at(event_last_time(event))))
-        .next(next)
 }
 
 fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
@@ -182,51 +120,41 @@ fn not_started(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                 ),
             );
         }
-        Some(no) if no.status == "False" => found.push(
-            Finding::new(
-                Code::Unschedulable,
-                no_room(facts, no),
-                pod,
-                format!("{object} cannot be scheduled: no node takes it"),
-            )
-            .since(time(no.last_transition_time.as_ref()))
-            .seen(format!(
-                "{}: {}",
-                no.reason.as_deref().unwrap_or("Unschedulable"),
-                no.message.as_deref().unwrap_or_default()
-            ))
-            .next(
-                Command::kubectl_in(&object.namespace, &["describe", "pod"]).name(&object.name).comment(
-                    "lower container_resources, correct node_selector, affinity or tolerations, or add a node",
-                ),
-            ),
-        ),
-        None if node_name(pod).is_none() && facts.older(made, SILENT_AFTER) => found.push(
-            Finding::new(
-                Code::SchedulerSilent,
-                Severity::Blocking,
-                pod,
-                format!(
-                    "{object} has no node and no decision of the scheduler, which decides within a second when it works"
-                ),
-            )
-            .since(made)
-            .seen(format!("no condition PodScheduled{}", at(made)))
-            .next(
-                Command::new(&["kubectl", "-n", "kube-system", "get", "lease", "kube-scheduler", "-o", "yaml"])
-                    .comment(
-                        "if renewTime is older than a minute, no scheduler works. If there is no such lease, check its process",
-                    ),
-            ),
-        ),
+        Some(no) if no.status == "False" => found.push(unschedulable(facts, pod, no)),
+        None if node_name(pod).is_none() && facts.waited(made, SILENT_AFTER) => {
+            found.push(no_scheduler(facts, pod, made));
+        }
         _ => on_its_node(facts, pod, found),
     }
 }
 
-/// How severe it is that no node takes a Pod: for a while the Pod may still get one by itself.
-fn no_room(facts: &Facts, scheduled: &PodCondition) -> Severity {
-    let long = facts.older(time(scheduled.last_transition_time.as_ref()), ROOM_WITHIN);
-    if long { Severity::Blocking } else { Severity::Warning }
+/// The finding about a Pod that no scheduler has decided about.
+fn no_scheduler(facts: &Facts, pod: &Pod, made: Option<Timestamp>) -> Finding {
+    let object = ObjectReference::from(pod);
+    let other = facts.template().and_then(TemplateSpec::other_scheduler);
+    let (cause, next) = match other {
+        Some(name) => (
+            format!("No scheduler named `{name}` seems to run: {object} has no node and no decision of a scheduler"),
+            Command::new(&["kubectl", "get", "pods", "-A"])
+                .comment("start the scheduler that schedulerName names, or remove schedulerName from the manifest"),
+        ),
+        None => (
+            format!(
+                "kube-scheduler does not work: {object} has no node and no decision of the scheduler, which decides within a \
+                 second when it works"
+            ),
+            Command::new(&["kubectl", "-n", "kube-system", "get", "lease", "kube-scheduler", "-o", "yaml"]).comment(
+                "if renewTime is older than a minute, no scheduler works. If there is no such lease, check its process",
+            ),
+        ),
+    };
+    Finding::new(Code::SchedulerSilent, Severity::Blocking, pod, cause)
+        .since(made)
+        .seen(match other {
+            Some(name) => format!("spec.schedulerName is {name}, and the Pod has no condition PodScheduled"),
+            None => "the Pod has no condition PodScheduled".to_owned(),
+        })
+        .next(next)
 }
 
 fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
@@ -243,49 +171,21 @@ fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
             && event_last_time(event).is_some_and(|last| facts.age(last) < recent)
     };
     if let Some(event) = newest.filter(holds) {
-        let message = event.message.as_deref().unwrap_or_default();
-        let describe = Command::kubectl_in(&object.namespace, &["describe", "pod"]).name(&object.name);
-        let finding = match event.reason.as_deref() {
-            Some("FailedMount" | "FailedAttachVolume" | "FailedMapVolume") => Some(match missing(message) {
-                Some(image::Missing { kind, name, key: None }) => (
-                    Code::ConfigMissing,
-                    format!(
-                        "{object} cannot start: {kind} `{}/{name}`, a volume of it, does not exist",
-                        object.namespace
-                    ),
-                    image::create_from_file(
-                        &object.namespace,
-                        if kind == "Secret" { &["create", "secret", "generic"] } else { &["create", "configmap"] },
-                        &name,
-                    ),
-                ),
-                _ => (
-                    Code::VolumeNotMounted,
-                    format!("{object} cannot start: a volume cannot be attached or mounted on node `{node}`"),
-                    describe,
-                ),
-            }),
-            Some("FailedCreatePodSandBox") => Some((
-                Code::SandboxNotCreated,
-                format!("{object} cannot start: node `{node}` cannot make its sandbox (network or container runtime)"),
-                describe,
-            )),
-            _ => None,
-        };
-        if let Some((code, cause, next)) = finding {
-            let reason = event.reason.as_deref().unwrap_or_default();
-            found.push(
-                Finding::new(code, Severity::Blocking, pod, cause)
-                    .since(event_time(event))
-                    .seen(format!("Event {reason}{}: {message}", at(event_last_time(event))))
-                    .next(next),
-            );
-            return;
+        match event.reason.as_deref() {
+            Some(reason) if volumes::REASONS.contains(&reason) => {
+                found.push(volumes::not_mounted(facts, pod, event, node));
+                return;
+            }
+            Some("FailedCreatePodSandBox") => {
+                found.push(no_sandbox(pod, event, node));
+                return;
+            }
+            _ => {}
         }
     }
     let unseen = pod.status.as_ref().is_none_or(|status| status.start_time.is_none());
     let lost = matches!(facts.node_of(pod), Some((_, Known::Seen(NodeState::NotReady { .. } | NodeState::Gone))));
-    if unseen && (lost || facts.older(scheduled, SILENT_AFTER)) {
+    if unseen && (lost || facts.waited(scheduled, SILENT_AFTER)) {
         let known = match facts.node_of(pod) {
             Some((_, Known::Seen(state @ (NodeState::NotReady { .. } | NodeState::Gone)))) => {
                 format!("the node {}", out_of_reach(state))
@@ -299,13 +199,33 @@ fn on_its_node(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                 Code::KubeletSilent,
                 Severity::Blocking,
                 pod,
-                format!("{object} is bound to node `{node}`, but the kubelet there has not begun with it"),
+                format!("The kubelet of node `{node}` does not work: {object} is bound to it and has not begun there"),
             )
             .since(scheduled)
             .seen(known)
             .next(Command::new(&["kubectl", "describe", "node"]).name(node)),
         );
     }
+}
+
+/// The finding about a Pod whose network or cgroup the container runtime cannot make.
+fn no_sandbox(pod: &Pod, event: &Event, node: &str) -> Finding {
+    let object = ObjectReference::from(pod);
+    let message = event.message.as_deref().unwrap_or_default();
+    let why = message.rsplit_once("desc = ").map_or(message, |(_, why)| why);
+    let why = why.trim_start_matches("failed to create pod sandbox: ").trim_start_matches("rpc error: ");
+    let cause = format!(
+        "Node `{node}` cannot make the network or the sandbox of a Pod ({}), so {object} cannot start",
+        first_sentence(why)
+    );
+    Finding::new(Code::SandboxNotCreated, Severity::Blocking, pod, cause)
+        .since(event_time(event))
+        .seen(format!("Event FailedCreatePodSandBox{}: {message}", at(event_last_time(event))))
+        .next(
+            Command::new(&["kubectl", "get", "pods", "-A", "-o", "wide"]).comment(
+                "check the network plugin and the container runtime of that node. Other Pods there fail alike",
+            ),
+        )
 }
 
 fn node_name(pod: &Pod) -> Option<&str> {
@@ -317,6 +237,7 @@ fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-fn at(time: Option<Timestamp>) -> String {
+/// When an Event came last, as the end of a clause.
+pub(super) fn at(time: Option<Timestamp>) -> String {
     time.map_or_else(String::new, |time| format!(", last at {time:.0}"))
 }

@@ -238,7 +238,7 @@ impl JobFollower<'_> {
             killed.take(PODS_ASKED).chain(first).filter_map(|pod| pod.metadata.uid.clone()).collect();
         let deadline = Instant::now() + EXPLAINED_WITHIN;
         for uid in asked {
-            let listed = list_events(self.cluster, &self.snapshot.job.reference.namespace, &uid);
+            let listed = list_events(self.cluster, &self.snapshot.job.reference.namespace, uid.as_str());
             if let Ok(Ok(events)) = tokio::time::timeout_at(deadline, listed).await {
                 self.snapshot.events.extend(events);
             }

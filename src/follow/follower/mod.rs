@@ -35,9 +35,9 @@ use crate::{
         late_predecessors::LatePredecessors,
         pod_counts::PodCounts,
         sidecar::{self, Sidecars},
-        startup_timeout::StartupTimeout,
+        startup_timeout::{GivenUp, StartupTimeout},
     },
-    job_api::{api_call::ApiCall, jobs::get_job, owner_patch, refusal_budget::RefusalBudget},
+    job_api::{api_call::ApiCall, events::EventSubject, jobs::get_job, owner_patch, refusal_budget::RefusalBudget},
     logs,
     model::{
         conditions,
@@ -49,6 +49,7 @@ use crate::{
         observed_job::ObservedJob,
         outcome::Outcome,
         pod::{all_containers, has_started},
+        pod_template::TemplateSpec,
         policies::Until,
         snapshot::JobSnapshot,
     },
@@ -158,7 +159,7 @@ impl<'a> JobFollower<'a> {
             handoff,
             positions,
             say,
-            startup: StartupTimeout::new(handoff.startup_timeout().unwrap_or(FOR_EVER)),
+            startup: StartupTimeout::new(handoff.startup_timeout().unwrap_or(FOR_EVER), handoff.init_timeout()),
             sidecars: Sidecars::new(handoff.on_lingering_sidecar),
             lingering: Vec::new(),
             events: EventLists::new(if quota.is_some() { Pace::Beside } else { Pace::Steady }),
@@ -195,8 +196,9 @@ impl<'a> JobFollower<'a> {
             }
             let next_look = self.startup.evaluate(Instant::now(), self.cluster.now(), &self.snapshot);
             let next_look = match next_look {
+                Ok(next) => next,
                 Err(_) if !self.sees() => None,
-                known => known.map_err(|error| self.explained(error))?,
+                Err(given_up) => return Err(Box::pin(self.explained(given_up)).await),
             };
             let decided = self.decided.map(|at| at + END_AFTER_DECISION);
             let [of_jobs, of_pods] = [0, 1].map(|at: usize| self.contacts[at].due());
@@ -250,7 +252,7 @@ impl<'a> JobFollower<'a> {
         }
         self.read_logs();
         let may_start = self.snapshot.end.is_none() && self.snapshot.job.pause().is_none();
-        let unexplained = self.unexplained().filter(|_| may_start).map(str::to_owned).collect();
+        let unexplained = if may_start { self.unexplained() } else { Vec::new() };
         self.events.plan(unexplained);
     }
 
@@ -274,20 +276,26 @@ impl<'a> JobFollower<'a> {
         !jobs.is_blind() && (!pods.is_lost() || self.sight == PodVisibility::Refused || self.snapshot.pods.is_empty())
     }
 
-    /// Adds to the error why the Job was given up, and all that is known about it.
-    fn explained(&self, error: Error) -> Error {
-        let Error::JobStartup(report) = error else { return error };
-        let found = self.explained.findings(&self.snapshot, self.cluster.now());
-        Error::JobStartup(Box::new(diagnose::explain(*report, &found)))
+    /// The error about a Job that is given up, with the findings: the first one says why.
+    async fn explained(&self, given_up: GivenUp) -> Error {
+        // The last Events and the nodes may have come since the last list.
+        let mut facts = self.explained.facts(&self.snapshot, self.cluster.now());
+        facts.given_up = true;
+        // Where thousands wait, they would all ask for all nodes.
+        if self.quota.is_none() && diagnose::collect::any_unschedulable(&facts) {
+            let asked = tokio::time::timeout(ANSWERED_WITHIN, diagnose::collect::cluster_nodes(self.cluster));
+            facts.cluster_nodes = asked.await.unwrap_or_default();
+        }
+        given_up.error(&self.snapshot.job.reference, &diagnose::findings(&facts))
     }
 
-    /// The uids of the objects that Events could explain: the Job while it has no Pod, Pods that have not started, and
-    /// Pods with a container that was killed just now.
-    fn unexplained(&self) -> impl Iterator<Item = &str> {
+    /// The objects that Events could explain: the Job while it has no Pod, Pods that have not started, the claims of a Pod
+    /// that gets no node, and Pods with a container that was killed just now.
+    fn unexplained(&self) -> Vec<EventSubject> {
         let job = self.snapshot.pods.is_empty().then_some(self.snapshot.job.reference.uid.as_str());
         let events = &self.snapshot.events;
         let now = self.cluster.now();
-        let pods = self.snapshot.pods.iter().filter(move |(_, seen)| {
+        let pods = self.snapshot.pods.iter().filter(|(_, seen)| {
             let killed = |container: &ContainerStatus| {
                 let killed = unexplained_kill(&seen.pod, container, events);
                 killed.is_some_and(|at| now.duration_since(at) < KILL_EXPLAINED_WITHIN)
@@ -295,7 +303,14 @@ impl<'a> JobFollower<'a> {
             let pod = &seen.pod;
             !seen.gone && (!all_containers(pod).any(has_started) || all_containers(pod).any(killed))
         });
-        job.into_iter().chain(pods.map(|(uid, _)| uid.as_str())).take(PODS_ASKED)
+        let uids = job.into_iter().chain(pods.map(|(uid, _)| uid.as_str()));
+        let mut all: Vec<_> = uids.take(PODS_ASKED).map(EventSubject::from).collect();
+        let homeless =
+            self.snapshot.pods.values().any(|seen| !seen.gone && diagnose::collect::is_unschedulable(&seen.pod));
+        let template = self.snapshot.job.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+        let claims = template.filter(|_| homeless).map(TemplateSpec::claims).unwrap_or_default();
+        all.extend(claims.into_iter().take(PODS_ASKED).map(|claim| EventSubject::Claim(claim.to_owned())));
+        all
     }
 
     fn over(&self) -> bool {

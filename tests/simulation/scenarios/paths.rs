@@ -144,6 +144,8 @@ impl Recorder {
                     "previous",
                     "sinceTime",
                     "verbose",
+                    "tailLines",
+                    "limitBytes",
                 ];
                 prop_assert!(ours.contains(&key), "{uri} for {:?}", self.text);
                 if let Some(container) = pair.strip_prefix("container=") {
