@@ -15,6 +15,8 @@ __all__ = [
     "Unattended",
     "Waiter",
     "Work",
+    "__commit__",
+    "__kubernetes_api__",
     "__version__",
     "assemble",
     "begin_debug_log",
