@@ -141,6 +141,6 @@ def test_ten_thousand_pods_of_one_job_on_a_lost_node_are_one_finding(tmp_path: P
         shown, code, peak = read(process)
     print(f"10,000 Pods on a lost node: {peak:.0f} MiB, {shown.count(chr(10))} lines")
     assert code == STUCK, shown
-    assert shown.count("pod-on-lost-node") == 1, shown[:3000]
+    assert shown.count("pod-on-lost-node (blocking") == 1, shown[:3000]
     assert "10000 Pods of Job" in shown.replace("\n", " ")
     assert shown.count("\n") < 60, shown[:3000]
