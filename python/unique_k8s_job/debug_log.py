@@ -28,21 +28,21 @@ LAST_WORDS = 2.0
 
 logger = logging.getLogger(NAME)
 #: The level that the core was told last.
-_told = "off"
+_core_level = "off"
 #: Values of the variable for which a warning was written.
 _refused: set[str] = set()
 
 
 def begin(core: ModuleType) -> None:
     """Tell the core how much to write now. It is cheap, because it runs before each use of the core."""
-    global _told
+    global _core_level
     level = _level()
-    if level != _told:
-        if _told == "off":
+    if level != _core_level:
+        if _core_level == "off":
             import atexit
 
             atexit.register(flush)
-        _told = level
+        _core_level = level
         core.begin_debug_log(level, _write)
 
 
@@ -63,7 +63,7 @@ def turn_on(level: str) -> None:
 
 def flush() -> None:
     """Wait for the lines that were written so far, 2 s at most."""
-    if _told != "off" and (core := sys.modules.get("unique_k8s_job._core")):
+    if _core_level != "off" and (core := sys.modules.get("unique_k8s_job._core")):
         core.flush_debug_log(LAST_WORDS)
 
 

@@ -94,7 +94,7 @@ def looked(world: World, *moments: float) -> None:
     """Look at these moments, in seconds."""
 
     async def main() -> None:
-        with left_behind.looked_for(object(), {}, "etl"):  # type: ignore[arg-type]
+        with left_behind.searching(object(), {}, "etl"):  # type: ignore[arg-type]
             (caretaker,) = left_behind._caretakers[asyncio.get_running_loop()].values()
             for moment in moments:
                 await caretaker._look(moment)
@@ -169,14 +169,14 @@ def test_failure_to_delete_is_said_and_tried_again(
 def test_looking_goes_on_for_a_while_after_the_last_trigger_and_then_ends(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(left_behind, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(left_behind, "CHECK_EVERY", 0.001)
     monkeypatch.setattr(left_behind, "LINGER", 0.01)
 
     async def main() -> None:
         of_loop = left_behind._caretakers.setdefault(asyncio.get_running_loop(), {})
         with (
-            left_behind.looked_for(object(), {}, "etl"),  # type: ignore[arg-type]
-            left_behind.looked_for(object(), {}, "etl"),  # type: ignore[arg-type]
+            left_behind.searching(object(), {}, "etl"),  # type: ignore[arg-type]
+            left_behind.searching(object(), {}, "etl"),  # type: ignore[arg-type]
         ):
             (caretaker,) = of_loop.values()
             assert caretaker.waiting == 2
@@ -192,7 +192,7 @@ def test_looking_goes_on_for_a_while_after_the_last_trigger_and_then_ends(
 def test_look_that_fails_is_said_and_the_next_one_comes(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(left_behind, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(left_behind, "CHECK_EVERY", 0.001)
     looks = 0
 
     def jobs() -> Any:
@@ -201,7 +201,7 @@ def test_look_that_fails_is_said_and_the_next_one_comes(
         raise RuntimeError("whatever it is")
 
     async def main() -> None:
-        with left_behind.looked_for(object(), {}, "etl"):  # type: ignore[arg-type]
+        with left_behind.searching(object(), {}, "etl"):  # type: ignore[arg-type]
             while looks < 3:
                 await asyncio.sleep(0)
 
@@ -214,7 +214,7 @@ def test_triggerer_that_ends_looks_no_more(world: World, monkeypatch: pytest.Mon
     monkeypatch.setattr(triggerer, "ends", lambda *_: True)
 
     async def main() -> None:
-        with left_behind.looked_for(object(), {}, "etl"):  # type: ignore[arg-type]
+        with left_behind.searching(object(), {}, "etl"):  # type: ignore[arg-type]
             (caretaker,) = left_behind._caretakers[asyncio.get_running_loop()].values()
             await caretaker._task
 

@@ -12,7 +12,7 @@ import pytest
 from unique_k8s_job.exceptions import AirflowUnreachableError
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.task.compat import missing_connection
-from unique_k8s_job.task.compat.missing_connection import look_again
+from unique_k8s_job.task.compat.missing_connection import find_again
 from unique_k8s_job.triggers.connection import is_for_good
 
 execution_api = pytest.importorskip("airflow.sdk.execution_time.secrets.execution_api", reason="Airflow 3.1 and newer")
@@ -96,8 +96,8 @@ def test_connection_that_is_told_at_the_second_question_is_used(monkeypatch: pyt
         conn_id="kubernetes_default", conn_type="kubernetes", extra='{"kube_config_path": "/k"}', **nothing
     )
     airflow_says(monkeypatch, told)
-    assert look_again("kubernetes_default").extra_dejson == {"kube_config_path": "/k"}
+    assert find_again("kubernetes_default").extra_dejson == {"kube_config_path": "/k"}
 
 
 def test_places_are_those_of_the_airflow_that_runs_us() -> None:
-    assert any(type(place).__name__ == "EnvironmentVariablesBackend" for place in missing_connection._places())
+    assert any(type(place).__name__ == "EnvironmentVariablesBackend" for place in missing_connection._backends())

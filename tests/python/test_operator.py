@@ -212,11 +212,11 @@ def test_request_has_the_users_choices_and_the_name_begins_with_what_is_nearest_
 
 
 class EndingRun(LosingRun):
-    """A run whose following ends with an error, and whose deletion ends as `deed` says."""
+    """A run whose following ends with an error, and whose deletion ends as `result` says."""
 
-    def __init__(self, ends_with: BaseException, deed: str | Exception | None, *, makes: bool = True) -> None:
+    def __init__(self, ends_with: BaseException, result: str | Exception | None, *, makes: bool = True) -> None:
         super().__init__()
-        self.ends_with, self.deed = ends_with, deed
+        self.ends_with, self.result = ends_with, result
         if not makes:
             self.events = []
 
@@ -226,14 +226,14 @@ class EndingRun(LosingRun):
         raise self.ends_with
 
     def delete(self, _: float, say: Any = None) -> Any:
-        if self.deed is not None:
+        if self.result is not None:
             say(
                 {"kind": "message", "level": "info", "text": "Job `etl/work-1` is being deleted; its Pod may take 30 s"}
             )
             say({"kind": "message", "level": "info", "text": "Waiting for the Pod: 10 s of up to 30 s"})
-        if isinstance(self.deed, Exception):
-            raise self.deed
-        return self.deed
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
 
 
 def ended(run: EndingRun, monkeypatch: pytest.MonkeyPatch, *, killed: str | None = None) -> tuple[list[str], Any]:

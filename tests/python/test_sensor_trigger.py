@@ -31,12 +31,12 @@ class Cluster:
         self.looks: list[list[Job]] = []
         self.ends: dict[str, str] = {}
         self.followed: list[str] = []
-        module = SimpleNamespace(find_jobs_async=self._look, Waiter=self._waiter, Cluster=lambda _: object())
+        module = SimpleNamespace(find_jobs_async=self._poke, Waiter=self._waiter, Cluster=lambda _: object())
         monkeypatch.setattr(native, "loaded", lambda: module)
         monkeypatch.setattr(sensor_trigger, "HOLD_EVENT", 0.0)
         monkeypatch.setattr(sensor_trigger, "LOG_SETTLES", 0.0)
 
-    async def _look(self, _cluster: object, _request: str) -> list[Job]:
+    async def _poke(self, _cluster: object, _request: str) -> list[Job]:
         found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         copied: list[Job] = json.loads(json.dumps(found))
         return copied

@@ -38,5 +38,5 @@ def _verbose(_context: click.Context, _option: click.Parameter, times: int) -> N
 
 def configuration(kubeconfig: str | None, cluster_context: str | None) -> str:
     """Return the configuration for the Rust core, as JSON."""
-    place = {"source": "file", "path": kubeconfig} if kubeconfig else {"source": "default"}
-    return json.dumps({**place, "context": cluster_context})
+    source = {"source": "file", "path": kubeconfig} if kubeconfig else {"source": "default"}
+    return json.dumps({**source, "context": cluster_context})

@@ -332,8 +332,8 @@ class _Running:
             return
         try:
             with waiting():
-                deed = self._run.delete(confirm_for, self._display.event)
-                self._deleted = deed or "No Job was made by this try: nothing to delete", "info"
+                result = self._run.delete(confirm_for, self._display.event)
+                self._deleted = result or "No Job was made by this try: nothing to delete", "info"
         except UniqueK8sJobError as error:
             self._deleted = str(error), "error"
 

@@ -66,7 +66,7 @@ class Display(Speaker):
 
     def __init__(self, streams: Streams | None = None, *, raw: bool) -> None:
         super().__init__(streams)
-        self._told_of_reader = False
+        self._reader_reported = False
         self._job: tuple[str, str] | None = None
         self._made = False
         self._log = True
@@ -138,9 +138,9 @@ class Display(Speaker):
 
     def _write(self, text: str) -> None:
         self.streams.out.write(text + "\n")
-        if self.streams.out.reader_gone and not self._told_of_reader:
+        if self.streams.out.reader_gone and not self._reader_reported:
             # This happens in `... | head`. The Job goes on, and its outcome still counts.
-            self._told_of_reader = True
+            self._reader_reported = True
             self.say("Nobody reads stdout any more: the rest of the log is not shown", "warning")
 
     def _spin(self, text: str) -> None:

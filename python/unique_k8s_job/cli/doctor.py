@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
 
 #: Seconds between two examinations of `--watch`.
-LOOK_EVERY = 5.0
+EXAMINE_EVERY = 5.0
 #: Seconds to confirm one remedy: twice the usual grace period of a Pod.
 CONFIRM_FOR = 60.0
 
@@ -76,9 +76,9 @@ def doctor(
             if watch:
                 return _watch(cluster, place, job)
             if written:
-                return _verdict(_as_json(look(cluster, place, job), written))
+                return _verdict(_as_json(examine(cluster, place, job), written))
             text = DoctorText()
-            report = _as_text(look(cluster, place, job), text, text.begin(whole=job is not None or fix))
+            report = _as_text(examine(cluster, place, job), text, text.begin(whole=job is not None or fix))
             return _fix(cluster, place, job, report, speaker, yes=yes) if fix else _verdict(report)
     except UniqueK8sJobError as error:
         speaker.say(str(error), "error")
@@ -87,7 +87,7 @@ def doctor(
         return OUR_ERROR
 
 
-def look(cluster: Cluster, namespace: str | None, job: str | None) -> Iterator[Report]:
+def examine(cluster: Cluster, namespace: str | None, job: str | None) -> Iterator[Report]:
     """Examine once; yield parts of the JSON report as they are found, each with `time`, the last with the totals.
 
     :param namespace: None for all
@@ -157,12 +157,12 @@ def _watch(cluster: Cluster, place: str | None, job: str | None) -> int:
     with Live(console=text.console, auto_refresh=False) as live:
         while True:
             try:
-                shown = text.page(look(cluster, place, job), whole=job is not None)
+                shown = text.page(examine(cluster, place, job), whole=job is not None)
             except UniqueK8sJobError as error:
                 # The watch goes on: a user may be watching just because the API server is away for a while.
                 shown = text.trouble(str(error))
             live.update(shown, refresh=True)
-            time.sleep(LOOK_EVERY)
+            time.sleep(EXAMINE_EVERY)
 
 
 def _fix(cluster: Cluster, place: str | None, job: str | None, report: Report, speaker: Speaker, *, yes: bool) -> int:
@@ -199,7 +199,7 @@ def _stuck(cluster: Cluster, place: str | None, job: str | None) -> int:
     if job is not None and place is not None:
         return int(json.loads(native.examine_job(cluster, place, job))["stuck"])
     totals: Report = {"stuck": 0}
-    for totals in look(cluster, place, None):  # the last one counts
+    for totals in examine(cluster, place, None):  # the last one counts
         pass
     return int(totals["stuck"])
 

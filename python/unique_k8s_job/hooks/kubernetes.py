@@ -19,7 +19,7 @@ from unique_k8s_job import native
 from unique_k8s_job.described import described, failure, yaml_problem
 from unique_k8s_job.exceptions import ConfigurationError, UniqueK8sJobError
 from unique_k8s_job.task.compat import BaseHook, mask_secret
-from unique_k8s_job.task.compat.missing_connection import look_again
+from unique_k8s_job.task.compat.missing_connection import find_again
 from unique_k8s_job.task.triggerer import off_the_loop, on_the_loop
 from unique_k8s_job.visible import visible
 
@@ -118,7 +118,7 @@ class UniqueK8sJobHook(BaseHook):
         except Exception as error:
             if not self._is_missing_default(error):
                 raise
-            connection = await off_the_loop(look_again, self.kubernetes_conn_id)
+            connection = await off_the_loop(find_again, self.kubernetes_conn_id)
         return await off_the_loop(self._combined, connection.extra_dejson if connection else {})
 
     def test_connection(self) -> tuple[bool, str]:
@@ -139,7 +139,7 @@ class UniqueK8sJobHook(BaseHook):
         except Exception as error:
             if not self._is_missing_default(error):
                 raise
-            connection = look_again(self.kubernetes_conn_id)
+            connection = find_again(self.kubernetes_conn_id)
         extras: Mapping[str, Any] = connection.extra_dejson if connection else {}
         return extras
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from unique_k8s_job.task.log_writer import LogWriter
 
 #: Seconds between two checks whether the rest can be left to the triggerer.
-LOOK_EVERY = 10.0
+CHECK_EVERY = 10.0
 
 
 class K8sJobDeleteOperator(BaseOperator):
@@ -219,17 +219,17 @@ class K8sJobDeleteOperator(BaseOperator):
     def _follow(self, work: Work, log: LogWriter, defer_after: float, cluster: Cluster) -> dict[str, Any]:
         from unique_k8s_job.operators.delete_deferral import only_waits
 
-        look_at = time.monotonic() + defer_after
+        check_at = time.monotonic() + defer_after
         while not self._killed:
-            for event in work.next(max(0.0, min(60.0, look_at - time.monotonic()))):
+            for event in work.next(max(0.0, min(60.0, check_at - time.monotonic()))):
                 if event["kind"] == "message":
                     log.say(event["text"], event["level"])
                 elif event["kind"] == "deleted":
                     log.say(sentence(event, gone=self.wait_for == "gone"))
                 else:
                     return dict(event)
-            if time.monotonic() >= look_at:
+            if time.monotonic() >= check_at:
                 if job := only_waits(cluster, self):
                     return {"kind": "waits", "job": job}
-                look_at = time.monotonic() + LOOK_EVERY
+                check_at = time.monotonic() + CHECK_EVERY
         raise StoppedError("The task was stopped before the deletion was confirmed; what was deleted stays deleted")

@@ -214,7 +214,7 @@ class UniqueK8sJobOperator(BaseOperator):
     _run: Run | None = None
     _job_uid: str | None = None
     #: Its namespace and its name.
-    _job_place = ("", "")
+    _job_reference = ("", "")
 
     def __init__(
         self,
@@ -482,7 +482,7 @@ class UniqueK8sJobOperator(BaseOperator):
         )
 
     def _know(self, job: Mapping[str, Any]) -> None:
-        self._job_uid, self._job_place = job["uid"], (job["namespace"], job["name"])
+        self._job_uid, self._job_reference = job["uid"], (job["namespace"], job["name"])
 
     def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
         """Return the summary of a success, or raise the error of any other outcome, or a skip for its exit code."""
@@ -520,24 +520,24 @@ class UniqueK8sJobOperator(BaseOperator):
         if action is stop_in_worker.JobAction.DELETE:
             # SIGKILL may be near.
             soon = cause is stop_in_worker.Cause.KILLED and airflow_version() >= (3, 0)
-            deed = self._delete(
+            result = self._delete(
                 run, why, log, CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE, given_up_soon=soon
             )
-            if deed is None:
+            if result is None:
                 # An error of the arguments never came to the point of making one.
-                deed = "" if isinstance(error, (ConfigurationError, InvalidManifestError)) else "No Job was made"
-                if deed and cause is not stop_in_worker.Cause.ERROR:
-                    log.say(f"{why}. {deed}")
+                result = "" if isinstance(error, (ConfigurationError, InvalidManifestError)) else "No Job was made"
+                if result and cause is not stop_in_worker.Cause.ERROR:
+                    log.say(f"{why}. {result}")
         elif self._job_uid is None:
-            deed = ""
+            result = ""
         elif cause is stop_in_worker.Cause.LOST:
-            deed = stop_in_worker.lost(*self._job_place, another_try=another_try)
-            log.say(f"{why}. {deed}", "warning")
+            result = stop_in_worker.lost(*self._job_reference, another_try=another_try)
+            log.say(f"{why}. {result}", "warning")
         else:
-            deed = stop_in_worker.left(*self._job_place, action, another_try=another_try)
-            log.say(f"{why}. {deed}")
-        if deed and isinstance(error, UniqueK8sJobError):
-            error.seen.append(deed)
+            result = stop_in_worker.left(*self._job_reference, action, another_try=another_try)
+            log.say(f"{why}. {result}")
+        if result and isinstance(error, UniqueK8sJobError):
+            error.seen.append(result)
 
     def _delete(self, run: Run, why: str, log: LogWriter, confirm_for: float, *, given_up_soon: bool) -> str | None:
         """Delete the Job and say so meanwhile; return what became of it, None if there is none.
@@ -554,17 +554,17 @@ class UniqueK8sJobOperator(BaseOperator):
 
         level = "info"
         try:
-            deed = run.delete(confirm_for, say)
-            if deed is None:
+            result = run.delete(confirm_for, say)
+            if result is None:
                 return None
         except DeletionUnconfirmedError as failure:
             if given_up_soon and said:
                 return said[0]
-            deed, level = str(failure), "warning"
+            result, level = str(failure), "warning"
         except UniqueK8sJobError as failure:
-            deed, level = f"The deletion of its Job failed, and the Job may still run: {failure}", "warning"
-        log.say(deed if said else f"{why}. {deed}", level)
-        return deed
+            result, level = f"The deletion of its Job failed, and the Job may still run: {failure}", "warning"
+        log.say(result if said else f"{why}. {result}", level)
+        return result
 
 
 def _load_what_the_end_needs() -> None:

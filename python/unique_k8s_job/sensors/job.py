@@ -60,7 +60,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
 
     # The messages that were written. It is an attribute of the class, because Airflow also makes operators without
     # `__init__`.
-    _said: frozenset[str] | set[str] = frozenset()
+    _logged: frozenset[str] | set[str] = frozenset()
 
     def __init__(
         self,
@@ -100,10 +100,10 @@ class UniqueK8sJobSensor(BaseSensorOperator):
         found = native.find_jobs(cluster, json.dumps({**target, "explain": True}))
         judged = verdict(self.until, found, by_uid=bool(self.uid))
         if judged is Verdict.WAIT:
-            self._say_once(waiting(self.until, found))
+            self._log_once(waiting(self.until, found))
             for job in found:
                 for finding in job["findings"]:
-                    self._say_once(finding)
+                    self._log_once(finding)
             return False
         if self.logs and self.until != "exists":
             write_logs(cluster, found, self.log)
@@ -177,9 +177,9 @@ class UniqueK8sJobSensor(BaseSensorOperator):
         value = results if self.label_selector else (results[0] if results else None)
         return PokeReturnValue(is_done=True, xcom_value=value)
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said = {*self._said, text}
+    def _log_once(self, text: str) -> None:
+        if text not in self._logged:
+            self._logged = {*self._logged, text}
             self.log.info("%s", text)
 
     def _fail(self, error: UniqueK8sJobError) -> NoReturn:

@@ -60,9 +60,9 @@ def resumed(event: Any) -> dict[str, Any]:
         handed_over: dict[str, Any] = json.loads(event["job"])
     except (TypeError, KeyError, ValueError):
         raise trigger_event.unreadable(event) from None
-    told = event.get("outcome")
-    if isinstance(told, Mapping):
-        handed_over["finish"] = {"state": told.get("state"), "lingering": bool(told.get("lingering"))}
+    ended = event.get("outcome")
+    if isinstance(ended, Mapping):
+        handed_over["finish"] = {"state": ended.get("state"), "lingering": bool(ended.get("lingering"))}
     return handed_over
 
 
@@ -81,5 +81,6 @@ def outcome(event: Any) -> dict[str, Any]:
         raise trigger_event.error_in(event)
     if kind == "deadline":
         text = "execution_timeout is over, and its Job has not ended"
-        raise moved_exception("AirflowTaskTimeout")(f"{text}. {event['deed']}" if event.get("deed") else text)
+        result = event.get("result")
+        raise moved_exception("AirflowTaskTimeout")(f"{text}. {result}" if result else text)
     raise trigger_event.unreadable(event)

@@ -42,7 +42,7 @@ def settings() -> Settings:
     return Settings(
         safe_ttl_seconds=_seconds("safe_ttl", "604800"),
         patch_jobs=_flag("patch_jobs", "True"),
-        on_process_end=_fate("on_process_end"),
+        on_process_end=_process_end_action("on_process_end"),
         field_validation=_validation("field_validation", "strict"),
         log_levels=_flag("log_levels", "True"),
         log_line_times=_flag("log_line_times", "False"),
@@ -89,7 +89,7 @@ def _texts(option: str) -> dict[str, str]:
     return found
 
 
-def _fate(option: str) -> str | None:
+def _process_end_action(option: str) -> str | None:
     text = configuration(SECTION, option, "").strip()
     return one_of(f"[{SECTION}] {option}", text, "leave", "delete") if text else None
 

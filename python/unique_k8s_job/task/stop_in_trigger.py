@@ -30,7 +30,7 @@ DEFERRED = "deferred"
 #: The XCom that names the Job of the newest try.
 JOB_UID = "job_uid"
 #: A task on its way to a worker: from its trigger's event, or to its next try after a user cleared it.
-_ON_ITS_WAY = frozenset({"scheduled", "queued"})
+_WILL_RUN = frozenset({"scheduled", "queued"})
 #: Questions under way at once: a thousand triggers may be cancelled in one moment, and share one channel to Airflow.
 AT_ONCE = 4
 #: Seconds for Airflow's answer, once it is asked. The first in a fresh triggerer takes six, or more on a busy machine.
@@ -56,7 +56,7 @@ class Decision(NamedTuple):
     #: Airflow's last answer about the task; None without an answer.
     answer: Answer | None
     #: Whether the answer decides; if not, the Job is left.
-    told: bool
+    known: bool
     #: Whether Airflow was not asked, because the triggerer ends: the next one follows the Job.
     ending: bool = False
 
@@ -78,7 +78,7 @@ def action_of(*, event_sent: bool, answer: Answer | None, job_uid: str) -> JobAc
     if answer.state == RUNNING and answer.job_uid == job_uid:
         # Another trigger's event was faster, and the task has gone on: it judges the Job.
         return JobAction.LEAVE
-    if answer.state in _ON_ITS_WAY and answer.job_uid == job_uid:
+    if answer.state in _WILL_RUN and answer.job_uid == job_uid:
         # This is the same case a moment earlier, or the user cleared the task. A next try removes our Job from the XCom
         # when it starts.
         return None
@@ -120,11 +120,11 @@ async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
     within, pause = ANSWER_WITHIN, PAUSE
     while True:
         if triggerer.ends():
-            return Decision(JobAction.LEAVE, None, told=True, ending=True)
+            return Decision(JobAction.LEAVE, None, known=True, ending=True)
         answer = await _asked_in_time(ti, within, began)
         decided = action_of(event_sent=event_sent, answer=answer, job_uid=job_uid)
         if decided is not None:
-            return Decision(decided, answer, told=True)
+            return Decision(decided, answer, known=True)
         now = time.monotonic()
         if answer is None:
             over = ti is None or (not airflow_calls_on_kill() and now + pause > began + ASK_FOR)
@@ -132,7 +132,7 @@ async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
             pause, arrives_until = PAUSE, arrives_until or now + ARRIVES_WITHIN
             over = now + pause > arrives_until
         if over:
-            return Decision(JobAction.LEAVE, answer, told=False)
+            return Decision(JobAction.LEAVE, answer, known=False)
         await asyncio.sleep(pause)
         if answer is None:
             if pause == PAUSE:

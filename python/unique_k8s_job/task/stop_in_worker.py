@@ -33,7 +33,7 @@ _log = logging.getLogger("unique_k8s_job.stop")
 #: States of a task instance for which no other try comes, unless somebody clears it.
 ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed"})
 _STOPPED = ENDED | {"restarting"}
-_SAYS_NOTHING_OF_THE_JOB = (ApiRefusedError, ApiUnreachableError, AirflowUnreachableError)
+_PROVES_NOTHING = (ApiRefusedError, ApiUnreachableError, AirflowUnreachableError)
 
 
 class Cause(enum.Enum):
@@ -116,7 +116,7 @@ def cause_of(error: BaseException, *, killed: bool, made: bool = False) -> Cause
     if killed or "AirflowTaskTerminated" in kinds:
         return Cause.KILLED
     # What stands between us and the API server may say no in its place: a Job at work is not to end by that.
-    return Cause.LOST if made and isinstance(error, _SAYS_NOTHING_OF_THE_JOB) else Cause.ERROR
+    return Cause.LOST if made and isinstance(error, _PROVES_NOTHING) else Cause.ERROR
 
 
 def reason(cause: Cause, error: BaseException, asked: Asked | None, limit: float | None) -> str:

@@ -29,20 +29,20 @@ def of_outcome(outcome: Mapping[str, Any]) -> dict[str, Any]:
 def of_error(error: UniqueK8sJobError) -> dict[str, Any]:
     """Make the event for an error."""
     facts = json.loads(json.dumps(error.facts, default=str))
-    told = {"class": type(error).__name__, "message": error.message, "seen": error.seen, "hint": error.hint}
-    event = {"version": VERSION, "kind": "error", "error": {**told, "facts": facts}}
+    fields = {"class": type(error).__name__, "message": error.message, "seen": error.seen, "hint": error.hint}
+    event = {"version": VERSION, "kind": "error", "error": {**fields, "facts": facts}}
     if _size(event) > LIMIT:
-        told = {**told, "message": error.message[: LIMIT // 4], "seen": [text[:512] for text in error.seen[:8]]}
-        event = {"version": VERSION, "kind": "error", "error": {**told, "facts": {}}}
+        fields = {**fields, "message": error.message[: LIMIT // 4], "seen": [text[:512] for text in error.seen[:8]]}
+        event = {"version": VERSION, "kind": "error", "error": {**fields, "facts": {}}}
     return event
 
 
-def of_deadline(seconds: float, deed: str) -> dict[str, Any]:
+def of_deadline(seconds: float, result: str) -> dict[str, Any]:
     """Make the event for a task whose `execution_timeout` is over.
 
-    :param deed: a sentence that says what the trigger has done about the Job
+    :param result: a sentence that says what the trigger has done about the Job
     """
-    return {"version": VERSION, "kind": "deadline", "seconds": seconds, "deed": deed[: LIMIT // 4]}
+    return {"version": VERSION, "kind": "deadline", "seconds": seconds, "result": result[: LIMIT // 4]}
 
 
 def of_verdict(verdict: str, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -61,12 +61,12 @@ def of_verdict(verdict: str, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any
 
 def error_in(event: Mapping[str, Any]) -> UniqueK8sJobError:
     """Rebuild the error of an event; one of an unknown class is a plain `UniqueK8sJobError`."""
-    told = event.get("error") or {}
-    kind = getattr(exceptions, str(told.get("class")), UniqueK8sJobError)
+    fields = event.get("error") or {}
+    kind = getattr(exceptions, str(fields.get("class")), UniqueK8sJobError)
     if not (isinstance(kind, type) and issubclass(kind, UniqueK8sJobError)):
         kind = UniqueK8sJobError
-    message = str(told.get("message") or "The trigger ended with an error")
-    return kind(message, seen=told.get("seen") or (), hint=told.get("hint"), **(told.get("facts") or {}))
+    message = str(fields.get("message") or "The trigger ended with an error")
+    return kind(message, seen=fields.get("seen") or (), hint=fields.get("hint"), **(fields.get("facts") or {}))
 
 
 def unreadable(event: Any) -> InternalError:

@@ -44,8 +44,8 @@ LOG_SETTLES = 2.0
 #: Seconds that a trigger follows in any case, and seconds for a last read of the Job when the time is over: a Job that
 #: ended in time, or while no triggerer lived, has an outcome and no timeout. Both together are less than
 #: `BEFORE_AIRFLOW_2`.
-FIRST_LOOK = 5.0
-LAST_LOOK = 10.0
+FOLLOW_AT_LEAST = 5.0
+LAST_GET = 10.0
 #: Seconds for the rest of the log of such a Job: the core gives it ten minutes, and then reports the outcome.
 LAST_LINES = 660.0
 #: Seconds to store the log position when the trigger is cancelled, or its time is over.
@@ -89,7 +89,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         self._event_sent = False
         self._parent = 0
         self._writer: LogWriter | None = None
-        self._told: Waiter | None = None
+        self._finished_waiter: Waiter | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
@@ -106,8 +106,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
             last_line = self._writer.last_line if self._writer else 0.0
             await asyncio.sleep(max(began + HOLD_EVENT, last_line + LOG_SETTLES) - time.monotonic())
         except asyncio.CancelledError:
-            if self._told:  # no event has told the outcome yet: the next trigger follows the Job once more
-                await self._store_place(self._told)
+            if self._finished_waiter:  # no event has told the outcome yet: the next trigger follows the Job once more
+                await self._store_positions(self._finished_waiter)
             if not stop_in_trigger.airflow_calls_on_kill():  # a user's stop looks like everything else
                 await held(self._stop(), HELD)
             raise
@@ -134,31 +134,31 @@ class UniqueK8sJobTrigger(BaseTrigger):
     async def _follow(self) -> dict[str, Any]:
         """Follow the Job; return the event of its outcome, or of the deadline."""
         cluster = await self._connect()
-        with self._others_looked_for(cluster):
+        with self._searching_left_behind(cluster):
             return await self._followed(cluster)
 
-    def _others_looked_for(self, cluster: Cluster) -> contextlib.AbstractContextManager[None]:
+    def _searching_left_behind(self, cluster: Cluster) -> contextlib.AbstractContextManager[None]:
         """Look for Jobs that a stop has left behind in this Job's namespace; not in `dag.test()`, which ends soon."""
         namespace = (json.loads(self.job).get("job") or {}).get("namespace")
         if self.task_instance is None or not namespace:
             return contextlib.nullcontext()
-        return left_behind.looked_for(cluster, self.connection, namespace)
+        return left_behind.searching(cluster, self.connection, namespace)
 
     async def _followed(self, cluster: Cluster) -> dict[str, Any]:
         waiter = native.Waiter(cluster, self.job)
         self._writer = writer = self._log_writer()
         left = seconds_until(self.deadline)
         try:
-            outcome = await write_down(waiter, writer, None if left is None else max(FIRST_LOOK, left))
+            outcome = await write_down(waiter, writer, None if left is None else max(FOLLOW_AT_LEAST, left))
             if outcome is None and await self._has_finished(cluster):
                 outcome = await write_down(waiter, writer, LAST_LINES)
             if outcome is not None:
-                self._told = waiter
+                self._finished_waiter = waiter
                 return trigger_event.of_outcome(outcome)
-            await self._store_place(waiter)
+            await self._store_positions(waiter)
             return trigger_event.of_deadline(left or 0.0, await self._deleted_in_time())
         except asyncio.CancelledError:
-            await self._store_place(waiter)
+            await self._store_positions(waiter)
             raise
         finally:
             waiter.close()
@@ -171,35 +171,35 @@ class UniqueK8sJobTrigger(BaseTrigger):
         """
         try:
             # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
-            deed = await to_its_end(self._delete(CONFIRM_IN_TIME))
+            result = await to_its_end(self._delete(CONFIRM_IN_TIME))
         except DeletionUnconfirmedError:
-            deed = f"{self._named()} is being deleted, and its Pods have not ended yet"
+            result = f"{self._named()} is being deleted, and its Pods have not ended yet"
         except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
-            deed = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
-        self._log_writer().say(f"execution_timeout is over. {deed}", "warning")
-        return deed
+            result = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
+        self._log_writer().say(f"execution_timeout is over. {result}", "warning")
+        return result
 
     async def _has_finished(self, cluster: Cluster) -> bool:
         """Read once whether exactly this Job has ended; a Job that cannot be read counts as not ended."""
         job = json.loads(self.job).get("job") or {}
         target = json.dumps({key: job.get(key) for key in ("namespace", "name", "uid")})
         try:
-            found = await asyncio.wait_for(native.find_jobs_async(cluster, target), LAST_LOOK)
+            found = await asyncio.wait_for(native.find_jobs_async(cluster, target), LAST_GET)
         except Exception as error:  # noqa: BLE001  # whatever it is, the time is over
-            said = f"The time is over, and it is not known whether the Job has finished: {failure(error)}"
-            self._log_writer().say(said, "warning")
+            text = f"The time is over, and it is not known whether the Job has finished: {failure(error)}"
+            self._log_writer().say(text, "warning")
             return False
         return any(seen["outcome"] for seen in found)
 
-    async def _store_place(self, waiter: Waiter) -> None:
+    async def _store_positions(self, waiter: Waiter) -> None:
         """Store the log position, at which the next follower of the Job goes on."""
         # If the process that writes the log was killed, it is not known which of the last lines it wrote.
         if os.getppid() == self._parent:
             try:
                 await asyncio.wait_for(_stored(waiter), STORE_WITHIN)
             except Exception as error:  # noqa: BLE001  # what was not stored is told again, and marked
-                said = "How far the log was written could not be stored, so its last lines may come again: %s"
-                _log.warning(said, failure(error))
+                text = "How far the log was written could not be stored, so its last lines may come again: %s"
+                _log.warning(text, failure(error))
 
     async def _connect(self) -> Cluster:
         if self._cluster is None:
@@ -222,10 +222,10 @@ class UniqueK8sJobTrigger(BaseTrigger):
         if decision.action is JobAction.DELETE:
             await self._delete_and_say(why)
             return
-        deed, level = f"Its Job is {decision.action.value}", "info"
-        if not decision.told:
-            deed, level = f"{deed}: it is not known whether the task goes on with it", "warning"
-        self._log_writer().say(f"{why}. {deed}", level)
+        result, level = f"Its Job is {decision.action.value}", "info"
+        if not decision.known:
+            result, level = f"{result}: it is not known whether the task goes on with it", "warning"
+        self._log_writer().say(f"{why}. {result}", level)
 
     async def _delete_and_say(self, why: str) -> None:
         """Delete the Job of a stopped task; the DELETE is under way before the first message."""
@@ -235,12 +235,12 @@ class UniqueK8sJobTrigger(BaseTrigger):
         grace = "its Pods may take a while to end (terminationGracePeriodSeconds, 30 s by default)"
         log.say(f"{why}. {self._named()} is being deleted; {grace}")
         try:
-            deed, level = await deleting, "info"
+            result, level = await deleting, "info"
         except DeletionUnconfirmedError as error:
-            deed, level = str(error), "warning"
+            result, level = str(error), "warning"
         except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
-            deed, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
-        log.say(deed, level)
+            result, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
+        log.say(result, level)
 
     def _named(self) -> str:
         job = json.loads(self.job).get("job") or {}
@@ -249,8 +249,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
     async def _delete(self, confirm_for: float = CONFIRM_DELETION) -> str:
         waiter = native.Waiter(await self._connect(), self.job)
         try:
-            deed: str = await waiter.delete(confirm_for)
-            return deed
+            result: str = await waiter.delete(confirm_for)
+            return result
         finally:
             waiter.close()
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: The XCom of a task that has deferred, with the uid of the Job that it left to the triggerer.
 DEFERRED_UID = "job_deferred"
 #: Seconds between two searches, which cost no request.
-LOOK_EVERY = 15.0
+CHECK_EVERY = 15.0
 #: Seconds that nobody has waited for a Job before Airflow is asked about its task: a trigger begins within seconds.
 LEFT_FOR = 60.0
 #: Seconds until Airflow is asked about it again; twice as long after each answer, up to the longest.
@@ -74,7 +74,7 @@ def is_left_behind(answer: Answer | None, job_uid: str) -> bool:
 
 
 @contextlib.contextmanager
-def looked_for(cluster: Cluster, connection: Mapping[str, Any], namespace: str) -> Iterator[None]:
+def searching(cluster: Cluster, connection: Mapping[str, Any], namespace: str) -> Iterator[None]:
     """Look for Jobs that were left behind, as long as a trigger waits in this namespace."""
     of_loop = _caretakers.setdefault(asyncio.get_running_loop(), {})
     key = (json.dumps(connection, sort_keys=True), namespace)
@@ -101,22 +101,22 @@ class _Caretaker:
         self._asked: dict[str, tuple[float, float]] = {}
         # The task runs without the context of the first trigger, because messages about other tasks do not belong into
         # its log.
-        self._task = contextvars.Context().run(asyncio.create_task, self._look_again_and_again())
+        self._task = contextvars.Context().run(asyncio.create_task, self._check_forever())
 
-    async def _look_again_and_again(self) -> None:
+    async def _check_forever(self) -> None:
         idle = 0.0
         try:
             while idle < LINGER and not triggerer.ends():
-                await asyncio.sleep(LOOK_EVERY)
-                idle = 0.0 if self.waiting else idle + LOOK_EVERY
+                await asyncio.sleep(CHECK_EVERY)
+                idle = 0.0 if self.waiting else idle + CHECK_EVERY
                 try:
-                    await self._look(time.monotonic())
+                    await self._check(time.monotonic())
                 except Exception as error:  # noqa: BLE001  # the next look may go better
                     _log.warning("The search for Jobs that were left behind failed: %s", failure(error))
         finally:
             self._forget()
 
-    async def _look(self, now: float) -> None:
+    async def _check(self, now: float) -> None:
         """Ask about the Jobs that are due; delete those that were left behind."""
         found = {job["job"]["uid"]: job for job in self._unattended.jobs() if job["try_number"] > 0}
         self._since = {uid: self._since.get(uid, now) for uid in found}
@@ -145,9 +145,9 @@ class _Caretaker:
         if answer is None or not is_left_behind(answer, job["job"]["uid"]):
             return
         try:
-            deed = await triggerer.to_its_end(self._delete(job))
+            result = await triggerer.to_its_end(self._delete(job))
         except Exception as error:  # noqa: BLE001  # it is looked at again
-            deed = f"The deletion failed, and the Job may still run: {failure(error)}"
+            result = f"The deletion failed, and the Job may still run: {failure(error)}"
         name = f"{job['job']['namespace']}/{job['job']['name']}"
         _log.warning(
             "Job `%s` was left behind: Airflow says that its task %s is %s, and it was stopped while no trigger waited for "
@@ -155,13 +155,13 @@ class _Caretaker:
             name,
             "/".join(map(str, task)),
             answer.state,
-            deed,
+            result,
         )
 
     async def _delete(self, job: Mapping[str, Any]) -> str:
         waiter = native.Waiter(self._cluster, json.dumps({"job": job["job"], "owner": job["owner"]}))
         try:
-            deed: str = await waiter.delete(CONFIRM_DELETION)
-            return deed
+            result: str = await waiter.delete(CONFIRM_DELETION)
+            return result
         finally:
             waiter.close()

@@ -107,13 +107,13 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
     async def _wait(self) -> Verdict:
         cluster = await connect(self.connection, self._log_writer())
         while True:
-            self._found = await self._look(cluster)
+            self._found = await self._poke(cluster)
             judged = verdict(self.until, self._found, by_uid=bool(self.target.get("uid")))
             if judged is not Verdict.WAIT and not any(self._unread(job) for job in self._found):
                 return judged
             await self._change(cluster)
 
-    async def _look(self, cluster: Cluster) -> Found:
+    async def _poke(self, cluster: Cluster) -> Found:
         """Read the Jobs, and add those that were seen to end before they were gone."""
         found: Found = [dict(job) for job in await native.find_jobs_async(cluster, json.dumps(self.target))]
         if self.until == "gone":
