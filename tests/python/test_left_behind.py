@@ -97,7 +97,7 @@ def looked(world: World, *moments: float) -> None:
         with left_behind.searching(object(), {}, "etl"):  # type: ignore[arg-type]
             (caretaker,) = left_behind._caretakers[asyncio.get_running_loop()].values()
             for moment in moments:
-                await caretaker._look(moment)
+                await caretaker._check(moment)
 
     asyncio.run(main())
 

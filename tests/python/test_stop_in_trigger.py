@@ -82,19 +82,19 @@ def test_task_on_its_way_is_asked_about_until_it_has_arrived(
     monkeypatch: pytest.MonkeyPatch, circumstance: str, then: Answer, expected: JobAction
 ) -> None:
     on_its_way = [Answer("scheduled", "our-uid"), Answer("queued", "our-uid"), Answer("queued", "our-uid")]
-    assert decided(monkeypatch, *on_its_way, then) == (Decision(expected, then, told=True), 3.0), circumstance
+    assert decided(monkeypatch, *on_its_way, then) == (Decision(expected, then, known=True), 3.0), circumstance
 
 
 def test_job_of_a_task_that_does_not_arrive_is_left_and_that_is_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     queued = Answer("queued", "our-uid")
-    assert decided(monkeypatch, queued) == (Decision(JobAction.LEAVE, queued, told=False), 20.0)
+    assert decided(monkeypatch, queued) == (Decision(JobAction.LEAVE, queued, known=False), 20.0)
 
 
 def test_airflow_that_does_not_answer_is_asked_again_however_long_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Answer("failed", "our-uid")
     monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
     decision, seconds = decided(monkeypatch, *[None] * 100, failed)
-    assert decision == Decision(JobAction.DELETE, failed, told=True)
+    assert decision == Decision(JobAction.DELETE, failed, known=True)
     assert 90 * 300 < seconds < 100 * (300 + 30)
 
 
@@ -103,7 +103,7 @@ def test_end_of_a_triggerer_that_waits_for_the_answer_waits_minutes_and_then_lea
 ) -> None:
     monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: False)
     decision, seconds = decided(monkeypatch, None)
-    assert decision == Decision(JobAction.LEAVE, None, told=False)
+    assert decision == Decision(JobAction.LEAVE, None, known=False)
     assert 600 <= seconds < 600 + 300
 
 
@@ -117,7 +117,7 @@ def test_end_of_a_triggerer_does_not_wait_longer_where_many_wait_for_their_turn(
     monkeypatch.setattr(stop_in_trigger, "ask", ask)
     monkeypatch.setattr(stop_in_trigger, "ASK_FOR", 0.01)
     decision = asyncio.run(decide(object(), event_sent=False, job_uid="our-uid"))
-    assert decision == Decision(JobAction.LEAVE, None, told=False)
+    assert decision == Decision(JobAction.LEAVE, None, known=False)
 
 
 def test_triggerer_that_ends_asks_nobody_and_leaves_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_triggerer_that_ends_asks_nobody_and_leaves_the_job(monkeypatch: pytest.
     monkeypatch.setattr(stop_in_trigger, "ask", ask)
     monkeypatch.setattr(stop_in_trigger.triggerer, "ends", lambda: True)
     decision = asyncio.run(decide(object(), event_sent=False, job_uid="our-uid"))
-    assert decision == Decision(JobAction.LEAVE, None, told=True, ending=True)
+    assert decision == Decision(JobAction.LEAVE, None, known=True, ending=True)
 
 
 @pytest.mark.parametrize("calls_on_kill", [True, False])
