@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use http::Uri;
+use http::{HeaderValue, Uri, header::USER_AGENT};
 use hyper::rt::{Read, Write};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
@@ -110,11 +110,19 @@ where
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .layer(config.extra_headers_layer().map_err(|_| unusable("a header cannot be sent"))?)
-        .map_request(move |request: http::Request<Body>| credentials.authorize(request))
+        .map_request(move |request: http::Request<Body>| credentials.authorize(named(request)))
         .layer(TimeoutLayer::new(HEADER_TIMEOUT))
         .map_err(BoxError::from)
         .service(http);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// Says who asks. The API server writes the part before the slash into `managedFields` as the manager of what we set, and
+/// the audit log has all of it.
+fn named(mut request: http::Request<Body>) -> http::Request<Body> {
+    let name = HeaderValue::from_static(concat!("unique-k8s-job/", env!("CARGO_PKG_VERSION")));
+    request.headers_mut().insert(USER_AGENT, name);
+    request
 }
 
 /// The system's resolver. The type of its failures distinguishes them from failures of connections.

@@ -178,11 +178,13 @@ fn at_work(facts: &Facts, state: JobState, seen: &ObservedJob) -> String {
     }
     let counts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     let started = facts.pods().any(|pod| all_containers(pod).any(has_started));
+    let at_work = facts.pods().any(|pod| phase(pod) == "Running");
     let words = match state {
         JobState::Deleting => "is being deleted",
         JobState::Suspended => "is suspended",
         JobState::Running => "runs",
-        JobState::Pending if started => "has no Pod that is ready just now",
+        JobState::Pending if at_work => "has a Pod at work that is not ready",
+        JobState::Pending if started => "waits for its next Pod",
         JobState::Pending | JobState::Succeeded | JobState::Failed => "waits: no Pod of it has started so far",
     };
     format!("{words}{counts}")
@@ -259,7 +261,7 @@ fn next(facts: &Facts, state: JobState, seen: &ObservedJob) -> Vec<String> {
                 } else if state == JobState::Succeeded {
                     "Its task has not recorded the outcome so far: a retry uses it".to_owned()
                 } else {
-                    "Its task has not recorded the outcome so far: a retry makes a new Job".to_owned()
+                    "Its task has not recorded the outcome so far".to_owned()
                 });
             }
             said.push(ttl(facts, job));
@@ -296,29 +298,28 @@ fn ttl(facts: &Facts, job: &Job) -> String {
 
 fn retries(facts: &Facts, job: &Job, spec: &JobSpec) -> String {
     if let Some(limit) = spec.backoff_limit_per_index {
-        return format!("Kubernetes retries each index {} (backoffLimitPerIndex)", times(limit));
+        return match limit {
+            0 => "If an index fails, Kubernetes does not retry it (backoffLimitPerIndex 0)".to_owned(),
+            1 => "If an index fails, Kubernetes retries it once (backoffLimitPerIndex)".to_owned(),
+            _ => format!("If an index fails, Kubernetes retries it {limit} times (backoffLimitPerIndex)"),
+        };
     }
     let limit = spec.backoff_limit.unwrap_or(6);
-    let failed = job.status.as_ref().and_then(|status| status.failed).unwrap_or(0);
+    let status = job.status.as_ref();
+    let failed = status.and_then(|status| status.failed).unwrap_or(0);
+    // The retry for the last failed Pod is still to come if no Pod is active.
+    let waits = failed > 0 && status.and_then(|status| status.active).unwrap_or(0) == 0;
     let template = spec.template.spec.as_ref();
     let restarts: i32 = if template.is_some_and(|pod| pod.restart_policy.as_deref() == Some("OnFailure")) {
         facts.pods().flat_map(all_containers).map(|container| container.restart_count).sum()
     } else {
         0
     };
-    let left = limit.saturating_sub(failed.saturating_add(restarts)).max(0);
+    let left = limit.saturating_sub(failed.saturating_add(restarts)).saturating_add(waits.into()).max(0);
     match (limit, left) {
         (0, _) => "If its Pod fails, the Job fails: Kubernetes does not retry (backoffLimit 0)".to_owned(),
         (_, 0) => format!("If a Pod fails again, the Job fails: none of {limit} retries is left (backoffLimit)"),
         _ => format!("If a Pod fails, Kubernetes tries again: {left} of {limit} retries are left (backoffLimit)"),
-    }
-}
-
-fn times(number: i32) -> String {
-    match number {
-        0 => "never".to_owned(),
-        1 => "once".to_owned(),
-        _ => format!("{number} times"),
     }
 }
 
@@ -433,7 +434,7 @@ mod tests {
         assert_eq!(
             report.next,
             [
-                "Its task has not recorded the outcome so far: a retry makes a new Job",
+                "Its task has not recorded the outcome so far",
                 "Kubernetes deletes it with its Pods at 2026-01-06T12:00:10Z, in 110 min (TTL 7200 s)"
             ]
         );
@@ -459,7 +460,7 @@ mod tests {
     #[test]
     fn every_state_has_a_sentence_and_a_next_step() {
         for (job, summary, next) in [
-            (json!({}), "waits: no Pod of it has started so far", "5 of 6"),
+            (json!({}), "waits: no Pod of it has started so far", "6 of 6"),
             (json!({"spec": {"suspend": true}}), "is suspended", "until somebody resumes it"),
             (
                 json!({"metadata": {"deletionTimestamp": NOW, "finalizers": ["orphan"]}}),
@@ -468,7 +469,7 @@ mod tests {
             ),
             (finished_as("Complete", &json!({"succeeded": 1})), "succeeded", "has no ttlSecondsAfterFinished"),
             (json!({"spec": {"backoffLimit": 0}}), "waits", "does not retry"),
-            (json!({"spec": {"backoffLimitPerIndex": 1}}), "waits", "retries each index once"),
+            (json!({"spec": {"backoffLimitPerIndex": 1}}), "waits", "retries it once"),
         ] {
             let mut job = job;
             if job == json!({}) {

@@ -274,9 +274,7 @@ fn examples() -> Vec<Example> {
             refused(
                 "Error creating: pods \"y\" is forbidden: failed quota: team: must specify limits.cpu for: base,side; requests.memory for: base",
             ),
-            &[
-                "ResourceQuota `team` demands that each container names limits.cpu (missing in base,side) and requests.memory",
-            ],
+            &["ResourceQuota `team` wants each container to set limits.cpu (missing in base,side) and requests.memory"],
         ),
         row(
             Code::PriorityClassMissing,
@@ -1037,7 +1035,7 @@ fn container_that_is_started_again_and_again_is_told_with_what_ends_it() {
         ),
         (
             with_event(killed(), "p-1", "Unhealthy", "Readiness probe failed: no"),
-            "Container `base` was killed (SIGKILL), and nothing tells by whom (exit code 137)",
+            "Container `base` was killed (SIGKILL), by whom is not known (exit code 137)",
         ),
         (
             looping(

@@ -50,17 +50,49 @@ impl ContainerExit {
         match (self.signal, code, self.reason.as_deref()) {
             (_, _, Some(NOT_FOUND)) => format!("how {who} ended is not known: its Pod was lost"),
             (Some(signal @ (9 | 15)), _, _) => {
-                format!("{who} was killed{}, and nothing tells by whom (exit code {code})", signal_name(signal))
+                format!("{who} was killed{}, by whom is not known (exit code {code})", signal_name(signal))
             }
             (Some(signal), _, _) => {
                 format!("{who} was ended by signal {signal}{} (exit code {code})", signal_name(signal))
             }
-            (None, 126, _) => format!("{who} found a command and may not execute it (exit code 126)"),
+            (None, 126, _) => format!("{who} is not allowed to execute a command (exit code 126)"),
             (None, 127, _) => format!("{who} did not find a command (exit code 127)"),
             (None, _, Some(reason)) if !matches!(reason, "Error" | "Completed") => {
                 format!("{who} ended with exit code {code} ({reason})")
             }
             _ => format!("{who} ended with exit code {code}"),
+        }
+    }
+
+    /// What a person can do about this end, if the end itself shows it.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        if let Some(by) = self.killed_by.as_deref() {
+            return if by.starts_with("out of memory") {
+                Some("raise limits.memory in container_resources, or make the program use less")
+            } else if by.starts_with("its liveness probe") {
+                Some("repair what the probe checks, or remove livenessProbe from the manifest: a Job seldom needs one")
+            } else if by.starts_with("its startup probe") {
+                Some("give the container more time (failureThreshold of its startupProbe), or remove the probe")
+            } else if by.starts_with("its postStart hook") {
+                Some("correct lifecycle.postStart in the manifest")
+            } else {
+                None
+            };
+        }
+        if self.not_started().is_some() {
+            return Some("correct cmds, or use an image that has the command");
+        }
+        match (self.signal, self.exit_code) {
+            (None, 126) => Some("the log names the file: make it executable in the image (chmod +x)"),
+            (None, 127) => Some("the log names the command: correct it, or use an image that has it"),
+            (Some(signal), _) if !matches!(signal, 9 | 15) => {
+                Some("the program itself crashed: run its command by hand in the same image")
+            }
+            _ if self.is_its_own_answer() => {
+                Some("the program itself chose this exit code: the end of its log says why")
+            }
+            _ => None,
         }
     }
 
@@ -71,7 +103,8 @@ impl ContainerExit {
     }
 
     /// The reason and the cause, if the runtime could not start the container.
-    fn not_started(&self) -> Option<(&str, String)> {
+    #[must_use]
+    pub fn not_started(&self) -> Option<(&str, String)> {
         let reason = self.reason.as_deref().filter(|reason| NOT_STARTED.contains(reason))?;
         Some((reason, refused_command(self.message.as_deref().unwrap_or_default())))
     }
@@ -132,7 +165,7 @@ fn words(exit_code: i32, signal: Option<i32>, reason: Option<&str>, killed_by: O
         (Some(signal), Some(by)) => format!("exit code {exit_code}: killed{}: {by}", signal_name(signal)),
         (None, Some(by)) => format!("exit code {exit_code}: killed: {by}"),
         (Some(signal @ (9 | 15)), None) => {
-            format!("exit code {exit_code}: killed{}, and nothing tells by whom", signal_name(signal))
+            format!("exit code {exit_code}: killed{}, by whom is not known", signal_name(signal))
         }
         (Some(signal), None) => format!("exit code {exit_code}: ended by signal {signal}{}", signal_name(signal)),
         (None, None) => match (exit_code, reason) {
@@ -221,14 +254,14 @@ mod tests {
             (
                 137,
                 "Error",
-                "exit code 137: killed (SIGKILL), and nothing tells by whom",
-                "container `base` was killed (SIGKILL), and nothing tells by whom (exit code 137)",
+                "exit code 137: killed (SIGKILL), by whom is not known",
+                "container `base` was killed (SIGKILL), by whom is not known (exit code 137)",
             ),
             (
                 143,
                 "Error",
-                "exit code 143: killed (SIGTERM), and nothing tells by whom",
-                "container `base` was killed (SIGTERM), and nothing tells by whom (exit code 143)",
+                "exit code 143: killed (SIGTERM), by whom is not known",
+                "container `base` was killed (SIGTERM), by whom is not known (exit code 143)",
             ),
             (
                 139,
@@ -246,7 +279,7 @@ mod tests {
                 126,
                 "Error",
                 "exit code 126: the command was found but cannot be executed",
-                "container `base` found a command and may not execute it (exit code 126)",
+                "container `base` is not allowed to execute a command (exit code 126)",
             ),
             (2, "Tomorrow", "exit code 2: Tomorrow", "container `base` ended with exit code 2 (Tomorrow)"),
             (

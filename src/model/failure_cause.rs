@@ -34,8 +34,11 @@ fn deadline(snapshot: &JobSnapshot, pods: &[PodEnd]) -> String {
     if snapshot.started() {
         return format!("it ran longer than {limit}");
     }
-    let why = pods.last().map_or_else(String::new, |end| format!(": {}", end.words));
-    format!("it did not start in {limit}{why}")
+    // Without a Pod it is not known whether one has started: the Job controller deletes them at the deadline.
+    pods.last().map_or_else(
+        || format!("it had not ended after {limit}"),
+        |end| format!("it did not start in {limit}: {}", end.words),
+    )
 }
 
 /// The Pod that ended last. Once a Job has failed, its controller deletes the Pods that still work, so these count only

@@ -138,12 +138,25 @@ impl Summary<'_> {
         if let (Some(_), Some(reason), Some(message)) = (self.cause, self.reason, self.message) {
             report = report.seen(format!("{} ended with {reason}: {message}", self.job));
         }
+        if self.state == OutcomeState::Failed
+            && let Some(advice) = self.advice(&failed)
+        {
+            report = report.hint(advice);
+        }
         if self.state == OutcomeState::Vanished {
             report = report
                 .seen(format!("no Job of uid {} any more", self.job.uid))
                 .hint("the audit log of the API server names who deleted it; a retry runs it afresh");
         }
         report
+    }
+
+    /// What a person can do, if the ends of the containers show it.
+    fn advice(&self, failed: &[&ContainerExit]) -> Option<&'static str> {
+        if self.reason == Some("DeadlineExceeded") {
+            return Some("raise active_deadline_seconds, or make the work faster");
+        }
+        failed.iter().rev().find_map(|end| end.advice())
     }
 
     /// The first line: the cause if it is known, else the words of the Job controller.
@@ -287,7 +300,7 @@ mod tests {
                 "it did not start in 8 s (activeDeadlineSeconds): no node took its Pod: 0/1 nodes: Insufficient cpu \
                  [DeadlineExceeded]",
             ),
-            (failed(&deadline, time, &[]), "it did not start in 8 s (activeDeadlineSeconds) [DeadlineExceeded]"),
+            (failed(&deadline, time, &[]), "it had not ended after 8 s (activeDeadlineSeconds) [DeadlineExceeded]"),
         ];
         for (outcome, cause) in cases {
             let head = outcome.summary.lines().next().unwrap();

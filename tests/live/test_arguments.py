@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -58,7 +59,13 @@ def test_arguments_of_pod_and_container_do_what_kubernetes_says(cluster: OneNode
         success_policy={"rules": [{"succeededCount": 2}]},
     )
     assert done["state"] == "succeeded"
-    spec = cluster.the_job(namespace)["spec"]
+    job = cluster.the_job(namespace)
+    shown = cluster.kubectl(
+        "get", "job", job["metadata"]["name"], "-n", namespace, "--show-managed-fields", "-o", "json"
+    )
+    managers = {entry["manager"] for entry in json.loads(shown)["metadata"]["managedFields"]}
+    assert managers == {"unique-k8s-job", "kube-controller-manager"}, managers
+    spec = job["spec"]
     assert (spec["podReplacementPolicy"], spec["backoffLimitPerIndex"], spec["maxFailedIndexes"]) == ("Failed", 0, 1)
     assert spec["successPolicy"] == {"rules": [{"succeededCount": 2}]}
     pod = spec["template"]["spec"]

@@ -88,7 +88,7 @@ def test_job_of_somebody_else_is_left_alone_and_both_owners_are_named(
     cluster.apply(theirs, namespace=namespace)
     cluster.kubectl("wait", "-n", namespace, "--for=condition=Complete", f"job/{NAME}", "--timeout=60s")
     before = cluster.the_job(namespace)
-    with pytest.raises(NameTakenError, match="none of our annotations") as refusal:
+    with pytest.raises(NameTakenError, match="no annotations of this package") as refusal:
         finished(follower, wants(namespace, "true", "today"))
     assert "we are: deployment `measurements`" in str(refusal.value)
     assert cluster.the_job(namespace) == before

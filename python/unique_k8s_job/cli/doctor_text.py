@@ -159,6 +159,7 @@ class UnderWay:
         #: What the shared rows are about.
         self._shared: set[tuple[str, str, str]] = set()
         self._jobs = 0
+        self._severities: set[str] = set()
         self._rows = 0
         self._reported: str | None = None
         #: Each command, with the rows that it is for.
@@ -167,6 +168,7 @@ class UnderWay:
     def add(self, diagnoses: list[dict[str, Any]], time: str) -> None:
         """Show the new diagnoses."""
         self._jobs += sum(bool(diagnosis["findings"]) for diagnosis in diagnoses)
+        self._severities |= {finding["severity"] for diagnosis in diagnoses for finding in diagnosis["findings"]}
         if self._whole:
             for job, finding in rows_of(diagnoses):
                 if self._is_shown(finding):
@@ -206,10 +208,12 @@ class UnderWay:
     def summary(self, totals: dict[str, Any]) -> Text:
         """Return the last line: how many Jobs there are, and how many are stuck."""
         if self._reported:
+            if totals["stuck"]:
+                return _Line("This Job is stuck: it does not go on by itself")
+            if "warning" in self._severities:
+                return _Line("This Job has a problem, and may not go on by itself: see above")
             ended = self._reported in ("succeeded", "failed")
-            return _Line(
-                "This Job is stuck" if totals["stuck"] else f"This Job {'has ended' if ended else 'is not stuck'}"
-            )
+            return _Line("This Job has ended" if ended else "Nothing holds this Job up")
         return _summary(totals, self._jobs)
 
     def _is_shown(self, finding: dict[str, Any], jobs: int = 1) -> bool:

@@ -538,6 +538,8 @@ class UniqueK8sJobOperator(BaseOperator):
             log.say(f"{why}. {result}")
         if result and isinstance(error, UniqueK8sJobError):
             error.seen.append(result)
+        elif result and isinstance(error, moved_exception("AirflowTaskTimeout")):
+            error.args = (f"{error}. {result}",)
 
     def _delete(self, run: Run, why: str, log: LogWriter, confirm_for: float, *, given_up_soon: bool) -> str | None:
         """Delete the Job and say so meanwhile; return what became of it, None if there is none.

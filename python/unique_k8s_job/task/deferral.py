@@ -80,7 +80,6 @@ def outcome(event: Any) -> dict[str, Any]:
     if kind == "error":
         raise trigger_event.error_in(event)
     if kind == "deadline":
-        text = "execution_timeout is over, and its Job has not ended"
-        result = event.get("result")
-        raise moved_exception("AirflowTaskTimeout")(f"{text}. {result}" if result else text)
+        # What became of the Job is added once the worker has confirmed it.
+        raise moved_exception("AirflowTaskTimeout")("execution_timeout was over before its Job had ended")
     raise trigger_event.unreadable(event)

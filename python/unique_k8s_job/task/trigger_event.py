@@ -37,12 +37,9 @@ def of_error(error: UniqueK8sJobError) -> dict[str, Any]:
     return event
 
 
-def of_deadline(seconds: float, result: str) -> dict[str, Any]:
-    """Make the event for a task whose `execution_timeout` is over.
-
-    :param result: a sentence that says what the trigger has done about the Job
-    """
-    return {"version": VERSION, "kind": "deadline", "seconds": seconds, "result": result[: LIMIT // 4]}
+def of_deadline(seconds: float) -> dict[str, Any]:
+    """Make the event for a task whose `execution_timeout` is over."""
+    return {"version": VERSION, "kind": "deadline", "seconds": seconds}
 
 
 def of_verdict(verdict: str, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -156,15 +156,16 @@ class UniqueK8sJobTrigger(BaseTrigger):
                 self._finished_waiter = waiter
                 return trigger_event.of_outcome(outcome)
             await self._store_positions(waiter)
-            return trigger_event.of_deadline(left or 0.0, await self._deleted_in_time())
+            await self._delete_in_time()
+            return trigger_event.of_deadline(left or 0.0)
         except asyncio.CancelledError:
             await self._store_positions(waiter)
             raise
         finally:
             waiter.close()
 
-    async def _deleted_in_time(self) -> str:
-        """Delete the Job after the task's time, and return a sentence that says what became of it.
+    async def _delete_in_time(self) -> None:
+        """Delete the Job after the task's time, and write into the log what became of it.
 
         The trigger does it because a worker may take the task up much later, and Airflow 2 fails the task without
         calling its code.
@@ -177,7 +178,6 @@ class UniqueK8sJobTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
             result = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
         self._log_writer().say(f"execution_timeout is over. {result}", "warning")
-        return result
 
     async def _has_finished(self, cluster: Cluster) -> bool:
         """Read once whether exactly this Job has ended; a Job that cannot be read counts as not ended."""

@@ -218,7 +218,7 @@ impl Case<'_> {
             Some(first) => self.finding(
                 Code::ImageNoCredentials,
                 format!(
-                    "The registry refuses image `{image}` with the credentials in pull secret `{}`{unsure}, so {what} cannot start",
+                    "The registry refuses image `{image}`, and pull secret `{}` is wrong or missing{unsure}, so {what} cannot start",
                     secrets.join("`, `")
                 ),
                 Command::kubectl_in(namespace, &["get", "secret"]).name(first).comment(
@@ -277,7 +277,7 @@ impl Case<'_> {
             Code::ContainerNotCreated,
             format!("{}, so {what} cannot start", capitalized(&problem)),
             self.spec()
-                .comment("correct cmds, arguments, mounts or hooks in the DAG or the manifest, or mend the image"),
+                .comment("correct cmds, arguments, mounts or hooks in the DAG or the manifest, or repair the image"),
         )
     }
 

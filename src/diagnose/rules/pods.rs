@@ -219,7 +219,7 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
         let why = if owned {
             "the garbage collector of kube-controller-manager deletes them as soon as it works"
         } else {
-            "the Job was deleted with propagation policy Orphan, so nothing will ever delete them"
+            "somebody deleted the Job without its Pods (propagation policy Orphan), so nobody will clean them up"
         };
         found.push(
             Finding::new(
@@ -234,7 +234,10 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
             .since(pods.iter().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).min())
             .seen_all(pods.iter().take(EXAMPLES).map(|pod| where_it_is(pod)))
             .seen_all(more(pods.len()))
-            .next(fix(job).comment("deletes these Pods, each by its uid"))
+            .next(
+                fix(job)
+                    .comment("deletes these Pods, each by its uid. First see whether somebody still needs their work"),
+            )
             .remedy(Remedy::DeleteOwnerlessPods),
         );
     }

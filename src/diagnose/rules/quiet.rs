@@ -59,7 +59,9 @@ pub(super) fn rules(facts: &Facts, pod: &Pod) -> Vec<Finding> {
                     Code::NotReady,
                     Severity::Info,
                     pod,
-                    format!("Container `{name}` of {object} runs, and its readiness probe does not succeed; a Job does not need it"),
+                    format!(
+                        "Container `{name}` of {object} runs. Its readiness probe does not succeed, which a Job ignores"
+                    ),
                 )
                 .since(since)
                 .seen("it runs, and is not ready")
@@ -67,7 +69,8 @@ pub(super) fn rules(facts: &Facts, pod: &Pod) -> Vec<Finding> {
                     Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
                         .name(&object.name)
                         .words(&["-c"])
-                        .name(name),
+                        .name(name)
+                        .comment("only if you want to know more: nothing has to be done"),
                 ),
             );
         }

@@ -60,7 +60,7 @@ fn refusal(facts: &Facts, message: &str) -> Refusal {
     if let Some((quota, lacks)) = between(why, "failed quota: ", ": ").zip(why.split_once("must specify ")) {
         return Refusal {
             code: Code::QuotaDemandsResources,
-            problem: format!("ResourceQuota `{quota}` demands that each container names {}", demanded(lacks.1)),
+            problem: format!("ResourceQuota `{quota}` wants each container to set {}", demanded(lacks.1)),
             next: Command::kubectl_in(namespace, &["get", "resourcequota"])
                 .name(quota)
                 .words(&["-o", "yaml"])
@@ -86,7 +86,7 @@ fn refusal(facts: &Facts, message: &str) -> Refusal {
             code: Code::PriorityClassMissing,
             problem: format!("PriorityClass `{class}` does not exist"),
             next: Command::new(&["kubectl", "get", "priorityclasses"])
-                .comment("correct priorityClassName in the manifest, or have the class made"),
+                .comment("correct priorityClassName in the manifest, or ask for this class"),
         };
     }
     if let Some(class) = between(why, "RuntimeClass \"", "\" not found") {
@@ -94,7 +94,7 @@ fn refusal(facts: &Facts, message: &str) -> Refusal {
             code: Code::RuntimeClassMissing,
             problem: format!("RuntimeClass `{class}` does not exist"),
             next: Command::new(&["kubectl", "get", "runtimeclasses"])
-                .comment("correct runtimeClassName in the manifest, or have the class made"),
+                .comment("correct runtimeClassName in the manifest, or ask for this class"),
         };
     }
     if why.contains("webhook") {

@@ -56,15 +56,19 @@ fn failing(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
     let logs = Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
         .name(&object.name)
         .words(&["-c"])
-        .name(&container.name)
-        .words(&["--previous"]);
+        .name(&container.name);
+    let logs = if restarts > 0 { logs.words(&["--previous"]) } else { logs };
     let next = match exit.reason.as_deref() {
+        _ if exit.not_started().is_some() => Command::kubectl_in(&object.namespace, &["get", "pod"])
+            .name(&object.name)
+            .words(&["-o", "jsonpath={.spec.containers[*].command}"])
+            .comment("correct cmds in the DAG or the manifest, or use an image that has the command"),
         Some(OUT_OF_MEMORY) => logs.comment("raise limits.memory in container_resources, or make the program use less"),
         _ if ending.contains(" probe failed") => {
-            logs.comment("mend what the probe asks for, or correct the probe in the manifest. A Job seldom needs one")
+            logs.comment("repair what the probe checks, or correct the probe in the manifest. A Job seldom needs one")
         }
         _ if ending.contains(" hook failed") => logs.comment("correct the lifecycle hook in the manifest"),
-        _ => logs.comment("shows why it failed"),
+        _ => logs.comment("shows what the program said before it ended"),
     };
     Some(
         Finding::new(code, Severity::Warning, pod, cause)

@@ -273,7 +273,7 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
             Some(pod) => Command::kubectl_in(&reference.namespace, &["logs"])
                 .name(pod)
                 .words(&["--all-containers", "--tail=20"])
-                .comment("shows why it failed. The pause itself is normal"),
+                .comment("shows what the program said. The pause itself is normal, the failure is not"),
             None => Command::kubectl_in(&reference.namespace, &["get", "pods", "-l"])
                 .name_after("batch.kubernetes.io/job-name=", reference.name.as_str())
                 .comment("their logs show why they failed. The pause itself is normal"),
@@ -446,8 +446,8 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
         .words(&["-c"])
         .name(sidecars.first().map_or("", String::as_str))
         .comment(
-            "does it still work? To avoid this, make it an init container with restartPolicy Always, or set \
-             on_lingering_sidecar to finish",
+            "shows whether it still works. For the next run, make it an init container with restartPolicy Always, or \
+             set on_lingering_sidecar to the word finish",
         );
     let finding = Finding::new(
         Code::SidecarKeepsPodAlive,

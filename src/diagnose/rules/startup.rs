@@ -134,7 +134,7 @@ fn no_scheduler(facts: &Facts, pod: &Pod, made: Option<Timestamp>) -> Finding {
     let other = facts.template().and_then(TemplateSpec::other_scheduler);
     let (cause, next) = match other {
         Some(name) => (
-            format!("No scheduler named `{name}` seems to run: {object} has no node and no decision of a scheduler"),
+            format!("No scheduler named `{name}` decides about {object}: it has no node"),
             Command::new(&["kubectl", "get", "pods", "-A"])
                 .comment("start the scheduler that schedulerName names, or remove schedulerName from the manifest"),
         ),

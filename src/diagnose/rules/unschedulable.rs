@@ -31,6 +31,8 @@ const ROOM_WITHIN: u64 = 300;
 pub(crate) const CLAIM: &str = "PersistentVolumeClaim";
 /// The words of a problem that no other Pod can solve by ending.
 const NEVER: &str = "no node is large enough";
+/// The words of a resource that no node has at all, as without its device plugin.
+const NOWHERE: &str = "no node offers";
 /// At most this many nodes, values or events are named.
 const NAMED: usize = 5;
 
@@ -144,7 +146,8 @@ fn of_claim(facts: &Facts, text: &str) -> Option<Explained> {
         seen: seen.collect(),
         next: match name {
             Some(name) => list().name(name).words(&["-o", "yaml"]).comment(
-                "correct its storageClassName , see kubectl get storageclass, or ask who runs the storage of the cluster",
+                "a claim keeps its storage class: make it anew with one that kubectl get storageclass shows, or ask who runs the \
+                 storage of the cluster",
             ),
             None => list(),
         },
@@ -197,12 +200,16 @@ fn of_nodes(facts: &Facts, reasons: &[NodeReason<'_>]) -> Explained {
     let next = match labels.first() {
         Some(label) => Command::new(&["kubectl", "get", "nodes", "-L"])
             .name(label)
-            .comment("correct node_selector or affinity, or have a node labelled"),
+            .comment("correct node_selector or affinity, or ask for a node with this label"),
+        None if room && problems.iter().any(|problem| problem.starts_with(NOWHERE)) => Command::new(&["kubectl", "get", "nodes", "-o"])
+            .words(&["custom-columns=NAME:.metadata.name,OFFERS:.status.allocatable"])
+            .comment("remove it from container_resources, or add a node that offers it. Waiting does not help"),
         None if room && problems.iter().any(|problem| problem.starts_with(NEVER)) => Command::new(&["kubectl", "get", "nodes", "-o"])
             .words(&["custom-columns=NAME:.metadata.name,CPU:.status.allocatable.cpu,MEMORY:.status.allocatable.memory"])
             .comment("ask for less with container_resources, or add a larger node. Waiting does not help"),
         None if room => Command::new(&["kubectl", "get", "pods", "-A", "-o", "wide"]).comment(
-            "shows what uses the nodes. Wait until other Pods have ended, ask for less with container_resources, or add a node",
+            "shows what uses the nodes. Wait until other Pods have ended. If no node is that large, waiting does not help: ask for \
+             less with container_resources, or add a node",
         ),
         None => Command::new(&["kubectl", "get", "nodes", "-o", "wide"])
             .comment("correct tolerations, affinity or volumes, or add a node"),
@@ -235,9 +242,9 @@ fn lacking(resource: &str, template: Option<&TemplateSpec>, nodes: Option<&[Clus
     let name = &largest.name;
     match asked {
         Some(asked) if size == 0.0 => {
-            format!("no node offers {resource} to Pods ({} asked for)", written(resource, asked))
+            format!("{NOWHERE} {resource} to Pods ({} asked for)", written(resource, asked))
         }
-        None if size == 0.0 => format!("no node offers {resource} to Pods"),
+        None if size == 0.0 => format!("{NOWHERE} {resource} to Pods"),
         Some(asked) if asked > size => {
             format!("{NEVER} for {amount} (the largest, `{name}`, has {})", written(resource, size))
         }

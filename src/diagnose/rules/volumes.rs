@@ -47,7 +47,7 @@ pub(super) fn not_mounted(facts: &Facts, pod: &Pod, event: &Event, node: &str) -
         (
             Code::VolumeNotMounted,
             problem,
-            next.comment("correct the volume in the manifest, or mend what it names on the node"),
+            next.comment("correct the volume in the manifest, or repair what it names on the node"),
         )
     };
     let reason = event.reason.as_deref().unwrap_or_default();

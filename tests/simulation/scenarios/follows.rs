@@ -430,7 +430,7 @@ async fn last_phase_of_a_pod_that_its_watch_has_not_told_is_asked_for_when_the_j
 #[tokio::test(start_paused = true)]
 async fn events_that_tell_who_killed_a_container_are_asked_for_and_change_no_outcome_where_they_are_refused() {
     let killed = "container `base` was killed: its liveness probe failed: db down (exit code 137)";
-    let unknown = "container `base` was killed (SIGKILL), and nothing tells by whom (exit code 137)";
+    let unknown = "container `base` was killed (SIGKILL), by whom is not known (exit code 137)";
     for (refused, cause) in [(false, killed), (true, unknown)] {
         let world = World::new();
         if refused {
