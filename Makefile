@@ -47,7 +47,7 @@ fmt: $(tested)/.ready ## Write the formats that `make lint` asks for
 	$(tested)/bin/ruff format --quiet .
 	@if command -v gofmt >/dev/null; then gofmt -w tests/cluster; fi
 
-lint: lint-rust lint-python ## Formats, lints, types and structure of Rust, Python and Go
+lint: lint-rust lint-python ## Formats, lints, types, structure and words of Rust, Python and Go
 	test -z "$$(gofmt -l tests/cluster)"
 
 .PHONY: lint-rust lint-python
@@ -55,6 +55,7 @@ lint-rust: $(deny)
 	@.ci/prepare rust lint
 	cargo fmt --check
 	$(PYTHON) tests/structure/measures.py
+	$(PYTHON) tests/structure/words.py
 	cargo clippy --locked --all-targets --features bindings -- -D warnings
 	RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links -A rustdoc::private_intra_doc_links" \
 	    cargo doc --quiet --locked --no-deps --document-private-items --features bindings
