@@ -65,7 +65,7 @@ lint-python: $(tested)/.ready
 	$(tested)/bin/ruff check .
 	$(tested)/bin/ruff format --check .
 	$(tested)/bin/mypy --strict python
-	MYPYPATH=python:tests/harness:tests/benchmarks $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live tests/structure
+	MYPYPATH=python:tests/harness:tests/benchmarks:tests/structure $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live tests/structure
 	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py tests/matrix/*.py
 
 test-rust: ## The core: examples, properties, and the simulated API server

@@ -38,8 +38,8 @@ use crate::{
         log_position::LogSource,
         observed_job::{JobReference, ObservedJob},
         pod::{
-            CONTROLLER_UID, JOB_NAME, all_containers, by_controller_uid, ended_at, has_started, main_containers,
-            started_at, work_has_stopped,
+            CONTROLLER_UID, JOB_NAME, all_containers, by_controller_uid, ended_at, has_started, is_running,
+            main_containers, started_at, work_has_stopped,
         },
         pod_reason::pod_condition,
         pod_template::TemplateSpec,
@@ -230,11 +230,11 @@ fn long_running(facts: &Facts) -> Vec<LogSource> {
         let main = |container: &ContainerStatus| main_containers(pod).any(|main| main.name == container.name);
         let started = main_containers(pod).any(has_started);
         for container in all_containers(pod) {
-            let running = container.state.as_ref().is_some_and(|state| state.running.is_some());
             let long = if main(container) { facts.older(started_at(container), SILENT_FOR) } else { !started };
+            let asked = is_running(container) && long;
             // An API server stores no other names.
             let (Ok(pod), Ok(container)) = (name.parse(), container.name.parse()) else { continue };
-            if running && long && sources.len() < PODS_ASKED {
+            if asked && sources.len() < PODS_ASKED {
                 let namespace = facts.reference.namespace.clone();
                 let pod_uid = uid.clone();
                 sources.push(LogSource { namespace, pod, pod_uid, container, index: None, alone: false });

@@ -199,6 +199,13 @@ impl fmt::Display for ObjectReference {
     }
 }
 
+impl ObjectReference {
+    /// The command that shows the end of the log of a container of this Pod.
+    pub(crate) fn logs(&self, container: &str) -> Command {
+        Command::kubectl_in(&self.namespace, &["logs", "--tail=20"]).name(&self.name).words(&["-c"]).name(container)
+    }
+}
+
 impl From<&JobReference> for ObjectReference {
     fn from(job: &JobReference) -> Self {
         let JobReference { namespace, name, uid } = job.clone();
@@ -216,6 +223,12 @@ impl From<&Pod> for ObjectReference {
             uid: metadata.uid.unwrap_or_default(),
         }
     }
+}
+
+/// A clause with a capital letter at its beginning, as a cause begins.
+pub(super) fn capitalized(clause: &str) -> String {
+    let mut letters = clause.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A cure of this package for a finding, on a person's order.

@@ -11,7 +11,7 @@ use std::{
 
 use futures::channel::mpsc;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -20,7 +20,7 @@ use crate::{
     diagnose::{Code, Facts, Finding, Known, NodeState, collect, findings, message},
     model::{
         message::Message,
-        pod::{all_containers, main_containers},
+        pod::{all_containers, is_running, main_containers},
         snapshot::JobSnapshot,
     },
 };
@@ -143,12 +143,11 @@ fn at_rest(snapshot: &JobSnapshot) -> bool {
         return snapshot.job.pause().is_some() || snapshot.end.is_some();
     }
     living.all(|seen| {
-        let running = |c: &ContainerStatus| c.state.as_ref().is_some_and(|state| state.running.is_some());
         let unready = |c: &PodCondition| c.type_ == "Ready" && c.status == "False";
         let conditions = seen.pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
         seen.pod.metadata.deletion_timestamp.is_none()
             && main_containers(&seen.pod).next().is_some()
-            && main_containers(&seen.pod).all(running)
+            && main_containers(&seen.pod).all(is_running)
             && !conditions.into_iter().any(unready)
     })
 }
@@ -164,7 +163,7 @@ fn out_of_touch(pod: &Pod, now: Timestamp) -> bool {
     let late = pod.metadata.deletion_timestamp.as_ref().is_some_and(|time| time.0 < now);
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let unready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "False");
-    let runs = all_containers(pod).any(|c| c.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let runs = all_containers(pod).any(is_running);
     let begun = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
     let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
     late || (unready && runs) || (bound && !begun)

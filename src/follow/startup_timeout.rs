@@ -26,7 +26,10 @@ use crate::{
     model::{
         job::managed_by_another,
         observed_job::JobReference,
-        pod::{all_containers, has_started, main_containers, phase_is_terminal, started_at, time},
+        pod::{
+            all_containers, earliest_start, has_started, init_containers, is_running, is_sidecar, main_containers,
+            phase_is_terminal,
+        },
         pod_reason::pod_condition,
         snapshot::JobSnapshot,
     },
@@ -244,9 +247,7 @@ fn blind(snapshot: &JobSnapshot) -> bool {
 fn idle(snapshot: &JobSnapshot) -> bool {
     let waiting = snapshot.pods.values().filter(|seen| !seen.gone).any(|seen| pending(&seen.pod));
     let running =
-        snapshot.pods.values().filter(|seen| !seen.gone).any(|seen| {
-            all_containers(&seen.pod).any(|c| c.state.as_ref().is_some_and(|state| state.running.is_some()))
-        });
+        snapshot.pods.values().filter(|seen| !seen.gone).any(|seen| all_containers(&seen.pod).any(is_running));
     !running && (waiting || (snapshot.pods.is_empty() && !anything_started(snapshot)))
 }
 
@@ -260,27 +261,17 @@ fn managed_elsewhere(snapshot: &JobSnapshot) -> bool {
 
 /// The init container of a Pod that comes before all others which still wait, and when the first one started.
 fn init_runs(pod: &Pod) -> Option<(String, Timestamp)> {
-    let beside = |container: &&ContainerStatus| {
-        let spec = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-        spec.into_iter().any(|init| init.name == container.name && init.restart_policy.as_deref() == Some("Always"))
-    };
-    let inits = || pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
     if main_containers(pod).any(has_started) {
         return None;
     }
-    let started = inits().filter(|container| !beside(container)).filter_map(earliest_start).min()?;
+    let inits = || init_containers(pod).filter(|container| !is_sidecar(pod, container));
+    let started = inits().filter_map(earliest_start).min()?;
     let done = |container: &&ContainerStatus| {
         let end = container.state.as_ref().and_then(|state| state.terminated.as_ref());
         end.is_some_and(|end| end.exit_code == 0)
     };
-    let now = inits().filter(|container| !beside(container)).find(|container| !done(container))?;
+    let now = inits().find(|container| !done(container))?;
     Some((now.name.clone(), started))
-}
-
-/// When a container started, or started before it was started again.
-fn earliest_start(container: &ContainerStatus) -> Option<Timestamp> {
-    let before = container.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.started_at.as_ref());
-    time(before).into_iter().chain(started_at(container)).filter(|at| at.as_second() > 0).min()
 }
 
 fn troubles(snapshot: &JobSnapshot) -> BTreeMap<(String, String), GivenUp> {

@@ -75,10 +75,26 @@ pub fn main_containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
 }
 
+/// The statuses of a Pod's init containers.
+pub(crate) fn init_containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten())
+}
+
 /// The statuses of all containers of a Pod, init containers first.
 pub fn all_containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    let init = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
-    init.chain(main_containers(pod))
+    init_containers(pod).chain(main_containers(pod))
+}
+
+/// Whether a container is a sidecar: an init container of the restart policy `Always`, which runs beside the others.
+/// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>.
+pub(crate) fn is_sidecar(pod: &Pod, container: &ContainerStatus) -> bool {
+    let mut inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    inits.any(|init| init.name == container.name && init.restart_policy.as_deref() == Some("Always"))
+}
+
+/// Whether a container runs now.
+pub(crate) fn is_running(container: &ContainerStatus) -> bool {
+    container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 /// Whether a container runs, ran, or is between two runs. One that the runtime could never start has not, however often
@@ -93,12 +109,20 @@ pub fn has_started(container: &ContainerStatus) -> bool {
 
 /// When a container started for the first time, if its status still tells.
 pub(crate) fn first_start(container: &ContainerStatus) -> Option<Timestamp> {
-    let before = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     match container.restart_count {
         0 => started_at(container),
-        1 => before.and_then(|end| real(end.started_at.as_ref())).or_else(|| started_at(container)),
+        1 => run_before_started_at(container).or_else(|| started_at(container)),
         _ => None,
     }
+}
+
+/// When a container started for as long as its status tells: now, or before it was started again last.
+pub(crate) fn earliest_start(container: &ContainerStatus) -> Option<Timestamp> {
+    run_before_started_at(container).into_iter().chain(started_at(container)).min()
+}
+
+fn run_before_started_at(container: &ContainerStatus) -> Option<Timestamp> {
+    real(container.last_state.as_ref()?.terminated.as_ref()?.started_at.as_ref())
 }
 
 /// The runtime gives 1970 for a container that it could not start.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
 MAP = """//! What it is.
 //!
 //! ```text
@@ -22,11 +20,7 @@ MAP = """//! What it is.
 
 @pytest.fixture(scope="module")
 def measures() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("measures", CHECKOUT / "tests/structure/measures.py")
-    assert spec and spec.loader
-    module = sys.modules["measures"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("measures")
 
 
 def tree(root: Path, **files: str) -> Path:

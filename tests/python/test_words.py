@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def words() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("words", CHECKOUT / "tests/structure/words.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import rust_source
+import words
 
 
 @pytest.mark.parametrize(
@@ -29,23 +17,23 @@ def words() -> ModuleType:
         ("word " * 40, "a sentence of 40 words"),
     ],
 )
-def test_text_that_breaks_a_rule_is_found(words: ModuleType, text: str, fault: str) -> None:
+def test_text_that_breaks_a_rule_is_found(text: str, fault: str) -> None:
     assert any(fault in found for found in words.faults(text))
 
 
 @pytest.mark.parametrize(
     "text", ["Pod `a` cannot start: correct the image", "word " * 30, f"{'word ' * 30}. {'word ' * 30}"]
 )
-def test_text_that_is_well_is_not(words: ModuleType, text: str) -> None:
+def test_text_that_is_well_is_not(text: str) -> None:
     assert list(words.faults(text)) == []
 
 
-def test_strings_are_read_and_comments_tests_and_headers_are_not(words: ModuleType) -> None:
+def test_strings_are_read_and_comments_tests_and_headers_are_not() -> None:
     rust = """//! mend a header
     fn a() -> char { let b = "one text \\
         on two lines"; '"' } // mend "a comment"
     #[cfg(test)]
     mod tests { const C: &str = "mend a test"; }"""
-    assert list(words.texts_of_rust(rust)) == ["one text on two lines"]
+    assert list(rust_source.texts(rust)) == ["one text on two lines"]
     python = '"""mend a header"""\ndef a(): \n    """Say so."""\n    return "b c"  # mend\n'
     assert list(words.texts_of_python(python)) == ["Say so.", "b c"]

@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rust_source import code_only
+
 MAX_ROOMS, MAX_FLOORS, MAX_INTO_ERROR = 20, 11, 8
 PURE_ROOMS = ("identity", "manifest", "model", "resource")
 # What a pure room may name of this crate besides the other pure rooms.
@@ -48,43 +50,6 @@ class Measured:
 
 
 # --- Rust -----------------------------------------------------------------------------------------------------------
-
-
-def code_only(text: str) -> str:
-    """The source without comments, texts, and items that are compiled for tests alone."""
-    text = re.sub(
-        r"""(?x) //[^\n]* | /\*.*?\*/ | b?r(\#*)".*?"\1 | b?"(?:\\.|[^"\\])*" | b?'(?:\\[^\n]{1,10}?|[^\\'\n])'""",
-        lambda found: '""' if found[0][0] not in "/" else " ",
-        text,
-        flags=re.DOTALL,
-    )
-    return "".join(_without_tests(text))
-
-
-def _without_tests(text: str) -> Iterator[str]:
-    position = 0
-    for found in re.finditer(r"#\[cfg\(test\)\]", text):
-        if found.start() < position:
-            continue
-        yield text[position : found.start()]
-        position = _end_of_item(text, found.end())
-    yield text[position:]
-
-
-def _end_of_item(text: str, start: int) -> int:
-    """The end of the item that begins at `start`: its closing brace, or a semicolon before any brace."""
-    depth = 0
-    for index in range(start, len(text)):
-        match text[index]:
-            case "{":
-                depth += 1
-            case "}":
-                depth -= 1
-                if depth == 0:
-                    return index + 1
-            case ";" if depth == 0:
-                return index + 1
-    return len(text)
 
 
 def expanded(tree: str) -> Iterator[tuple[str, ...]]:

@@ -18,6 +18,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import rust_source
+
 #: A sentence with more words is two sentences.
 LONGEST = 36
 #: What is not to be written, and what says it.
@@ -34,20 +36,6 @@ BANNED = {
     r"fates?": "outcome",
     r"hitherto|thereof|whereof|lest": "leave it out",
 }
-#: In Rust: comments, raw strings, strings, characters. Only the strings are of interest.
-_TOKEN = re.compile(
-    r"""(?x) //[^\n]* | /\*.*?\*/ | b?r(\#*)"(?P<raw>.*?)"\1 | b?"(?P<text>(?:\\.|[^"\\])*)" | b?'(?:\\[^\n]{1,10}?|[^\\'\n])'""",
-    re.DOTALL,
-)
-_TESTS = re.compile(r"#\[cfg\(test\)\]\s*mod \w+ \{.*\Z", re.DOTALL)
-
-
-def texts_of_rust(source: str) -> Iterator[str]:
-    """The strings of a file with its tests left out, as they are at run time."""
-    for found in _TOKEN.finditer(_TESTS.sub("", source)):
-        text = found["raw"] if found["raw"] is not None else found["text"]
-        if text:
-            yield re.sub(r"\\\n\s*", "", text).replace('\\"', '"').replace("\\n", "\n")
 
 
 def texts_of_python(source: str) -> Iterator[str]:
@@ -61,7 +49,7 @@ def texts_of_python(source: str) -> Iterator[str]:
 
 def texts(checkout: Path) -> Iterator[tuple[str, str]]:
     """Each text with the file that it is in."""
-    for folder, pattern, read in (("src", "*.rs", texts_of_rust), ("python", "*.py", texts_of_python)):
+    for folder, pattern, read in (("src", "*.rs", rust_source.texts), ("python", "*.py", texts_of_python)):
         for file in sorted((checkout / folder).rglob(pattern)):
             if file.name == "tests.rs" or "testdata" in file.parts:
                 continue

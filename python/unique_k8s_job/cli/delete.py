@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
-from unique_k8s_job.cli.console import Speaker
+from unique_k8s_job.cli.console import Speaker, stdin_is_a_terminal
 from unique_k8s_job.cli.exit_codes import INTERRUPTED, OUR_ERROR, STUCK, SUCCESS
 from unique_k8s_job.cli.selection import Selection, selection_options
 from unique_k8s_job.cli.signals import Interrupted, waiting
@@ -136,7 +135,7 @@ def _check(selection: Selection, *, named: bool, yes: bool, dry_run: bool, as_js
         return
     if named:
         raise click.UsageError("give either NAME, --uid or --selector, or --dag, --task, --run, --state, --older-than")
-    if not yes and not dry_run and (as_json or not sys.stdin.isatty()):
+    if not yes and not dry_run and (as_json or not stdin_is_a_terminal()):
         raise click.UsageError("nobody is there to answer the question what to delete: add --yes, or --dry-run")
 
 

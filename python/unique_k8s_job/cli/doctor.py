@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -17,7 +16,7 @@ import click
 
 from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
-from unique_k8s_job.cli.console import Speaker
+from unique_k8s_job.cli.console import Speaker, stdin_is_a_terminal
 from unique_k8s_job.cli.doctor_json import SCHEMA_VERSION, JsonReport
 from unique_k8s_job.cli.doctor_text import DoctorText, UnderWay
 from unique_k8s_job.cli.exit_codes import OUR_ERROR, STUCK, SUCCESS
@@ -174,7 +173,7 @@ def _fix(cluster: Cluster, place: str | None, job: str | None, report: Report, s
         return _verdict(report)
     DoctorText().plan([step["words"] for step in plan.values()])
     if not yes:
-        if not sys.stdin.isatty():
+        if not stdin_is_a_terminal():
             raise click.UsageError("--fix asks before it does anything, and nobody is there to answer: add --yes")
         if not click.confirm("Do this?", default=False, err=True):
             speaker.say("Nothing was changed")

@@ -7,11 +7,11 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::{deletion::is_word, running::capitalized};
+use super::deletion::is_word;
 use crate::{
     diagnose::{
         facts::Facts,
-        finding::{Code, Finding, ObjectReference, Severity},
+        finding::{Code, Finding, ObjectReference, Severity, capitalized},
     },
     model::{
         container_exit::refused_command,

@@ -9,7 +9,7 @@ use crate::{
         facts::{Facts, LastLine},
         finding::{Code, Finding, ObjectReference, Severity},
     },
-    model::pod::{main_containers, started_at},
+    model::pod::{is_running, main_containers, started_at},
     text::Command,
 };
 
@@ -22,7 +22,7 @@ pub(super) fn rules(facts: &Facts, pod: &Pod) -> Vec<Finding> {
     let object = ObjectReference::from(pod);
     let mut found = Vec::new();
     for container in main_containers(pod) {
-        let running = container.state.as_ref().is_some_and(|state| state.running.is_some());
+        let running = is_running(container);
         let since = started_at(container).filter(|_| running);
         let name = &container.name;
         if let Some(LastLine { at, text }) = facts.last_lines.get(&(object.uid.clone(), name.clone()))
@@ -65,13 +65,7 @@ pub(super) fn rules(facts: &Facts, pod: &Pod) -> Vec<Finding> {
                 )
                 .since(since)
                 .seen("it runs, and is not ready")
-                .next(
-                    Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
-                        .name(&object.name)
-                        .words(&["-c"])
-                        .name(name)
-                        .comment("only if you want to know more: nothing has to be done"),
-                ),
+                .next(object.logs(name).comment("only if you want to know more: nothing has to be done")),
             );
         }
     }

@@ -2,11 +2,10 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
-use super::running::capitalized;
 use crate::{
     diagnose::{
         facts::Facts,
-        finding::{Code, Finding, ObjectReference, Severity},
+        finding::{Code, Finding, ObjectReference, Severity, capitalized},
     },
     model::{
         container_exit::{ContainerExit, container_exit},
@@ -53,10 +52,7 @@ fn failing(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
     } else {
         (Code::CrashLoop, format!("{ending}, again and again, so {object} cannot go on"))
     };
-    let logs = Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
-        .name(&object.name)
-        .words(&["-c"])
-        .name(&container.name);
+    let logs = object.logs(&container.name);
     let logs = if restarts > 0 { logs.words(&["--previous"]) } else { logs };
     let next = match exit.reason.as_deref() {
         _ if exit.not_started().is_some() => Command::kubectl_in(&object.namespace, &["get", "pod"])

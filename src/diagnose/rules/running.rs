@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::{deletion::controller_manager, pods::out_of_reach, quiet, restarts};
 use crate::{
     diagnose::{
         facts::{Facts, Known, LastLine, NodeState},
-        finding::{Code, Finding, ObjectReference, Severity},
+        finding::{Code, Finding, ObjectReference, Severity, capitalized},
     },
     model::{
         conditions,
@@ -17,8 +17,8 @@ use crate::{
         lingering::{Lingering, lingering},
         observed_job::Pause,
         pod::{
-            all_containers, ended_at, event_last_time, has_started, main_containers, phase, started_at, time,
-            work_has_stopped,
+            all_containers, ended_at, event_last_time, finished_at, has_started, init_containers, is_running,
+            is_sidecar, main_containers, phase, started_at, time, work_has_stopped,
         },
         pod_end::pod_end,
         snapshot::ObservedPod,
@@ -328,23 +328,12 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
     )
 }
 
-/// An init container that runs for long: whatever it waits for does not come. An init container of the restart policy
-/// `Always` runs beside the others, and does not count.
+/// An init container that runs for long: whatever it waits for does not come. A sidecar does not count.
 fn init_waiting(facts: &Facts, pod: &Pod) -> Option<Finding> {
     if main_containers(pod).any(has_started) {
         return None;
     }
-    let sidecars = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-    let sidecars: Vec<&str> = sidecars
-        .filter(|container| container.restart_policy.as_deref() == Some("Always"))
-        .map(|container| container.name.as_str())
-        .collect();
-    let inits = pod.status.as_ref()?.init_container_statuses.iter().flatten();
-    let running = |container: &&ContainerStatus| {
-        let state = container.state.as_ref().is_some_and(|state| state.running.is_some());
-        state && !sidecars.contains(&container.name.as_str())
-    };
-    let waits = inits.clone().find(running)?;
+    let waits = init_containers(pod).find(|container| is_running(container) && !is_sidecar(pod, container))?;
     let since = started_at(waits);
     if !facts.waited(since, INIT_WITHIN) {
         return None;
@@ -367,13 +356,7 @@ fn init_waiting(facts: &Facts, pod: &Pod) -> Option<Finding> {
         )
         .since(since)
         .seen_all(said)
-        .next(
-            Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
-                .name(&object.name)
-                .words(&["-c"])
-                .name(name)
-                .comment("shows what it waits for. init_timeout_seconds ends such a wait by itself"),
-        ),
+        .next(object.logs(name).comment("shows what it waits for. init_timeout_seconds ends such a wait by itself")),
     )
 }
 
@@ -431,24 +414,16 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
     let object = ObjectReference::from(pod);
     let others = sidecars.join("`, `");
     // A Job that may run as its user wants must not be deleted on a suspicion.
-    let force = if severity == Severity::Blocking {
-        Some(
-            Command::kubectl_in(&facts.reference.namespace, &["delete", "job"])
-                .name(&facts.reference.name)
-                .words(&["--cascade=background"])
-                .comment("deletes the Job with its Pods and their logs. its work has ended"),
-        )
-    } else {
-        None
-    };
-    let next = Command::kubectl_in(&object.namespace, &["logs", "--tail=20"])
-        .name(&object.name)
-        .words(&["-c"])
-        .name(sidecars.first().map_or("", String::as_str))
-        .comment(
-            "shows whether it still works. For the next run, make it an init container with restartPolicy Always, or \
+    let force = (severity == Severity::Blocking).then(|| {
+        Command::kubectl_in(&facts.reference.namespace, &["delete", "job"])
+            .name(&facts.reference.name)
+            .words(&["--cascade=background"])
+            .comment("deletes the Job with its Pods and their logs. its work has ended")
+    });
+    let next = object.logs(sidecars.first().map_or("", String::as_str)).comment(
+        "shows whether it still works. For the next run, make it an init container with restartPolicy Always, or \
              set on_lingering_sidecar to the word finish",
-        );
+    );
     let finding = Finding::new(
         Code::SidecarKeepsPodAlive,
         severity,
@@ -464,14 +439,4 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
         Some(force) => finding.last_resort(force),
         None => finding,
     });
-}
-
-/// The same with a capital letter at its beginning.
-pub(super) fn capitalized(clause: &str) -> String {
-    let mut letters = clause.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn finished_at(container: &ContainerStatus) -> Option<Timestamp> {
-    time(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref())
 }

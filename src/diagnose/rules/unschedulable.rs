@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Event, Pod, PodCondition};
 
-use super::{deletion::is_word, running::capitalized, startup::at};
+use super::{deletion::is_word, startup::at};
 use crate::{
     diagnose::{
         cluster_node::{ClusterNode, in_words, requirements},
         facts::Facts,
-        finding::{Code, Finding, ObjectReference, Severity},
+        finding::{Code, Finding, ObjectReference, Severity, capitalized},
     },
     model::{
         pod::{event_last_time, time},
