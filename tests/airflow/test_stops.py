@@ -180,34 +180,43 @@ def answers(airflow: AirflowClient) -> bool:
 
 
 def test_ctrl_c_in_a_dag_test_deletes_the_job(
-    airflow_server: AirflowServer, airflow: AirflowClient, cluster: OneNodeCluster, namespace: str
+    airflow_server: AirflowServer, airflow: AirflowClient, cluster: OneNodeCluster, namespace: str, tmp_path: Path
 ) -> None:
     airflow.wait_for_dag("one_job_without_retries")
     conf = json.dumps({"script": LONG, "namespace": namespace})
-    # What `dag.test()` does, from a terminal: Ctrl-C reaches the whole process group.
-    process = subprocess.Popen(
-        [sys.executable, "-c", TERMINAL, "dags", "test", "one_job_without_retries", "--conf", conf],
-        env=airflow_server.environment(),
-        cwd=airflow_server.home,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        job = cluster.the_job(namespace, seconds=90)["metadata"]
-        cluster.wait_until_running(namespace)
-        with timed(cluster, namespace, job, CTRL_C):
-            os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert "Interrupted (Ctrl-C). Job" in output and "is being deleted; its Pod may take up to" in output, output[
-        -4000:
-    ]
-    assert "is deleted, and its Pods have ended" in output, output[-4000:]
+    written = tmp_path / "output"
+    with written.open("w") as stdout, shown_if_it_fails(written):
+        # What `dag.test()` does, from a terminal: Ctrl-C reaches the whole process group.
+        process = subprocess.Popen(
+            [sys.executable, "-c", TERMINAL, "dags", "test", "one_job_without_retries", "--conf", conf],
+            env=airflow_server.environment(),
+            cwd=airflow_server.home,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            job = cluster.the_job(namespace, seconds=90)["metadata"]
+            cluster.wait_until_running(namespace)
+            with timed(cluster, namespace, job, CTRL_C):
+                os.killpg(process.pid, signal.SIGINT)
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+        output = written.read_text()
+        assert "Interrupted (Ctrl-C). Job" in output and "is being deleted; its Pod may take up to" in output
+        assert "is deleted, and its Pods have ended" in output
     documented_table.check(PAGE, CTRL_C, COLUMN, "deleted with its Pods; the try fails")
+
+
+@contextmanager
+def shown_if_it_fails(written: Path) -> Iterator[None]:
+    """Add the end of what a process has written to a failure."""
+    try:
+        yield
+    except AssertionError as failure:
+        raise AssertionError(f"{failure}\n  the process wrote: {written.read_text()[-8000:]}") from failure
 
 
 def test_page_says_nothing_of_blocking_tasks_that_was_not_seen_here() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from command_line import CommandLine, Ended
@@ -31,8 +33,17 @@ def find(report: dict[str, Any], job: str, code: str) -> Finding | None:
     return next((finding for finding in findings(report, job) if finding["code"] == code), None)
 
 
-def wait_for(call: CommandLine, wanted: set[tuple[str, str]], *, seconds: float) -> dict[tuple[str, str], Finding]:
-    """Look until each pair of Job and code was found once; what was found of each."""
+def wait_for(
+    call: CommandLine,
+    wanted: AbstractSet[tuple[str, str]],
+    *,
+    seconds: float,
+    lacks: Callable[[str, Finding], Collection[str]] = lambda job, finding: (),
+) -> dict[tuple[str, str], Finding]:
+    """Look until each pair of Job and code was found and lacks nothing; what was found of each.
+
+    A finding grows with what happens: what a test wants of it may come later than its code.
+    """
     found: dict[tuple[str, str], Finding] = {}
     last: dict[str, Any] = {}
 
@@ -40,16 +51,22 @@ def wait_for(call: CommandLine, wanted: set[tuple[str, str]], *, seconds: float)
         last.update(look(call))
         for job, code in wanted - set(found):
             finding = find(last, job, code)
-            if finding:
+            if finding and not lacks(job, finding):
                 found[job, code] = finding
         return wanted <= set(found)
+
+    def missing(job: str, code: str) -> str:
+        finding = find(last, job, code)
+        if finding is None:
+            return f"{job}: no {code} in {findings(last, job)}"
+        return f"{job}: {code} lacks {lacks(job, finding)} in {finding}"
 
     until(
         f"findings {sorted(wanted)}",
         all_found,
         seconds=seconds,
         every=1,
-        seen=lambda: f"missing {sorted(wanted - set(found))} in {json.dumps(last, indent=1)}",
+        seen=lambda: "\n".join(missing(*pair) for pair in sorted(wanted - set(found))),
     )
     return found
 

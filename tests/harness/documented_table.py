@@ -12,13 +12,15 @@ import fcntl
 import os
 from pathlib import Path
 
+#: Whether cells are written instead of compared.
+WRITES = bool(os.environ.get("UNIQUE_K8S_JOB_WRITE_TABLES"))
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def check(page: str, row: str, column: str, seen: str, section: str | None = None) -> None:
     """Compare one cell of a page's table with what was seen, or write it; with `section`, of the table below its heading."""
     file = DOCS / page
-    if os.environ.get("UNIQUE_K8S_JOB_WRITE_TABLES"):
+    if WRITES:
         _write(file, row, column, seen, section)
     said = cells(page, section).get(row, {}).get(column)
     assert said == seen, (

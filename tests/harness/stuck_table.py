@@ -11,6 +11,7 @@ from typing import Any
 import documented_table
 
 _PAGE = "stuck.md"
+CAUSE = "what it says"
 
 
 def saw(way: str, how: str, finding: dict[str, Any], fix: str) -> None:
@@ -23,11 +24,24 @@ def saw(way: str, how: str, finding: dict[str, Any], fix: str) -> None:
     """
     cells = {
         "how it was provoked": how,
-        "what it says": replaced(finding["cause"], finding),
+        CAUSE: cause(finding),
         "what `doctor --fix` did": fix,
     }
     for column, seen in cells.items():
         documented_table.check(_PAGE, way, column, seen.replace("|", "/").replace("\n", " "), finding["code"])
+
+
+def still_grows(way: str, finding: dict[str, Any]) -> bool:
+    """Whether the finding does not yet say what the page says of it: what the cause is made from may come later."""
+    if documented_table.WRITES:
+        return False
+    said = documented_table.cells(_PAGE, finding["code"]).get(way, {}).get(CAUSE)
+    return said is not None and said != cause(finding)
+
+
+def cause(finding: dict[str, Any]) -> str:
+    """What the finding says, as a cell of the page has it."""
+    return replaced(finding["cause"], finding).replace("|", "/").replace("\n", " ")
 
 
 def replaced(text: str, finding: dict[str, Any]) -> str:
