@@ -6,13 +6,14 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::text::one_line;
 
 /// The parts of an error's text, and its facts as values for programs. Each part is one line, whatever texts of others
 /// are in it ([`one_line`]).
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// What happened and to which object, without a final full stop.
     pub message: String,

@@ -3,11 +3,11 @@
 //! Promise: at most one line a second while Pods end, less often the longer the Job takes, and at least one a minute. Where
 //! no Pod has ended since the last line, ten seconds pass before the next. The last counts are said once the end is decided.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{message::Message, pod::phase, snapshot::JobSnapshot};
+use crate::model::{conditions::in_ranges, message::Message, pod::phase, snapshot::JobSnapshot};
 
 /// A Job that wants more Pods than this has many: their steps one by one are more than anybody reads.
 const FEW: i32 = 3;
@@ -112,17 +112,6 @@ fn counts(snapshot: &JobSnapshot) -> Option<Counts> {
     begun.then(|| Counts { ended, living: living.into_iter().flatten().collect::<Vec<_>>().join(", ") })
 }
 
-/// How many numbers `1,3-5` has.
-fn in_ranges(text: &str) -> usize {
-    let ranges: BTreeSet<_> = text.split(',').filter(|range| !range.is_empty()).collect();
-    let count = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let number = |text: &str| text.parse::<usize>().ok();
-        Some(number(last)?.checked_sub(number(first)?)?.saturating_add(1))
-    };
-    ranges.into_iter().filter_map(count).fold(0, usize::saturating_add)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -172,15 +161,6 @@ mod tests {
         for (job, pods, expected) in cases {
             let said = PodCounts::new().observe(&with_pods(JobSnapshot::new(job), pods)).map(|message| message.text);
             assert_eq!(said.as_deref(), expected);
-        }
-    }
-
-    #[test]
-    fn indexes_are_counted_whatever_stands_there() {
-        for (text, expected) in
-            [("", 0), ("7", 1), ("1,3-5", 4), ("5-3", 0), ("x,2", 1), ("0-18446744073709551615", usize::MAX)]
-        {
-            assert_eq!(in_ranges(text), expected, "{text}");
         }
     }
 

@@ -11,10 +11,15 @@ use super::{
     invalid,
     shape::{Parent, kind_of},
 };
-use crate::error::Error;
+use crate::{
+    error::Error,
+    model::{job_result::RESULT_FILE, policies::ResultSource},
+};
 
 /// Puts the arguments into the user's Job, which was read and checked before.
-pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value, Error> {
+///
+/// `result` says where the result of the Job is read from; the file that holds it is the same, whatever the manifest says.
+pub fn assemble(manifest: Option<&Value>, arguments: &Arguments, result: Option<ResultSource>) -> Result<Value, Error> {
     let mut job = manifest.cloned().unwrap_or_else(|| {
         // Kubernetes counts the failed Pods of all indexes against the limit of the Job, too.
         let limit_of_job = !arguments.given("backoff_limit_per_index");
@@ -29,7 +34,7 @@ pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value
     let template = child(spec, "template", "spec.template")?;
     let path = "spec.template.metadata";
     put(child(template, "metadata", path)?, Parent::Metadata, path, arguments)?;
-    pod(child(template, "spec", "spec.template.spec")?, arguments)?;
+    pod(child(template, "spec", "spec.template.spec")?, arguments, result)?;
     put(child(root, "metadata", "metadata")?, Parent::Metadata, "metadata", arguments)?;
     Ok(job)
 }
@@ -65,10 +70,15 @@ fn put(object: &mut Map<String, Value>, parent: Parent, path: &str, arguments: &
     Ok(())
 }
 
-fn pod(pod: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
+fn pod(pod: &mut Map<String, Value>, arguments: &Arguments, result: Option<ResultSource>) -> Result<(), Error> {
     pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
     put(pod, Parent::Pod, "spec.template.spec", arguments)?;
-    container(base_container(pod)?, arguments)
+    let base = base_container(pod)?;
+    container(base, arguments)?;
+    if result == Some(ResultSource::TerminationMessage) {
+        base.insert("terminationMessagePath".to_owned(), json!(RESULT_FILE));
+    }
+    Ok(())
 }
 
 fn base_container(pod: &mut Map<String, Value>) -> Result<&mut Map<String, Value>, Error> {
@@ -166,14 +176,14 @@ mod tests {
     fn no_argument_leaves_the_manifest_alone() {
         let mut expected = manifest();
         expected["spec"]["template"]["metadata"] = json!({});
-        assert_eq!(assemble(Some(&manifest()), &Arguments::default()).unwrap(), expected);
+        assert_eq!(assemble(Some(&manifest()), &Arguments::default(), None).unwrap(), expected);
     }
 
     #[test]
     fn explicit_zero_false_and_empty_win() {
         let arguments =
             json!({"backoff_limit": 0, "suspend": false, "parallelism": 0, "volumes": [], "env_vars": [], "cmds": []});
-        let job = assemble(Some(&manifest()), &given(arguments)).unwrap();
+        let job = assemble(Some(&manifest()), &given(arguments), None).unwrap();
         let spec = &job["spec"];
         assert_eq!(
             (&spec["backoffLimit"], &spec["suspend"], &spec["parallelism"]),
@@ -189,7 +199,7 @@ mod tests {
     #[test]
     fn lists_merge_by_their_keys() {
         let arguments = json!({"env_vars": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}]});
-        let job = assemble(Some(&manifest()), &given(arguments)).unwrap();
+        let job = assemble(Some(&manifest()), &given(arguments), None).unwrap();
         let expected = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "3"}, {"name": "C", "value": "4"}]);
         assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["env"], expected);
     }
@@ -200,7 +210,7 @@ mod tests {
         let twice = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "A", "value": "3"}]);
         manifest["spec"]["template"]["spec"]["containers"][0]["env"] = twice;
         let arguments = given(json!({"env_vars": [{"name": "A", "value": "4"}]}));
-        let job = assemble(Some(&manifest), &arguments).unwrap();
+        let job = assemble(Some(&manifest), &arguments, None).unwrap();
         let expected = json!([{"name": "A", "value": "4"}, {"name": "B", "value": "2"}]);
         assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["env"], expected);
     }
@@ -209,14 +219,14 @@ mod tests {
     fn container_named_base_is_the_base_container_wherever_it_stands() {
         let mut manifest = manifest();
         manifest["spec"]["template"]["spec"]["containers"][1]["name"] = json!("base");
-        let job = assemble(Some(&manifest), &given(json!({"image": "c:2"}))).unwrap();
+        let job = assemble(Some(&manifest), &given(json!({"image": "c:2"})), None).unwrap();
         assert_eq!(job["spec"]["template"]["spec"]["containers"][1]["image"], "c:2");
         assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "a:1");
     }
 
     #[test]
     fn image_alone_makes_a_whole_job() {
-        let job = assemble(None, &given(json!({"image": "a:1", "labels": {"team": "a"}}))).unwrap();
+        let job = assemble(None, &given(json!({"image": "a:1", "labels": {"team": "a"}})), None).unwrap();
         let expected = json!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"labels": {"team": "a"}},
             "spec": {"backoffLimit": 0, "template": {"metadata": {"labels": {"team": "a"}}, "spec": {
@@ -226,8 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn result_is_the_termination_message_of_the_base_container_whatever_path_the_manifest_has() {
+        let mut manifest = manifest();
+        manifest["spec"]["template"]["spec"]["containers"][0]["terminationMessagePath"] = json!("/dev/termination-log");
+        let job = assemble(Some(&manifest), &Arguments::default(), Some(ResultSource::TerminationMessage)).unwrap();
+        let containers = &job["spec"]["template"]["spec"]["containers"];
+        assert_eq!(containers[0]["terminationMessagePath"], "/airflow/xcom/return.json");
+        assert_eq!(containers[1]["terminationMessagePath"], Value::Null);
+    }
+
+    #[test]
     fn limit_for_each_index_is_not_undone_by_a_limit_for_the_job() {
-        let limits = |arguments: Value| assemble(None, &given(arguments)).unwrap()["spec"]["backoffLimit"].clone();
+        let limits =
+            |arguments: Value| assemble(None, &given(arguments), None).unwrap()["spec"]["backoffLimit"].clone();
         assert_eq!(limits(json!({"image": "a:1", "backoff_limit_per_index": 2})), Value::Null);
         assert_eq!(limits(json!({"image": "a:1", "backoff_limit_per_index": 2, "backoff_limit": 5})), 5);
     }
@@ -237,7 +258,7 @@ mod tests {
         let mut manifest = manifest();
         manifest["spec"]["selector"] = json!({});
         manifest["spec"]["manualSelector"] = json!(false);
-        assemble(Some(&manifest), &Arguments::default()).unwrap();
+        assemble(Some(&manifest), &Arguments::default(), None).unwrap();
     }
 
     #[test]
@@ -248,7 +269,7 @@ mod tests {
             (json!({}), "spec.template.spec.containers.image"),
         ];
         for (manifest, path) in cases {
-            let error = assemble(Some(&manifest), &Arguments::default()).unwrap_err();
+            let error = assemble(Some(&manifest), &Arguments::default(), None).unwrap_err();
             assert_eq!(error.report().facts["path"], path, "{error}");
         }
     }

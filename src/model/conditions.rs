@@ -105,6 +105,17 @@ pub(crate) fn index(pod: &Pod) -> Option<&str> {
     })
 }
 
+/// How many indexes `1,3-5` has, as the status of an Indexed Job writes them.
+pub(crate) fn in_ranges(text: &str) -> usize {
+    let ranges: BTreeSet<_> = text.split(',').filter(|range| !range.is_empty()).collect();
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| text.parse::<usize>().ok();
+        Some(number(last)?.checked_sub(number(first)?)?.saturating_add(1))
+    };
+    ranges.into_iter().filter_map(count).fold(0, usize::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -191,6 +202,15 @@ mod tests {
         ];
         for (name, wanted, phases, proven) in cases {
             assert_eq!(proven_by_pods(&spec(&wanted), pods(phases).iter()), proven, "{name}");
+        }
+    }
+
+    #[test]
+    fn indexes_are_counted_whatever_stands_there() {
+        for (text, expected) in
+            [("", 0), ("7", 1), ("1,3-5", 4), ("5-3", 0), ("x,2", 1), ("0-18446744073709551615", usize::MAX)]
+        {
+            assert_eq!(in_ranges(text), expected, "{text}");
         }
     }
 }

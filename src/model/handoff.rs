@@ -13,7 +13,7 @@ use tracing::{Span, debug_span};
 use super::{
     log_positions::SourcePosition,
     observed_job::JobReference,
-    policies::{CleanUp, Finish, LogFormat, OnLingeringSidecar, Until},
+    policies::{CleanUp, Finish, LogFormat, OnLingeringSidecar, ResultSource, Until},
 };
 use crate::{
     error::{Error, Report},
@@ -57,6 +57,9 @@ pub struct Handoff {
     /// What to do if a sidecar keeps a Pod running.
     #[serde(default)]
     pub on_lingering_sidecar: OnLingeringSidecar,
+    /// Where the result of the Job is read from; none if nobody asked for it.
+    #[serde(default)]
+    pub result: Option<ResultSource>,
     /// The steps after the verdict.
     #[serde(default)]
     pub clean_up: CleanUp,

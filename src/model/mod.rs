@@ -9,6 +9,7 @@ mod failure_cause;
 pub mod field_managers;
 pub mod handoff;
 pub mod job;
+pub mod job_result;
 pub mod job_state;
 pub mod lingering;
 pub(crate) mod log_position;

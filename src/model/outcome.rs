@@ -9,6 +9,7 @@ use super::{
     conditions::{JobEnd, proven_by_pods},
     container_exit::{ContainerExit, container_exits},
     failure_cause::failure_cause,
+    job_result::{JobResult, job_result},
     observed_job::JobReference,
     pod_end::PodEnd,
     snapshot::{JobSnapshot, Times},
@@ -45,6 +46,9 @@ pub struct Outcome {
     pub times: Times,
     /// The Job.
     pub job: JobReference,
+    /// What it has left as its result, if somebody asked for it and it succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<JobResult>,
     /// A paragraph for people.
     pub summary: String,
     /// The small table for the end of the log.
@@ -94,9 +98,24 @@ impl Outcome {
             lingering: Vec::new(),
             times,
             job,
+            result: None,
             summary,
             timeline,
         }
+    }
+
+    /// Adds the result of a Job that succeeded. The messages that it was read from are no messages for people.
+    #[must_use]
+    pub fn with_result(mut self, snapshot: &JobSnapshot) -> Self {
+        if self.state != OutcomeState::Succeeded {
+            return self;
+        }
+        self.result = Some(job_result(snapshot));
+        let base = snapshot.base_container();
+        for end in self.containers.iter_mut().filter(|end| !end.init && Some(end.container.as_str()) == base) {
+            end.message = None;
+        }
+        self
     }
 }
 
@@ -105,9 +124,8 @@ fn exit_code(snapshot: &JobSnapshot, state: OutcomeState, containers: &[Containe
     if state == OutcomeState::Succeeded {
         return Some(0);
     }
-    let template = snapshot.job.job.spec.as_ref()?.template.spec.as_ref()?;
-    let base = template.base_container()?;
-    let mut failed = containers.iter().filter(|end| end.container == base.name && end.exit_code != 0);
+    let base = snapshot.base_container()?;
+    let mut failed = containers.iter().filter(|end| end.container == base && end.exit_code != 0);
     match (failed.next(), failed.next()) {
         (Some(only), None) => Some(only.exit_code),
         _ => None,

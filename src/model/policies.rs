@@ -39,6 +39,14 @@ impl Default for LogFormat {
     }
 }
 
+/// Where the result of a Job is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResultSource {
+    /// The termination message of its base container.
+    TerminationMessage,
+}
+
 /// Which stuck Jobs are released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]

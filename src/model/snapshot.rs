@@ -135,11 +135,17 @@ impl JobSnapshot {
         pods
     }
 
+    /// The name of the base container, if the Job tells which it is.
+    #[must_use]
+    pub fn base_container(&self) -> Option<&str> {
+        let template = self.job.job.spec.as_ref()?.template.spec.as_ref();
+        template.and_then(TemplateSpec::base_container).map(|container| container.name.as_str())
+    }
+
     /// How the Pods ended that did not end well, in the order they were made.
     #[must_use]
     pub fn pod_ends(&self) -> Vec<PodEnd> {
-        let spec = self.job.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-        let base = spec.and_then(TemplateSpec::base_container).map(|container| container.name.as_str());
+        let base = self.base_container();
         let mut pods: Vec<_> = self.pods.iter().collect();
         pods.sort_by_key(|(_, seen)| made(&seen.pod));
         let ends = pods.into_iter().filter_map(|(uid, seen)| {

@@ -21,7 +21,9 @@ use crate::{
         message::Message,
         observed_job::JobReference,
         per_outcome::PerOutcome,
-        policies::{CleanUp, LogFormat, OnFinish, OnLingeringSidecar, PredecessorPolicy, ReleasePolicy, Until},
+        policies::{
+            CleanUp, LogFormat, OnFinish, OnLingeringSidecar, PredecessorPolicy, ReleasePolicy, ResultSource, Until,
+        },
     },
     resource::FieldValidation,
     unreadable,
@@ -107,6 +109,9 @@ pub struct JobRequest {
     /// What to do where a sidecar keeps a Pod running after its base container has ended.
     #[serde(default)]
     pub on_lingering_sidecar: OnLingeringSidecar,
+    /// Where the result of the Job is read from; none if it is not.
+    #[serde(default)]
+    pub result: Option<ResultSource>,
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
@@ -274,7 +279,13 @@ impl JobRequest {
     /// Of what the user wrote, before our edits.
     #[must_use]
     pub fn manifest_digest(&self) -> ManifestDigest {
-        ManifestDigest::of(self.manifest.as_ref(), &self.arguments)
+        let (manifest, arguments) = (self.manifest.as_ref(), &self.arguments);
+        match self.result {
+            // As it was before there were results, so that an upgrade takes over its Jobs.
+            None => ManifestDigest::of(manifest, arguments),
+            // A Job that was made without a place for its result has none.
+            Some(result) => ManifestDigest::of(manifest, &(arguments, result)),
+        }
     }
 
     /// The TTL at creation and after the acknowledgement.
@@ -299,7 +310,7 @@ impl JobRequest {
     /// The Job of a generation, with this TTL at creation.
     pub fn draft(&self, generation: u32, namespace: &Namespace, ttl: Option<u32>) -> Result<Draft, Error> {
         let name = self.name(generation);
-        let job = assemble(self.manifest.as_ref(), &self.arguments)?;
+        let job = assemble(self.manifest.as_ref(), &self.arguments, self.result)?;
         if let (Some(fixed), Some(completions)) = (&self.fixed_name, indexed_completions(&job)) {
             fixed.check_indexed(completions)?;
         }
@@ -330,6 +341,7 @@ impl JobRequest {
             init_timeout_seconds: self.init_timeout_seconds,
             handover_timeout_seconds: self.handover_timeout_seconds,
             on_lingering_sidecar: self.on_lingering_sidecar,
+            result: self.result,
             clean_up: self.clean_up(),
             finish: None,
             positions: Vec::new(),

@@ -65,11 +65,19 @@ pub struct Course {
     /// Lines printed meanwhile, evenly.
     pub lines: u32,
     pub exit_code: i32,
+    /// The termination message of its container.
+    pub message: &'static str,
 }
 
 impl Default for Course {
     fn default() -> Self {
-        Self { pod_after: Duration::from_millis(200), runs: Duration::from_secs(3), lines: 3, exit_code: 0 }
+        Self {
+            pod_after: Duration::from_millis(200),
+            runs: Duration::from_secs(3),
+            lines: 3,
+            exit_code: 0,
+            message: "",
+        }
     }
 }
 
@@ -346,11 +354,15 @@ impl World {
     }
 
     pub fn end_pod(&self, pod: &str, exit_code: i32) {
+        self.end_pod_saying(pod, exit_code, "");
+    }
+
+    fn end_pod_saying(&self, pod: &str, exit_code: i32, message: &str) {
         self.end_log(pod);
         self.update("pods", pod, |pod| {
             pod["status"]["phase"] = json!(if exit_code == 0 { "Succeeded" } else { "Failed" });
             pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": exit_code,
-                "reason": if exit_code == 0 { "Completed" } else { "Error" }, "startedAt": "2026-01-01T00:00:02Z", "finishedAt": "2026-01-01T00:00:08Z"}});
+                "message": message, "reason": if exit_code == 0 { "Completed" } else { "Error" }, "startedAt": "2026-01-01T00:00:02Z", "finishedAt": "2026-01-01T00:00:08Z"}});
         });
     }
 
@@ -396,7 +408,7 @@ impl World {
         if gone(&self) {
             return;
         }
-        self.end_pod(&pod, course.exit_code);
+        self.end_pod_saying(&pod, course.exit_code, course.message);
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.end_job(&name, course.exit_code == 0);
     }

@@ -21,6 +21,7 @@ use crate::{
         message::Message,
         outcome::Outcome,
         pod::{all_containers, ended_at, phase_is_terminal},
+        policies::ResultSource,
         snapshot::ObservedPod,
     },
     resource::Resource,
@@ -68,6 +69,9 @@ impl JobFollower<'_> {
         self.complete_events().await;
         self.look_for_a_read_only_file_system().await;
         let mut outcome = Outcome::conclude(&self.snapshot, self.gone);
+        if self.handoff.result == Some(ResultSource::TerminationMessage) {
+            outcome = outcome.with_result(&self.snapshot);
+        }
         outcome.lingering = self.lingering.into_iter().flat_map(|lingering| lingering.sidecars).collect();
         Ok(outcome)
     }

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use unique_k8s_job::{error::Error, model::outcome::OutcomeState, session::attempt::Run, submit::JobOrigin};
+use unique_k8s_job::{
+    error::Error,
+    model::{job_result::JobResult, outcome::OutcomeState},
+    session::attempt::Run,
+    submit::{JobOrigin, request::JobRequest},
+};
 
 use crate::{
     faults::Fault,
@@ -21,7 +26,7 @@ fn slow() -> Course {
     Course { runs: Duration::from_secs(60), lines: 59, ..Course::default() }
 }
 
-fn cleared(try_number: u32) -> unique_k8s_job::submit::request::JobRequest {
+fn cleared(try_number: u32) -> JobRequest {
     order_with(try_number, json!({"attempt": {"max_tries": try_number + 2, "clear_number": 1}}))
 }
 
@@ -44,6 +49,55 @@ async fn retry_uses_a_success_that_nobody_acknowledged() {
     let ended = run(&world.cluster(), order(2)).await;
     assert_eq!((ended.outcome().state, ended.origin), (OutcomeState::Succeeded, Some(JobOrigin::OutcomeUsed)));
     assert_eq!(world.jobs_made().len(), 1);
+}
+
+fn with_result(try_number: u32) -> JobRequest {
+    order_with(try_number, json!({"result": "termination-message"}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_that_uses_or_takes_over_a_job_has_its_result() {
+    for (age, origin) in [(10, JobOrigin::TakenOver), (90, JobOrigin::OutcomeUsed)] {
+        let world = World::new();
+        world.runs_jobs(Course { message: "[1, 2]", ..slow() });
+        let dying = Run::start(world.cluster(), with_result(1));
+        tokio::time::sleep(Duration::from_secs(age)).await;
+        drop(dying);
+        let ended = run(&world.cluster(), with_result(2)).await;
+        assert_eq!(ended.outcome().result, Some(JobResult::Text(Some("[1, 2]".to_owned()))), "age {age}");
+        assert_eq!(ended.origin, Some(origin));
+        let exits = &ended.outcome().containers;
+        assert!(exits.iter().all(|exit| exit.message.is_none()), "the result is told once: {exits:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn result_that_is_lost_is_told_and_the_retry_after_it_runs_anew() {
+    let world = World::new();
+    world.runs_jobs(Course { message: "[1, 2]", ..Course::default() });
+    let dying = Run::start(world.cluster(), with_result(1));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    drop(dying);
+    let job = world.jobs().remove(0);
+    world.inner().remove_pods_of(&job);
+    world.changed();
+    let second = run(&world.cluster(), with_result(2)).await;
+    assert_eq!((second.outcome().state, second.origin), (OutcomeState::Succeeded, Some(JobOrigin::OutcomeUsed)));
+    let Some(JobResult::Unusable(why)) = &second.outcome().result else { panic!("{:?}", second.outcome()) };
+    assert!(why.message.contains("is lost"), "{why}");
+    assert_eq!(second.run.acknowledge().await.unwrap(), []);
+    let third = run(&world.cluster(), with_result(3)).await;
+    assert_eq!(third.outcome().result, Some(JobResult::Text(Some("[1, 2]".to_owned()))));
+    assert_eq!(third.origin, Some(JobOrigin::Created));
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_was_made_without_a_place_for_its_result_is_not_used_for_one() {
+    let world = World::new();
+    world.runs_jobs(Course { message: "\"\"", ..Course::default() });
+    try_one_dies_after(&world, Duration::from_secs(30)).await;
+    let ended = run(&world.cluster(), with_result(2)).await;
+    assert_eq!(ended.origin, Some(JobOrigin::Created));
 }
 
 #[tokio::test(start_paused = true)]
