@@ -6,7 +6,7 @@ survives a `fork()`: the child builds its own connections.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypedDict, final, type_check_only
+from typing import Any, Literal, NotRequired, TypedDict, final, type_check_only
 
 __all__ = [
     "Cluster",
@@ -91,6 +91,22 @@ class PodEnd(TypedDict):
     words: str
 
 @type_check_only
+class UnusableResult(TypedDict):
+    message: str
+    seen: list[str]
+    hint: str | None
+    facts: dict[str, Any]
+
+@type_check_only
+class JobResult(TypedDict, total=False):
+    """What its base containers wrote, as `src/model/job_result.rs` has it: exactly one of the keys."""
+
+    text: str | None
+    texts: list[str | None]
+    text_by_index: dict[str, str | None]
+    unusable: UnusableResult
+
+@type_check_only
 class Outcome(TypedDict):
     """How a Job ended, as `src/model/outcome.rs` has it."""
 
@@ -104,6 +120,8 @@ class Outcome(TypedDict):
     lingering: list[str]
     times: dict[str, str | None]
     job: JobReference
+    #: Only where it was asked for, and the Job succeeded.
+    result: NotRequired[JobResult]
     summary: str
     timeline: str
 

@@ -10,6 +10,7 @@
       JobStartupError           the Job cannot start: image, scheduling, quota
       JobFailedError            Kubernetes decided that the Job failed
       JobVanishedError          the Job is gone, and nobody saw it end
+      JobResultError            the Job succeeded, and its result cannot be used
       TakenOverError            a newer try owns the Job now
       DeletionUnconfirmedError  a deletion was accepted but not seen to end
       StoppedError              the task was stopped
@@ -37,6 +38,7 @@ __all__ = [
     "InternalError",
     "InvalidManifestError",
     "JobFailedError",
+    "JobResultError",
     "JobStartupError",
     "JobVanishedError",
     "NameTakenError",
@@ -75,7 +77,7 @@ class UniqueK8sJobError(Exception):
     fields: list[str] | None = None
     #: Exit code of the container that decided the outcome.
     exit_code: int | None = None
-    #: The whole summary of how the Job ended; the same as the task's `return_value`.
+    #: The whole summary of how the Job ended; the same as the task's `return_value`, or with `xcom` as `job_outcome`.
     outcome: dict[str, Any] | None = None
     #: Finalizers that hold the Job, and Pods that may still run.
     finalizers: list[str] | None = None
@@ -154,6 +156,10 @@ class JobFailedError(UniqueK8sJobError):
 
 class JobVanishedError(UniqueK8sJobError):
     """The Job is gone, nobody saw it end, and its Pods do not prove success; `outcome`."""
+
+
+class JobResultError(UniqueK8sJobError):
+    """The Job succeeded, and what it wrote as its result cannot be used: cut, no JSON, or lost; `outcome`."""
 
 
 class TakenOverError(UniqueK8sJobError):

@@ -52,6 +52,18 @@ def test_deferred_jobs_show_their_log_and_the_sensor_sees_them_end(airflow: Airf
     assert {job["state"] for job in found} == {"succeeded"}
 
 
+def test_job_results_reach_the_next_task_from_the_worker_and_from_the_triggerer(airflow: AirflowClient) -> None:
+    run_id = run(airflow, "job_results")
+    count, split, load = (TaskInstance("job_results", run_id, task) for task in ("count", "split", "load"))
+    assert airflow.xcom(count, "return_value") == {"rows": 3, "of": "orders"}
+    assert airflow.xcom(split, "return_value") == {"0": "part-0", "1": "part-1"}
+    for ti in (count, split):
+        outcome = airflow.xcom(ti, "job_outcome")
+        assert (outcome["state"], outcome["job"]["name"]) == ("succeeded", airflow.xcom(ti, "job_name"))
+    assert "The triggerer follows the Job from now on" in airflow.log(split)
+    assert "loads 3 rows of part-0, part-1" in airflow.log(load)
+
+
 def test_the_incident_cured_gives_equal_slugs_two_jobs_and_deletes_the_first_at_once(
     airflow: AirflowClient, cluster: OneNodeCluster, examples_namespace: str
 ) -> None:

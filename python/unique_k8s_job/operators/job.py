@@ -27,6 +27,7 @@ from unique_k8s_job.request.arguments import (
     FINISHES,
     NAME_POLICIES,
     NOT_GIVEN,
+    RESULT_SOURCES,
     NotGiven,
     connection,
     exit_codes,
@@ -56,6 +57,7 @@ _NOT_TEMPLATES = frozenset(
     {
         "name_policy",
         "skip_on_exit_code",
+        "xcom",
         "suspend",
         "automount_service_account_token",
         "hostnetwork",
@@ -84,9 +86,10 @@ class UniqueK8sJobOperator(BaseOperator):
     """Run a Kubernetes Job to its end, under a name that no other try ever has.
 
     An argument that is not given leaves the manifest as it is. A given argument wins over the manifest, even if it is
-    0, False or empty. The task returns a summary of the outcome: `state`, `job`, `containers`, `times`, ... The XComs
-    `job_name`, `job_namespace` and `job_uid` exist from the moment the Job exists; `job_deferred`, with the uid again,
-    from the moment the triggerer has the Job.
+    0, False or empty. The task returns a summary of the outcome: `state`, `job`, `containers`, `times`, ... With `xcom`
+    it returns the result of the Job, and the summary is the XCom `job_outcome`. The XComs `job_name`, `job_namespace`
+    and `job_uid` exist from the moment the Job exists; `job_deferred`, with the uid again, from the moment the triggerer
+    has the Job.
 
     :param image: image of the base container: the one named `base`, else the first of the manifest
     :param cmds: its command
@@ -180,6 +183,10 @@ class UniqueK8sJobOperator(BaseOperator):
         is left if another try will come, else deleted
     :param skip_on_exit_code: an exit code, or several, with which the container that decides the outcome skips the task
         instead of failing it; the Job counts as failed all the same
+    :param xcom: what the task returns. Not given: the summary of the outcome. `termination-message`: the JSON value that
+        the base container writes to `/airflow/xcom/return.json`, of which Kubernetes hands over less than 4096 bytes,
+        and less if the Pod has more than three containers. The task fails if the value is cut or is no JSON. Without a
+        value it is None; of an `Indexed` Job it is a dict by index, of a Job with several completions a list
     :param get_logs: write the containers' logs into the task log
     :param log_levels: give a line of a container the level that it names (`ERROR`, `level=warn`, `"level": "error"`),
         so that Airflow's filter finds it; False makes all of them `info`. Default: `[unique_k8s_job] log_levels`, True
@@ -196,6 +203,7 @@ class UniqueK8sJobOperator(BaseOperator):
     :raises JobFailedError: the Job failed
     :raises JobVanishedError: the Job is gone and nobody saw it end
     :raises JobStartupError: the Job cannot start; it is deleted
+    :raises JobResultError: the Job succeeded, and its result (`xcom`) cannot be used
     """
 
     #: Airflow stores this path in serialized DAGs, and names the logger by it, so it stays that of the first version.
@@ -281,6 +289,7 @@ class UniqueK8sJobOperator(BaseOperator):
         on_lingering_sidecar: Literal["wait", "finish"] = "wait",
         on_process_end: Literal["leave", "delete"] | None = None,
         skip_on_exit_code: int | Collection[int] | None = None,
+        xcom: Literal["termination-message"] | None = None,
         get_logs: bool = True,
         log_levels: bool | None = None,
         log_line_times: bool | None = None,
@@ -319,6 +328,7 @@ class UniqueK8sJobOperator(BaseOperator):
         self.on_lingering_sidecar = one_of("on_lingering_sidecar", on_lingering_sidecar, "wait", "finish")
         self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
         self.skip_on_exit_code = exit_codes("skip_on_exit_code", skip_on_exit_code)
+        self.xcom = None if xcom is None else one_of("xcom", xcom, *RESULT_SOURCES)
         self.get_logs = get_logs
         self.log_levels = log_levels
         self.log_line_times = log_line_times
@@ -338,8 +348,8 @@ class UniqueK8sJobOperator(BaseOperator):
     _arguments: ClassVar[Sequence[str]] = tuple(inspect.signature(__init__).parameters)[1:-1]
     template_fields: Sequence[str] = tuple(name for name in _arguments if name not in _NOT_TEMPLATES)
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Run the Job and return the summary of its outcome."""
+    def execute(self, context: Context) -> Any:
+        """Run the Job and return its result, or the summary of its outcome."""
         from unique_k8s_job.operators.job_request import request_of
         from unique_k8s_job.request.job import as_json
         from unique_k8s_job.task.known_names import KnownNames
@@ -360,9 +370,9 @@ class UniqueK8sJobOperator(BaseOperator):
         end = self._judged(run, context, options, log, lambda: self._follow(run, context, names, log))
         if end["kind"] == "handed_over":
             self._defer(context, end["job"], log)
-        return self._conclude(end, log)
+        return self._conclude(end, context, log)
 
-    def execute_complete(self, context: Context, event: Any = None, **_: Any) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None, **_: Any) -> Any:
         """Go on after the deferral, as `execute` does once it knows how the Job ended.
 
         :param event: the event of the trigger
@@ -378,7 +388,8 @@ class UniqueK8sJobOperator(BaseOperator):
         request = deferral.resumed(event)
         run = self._run = native.resume(self._hook().get_conn(), as_json(request))
         self._know(request["job"])
-        return self._conclude(self._judged(run, context, settings(), log, lambda: deferral.outcome(event)), log)
+        end = self._judged(run, context, settings(), log, lambda: deferral.outcome(event))
+        return self._conclude(end, context, log)
 
     def on_kill(self) -> None:
         """Wake `execute`, which decides: the thread of a signal must neither wait nor ask Airflow anything."""
@@ -484,8 +495,8 @@ class UniqueK8sJobOperator(BaseOperator):
     def _know(self, job: Mapping[str, Any]) -> None:
         self._job_uid, self._job_reference = job["uid"], (job["namespace"], job["name"])
 
-    def _conclude(self, outcome: dict[str, Any], log: LogWriter) -> dict[str, Any]:
-        """Return the summary of a success, or raise the error of any other outcome, or a skip for its exit code."""
+    def _conclude(self, outcome: dict[str, Any], context: Context, log: LogWriter) -> Any:
+        """Return what the task returns after a success, or raise the error of any other outcome, or a skip."""
         from unique_k8s_job.task import job_result
 
         if self._killed:
@@ -493,7 +504,14 @@ class UniqueK8sJobOperator(BaseOperator):
             raise StoppedError("The task was stopped as its Job ended", seen=outcome["summary"].splitlines()[:1])
         if outcome["state"] == "succeeded":
             log.say(outcome["summary"])
-            return job_result.summary(outcome)
+            if self.xcom is None:
+                return job_result.summary(outcome)
+            result = job_result.result(outcome)
+            if result is None:
+                log.say(f"Its base container wrote no result to {job_result.RESULT_FILE}, so the result is None")
+            ti: Any = context["ti"]
+            ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
+            return result
         failure = job_result.failure(outcome)
         if failure.exit_code in self.skip_on_exit_code:
             raise moved_exception("AirflowSkipException")(f"Skipped for its exit code {failure.exit_code}: {failure}")

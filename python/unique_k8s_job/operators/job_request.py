@@ -67,6 +67,7 @@ def request_of(
         "release_stuck": task.release_stuck,
         "release_after_seconds": seconds("release_after_seconds", task.release_after_seconds),
         "on_lingering_sidecar": task.on_lingering_sidecar,
+        "result": task.xcom,
         "get_logs": flag("get_logs", task.get_logs),
         "log_format": {
             "line_levels": flag("log_levels", chosen(task.log_levels, options.log_levels)),

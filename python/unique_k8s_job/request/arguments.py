@@ -44,6 +44,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,19}", re.ASCII)
 FIELD_VALIDATIONS = ("strict", "warn", "ignore")
 #: The values for who chooses the name of a Job: this package, a new one for each try, or the user.
 NAME_POLICIES = ("unique", "fixed")
+#: The values for where the result of a Job is read from.
+RESULT_SOURCES = ("termination-message",)
 
 
 def given(source: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Makes and reads the one event that a trigger sends: how its Job ended, or why it stopped following. Pure.
 
-Promise: an event is small, whatever the Job was (at most `LIMIT` bytes as JSON, and the data that the trigger passes
-back), and has no line of a log. An event of another version is read as far as possible. Airflow keeps events in its
+Promise: an event is small, whatever the Job was (at most `LIMIT` bytes as JSON, the result of the Job, which the core
+limits, and the data that the trigger passes back), and has no line of a log. An event of another version is read as far as possible. Airflow keeps events in its
 database and shows them in the task log. The event has everything that the resumed task needs, because `dag.test()`
 passes on nothing else.
 """
@@ -22,8 +22,10 @@ LIMIT = 16 * 1024
 
 
 def of_outcome(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the event for an outcome, with fewer containers if there are too many."""
-    return {"version": VERSION, "kind": "outcome", "outcome": shortened(json.loads(json.dumps(outcome, default=str)))}
+    """Make the event for an outcome: its result whole, and fewer containers if there are too many."""
+    told: dict[str, Any] = json.loads(json.dumps(outcome, default=str))
+    result = {key: told.pop(key) for key in ("result",) if key in told}
+    return {"version": VERSION, "kind": "outcome", "outcome": {**shortened(told), **result}}
 
 
 def of_error(error: UniqueK8sJobError) -> dict[str, Any]:

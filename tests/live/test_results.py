@@ -1,0 +1,98 @@
+"""The result of a Job on a real cluster, where a real kubelet hands it over, cuts it, or has nothing to hand over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from command_line import container, job_spec
+from native_run import Follower, request
+from one_node_cluster import OneNodeCluster
+from unique_k8s_job.exceptions import JobResultError
+from unique_k8s_job.task import job_result
+
+FILE = job_result.RESULT_FILE
+DIGITS = f"head -c 4000 /dev/zero | tr '\\0' 7 > {FILE}"
+
+
+@dataclass
+class Written:
+    """What a Job writes, and the value that the task returns; or the words of its error."""
+
+    spec: dict[str, Any]
+    value: Any = None
+    words: list[str] = field(default_factory=list)
+
+
+def one(script: str, **fields: Any) -> dict[str, Any]:
+    return job_spec(container("base", script, **fields))
+
+
+WRITTEN = {
+    "value": Written(one(f"""echo '{{"rows": 3}}' > {FILE}"""), {"rows": 3}),
+    "digits": Written(one(DIGITS), int("7" * 4000)),
+    "five": Written(
+        job_spec(container("base", DIGITS), *(container(f"side{number}", "true") for number in range(4))),
+        words=["is too large: it has to be smaller than 2457 bytes", f"2457 bytes of {FILE} arrived"],
+    ),
+    "words": Written(one(f"echo three rows > {FILE}"), words=["is no JSON", f"{FILE} has: three rows"]),
+    "indexed": Written(
+        {
+            **one(f'echo "[$JOB_COMPLETION_INDEX]" > {FILE}'),
+            "completionMode": "Indexed",
+            "completions": 2,
+            "parallelism": 2,
+        },
+        {"0": [0], "1": [1]},
+    ),
+    "empty": Written(one(f": > {FILE}"), None),
+    "nothing": Written(one("true"), None),
+    # Whoever may write nothing else may write this file.
+    "nobody": Written(one(f"echo 1 > {FILE}", securityContext={"runAsUser": 65534, "readOnlyRootFilesystem": True}), 1),
+}
+
+
+def wanted(namespace: str, name: str) -> dict[str, Any]:
+    spec = {**WRITTEN[name].spec, "template": json.loads(json.dumps(WRITTEN[name].spec["template"]))}
+    manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": spec}
+    made = {**request(namespace, ""), "slug": name, "manifest": manifest, "arguments": {}}
+    return {**made, "result": "termination-message"}
+
+
+def retry(of: dict[str, Any]) -> dict[str, Any]:
+    return {**of, "attempt": {**of["attempt"], "try_number": 2, "max_tries": 1, "retries": 1, "instance": "second"}}
+
+
+def test_result_is_what_the_base_container_wrote_whole_or_an_error_that_says_why(
+    cluster: OneNodeCluster, namespace: str
+) -> None:
+    follower = Follower(cluster.kubeconfig())
+    requests = {name: wanted(namespace, name) for name in WRITTEN}
+    for made in requests.values():
+        made["attempt"].update(max_tries=1, retries=1)
+    runs = {name: follower.start(made) for name, made in requests.items()}
+    outcomes = {name: Follower.until(run, "outcome") for name, run in runs.items()}
+    wrong = [problem for name, outcome in outcomes.items() for problem in problems(WRITTEN[name], outcome)]
+    assert not wrong, "\n".join(wrong)
+
+    # An invalid result is a verdict, so its retry runs anew; a result that no task has recorded is used.
+    runs["words"].acknowledge()
+    for name, origin in (("words", "created"), ("value", "outcome_used")):
+        again = follower.start(retry(requests[name]))
+        assert Follower.until(again, "submitted")["origin"] == origin, name
+        assert problems(WRITTEN[name], Follower.until(again, "outcome")) == []
+
+
+def problems(written: Written, outcome: dict[str, Any]) -> list[str]:
+    """What of an outcome is not as it was meant."""
+    assert outcome["state"] == "succeeded", outcome["summary"]
+    name = outcome["job"]["name"]
+    try:
+        value = job_result.result(outcome)
+    except JobResultError as error:
+        missing = [words for words in written.words or ["a value"] if words not in str(error)]
+        return [f"{name}: no {words!r} in {error}" for words in missing]
+    if written.words:
+        return [f"{name}: {value} instead of an error"]
+    return [] if value == written.value else [f"{name}: {value} instead of {written.value}"]
