@@ -308,8 +308,8 @@ mod tests {
 
     #[test]
     fn results_of_many_pods_together_have_a_limit() {
-        let (indexes, text) = (5, "7".repeat(4000));
-        let indexed = json!({"completionMode": "Indexed", "completions": indexes});
+        let text = "7".repeat(4000);
+        let indexed = json!({"completionMode": "Indexed", "completions": 5});
         let counted = |last: u32| json!({"completedIndexes": format!("0-{last}")});
         let pods = |count: u32| (0..count).map(|index| pod(index as usize, &text, 0, &of_index(index)));
         assert!(matches!(with(succeeded(&indexed, &counted(3)), pods(4)), JobResult::TextByIndex(_)));
