@@ -334,7 +334,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
         if let Some(since) = self.since {
-            write!(f, ", since {since:.0}")?;
+            write!(f, " (since {since:.0})")?;
         }
         write!(f, " [{}]", self.code)?;
         if !self.seen.is_empty() {

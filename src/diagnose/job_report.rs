@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{facts::Facts, job_list::MadeBy};
 use crate::{
     cluster::Cluster,
-    job_api::last_lines::{LastLines, last_lines},
+    job_api::last_lines::{LastLines, last_lines, shortened},
     model::{
         conditions::{ended_at, finished, index},
         container_exit::{container_exit, container_exits},
@@ -22,8 +22,12 @@ use crate::{
         log_position::LogSource,
         observed_job::ObservedJob,
         outcome::Outcome,
-        pod::{all_containers, ended_at as pod_ended_at, has_started, main_containers, phase, started_at, time},
+        pod::{
+            all_containers, ended_at as pod_ended_at, has_started, is_running, is_sidecar, main_containers, phase,
+            started_at, time, work_has_stopped,
+        },
         pod_end::pod_end,
+        pod_template::TemplateSpec,
         snapshot::{JobSnapshot, ObservedPod},
     },
     text::one_line,
@@ -31,9 +35,8 @@ use crate::{
 
 /// At most this many Pods are described: those that failed first, then the newest.
 const SHOWN: usize = 10;
-/// So many lines of the log are shown, and so many characters of each.
+/// So many lines of the log are shown.
 const LINES: usize = 10;
-const LONGEST: usize = 300;
 /// How long the log may take to come.
 const LOG_WITHIN: Duration = Duration::from_secs(5);
 
@@ -56,6 +59,8 @@ pub struct JobReport {
     pub pods: Vec<PodReport>,
     /// How many more there are.
     pub more_pods: usize,
+    /// What a person can do about a failure, if the ends of the containers show it.
+    pub hint: Option<String>,
     /// The end of the log of the Pod that tells most.
     pub log: Option<LogEnd>,
     /// What Kubernetes or we do next, a sentence each.
@@ -108,7 +113,11 @@ pub struct LogEnd {
 #[must_use]
 pub fn job_report(facts: &Facts) -> Option<JobReport> {
     let seen = facts.job.as_ref()?;
-    let state = JobState::of(&seen.job);
+    let state = match JobState::of(&seen.job) {
+        // A Pod need not be ready to run: the Job controller counts those that are.
+        JobState::Pending if facts.pods().any(|pod| main_containers(pod).any(is_running)) => JobState::Running,
+        state => state,
+    };
     let mut snapshot = JobSnapshot::new(seen.clone());
     snapshot.relist_pods(facts.pods.get().into_iter().flatten().cloned());
     snapshot.events = facts.events().to_vec();
@@ -128,6 +137,7 @@ pub fn job_report(facts: &Facts) -> Option<JobReport> {
         made_by: seen.marks.as_ref().map(MadeBy::of),
         more_pods: facts.pods().count().saturating_sub(pods.len()),
         pods: pods.into_iter().map(|pod| pod_report(facts, pod, seen)).collect(),
+        hint: outcome.hint.filter(|_| state == JobState::Failed),
         log: None,
         next: next(facts, state, seen),
     })
@@ -152,13 +162,6 @@ pub async fn with_log(cluster: &Cluster, facts: &Facts, mut report: JobReport) -
     report
 }
 
-fn shortened(line: &str) -> String {
-    match line.char_indices().nth(LONGEST) {
-        None => one_line(line),
-        Some((end, _)) => format!("{}...", one_line(&line[..end])),
-    }
-}
-
 /// What a Job that has not ended is at.
 fn at_work(facts: &Facts, state: JobState, seen: &ObservedJob) -> String {
     let status = seen.job.status.as_ref();
@@ -177,17 +180,45 @@ fn at_work(facts: &Facts, state: JobState, seen: &ObservedJob) -> String {
         parts.push(format!("{} failed", many(failed, "Pod")));
     }
     let counts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let started = facts.pods().any(|pod| all_containers(pod).any(has_started));
-    let at_work = facts.pods().any(|pod| phase(pod) == "Running");
     let words = match state {
-        JobState::Deleting => "is being deleted",
-        JobState::Suspended => "is suspended",
-        JobState::Running => "runs",
-        JobState::Pending if at_work => "has a Pod at work that is not ready",
-        JobState::Pending if started => "waits for its next Pod",
-        JobState::Pending | JobState::Succeeded | JobState::Failed => "waits: no Pod of it has started so far",
+        JobState::Deleting => "is being deleted".to_owned(),
+        JobState::Suspended => "is suspended".to_owned(),
+        JobState::Running => running_words(facts, seen),
+        JobState::Pending | JobState::Succeeded | JobState::Failed => pending_words(facts),
     };
     format!("{words}{counts}")
+}
+
+/// `runs`, or which container keeps its only Pod running although the work has ended.
+fn running_words(facts: &Facts, seen: &ObservedJob) -> String {
+    let template = seen.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let base = template.and_then(TemplateSpec::base_container).map(|base| base.name.as_str());
+    let mut working = facts.pods().filter(|pod| main_containers(pod).any(is_running));
+    if let (Some(only), None) = (working.next(), working.next())
+        && let Some(ended) = main_containers(only).find(|main| Some(main.name.as_str()) == base && !is_running(main))
+        && let Some(left) = main_containers(only).find(|main| is_running(main))
+        && ended.state.as_ref().is_some_and(|state| state.terminated.is_some())
+    {
+        return format!("runs, although its container `{}` has ended: `{}` still runs", ended.name, left.name);
+    }
+    "runs".to_owned()
+}
+
+/// What a Job waits for of which no container runs but init containers.
+fn pending_words(facts: &Facts) -> String {
+    let all =
+        || facts.pods().filter(|pod| !work_has_stopped(pod)).flat_map(|pod| all_containers(pod).map(move |c| (pod, c)));
+    let init = all().find(|(pod, container)| is_running(container) && !is_sidecar(pod, container));
+    if let Some((_, init)) = init {
+        return format!("waits: its init container `{}` runs", init.name);
+    }
+    if let Some((_, container)) = all().find(|(_, container)| container.restart_count > 0) {
+        return format!("waits: its container `{}` is started again after a pause", container.name);
+    }
+    if facts.pods().any(|pod| all_containers(pod).any(has_started)) {
+        return "waits for its next Pod".to_owned();
+    }
+    "waits: no Pod of it has started so far".to_owned()
 }
 
 fn many(number: i32, noun: &str) -> String {
@@ -319,7 +350,10 @@ fn retries(facts: &Facts, job: &Job, spec: &JobSpec) -> String {
     match (limit, left) {
         (0, _) => "If its Pod fails, the Job fails: Kubernetes does not retry (backoffLimit 0)".to_owned(),
         (_, 0) => format!("If a Pod fails again, the Job fails: none of {limit} retries is left (backoffLimit)"),
-        _ => format!("If a Pod fails, Kubernetes tries again: {left} of {limit} retries are left (backoffLimit)"),
+        _ => format!(
+            "If a Pod fails, Kubernetes tries again: {} of {limit} retries are used (backoffLimit)",
+            limit - left
+        ),
     }
 }
 
@@ -451,7 +485,7 @@ mod tests {
         assert_eq!(
             report.next,
             [
-                "If a Pod fails, Kubernetes tries again: 2 of 3 retries are left (backoffLimit)",
+                "If a Pod fails, Kubernetes tries again: 1 of 3 retries are used (backoffLimit)",
                 "Kubernetes fails it at 2026-01-06T10:15:00Z, in 5 min, unless it has ended (activeDeadlineSeconds 900)"
             ]
         );
@@ -460,7 +494,7 @@ mod tests {
     #[test]
     fn every_state_has_a_sentence_and_a_next_step() {
         for (job, summary, next) in [
-            (json!({}), "waits: no Pod of it has started so far", "6 of 6"),
+            (json!({}), "waits: no Pod of it has started so far", "0 of 6"),
             (json!({"spec": {"suspend": true}}), "is suspended", "until somebody resumes it"),
             (
                 json!({"metadata": {"deletionTimestamp": NOW, "finalizers": ["orphan"]}}),
@@ -482,6 +516,39 @@ mod tests {
     }
 
     #[test]
+    fn job_at_work_is_told_with_what_it_waits_for() {
+        let running = json!({"running": {"startedAt": "2026-01-06T10:00:02Z"}});
+        let looping = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let not_ready = json!({"status": {"active": 1, "ready": 0}});
+        let summary = |pod: Value| {
+            let report = job_report(&facts(&not_ready, &[pod])).unwrap();
+            (report.state, report.summary.replace("Job `etl/train` ", ""))
+        };
+        let init = json!([{"name": "wait-for-db", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": running}]);
+        let mut waits = pod("a", "Pending", &json!({"waiting": {"reason": "PodInitializing"}}), 0);
+        waits["status"]["initContainerStatuses"] = init;
+        let mut left = pod("a", "Running", &ended(0), 0);
+        let mut proxy = left["status"]["containerStatuses"][0].clone();
+        proxy["name"] = json!("proxy");
+        proxy["state"] = running.clone();
+        left["status"]["containerStatuses"].as_array_mut().unwrap().push(proxy);
+        let cases = [
+            (pod("a", "Running", &running, 0), JobState::Running, "runs"),
+            (left, JobState::Running, "runs, although its container `base` has ended: `proxy` still runs"),
+            (waits, JobState::Pending, "waits: its init container `wait-for-db` runs"),
+            (
+                pod("a", "Running", &looping, 2),
+                JobState::Pending,
+                "waits: its container `base` is started again after a pause",
+            ),
+            (pod("a", "Failed", &ended(3), 0), JobState::Pending, "waits for its next Pod"),
+        ];
+        for (pod, state, words) in cases {
+            assert_eq!(summary(pod), (state, words.to_owned()));
+        }
+    }
+
+    #[test]
     fn log_is_that_of_the_pod_that_failed_last_and_of_the_run_before_where_none_runs() {
         let running = json!({"running": {"startedAt": "2026-01-06T10:00:12Z"}});
         let both = [pod("good", "Running", &running, 0), pod("bad", "Failed", &ended(3), 0)];
@@ -492,11 +559,5 @@ mod tests {
         assert_eq!((source.pod.as_str(), previous), ("loops", true));
         let none = json!({"waiting": {"reason": "ErrImagePull"}});
         assert_eq!(telling_log(&facts(&json!({}), &[pod("new", "Pending", &none, 0)])), None);
-    }
-
-    #[test]
-    fn lines_of_a_log_are_cut_and_cannot_be_taken_for_ours() {
-        assert_eq!(shortened("a\u{1b}[31mb"), "a\\u{1b}[31mb".replace("\\u{1b}", "\\x1b"));
-        assert_eq!(shortened(&"x".repeat(5000)).len(), LONGEST + 3);
     }
 }

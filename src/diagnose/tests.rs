@@ -274,7 +274,9 @@ fn examples() -> Vec<Example> {
             refused(
                 "Error creating: pods \"y\" is forbidden: failed quota: team: must specify limits.cpu for: base,side; requests.memory for: base",
             ),
-            &["ResourceQuota `team` wants each container to set limits.cpu (missing in base,side) and requests.memory"],
+            &[
+                "ResourceQuota `team` demands limits.cpu of containers `base`, `side`, and requests.memory of container `base`, so",
+            ],
         ),
         row(
             Code::PriorityClassMissing,
@@ -301,7 +303,7 @@ fn examples() -> Vec<Example> {
                  (pod or container \"base\" must set securityContext.runAsNonRoot=true), seccompProfile (pod must (x))",
             ),
             &[
-                "Pod Security level `restricted` of namespace `etl` forbids the Pods (runAsNonRoot != true, seccompProfile), so",
+                "Pod Security `restricted` forbids its Pods (runAsNonRoot != true, seccompProfile), so",
                 "RuntimeDefault",
             ],
         ),
@@ -343,7 +345,7 @@ fn examples() -> Vec<Example> {
                 events.push(serde_json::from_value(event).unwrap());
                 facts
             },
-            &["PersistentVolumeClaim `data` is not bound to a volume (storageclass.storage.k8s.io \"fast\" not found)"],
+            &["StorageClass `fast` of PersistentVolumeClaim `data` does not exist, so"],
         ),
         row(
             Code::SchedulerSilent,
@@ -423,6 +425,7 @@ fn examples() -> Vec<Example> {
             &[
                 "Index 3 has failed and will not be tried again (container `base` ended with exit code 4)",
                 "fails at the end",
+                "job-name=train,batch.kubernetes.io/job-completion-index=3",
             ],
         ),
         row(
@@ -626,13 +629,14 @@ fn job_is_to_be_deleted_only_for_a_sidecar_that_was_certainly_not_meant() {
 
 #[test]
 fn missing_configuration_is_not_to_be_made_up() {
-    for facts in [
-        waiting("CreateContainerConfigError", "configmap \"settings\" not found"),
-        waiting("CreateContainerConfigError", "secret \"vault\" not found"),
-        with_event(pending(&json!({})), "p-1", "FailedMount", "MountVolume.SetUp failed: secret \"vault\" not found"),
+    let volume = "MountVolume.SetUp failed: secret \"vault\" not found";
+    for (facts, from) in [
+        (waiting("CreateContainerConfigError", "configmap \"settings\" not found"), " --from-env-file=FILE"),
+        (waiting("CreateContainerConfigError", "secret \"vault\" not found"), " --from-env-file=FILE"),
+        (with_event(pending(&json!({})), "p-1", "FailedMount", volume), " --from-file=FILE"),
     ] {
         let [finding] = findings(&facts).try_into().unwrap();
-        assert!(finding.next_step.contains(" --from-env-file=FILE"), "{finding}");
+        assert!(finding.next_step.contains(from), "{finding}");
     }
 }
 
@@ -837,6 +841,65 @@ fn pause_that_is_over_and_brings_no_pod_is_the_silence_of_the_controller() {
     let mut refused = with_event(paused(&json!({})), "u-1", "FailedCreate", "exceeded quota: small");
     refused.failures = Failures { count: 2, newest: Some(at(long_ago)), words: None };
     assert!(findings(&refused).iter().all(|finding| finding.code != Code::JobControllerSilent), "it was heard");
+}
+
+#[test]
+fn index_that_failed_the_same_way_twice_is_told_once_with_the_time_of_the_last_end() {
+    let failed = |name: &str, at: &str| {
+        json!({"metadata": {"name": name, "uid": name, "labels": {"batch.kubernetes.io/job-completion-index": "1"},
+                "finalizers": []},
+            "status": {"phase": "Failed", "containerStatuses": [status("base",
+                &json!({"terminated": {"exitCode": 3, "finishedAt": at}}))]}})
+    };
+    let facts = with_pod(of_job(&json!({"status": {"failedIndexes": "1"}})), &failed("a", "2026-01-06T10:02:00Z"));
+    let facts = with_pod(facts, &failed("b", "2026-01-06T10:05:00Z"));
+    let found = findings(&facts);
+    let finding = found.iter().find(|finding| finding.code == Code::IndexesFailed).unwrap();
+    assert_eq!(finding.since, Some(at("2026-01-06T10:05:00Z")));
+    assert_eq!(
+        finding.seen,
+        [
+            "indexes that have failed: 1 (status.failedIndexes)",
+            "index 1: container `base` ended with exit code 3, 2 times"
+        ]
+        .map(String::from)
+    );
+}
+
+#[test]
+fn refused_pods_are_told_since_the_first_refusal_and_with_the_newest_reason() {
+    let event = |message: &str, at: &str| {
+        json!({"reason": "FailedCreate", "type": "Warning", "message": message, "firstTimestamp": at, "lastTimestamp": at,
+               "involvedObject": {"kind": "Job", "name": "train", "namespace": "etl", "uid": "u-1"}, "metadata": {}})
+    };
+    let mut facts = of_job(&json!({"status": {"active": 0}}));
+    let events = [
+        event(
+            "Error creating: pods \"a\" is forbidden: no PriorityClass with name old was found",
+            "2026-01-06T10:01:00Z",
+        ),
+        event(
+            "Error creating: pods \"b\" is forbidden: no PriorityClass with name new was found",
+            "2026-01-06T10:04:00Z",
+        ),
+    ];
+    facts.events = Known::Seen(events.map(|event| serde_json::from_value(event).unwrap()).into());
+    let [finding] = findings(&facts).try_into().unwrap();
+    assert_eq!(finding.since, Some(at("2026-01-06T10:01:00Z")));
+    assert!(finding.cause.contains("`new`"), "{finding}");
+}
+
+#[test]
+fn container_that_cannot_start_again_and_again_has_one_finding() {
+    let state =
+        json!({"waiting": {"reason": "RunContainerError", "message": "exec: \"tain\": executable file not found"}});
+    let mut container = status("base", &state);
+    container["restartCount"] = json!(4);
+    container["lastState"] = json!({"terminated": {"exitCode": 128, "reason": "StartError",
+        "finishedAt": "2026-01-06T10:08:00Z"}});
+    let facts = with_pod(of_job(&json!({})), &json!({"status": {"containerStatuses": [container]}}));
+    let codes: Vec<_> = findings(&facts).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::ContainerNotCreated]);
 }
 
 #[test]
@@ -1048,7 +1111,7 @@ fn container_that_is_started_again_and_again_is_told_with_what_ends_it() {
     for (facts, clause) in cases {
         let [finding] = findings(&facts).try_into().unwrap();
         assert_eq!(finding.code, Code::CrashLoop);
-        assert_eq!(finding.cause, format!("{clause}, again and again, so Pod `etl/train-x` cannot go on"));
+        assert_eq!(finding.cause, format!("{clause}, again and again, so Pod `etl/train-x` gets no further"));
     }
 }
 

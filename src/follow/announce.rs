@@ -14,7 +14,7 @@ use crate::{
     follow::pod_counts::has_many_pods,
     model::{
         conditions::{self, FAILED_BEFORE, JobEnd},
-        container_exit::{ContainerExit, container_exits},
+        container_exit::{BY_WHOM, ContainerExit, container_exits},
         message::{Level, Message},
         observed_job::Pause,
         pod::{all_containers, has_started, phase, phase_is_terminal},
@@ -93,7 +93,8 @@ impl ProgressAnnouncer {
         if let Some(time) = snapshot.job.deletion_timestamp() {
             self.once("deleting".into(), news, || {
                 let held = snapshot.job.finalizers();
-                let held = if held.is_empty() { String::new() } else { format!(", held by {}", held.join(", ")) };
+                let held =
+                    if held.is_empty() { String::new() } else { format!(", held by finalizer {}", held.join(", ")) };
                 Message::warning(
                     "job-deleting",
                     format!("{} was deleted by somebody at {time} and is still there{held}", snapshot.job.reference),
@@ -199,7 +200,9 @@ impl ProgressAnnouncer {
             self.said.extend(killed.clone());
         }
         self.once(ended, news, || {
-            let mut text = format!("Container `{container}` of Pod `{pod}` ended with {}", end.words);
+            // An Event that says who killed it may still come.
+            let words = end.words.trim_end_matches(BY_WHOM);
+            let mut text = format!("Container `{container}` of Pod `{pod}` ended with {words}");
             if let Some(message) = &end.message {
                 let _ = write!(text, "; it said: {}", message.trim_end());
             }

@@ -7,14 +7,12 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{cluster::Cluster, model::log_position::LogSource, resource::Path};
+use crate::{cluster::Cluster, model::log_position::LogSource, resource::Path, text::one_line};
 
 /// So many bytes of a log are read at most.
 const BYTES: usize = 16 << 10;
-/// The longest line that is taken alone, in characters.
+/// So many characters of a line are shown.
 const LONGEST: usize = 300;
-/// So many lines are searched for words.
-const SEARCHED: usize = 20;
 
 /// Which lines.
 #[derive(Debug, Clone, Copy)]
@@ -73,10 +71,21 @@ pub(crate) async fn last_line(
     Some((time.parse().ok(), line.chars().take(LONGEST).collect()))
 }
 
-/// Whether one of these words stands in the last lines; false, too, where the log cannot be read in time. What the lines
-/// say is told to nobody.
-pub(crate) async fn last_lines_have(cluster: &Cluster, source: &LogSource, words: &[&str], within: Duration) -> bool {
-    let which = LastLines { lines: SEARCHED, previous: false, timestamps: false };
-    let text = last_lines(cluster, source, which, within).await.unwrap_or_default().to_lowercase();
-    words.iter().any(|word| text.contains(word))
+/// A line of a log as one line of a text of ours: cut, and with nothing that a terminal obeys.
+pub(crate) fn shortened(line: &str) -> String {
+    match line.char_indices().nth(LONGEST) {
+        None => one_line(line),
+        Some((end, _)) => format!("{}...", one_line(&line[..end])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_log_are_cut_and_cannot_be_taken_for_ours() {
+        assert_eq!(shortened("a\u{1b}[31mb"), "a\\u{1b}[31mb".replace("\\u{1b}", "\\x1b"));
+        assert_eq!(shortened(&"x".repeat(5000)).len(), LONGEST + 3);
+    }
 }

@@ -50,7 +50,7 @@ impl ContainerExit {
         match (self.signal, code, self.reason.as_deref()) {
             (_, _, Some(NOT_FOUND)) => format!("how {who} ended is not known: its Pod was lost"),
             (Some(signal @ (9 | 15)), _, _) => {
-                format!("{who} was killed{}, by whom is not known (exit code {code})", signal_name(signal))
+                format!("{who} was killed{}{BY_WHOM} (exit code {code})", signal_name(signal))
             }
             (Some(signal), _, _) => {
                 format!("{who} was ended by signal {signal}{} (exit code {code})", signal_name(signal))
@@ -102,6 +102,13 @@ impl ContainerExit {
         matches!(self.exit_code, 1..=125) && self.killed_by.is_none() && self.reason.as_deref() == Some("Error")
     }
 
+    /// Whether the end of its log can explain the code: the program chose it, or the shell did not find or may not execute
+    /// a command.
+    #[must_use]
+    pub fn is_explained_by_its_log(&self) -> bool {
+        matches!(self.exit_code, 1..=127) && self.killed_by.is_none() && self.reason.as_deref() == Some("Error")
+    }
+
     /// The reason and the cause, if the runtime could not start the container.
     #[must_use]
     pub fn not_started(&self) -> Option<(&str, String)> {
@@ -109,6 +116,9 @@ impl ContainerExit {
         Some((reason, refused_command(self.message.as_deref().unwrap_or_default())))
     }
 }
+
+/// The words after the end by a signal that nothing explains.
+pub(crate) const BY_WHOM: &str = ", by whom is not known";
 
 /// Reasons of containers that the runtime could not start. Source: k/k `pkg/kubelet/kuberuntime`, containerd and CRI-O.
 const NOT_STARTED: [&str; 2] = ["StartError", "ContainerCannotRun"];
@@ -165,7 +175,7 @@ fn words(exit_code: i32, signal: Option<i32>, reason: Option<&str>, killed_by: O
         (Some(signal), Some(by)) => format!("exit code {exit_code}: killed{}: {by}", signal_name(signal)),
         (None, Some(by)) => format!("exit code {exit_code}: killed: {by}"),
         (Some(signal @ (9 | 15)), None) => {
-            format!("exit code {exit_code}: killed{}, by whom is not known", signal_name(signal))
+            format!("exit code {exit_code}: killed{}{BY_WHOM}", signal_name(signal))
         }
         (Some(signal), None) => format!("exit code {exit_code}: ended by signal {signal}{}", signal_name(signal)),
         (None, None) => match (exit_code, reason) {

@@ -31,11 +31,9 @@ fn deadline(snapshot: &JobSnapshot, pods: &[PodEnd]) -> String {
     let limit = snapshot.job.job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
     let limit =
         limit.map_or_else(|| "activeDeadlineSeconds".to_owned(), |limit| format!("{limit} s (activeDeadlineSeconds)"));
-    if snapshot.started() {
-        return format!("it ran longer than {limit}");
-    }
+    let unstarted = pods.last().filter(|_| !snapshot.started());
     // Without a Pod it is not known whether one has started: the Job controller deletes them at the deadline.
-    pods.last().map_or_else(
+    unstarted.map_or_else(
         || format!("it had not ended after {limit}"),
         |end| format!("it did not start in {limit}: {}", end.words),
     )

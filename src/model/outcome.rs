@@ -49,6 +49,9 @@ pub struct Outcome {
     /// What it has left as its result, if somebody asked for it and it succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
+    /// What a person can do, if the ends of the containers show it; the last line of `summary`.
+    #[serde(skip)]
+    pub hint: Option<String>,
     /// A paragraph for people.
     pub summary: String,
     /// The small table for the end of the log.
@@ -77,15 +80,15 @@ impl Outcome {
             _ => None,
         };
         let times = snapshot.times();
-        let summary = Summary {
+        let report = Summary {
             state,
             job: &job,
             reason: reason.as_deref(),
             message: message.as_deref(),
             cause: cause.as_deref(),
         }
-        .report(&pods, &containers)
-        .to_string();
+        .report(&pods, &containers);
+        let summary = report.to_string();
         let timeline = timeline(&job, &times);
         Self {
             exit_code: exit_code(snapshot, state, &containers),
@@ -99,6 +102,7 @@ impl Outcome {
             times,
             job,
             result: None,
+            hint: report.hint,
             summary,
             timeline,
         }
@@ -153,11 +157,16 @@ impl Summary<'_> {
         if failed.len() > NAMED {
             report = report.seen(format!("{} more containers failed", failed.len() - NAMED));
         }
+        for end in pods {
+            if let Some(line) = &end.log.last_line {
+                report = report.seen(format!("the last line of the log of Pod `{}`: {line}", end.pod));
+            }
+        }
         if let (Some(_), Some(reason), Some(message)) = (self.cause, self.reason, self.message) {
             report = report.seen(format!("{} ended with {reason}: {message}", self.job));
         }
         if self.state == OutcomeState::Failed
-            && let Some(advice) = self.advice(&failed)
+            && let Some(advice) = self.advice(pods, &failed)
         {
             report = report.hint(advice);
         }
@@ -170,9 +179,16 @@ impl Summary<'_> {
     }
 
     /// What a person can do, if the ends of the containers show it.
-    fn advice(&self, failed: &[&ContainerExit]) -> Option<&'static str> {
+    fn advice(&self, pods: &[PodEnd], failed: &[&ContainerExit]) -> Option<&'static str> {
         if self.reason == Some("DeadlineExceeded") {
-            return Some("raise active_deadline_seconds, or make the work faster");
+            return Some(
+                "raise active_deadline_seconds: it counts from the start of the Job, waiting for a node and an image included",
+            );
+        }
+        if pods.iter().any(|end| end.log.read_only) {
+            return Some(
+                "let the program write into a volume, such as an emptyDir, or set readOnlyRootFilesystem to false",
+            );
         }
         failed.iter().rev().find_map(|end| end.advice())
     }
@@ -243,7 +259,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::observed_job::ObservedJob;
+    use crate::model::{observed_job::ObservedJob, snapshot::FailedLog};
 
     /// A Job that failed for this reason, with these Pods, each gone or not.
     fn failed(spec: &Value, reason: &str, pods: &[(Value, bool)]) -> Outcome {
@@ -268,6 +284,37 @@ mod tests {
         json!({"status": {"containerStatuses": [{"name": "base", "image": "", "imageID": "", "ready": false,
             "restartCount": 0, "state": {"terminated": {"exitCode": code, "reason": "Error",
             "startedAt": "2026-01-01T00:00:01Z", "finishedAt": finished}}}]}})
+    }
+
+    #[test]
+    fn last_line_of_the_log_stands_in_the_text_for_people_and_nowhere_else() {
+        let job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"},
+            "spec": {"template": {"spec": {"containers": [{"name": "base"}]}}},
+            "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}});
+        let mut snapshot = JobSnapshot::new(ObservedJob::read(&job).unwrap());
+        let mut pod =
+            json!({"metadata": {"name": "p", "uid": "p"}, "spec": {"containers": []}, "status": {"phase": "Failed"}});
+        json_patch::merge(&mut pod, &exit(1, "2026-01-01T00:00:09Z"));
+        snapshot.apply_pod_object(pod, false);
+        let log = FailedLog { last_line: Some("no table `x`".into()), read_only: false };
+        snapshot.failed_logs.insert("p".into(), log.clone());
+        let outcome = Outcome::conclude(&snapshot, false);
+        assert!(
+            outcome.summary.contains("\n  seen: the last line of the log of Pod `p`: no table `x`\n"),
+            "{}",
+            outcome.summary
+        );
+        assert_eq!(
+            outcome.hint.as_deref(),
+            Some("the program itself chose this exit code: the end of its log says why")
+        );
+        let mut rest = serde_json::to_value(&outcome).unwrap();
+        rest.as_object_mut().unwrap().remove("summary");
+        assert!(!rest.to_string().contains("no table"), "{rest}");
+        snapshot.failed_logs.insert("p".into(), FailedLog { read_only: true, ..log });
+        let outcome = Outcome::conclude(&snapshot, false);
+        assert!(outcome.cause.unwrap().ends_with("read-only file system, says its log"));
+        assert!(outcome.hint.unwrap().contains("emptyDir"));
     }
 
     #[test]
@@ -311,7 +358,7 @@ mod tests {
             ),
             (
                 failed(&deadline, time, &[(deleted, true)]),
-                "it ran longer than 8 s (activeDeadlineSeconds) [DeadlineExceeded]",
+                "it had not ended after 8 s (activeDeadlineSeconds) [DeadlineExceeded]",
             ),
             (
                 failed(&deadline, time, &[(unscheduled, true)]),

@@ -14,7 +14,7 @@ use super::{
     container_killer::POD_DELETED,
     pod::{all_containers, ended_at, has_started, phase, time},
     pod_reason::{first_sentence, in_words, pod_condition, pod_reason},
-    snapshot::ObservedPod,
+    snapshot::{FailedLog, ObservedPod},
 };
 use crate::text::one_line;
 
@@ -43,6 +43,9 @@ pub struct PodEnd {
     pub conditions: Vec<PodEndCondition>,
     /// Why it ended, as a clause: `its Pod was evicted: ...`, `container `base` ended with exit code 3`.
     pub words: String,
+    /// What its log ends with, as far as it was read. No program gets it: it stands in the text for people alone.
+    #[serde(skip)]
+    pub(crate) log: FailedLog,
     /// When it ended, as far as it is known.
     #[serde(skip)]
     pub(crate) at: Option<Timestamp>,
@@ -95,6 +98,7 @@ pub fn pod_end(seen: &ObservedPod, base: Option<&str>, events: &[Event]) -> Opti
         message: status.and_then(|status| filled(&status.message)),
         conditions: told_conditions(pod),
         words: one_line(words),
+        log: FailedLog::default(),
         at: ended_at(pod).or_else(|| time(pod.metadata.deletion_timestamp.as_ref())),
         only_deleted,
     })

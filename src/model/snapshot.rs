@@ -4,10 +4,7 @@
 //! Promise: a decided outcome and the last state of every Pod outlive the objects, so that it can be said what happened
 //! after they are gone. Only the follower of one attempt writes it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -32,8 +29,17 @@ pub struct JobSnapshot {
     pub pods: BTreeMap<String, ObservedPod>,
     /// Events about the Job and those Pods, as far as they were asked for.
     pub events: Vec<Event>,
-    /// The uids of Pods whose log shows a read-only file system, as far as their logs were searched.
-    pub read_only: BTreeSet<String>,
+    /// What the logs of failed Pods end with, by uid, as far as they were read.
+    pub failed_logs: BTreeMap<String, FailedLog>,
+}
+
+/// What the log of a failed Pod ends with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedLog {
+    /// Its last line, cut; none if it is empty.
+    pub last_line: Option<String>,
+    /// Whether its last lines name a read-only file system.
+    pub read_only: bool,
 }
 
 /// A Pod, and whether it is still there.
@@ -86,7 +92,7 @@ impl JobSnapshot {
             job,
             pods: BTreeMap::new(),
             events: Vec::new(),
-            read_only: BTreeSet::new(),
+            failed_logs: BTreeMap::new(),
         }
     }
 
@@ -150,8 +156,11 @@ impl JobSnapshot {
         pods.sort_by_key(|(_, seen)| made(&seen.pod));
         let ends = pods.into_iter().filter_map(|(uid, seen)| {
             let mut end = pod_end(seen, base, &self.events)?;
-            if self.read_only.contains(uid) {
-                end.words.push_str(": read-only file system, says its log");
+            if let Some(log) = self.failed_logs.get(uid) {
+                if log.read_only {
+                    end.words.push_str(": read-only file system, says its log");
+                }
+                end.log = log.clone();
             }
             Some(end)
         });

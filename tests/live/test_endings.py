@@ -184,7 +184,7 @@ def test_container_that_ends_badly_is_told_with_who_ended_it(cluster: OneNodeClu
                    job={"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimitPerIndex": 0,
                         "backoffLimit": None}), exit_code=4),
         Ending("late", "deadline of the Job", "activeDeadlineSeconds 6, and a container that does not end",
-               "it ran longer than 6 s (activeDeadlineSeconds)", one(DEAF, job={"activeDeadlineSeconds": 6}),
+               "it had not ended after 6 s (activeDeadlineSeconds)", one(DEAF, job={"activeDeadlineSeconds": 6}),
                exit_code=137),
         Ending("wait", "deadline of the Job before a node took its Pod",
                "activeDeadlineSeconds 6, and a request of 1000 CPUs",

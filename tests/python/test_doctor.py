@@ -199,7 +199,7 @@ def test_report_of_one_job_stands_before_its_findings(capsys: pytest.CaptureFixt
         "summary": "Job `etl/train` failed", "exit_code": 3, "made_by": made,
         "pods": [{"name": "train-x", "node": "node1", "index": None, "phase": "Failed",
                   "created": "2026-01-06T09:10:00Z", "words": None, "containers": [container]}],
-        "more_pods": 1, "log": {"pod": "train-x", "container": "base", "previous": False, "lines": ["boom"], "missing": None},
+        "more_pods": 1, "hint": "repair it", "log": {"pod": "train-x", "container": "base", "previous": False, "lines": ["boom"], "missing": None},
         "next": ["Kubernetes deletes it"],
     }  # fmt: skip
     doctor = DoctorText()
@@ -212,6 +212,7 @@ def test_report_of_one_job_stands_before_its_findings(capsys: pytest.CaptureFixt
         "  Pod train-x: Failed, on node node1, made 1 h ago",
         "    container base (1 restart): exit code 3",
         "  and 1 more Pod",
+        "  hint: repair it",
         "  log: base in train-x, its end",
         "    | boom",
         "  then: Kubernetes deletes it",

@@ -10,13 +10,14 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// What a request with this `sinceTime` gets of the lines from `from` on.
-    pub fn served(&self, since: Option<&str>, from: usize) -> Vec<u8> {
+    /// What a request with this `sinceTime` gets of the lines from `from` on, with or without `timestamps`.
+    pub fn served(&self, since: Option<&str>, timestamps: bool, from: usize) -> Vec<u8> {
         let since = since.unwrap_or("").trim_end_matches('Z').to_owned();
         let lines = self.lines.iter().skip(from).map(|(millis, text)| (stamp(*millis), text));
         lines
             .filter(|(stamp, _)| *stamp >= since)
-            .flat_map(|(stamp, text)| format!("{stamp} {text}\n").into_bytes())
+            .map(|(stamp, text)| if timestamps { format!("{stamp} {text}\n") } else { format!("{text}\n") })
+            .flat_map(String::into_bytes)
             .collect()
     }
 }

@@ -365,6 +365,7 @@ fn log(world: &Arc<World>, asked: &Asked) -> Served {
     drop(inner);
     let world = Arc::clone(world);
     let since = asked.query.get("sinceTime").cloned();
+    let timestamps = asked.query.get("timestamps").is_some_and(|asked| asked == "true");
     let stream = async_stream::stream! {
         let mut sent = 0;
         let mut changes = world.subscribe();
@@ -372,7 +373,7 @@ fn log(world: &Arc<World>, asked: &Asked) -> Served {
             let (bytes, count, ended) = {
                 let inner = world.inner();
                 let file = inner.logs.get(&key).cloned().unwrap_or_default();
-                (file.served(since.as_deref(), sent), file.lines.len(), file.ended)
+                (file.served(since.as_deref(), timestamps, sent), file.lines.len(), file.ended)
             };
             sent = count;
             if !bytes.is_empty() {

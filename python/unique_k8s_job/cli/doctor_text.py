@@ -211,9 +211,12 @@ class UnderWay:
             if totals["stuck"]:
                 return _Line("This Job is stuck: it does not go on by itself")
             if "warning" in self._severities:
-                return _Line("This Job has a problem, and may not go on by itself: see above")
-            ended = self._reported in ("succeeded", "failed")
-            return _Line("This Job has ended" if ended else "Nothing holds this Job up")
+                return _Line("This Job has a problem: see above")
+            if self._severities:
+                return _Line("This Job is not stuck: see above what to know about it")
+            return _Line("This Job has ended" if self._reported in ("succeeded", "failed") else "No problem is found")
+        if self._whole and not totals["jobs"] and self._jobs:
+            return _Line("This Job does not exist any more: see above what is left of it")
         return _summary(totals, self._jobs)
 
     def _is_shown(self, finding: dict[str, Any], jobs: int = 1) -> bool:

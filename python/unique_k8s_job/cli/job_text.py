@@ -27,6 +27,8 @@ def report_lines(report: dict[str, Any], now: str) -> Iterator[Line]:
         yield from _pod(pod, now)
     if report["more_pods"]:
         yield "  ", f"and {count(report['more_pods'], 'more Pod')}", "dim"
+    if report["hint"]:
+        yield "  hint: ", report["hint"], ""
     if log := report["log"]:
         before = " before its restart" if log["previous"] else ""
         if log["missing"]:

@@ -166,7 +166,7 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     let fields = facts.job().and_then(|job| job.metadata.managed_fields.as_ref());
     let by = fields.and_then(|fields| fields.finalizers.get(finalizer)).map(|by| format!(", set by {by},"));
     Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(
-        "Finalizer `{finalizer}`{} holds {job}, which is deleted: only whoever runs `{domain}` knows when it may be removed",
+        "Finalizer `{finalizer}`{} holds {job}, which is being deleted: only whoever runs `{domain}` knows when it may be removed",
         by.as_deref().unwrap_or_default()
     ))
     .since(facts.deleted_at())

@@ -252,7 +252,7 @@ impl Case<'_> {
         }
         let missing = missing(said);
         let next = match &missing {
-            Some(Missing { kind, name, key: None }) => create(namespace, kind, name),
+            Some(Missing { kind, name, key: None }) => create(namespace, kind, name, Content::Variables),
             Some(Missing { kind, name, key: Some(_) }) => {
                 Command::kubectl_in(namespace, &["edit", kind]).name(name).comment("add the key that is named above")
             }
@@ -328,6 +328,10 @@ fn as_root(said: &str, image: &str) -> Option<String> {
 
 /// The network error inside a message about a pull.
 fn network_error(said: &str) -> String {
+    if let Some((host, why)) = said.rsplit_once("lookup ").and_then(|(_, rest)| rest.split_once(": ")) {
+        let host = host.split(' ').next().unwrap_or(host);
+        return format!("its DNS does not answer for {host}: {}", first_sentence(innermost(why)));
+    }
     let begins = ["dial tcp", "lookup ", "x509: ", "tls: ", "net/http: "];
     let first = begins.iter().filter_map(|begin| said.find(begin)).min();
     first_sentence(first.map_or(said, |at| &said[at..]))
@@ -338,13 +342,23 @@ fn innermost(said: &str) -> &str {
     said.rsplit_once(": ").map_or(said, |(_, last)| last)
 }
 
+/// What a container takes from a `ConfigMap` or `Secret`.
+#[derive(Clone, Copy)]
+pub(crate) enum Content {
+    /// Environment variables.
+    Variables,
+    /// Files of a volume.
+    Files,
+}
+
 /// The command that makes a missing `ConfigMap` or `Secret`.
-pub(crate) fn create(namespace: &str, kind: &str, name: &str) -> Command {
+pub(crate) fn create(namespace: &str, kind: &str, name: &str, content: Content) -> Command {
+    let from = match content {
+        Content::Variables => "--from-env-file=FILE",
+        Content::Files => "--from-file=FILE",
+    };
     let words: &[&str] = if kind == "Secret" { &["create", "secret", "generic"] } else { &["create", "configmap"] };
-    Command::kubectl_in(namespace, words)
-        .name(name)
-        .words(&["--from-env-file=FILE"])
-        .comment("or correct its name in the manifest")
+    Command::kubectl_in(namespace, words).name(name).words(&[from]).comment("or correct its name in the manifest")
 }
 
 /// A `ConfigMap` or `Secret`, or a key of it, that the kubelet did not find.

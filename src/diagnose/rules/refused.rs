@@ -30,8 +30,9 @@ struct Refusal {
     next: Command,
 }
 
-/// The finding about a refused Pod.
-pub(super) fn refused(facts: &Facts, event: &Event) -> Finding {
+/// The finding about Pods that are refused. Each refusal can be an Event of its own; the newest has the present reason.
+pub(super) fn refused(facts: &Facts, refusals: &[&Event]) -> Option<Finding> {
+    let event = refusals.iter().max_by_key(|event| event_last_time(event))?;
     let job = &facts.reference;
     let message = event.message.as_deref().unwrap_or_default();
     let none = facts.pods().all(work_has_stopped);
@@ -42,13 +43,14 @@ pub(super) fn refused(facts: &Facts, event: &Event) -> Finding {
         (_, true) => "gets no Pod",
         (_, false) => "gets no more Pods",
     };
-    let count = event.count.unwrap_or(1);
+    let count: i32 = refusals.iter().map(|event| event.count.unwrap_or(1)).sum();
     let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-    Finding::new(code, severity, job, format!("{problem}, so {job} {which}"))
-        .since(event_time(event))
+    let finding = Finding::new(code, severity, job, format!("{problem}, so {job} {which}"))
+        .since(refusals.iter().filter_map(|event| event_time(event)).min())
         .seen(format!("Event FailedCreate, {times}{}: {message}", at(event_last_time(event))))
         .seen_all((code == Code::PodSecurityRefuses).then(|| RESTRICTED.to_owned()))
-        .next(next)
+        .next(next);
+    Some(finding)
 }
 
 fn refusal(facts: &Facts, message: &str) -> Refusal {
@@ -60,7 +62,7 @@ fn refusal(facts: &Facts, message: &str) -> Refusal {
     if let Some((quota, lacks)) = between(why, "failed quota: ", ": ").zip(why.split_once("must specify ")) {
         return Refusal {
             code: Code::QuotaDemandsResources,
-            problem: format!("ResourceQuota `{quota}` wants each container to set {}", demanded(lacks.1)),
+            problem: format!("ResourceQuota `{quota}` demands {}", demanded(lacks.1)),
             next: Command::kubectl_in(namespace, &["get", "resourcequota"])
                 .name(quota)
                 .words(&["-o", "yaml"])
@@ -175,13 +177,26 @@ fn quota(facts: &Facts, exceeded: &Exceeded<'_>) -> Refusal {
     }
 }
 
-/// `limits.cpu for: base; requests.memory for: base` as `limits.cpu (base), requests.memory (base)`.
+/// `limits.cpu for: base; requests.memory for: base` as ``limits.cpu and requests.memory of container `base` ``.
 fn demanded(lacks: &str) -> String {
-    let parts = lacks.trim_end_matches('.').split("; ").map(|part| match part.split_once(" for: ") {
-        Some((resource, containers)) => format!("{resource} (missing in {containers})"),
-        None => part.to_owned(),
+    let parts = lacks.trim_end_matches('.').split("; ").map(|part| part.split_once(" for: ").unwrap_or((part, "")));
+    let mut by_containers: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (resource, containers) in parts {
+        match by_containers.iter_mut().find(|(known, _)| *known == containers) {
+            Some((_, resources)) => resources.push(resource),
+            None => by_containers.push((containers, vec![resource])),
+        }
+    }
+    let texts = by_containers.into_iter().map(|(containers, resources)| {
+        let names = containers.split(',').map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        let resources = resources.join(" and ");
+        match names.as_slice() {
+            _ if containers.is_empty() => resources,
+            [name] => format!("{resources} of container {name}"),
+            _ => format!("{resources} of containers {}", names.join(", ")),
+        }
     });
-    parts.collect::<Vec<_>>().join(" and ")
+    texts.collect::<Vec<_>>().join(", and ")
 }
 
 /// The refusal by Pod Security. `rest` is `"restricted:latest": what (who must set what), ...`.
@@ -191,10 +206,7 @@ fn pod_security(facts: &Facts, rest: &str) -> Refusal {
     let violations = rest.split_once("\": ").map_or(rest, |(_, violations)| violations);
     Refusal {
         code: Code::PodSecurityRefuses,
-        problem: format!(
-            "Pod Security level `{level}` of namespace `{namespace}` forbids the Pods ({})",
-            without_brackets(violations)
-        ),
+        problem: format!("Pod Security `{level}` forbids its Pods ({})", without_brackets(violations)),
         next: Command::new(&["kubectl", "get", "namespace"]).name(namespace).words(&["--show-labels"]).comment(
             "set the securityContext that stands above in each container of the manifest, or have the label \
              pod-security.kubernetes.io/enforce changed",

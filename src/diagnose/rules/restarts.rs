@@ -6,6 +6,7 @@ use crate::{
     diagnose::{
         facts::Facts,
         finding::{Code, Finding, ObjectReference, Severity, capitalized},
+        rules::image,
     },
     model::{
         container_exit::{ContainerExit, container_exit},
@@ -32,7 +33,12 @@ pub(super) fn rules(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
 
 fn failing(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Finding> {
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-    let looping = waiting.and_then(|waiting| waiting.reason.as_deref()) == Some(CRASH_LOOP);
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+    if reason.is_some_and(|reason| image::REASONS.contains(&reason)) {
+        // The finding about a container that cannot start says it at this moment.
+        return None;
+    }
+    let looping = reason == Some(CRASH_LOOP);
     let over = container.state.as_ref().is_some_and(|state| state.terminated.is_some());
     let exit = container_exit(pod, container, facts.events()).filter(|exit| exit.exit_code != 0)?;
     let ended = [&container.state, &container.last_state];
@@ -50,7 +56,7 @@ fn failing(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
     let (code, cause) = if init {
         (Code::InitContainerFailing, format!("{ending}, so {object} cannot start the containers after it"))
     } else {
-        (Code::CrashLoop, format!("{ending}, again and again, so {object} cannot go on"))
+        (Code::CrashLoop, format!("{ending}, again and again, so {object} gets no further"))
     };
     let logs = object.logs(&container.name);
     let logs = if restarts > 0 { logs.words(&["--previous"]) } else { logs };

@@ -79,6 +79,7 @@ fn suspended(facts: &Facts, job: &Job) -> Finding {
         .into_iter()
         .find(|condition| condition.type_ == "Suspended" && condition.status == "True")
         .and_then(|condition| time(condition.last_transition_time.as_ref()))
+        .or_else(|| job.metadata.managed_fields.as_ref()?.suspend.as_ref()?.time)
         .or_else(|| time(job.metadata.creation_timestamp.as_ref()));
     let (namespace, name) = (&reference.namespace, &reference.name);
     if let Some(queue) = &job.metadata.labels.queue_name {
@@ -270,6 +271,10 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
         ))
         .seen_all(all_pauses(failed, limit).filter(|_| spec.backoff_limit_per_index.is_none()))
         .next(match last_failed.and_then(|pod| pod.metadata.name.as_deref()) {
+            Some(pod) if why.contains(" hook failed") => Command::kubectl_in(&reference.namespace, &["get", "pod"])
+                .name(pod)
+                .words(&["-o", "jsonpath={.spec.containers[*].lifecycle}"])
+                .comment("correct this lifecycle hook in the manifest. The pause itself is normal, the failure is not"),
             Some(pod) => Command::kubectl_in(&reference.namespace, &["logs"])
                 .name(pod)
                 .words(&["--all-containers", "--tail=20"])
@@ -303,6 +308,15 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
     let mut failed: Vec<&Pod> = facts.pods().filter(|pod| phase(pod) == "Failed").collect();
     failed.sort_by_key(|pod| ended_at(pod));
     let words = |pod: &Pod| Some(format!("index {}: {}", conditions::index(pod)?, failed_words(facts, spec, pod)?));
+    let mut ends: Vec<(String, usize)> = Vec::new();
+    for end in failed.iter().rev().filter_map(|pod| words(pod)) {
+        match ends.iter_mut().find(|(known, _)| *known == end) {
+            Some((_, times)) => *times += 1,
+            None => ends.push((end, 1)),
+        }
+    }
+    let ends = ends.into_iter().take(5);
+    let ends = ends.map(|(end, times)| if times == 1 { end } else { format!("{end}, {times} times") });
     let last = failed
         .iter()
         .rev()
@@ -312,6 +326,8 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
     let which =
         if indexes.contains([',', '-']) { format!("Indexes {indexes} have") } else { format!("Index {indexes} has") };
     let next = Command::kubectl_in(&reference.namespace, &["logs", "--tail=20", "-l"]);
+    let index = indexes.split([',', '-']).next_back().unwrap_or(&indexes);
+    let of_index = format!("{},batch.kubernetes.io/job-completion-index={index}", reference.name);
     Some(
         Finding::new(
             Code::IndexesFailed,
@@ -319,11 +335,12 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
             reference,
             format!("{which} failed and will not be tried again{last}: the other indexes go on, and {reference} fails at the end"),
         )
-        .seen(format!("status.failedIndexes is {indexes}"))
-        .seen_all(failed.iter().rev().take(5).filter_map(|pod| words(pod)))
+        .seen(format!("indexes that have failed: {indexes} (status.failedIndexes)"))
+        .since(failed.last().and_then(|pod| ended_at(pod)))
+        .seen_all(ends)
         .next(
-            next.name_after("batch.kubernetes.io/job-name=", reference.name.as_str())
-                .comment("shows why they failed. Let the Job end, or delete it now"),
+            next.name_after("batch.kubernetes.io/job-name=", &of_index)
+                .comment("shows why it failed. Let the Job end, or delete it now"),
         ),
     )
 }

@@ -54,17 +54,15 @@ fn no_pod(facts: &Facts, found: &mut Vec<Finding>) {
     let about_job = |event: &&Event| event.involved_object.uid.as_deref() == Some(&facts.reference.uid);
     let newest_pod = facts.pods().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).max();
     // A refusal is over once a Pod was made after it.
-    let refusal = facts
+    let refusals: Vec<_> = facts
         .events()
         .iter()
         .filter(about_job)
         .filter(|event| event.reason.as_deref() == Some("FailedCreate"))
         .filter(|event| newest_pod.is_none_or(|made| event_last_time(event).is_some_and(|at| at > made)))
-        .max_by_key(|event| event_last_time(event));
-    if let Some(event) = refusal
-        && missing_pods(facts)
-    {
-        found.push(refused(facts, event));
+        .collect();
+    if let Some(finding) = refused(facts, &refusals).filter(|_| missing_pods(facts)) {
+        found.push(finding);
         return;
     }
     let silent = job.status.as_ref().is_none_or(|status| {

@@ -43,7 +43,8 @@ pub(super) fn unschedulable(facts: &Facts, pod: &Pod, scheduled: &PodCondition) 
     let reasons = reasons(message);
     let claim = reasons.iter().find_map(|reason| of_claim(facts, reason.text));
     let Explained { code, problem, next, seen } = claim.unwrap_or_else(|| of_nodes(facts, &reasons));
-    Finding::new(code, no_room(facts, scheduled), pod, format!("{problem}, so {object} cannot be scheduled"))
+    let severity = if code == Code::ClaimMissing { Severity::Blocking } else { no_room(facts, scheduled) };
+    Finding::new(code, severity, pod, format!("{problem}, so {object} cannot be scheduled"))
         .since(time(scheduled.last_transition_time.as_ref()))
         .seen(format!("{}: {message}", scheduled.reason.as_deref().unwrap_or("Unschedulable")))
         .seen_all(seen)
@@ -128,13 +129,16 @@ fn of_claim(facts: &Facts, text: &str) -> Option<Explained> {
         (None, [only]) => (Some(**only), None),
         (None, _) => (None, None),
     };
-    let problem = match name {
-        Some(name) => format!("{CLAIM} `{name}` is not bound to a volume"),
-        None => {
+    let class =
+        why.as_deref().and_then(|why| why.strip_prefix("storageclass.storage.k8s.io \"")?.split_once("\" not found"));
+    let problem = match (name, class) {
+        (Some(name), Some((class, _))) => format!("StorageClass `{class}` of {CLAIM} `{name}` does not exist"),
+        (Some(name), None) => format!("{CLAIM} `{name}` is not bound to a volume"),
+        (None, _) => {
             format!("A {CLAIM} of `{}` is not bound to a volume", claims.into_iter().collect::<Vec<_>>().join("`, `"))
         }
     };
-    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+    let why = why.as_ref().filter(|_| class.is_none()).map_or_else(String::new, |why| format!(" ({why})"));
     let seen = told.iter().take(NAMED).map(|(name, event)| {
         let reason = event.reason.as_deref().unwrap_or_default();
         let said = event.message.as_deref().unwrap_or_default();
@@ -207,9 +211,14 @@ fn of_nodes(facts: &Facts, reasons: &[NodeReason<'_>]) -> Explained {
         None if room && problems.iter().any(|problem| problem.starts_with(NEVER)) => Command::new(&["kubectl", "get", "nodes", "-o"])
             .words(&["custom-columns=NAME:.metadata.name,CPU:.status.allocatable.cpu,MEMORY:.status.allocatable.memory"])
             .comment("ask for less with container_resources, or add a larger node. Waiting does not help"),
+        None if room && nodes.is_none() => Command::new(&["kubectl", "get", "nodes", "-o"])
+            .words(&["custom-columns=NAME:.metadata.name,OFFERS:.status.allocatable"])
+            .comment(
+                "if no node offers that much, waiting does not help: ask for less with container_resources, or for a larger \
+                 node. If one does, wait until other Pods have ended",
+            ),
         None if room => Command::new(&["kubectl", "get", "pods", "-A", "-o", "wide"]).comment(
-            "shows what uses the nodes. Wait until other Pods have ended. If no node is that large, waiting does not help: ask for \
-             less with container_resources, or add a node",
+            "shows what uses the nodes. Wait until other Pods have ended, or ask for less with container_resources",
         ),
         None => Command::new(&["kubectl", "get", "nodes", "-o", "wide"])
             .comment("correct tolerations, affinity or volumes, or add a node"),

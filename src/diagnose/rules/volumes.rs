@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Event, Pod};
 
 use super::{
-    image::{Missing, create, missing},
+    image::{Content, Missing, create, missing},
     startup::at,
 };
 use crate::{
@@ -30,10 +30,11 @@ pub(super) fn not_mounted(facts: &Facts, pod: &Pod, event: &Event, node: &str) -
     let of_volume = volume.map_or_else(String::new, |volume| format!(" (volume `{volume}`)"));
     let (code, problem, next) = if let Some(Missing { kind, name, key: None }) = missing(message) {
         let problem = format!("{kind} `{name}` does not exist{of_volume}");
-        (Code::ConfigMissing, problem, create(namespace, kind, &name))
+        (Code::ConfigMissing, problem, create(namespace, kind, &name, Content::Files))
     } else if let Some((kind, name, key)) = missing_key(facts, message, volume) {
         let problem = format!("{kind} `{name}` has no key `{key}`{of_volume}");
-        let next = Command::kubectl_in(namespace, &["get", word(kind)]).name(&name).words(&["-o", "yaml"]);
+        // The keys alone: what a Secret holds is not to appear on a screen.
+        let next = Command::kubectl_in(namespace, &["describe", word(kind)]).name(&name);
         (Code::ConfigMissing, problem, next.comment("add the key, or correct the items of the volume in the manifest"))
     } else {
         let why = first_sentence(innermost(message));

@@ -11,7 +11,10 @@ use crate::{
         feed::{Feed, FeedEvent},
         last_pods::{PodVisibility, last_pods, missing},
     },
-    job_api::{events::list_events, last_lines::last_lines_have},
+    job_api::{
+        events::list_events,
+        last_lines::{LastLines, last_lines, shortened},
+    },
     model::{
         conditions::{self, JobEnd},
         container_exit::{ContainerExit, container_exits},
@@ -22,7 +25,7 @@ use crate::{
         outcome::Outcome,
         pod::{all_containers, ended_at, phase_is_terminal},
         policies::ResultSource,
-        snapshot::ObservedPod,
+        snapshot::{FailedLog, ObservedPod},
     },
     resource::Resource,
 };
@@ -41,6 +44,8 @@ const NOTHING_FOR: Duration = Duration::from_secs(60);
 const SAY_AFTER: Duration = Duration::from_secs(10);
 /// Words that programs print if a file system is read-only, in lower case.
 const READ_ONLY: [&str; 2] = ["read-only file system", "erofs"];
+/// So many lines of a failed Pod's log are searched for them.
+const SEARCHED: usize = 20;
 /// How long requests that only explain may take.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(5);
 /// The value of [`DRAIN_LOGS`] if Pods may be out of reach.
@@ -67,7 +72,7 @@ impl JobFollower<'_> {
         self.stop_reading_sidecars();
         self.drain(limit, deadline).await;
         self.complete_events().await;
-        self.look_for_a_read_only_file_system().await;
+        self.read_the_failed_log().await;
         let mut outcome = Outcome::conclude(&self.snapshot, self.gone);
         if self.handoff.result == Some(ResultSource::TerminationMessage) {
             outcome = outcome.with_result(&self.snapshot);
@@ -126,8 +131,8 @@ impl JobFollower<'_> {
         reasons.dedup();
         let why = reasons.first().map_or_else(String::new, |why| format!(" ({why})"));
         let text = format!(
-            "{} has ended, and its log is not complete yet{why}: it is waited for up to {} s while it brings nothing, up to \
-             {} s in all",
+            "{} has ended. The rest of its log is still being read{why}: until no line has come for {} s, and for {} s at \
+             most",
             self.snapshot.job.reference,
             NOTHING_FOR.as_secs().min(limit.as_secs()),
             limit.as_secs()
@@ -206,9 +211,9 @@ impl JobFollower<'_> {
         usize::try_from(counted).is_ok_and(|counted| counted <= seen) && (seen > 0 || proven())
     }
 
-    /// Searches the end of the log of the Pod that failed last. Only the log shows a read-only file system, in the
-    /// words of the C library or of Go.
-    async fn look_for_a_read_only_file_system(&mut self) {
+    /// Reads the end of the log of the Pod that failed last, where only the log can explain the exit code. Only there
+    /// stands a read-only file system, too, in the words of the C library or of Go.
+    async fn read_the_failed_log(&mut self) {
         let failed = matches!(self.snapshot.end, Some(JobEnd::Failed { .. })) && self.handoff.get_logs;
         let pods = self.snapshot.pods.iter().filter(|(_, seen)| failed && !seen.gone);
         let Some((uid, pod)) = pods.max_by_key(|(_, seen)| ended_at(&seen.pod)).map(|(uid, seen)| (uid, &seen.pod))
@@ -216,15 +221,18 @@ impl JobFollower<'_> {
             return;
         };
         let exits = container_exits(std::iter::once(&**pod), &self.snapshot.events);
-        let Some(exit) = exits.into_iter().find(ContainerExit::is_its_own_answer) else { return };
+        let Some(exit) = exits.into_iter().find(ContainerExit::is_explained_by_its_log) else { return };
         // An API server stores no other names.
         let (Ok(name), Ok(container)) = (exit.pod.parse(), exit.container.parse()) else { return };
         let namespace = self.snapshot.job.reference.namespace.clone();
         let source = LogSource { namespace, pod: name, pod_uid: uid.clone(), container, index: None, alone: false };
         let uid = uid.clone();
-        if last_lines_have(self.cluster, &source, &READ_ONLY, EXPLAINED_WITHIN).await {
-            self.snapshot.read_only.insert(uid);
-        }
+        let which = LastLines { lines: SEARCHED, previous: false, timestamps: false };
+        let Ok(text) = last_lines(self.cluster, &source, which, EXPLAINED_WITHIN).await else { return };
+        let said = text.to_lowercase();
+        let read_only = READ_ONLY.iter().any(|words| said.contains(words));
+        let last_line = text.lines().rev().find(|line| !line.trim().is_empty()).map(shortened);
+        self.snapshot.failed_logs.insert(uid, FailedLog { last_line, read_only });
     }
 
     /// Lists Events for facts that only they have and that came between two lists: when the first image was there, and

@@ -450,7 +450,7 @@ async fn events_that_tell_who_killed_a_container_are_asked_for_and_change_no_out
 }
 
 #[tokio::test(start_paused = true)]
-async fn log_of_a_program_that_failed_is_asked_once_whether_a_file_system_is_read_only() {
+async fn end_of_the_log_of_a_program_that_failed_is_read_once_and_its_last_line_is_shown() {
     let plain = "container `base` ended with exit code 1";
     let read_only = "container `base` ended with exit code 1: read-only file system, says its log";
     let cases = [
@@ -460,6 +460,7 @@ async fn log_of_a_program_that_failed_is_asked_once_whether_a_file_system_is_rea
         ("sh: can't create /x: Read-only file system", Some(Fault::Delay(Duration::from_secs(3600))), plain),
     ];
     for (line, fault, cause) in cases {
+        let fails = fault.is_some();
         let world = World::new();
         let (attempt, name) = begun(&world).await;
         let pod = world.start_pod(&name);
@@ -475,7 +476,8 @@ async fn log_of_a_program_that_failed_is_asked_once_whether_a_file_system_is_rea
         let ended = attempt.await.unwrap();
         assert_eq!(ended.outcome().cause.as_deref(), Some(cause));
         assert_eq!(world.asked("log"), 1);
-        assert!(!ended.outcome().summary.contains("/x"), "no line of the log: {}", ended.outcome().summary);
+        let shown = format!("\n  seen: the last line of the log of Pod `{pod}`: {line}");
+        assert_eq!(ended.outcome().summary.contains(&shown), !fails, "{}", ended.outcome().summary);
     }
 }
 
