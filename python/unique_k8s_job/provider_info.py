@@ -37,6 +37,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Accept any certificate of the server. Somebody in between can then read and change everything.",
         "schema": {"type": ["boolean", "null"]},
     },
+    "xcom_sidecar_container_image": {
+        "label": "XCom sidecar image",
+        "description": 'The image of the sidecar of `xcom="sidecar"`, if the task names none.',
+        "schema": {"type": ["string", "null"]},
+    },
 }
 #: Airflow's own fields that such a connection does not use.
 HIDDEN_FIELDS = ("host", "schema", "login", "password", "port", "extra")

@@ -13,6 +13,7 @@ pub(crate) mod follower;
 pub(crate) mod last_pods;
 pub(crate) mod late_predecessors;
 mod pod_counts;
+mod printed_results;
 pub mod shared_watch;
 pub mod sidecar;
 pub mod startup_timeout;

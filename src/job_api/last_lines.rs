@@ -1,4 +1,4 @@
-//! Reads the last lines of one log, in one request that is not repeated.
+//! Reads the last lines of one log, or a small log as a whole, in one request that is not repeated.
 
 use std::time::Duration;
 
@@ -40,13 +40,29 @@ pub(crate) async fn last_lines(
     if which.timestamps {
         path = path.with("timestamps", "true");
     }
+    let text = bytes_of(cluster, &path, BYTES, within).await?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The log of a container that has ended, at most so many bytes of it, as they were written; or why it cannot be read.
+pub(crate) async fn whole_log(
+    cluster: &Cluster,
+    source: &LogSource,
+    bytes: usize,
+    within: Duration,
+) -> Result<BytesMut, String> {
+    let path = Path::log(&source.namespace, &source.pod, &source.container).with("limitBytes", &bytes.to_string());
+    bytes_of(cluster, &path, bytes, within).await
+}
+
+async fn bytes_of(cluster: &Cluster, path: &Path, most: usize, within: Duration) -> Result<BytesMut, String> {
     let mut text = BytesMut::new();
     let read = async {
-        let opened = cluster.until(Instant::now() + within).open(&path).await;
+        let opened = cluster.until(Instant::now() + within).open(path).await;
         let mut body = opened.map_err(|failure| failure.message())?.into_body().into_data_stream();
         while let Some(Ok(chunk)) = futures::StreamExt::next(&mut body).await {
             text.extend_from_slice(&chunk);
-            if text.len() >= BYTES {
+            if text.len() >= most {
                 break;
             }
         }
@@ -54,7 +70,7 @@ pub(crate) async fn last_lines(
     };
     let late = || Err(format!("no answer within {} s", within.as_secs()));
     tokio::time::timeout(within, read).await.unwrap_or_else(|_| late())?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    Ok(text)
 }
 
 /// The last line, with its time; an empty one without a time where the container has written nothing, and none where the

@@ -11,15 +11,10 @@ use super::{
     invalid,
     shape::{Parent, kind_of},
 };
-use crate::{
-    error::Error,
-    model::{job_result::RESULT_FILE, policies::ResultSource},
-};
+use crate::error::Error;
 
 /// Puts the arguments into the user's Job, which was read and checked before.
-///
-/// `result` says where the result of the Job is read from; the file that holds it is the same, whatever the manifest says.
-pub fn assemble(manifest: Option<&Value>, arguments: &Arguments, result: Option<ResultSource>) -> Result<Value, Error> {
+pub fn assemble(manifest: Option<&Value>, arguments: &Arguments) -> Result<Value, Error> {
     let mut job = manifest.cloned().unwrap_or_else(|| {
         // Kubernetes counts the failed Pods of all indexes against the limit of the Job, too.
         let limit_of_job = !arguments.given("backoff_limit_per_index");
@@ -34,7 +29,7 @@ pub fn assemble(manifest: Option<&Value>, arguments: &Arguments, result: Option<
     let template = child(spec, "template", "spec.template")?;
     let path = "spec.template.metadata";
     put(child(template, "metadata", path)?, Parent::Metadata, path, arguments)?;
-    pod(child(template, "spec", "spec.template.spec")?, arguments, result)?;
+    pod(child(template, "spec", "spec.template.spec")?, arguments)?;
     put(child(root, "metadata", "metadata")?, Parent::Metadata, "metadata", arguments)?;
     Ok(job)
 }
@@ -70,18 +65,13 @@ fn put(object: &mut Map<String, Value>, parent: Parent, path: &str, arguments: &
     Ok(())
 }
 
-fn pod(pod: &mut Map<String, Value>, arguments: &Arguments, result: Option<ResultSource>) -> Result<(), Error> {
+fn pod(pod: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
     pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
     put(pod, Parent::Pod, "spec.template.spec", arguments)?;
-    let base = base_container(pod)?;
-    container(base, arguments)?;
-    if result == Some(ResultSource::TerminationMessage) {
-        base.insert("terminationMessagePath".to_owned(), json!(RESULT_FILE));
-    }
-    Ok(())
+    container(base_container(pod)?, arguments)
 }
 
-fn base_container(pod: &mut Map<String, Value>) -> Result<&mut Map<String, Value>, Error> {
+pub(super) fn base_container(pod: &mut Map<String, Value>) -> Result<&mut Map<String, Value>, Error> {
     const PATH: &str = "spec.template.spec.containers";
     let containers = list(pod, "containers", PATH)?;
     if containers.is_empty() {
@@ -126,7 +116,11 @@ fn merge(present: &mut Vec<Value>, key: &str, given: &[Value]) {
     }
 }
 
-fn child<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Result<&'a mut Map<String, Value>, Error> {
+pub(super) fn child<'a>(
+    parent: &'a mut Map<String, Value>,
+    key: &str,
+    path: &str,
+) -> Result<&'a mut Map<String, Value>, Error> {
     let value = parent.entry(key).or_insert(Value::Null);
     if value.is_null() {
         *value = json!({});
@@ -134,12 +128,12 @@ fn child<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Resul
     object(value, path)
 }
 
-fn object<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, Error> {
+pub(super) fn object<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, Error> {
     let kind = kind_of(value);
     value.as_object_mut().ok_or_else(|| invalid(path, format!("{kind} instead of an object"), "correct this field"))
 }
 
-fn list<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Result<&'a mut Vec<Value>, Error> {
+pub(super) fn list<'a>(parent: &'a mut Map<String, Value>, key: &str, path: &str) -> Result<&'a mut Vec<Value>, Error> {
     let value = parent.entry(key).or_insert(Value::Null);
     if value.is_null() {
         *value = json!([]);
@@ -176,14 +170,14 @@ mod tests {
     fn no_argument_leaves_the_manifest_alone() {
         let mut expected = manifest();
         expected["spec"]["template"]["metadata"] = json!({});
-        assert_eq!(assemble(Some(&manifest()), &Arguments::default(), None).unwrap(), expected);
+        assert_eq!(assemble(Some(&manifest()), &Arguments::default()).unwrap(), expected);
     }
 
     #[test]
     fn explicit_zero_false_and_empty_win() {
         let arguments =
             json!({"backoff_limit": 0, "suspend": false, "parallelism": 0, "volumes": [], "env_vars": [], "cmds": []});
-        let job = assemble(Some(&manifest()), &given(arguments), None).unwrap();
+        let job = assemble(Some(&manifest()), &given(arguments)).unwrap();
         let spec = &job["spec"];
         assert_eq!(
             (&spec["backoffLimit"], &spec["suspend"], &spec["parallelism"]),
@@ -199,7 +193,7 @@ mod tests {
     #[test]
     fn lists_merge_by_their_keys() {
         let arguments = json!({"env_vars": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}]});
-        let job = assemble(Some(&manifest()), &given(arguments), None).unwrap();
+        let job = assemble(Some(&manifest()), &given(arguments)).unwrap();
         let expected = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "3"}, {"name": "C", "value": "4"}]);
         assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["env"], expected);
     }
@@ -210,7 +204,7 @@ mod tests {
         let twice = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "A", "value": "3"}]);
         manifest["spec"]["template"]["spec"]["containers"][0]["env"] = twice;
         let arguments = given(json!({"env_vars": [{"name": "A", "value": "4"}]}));
-        let job = assemble(Some(&manifest), &arguments, None).unwrap();
+        let job = assemble(Some(&manifest), &arguments).unwrap();
         let expected = json!([{"name": "A", "value": "4"}, {"name": "B", "value": "2"}]);
         assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["env"], expected);
     }
@@ -219,14 +213,14 @@ mod tests {
     fn container_named_base_is_the_base_container_wherever_it_stands() {
         let mut manifest = manifest();
         manifest["spec"]["template"]["spec"]["containers"][1]["name"] = json!("base");
-        let job = assemble(Some(&manifest), &given(json!({"image": "c:2"})), None).unwrap();
+        let job = assemble(Some(&manifest), &given(json!({"image": "c:2"}))).unwrap();
         assert_eq!(job["spec"]["template"]["spec"]["containers"][1]["image"], "c:2");
         assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "a:1");
     }
 
     #[test]
     fn image_alone_makes_a_whole_job() {
-        let job = assemble(None, &given(json!({"image": "a:1", "labels": {"team": "a"}})), None).unwrap();
+        let job = assemble(None, &given(json!({"image": "a:1", "labels": {"team": "a"}}))).unwrap();
         let expected = json!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"labels": {"team": "a"}},
             "spec": {"backoffLimit": 0, "template": {"metadata": {"labels": {"team": "a"}}, "spec": {
@@ -236,19 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn result_is_the_termination_message_of_the_base_container_whatever_path_the_manifest_has() {
-        let mut manifest = manifest();
-        manifest["spec"]["template"]["spec"]["containers"][0]["terminationMessagePath"] = json!("/dev/termination-log");
-        let job = assemble(Some(&manifest), &Arguments::default(), Some(ResultSource::TerminationMessage)).unwrap();
-        let containers = &job["spec"]["template"]["spec"]["containers"];
-        assert_eq!(containers[0]["terminationMessagePath"], "/airflow/xcom/return.json");
-        assert_eq!(containers[1]["terminationMessagePath"], Value::Null);
-    }
-
-    #[test]
     fn limit_for_each_index_is_not_undone_by_a_limit_for_the_job() {
-        let limits =
-            |arguments: Value| assemble(None, &given(arguments), None).unwrap()["spec"]["backoffLimit"].clone();
+        let limits = |arguments: Value| assemble(None, &given(arguments)).unwrap()["spec"]["backoffLimit"].clone();
         assert_eq!(limits(json!({"image": "a:1", "backoff_limit_per_index": 2})), Value::Null);
         assert_eq!(limits(json!({"image": "a:1", "backoff_limit_per_index": 2, "backoff_limit": 5})), 5);
     }
@@ -258,7 +241,7 @@ mod tests {
         let mut manifest = manifest();
         manifest["spec"]["selector"] = json!({});
         manifest["spec"]["manualSelector"] = json!(false);
-        assemble(Some(&manifest), &Arguments::default(), None).unwrap();
+        assemble(Some(&manifest), &Arguments::default()).unwrap();
     }
 
     #[test]
@@ -269,7 +252,7 @@ mod tests {
             (json!({}), "spec.template.spec.containers.image"),
         ];
         for (manifest, path) in cases {
-            let error = assemble(Some(&manifest), &Arguments::default(), None).unwrap_err();
+            let error = assemble(Some(&manifest), &Arguments::default()).unwrap_err();
             assert_eq!(error.report().facts["path"], path, "{error}");
         }
     }

@@ -4,12 +4,13 @@
 //! that this crate does not know (a typed Job would drop them). A manifest that cannot become a Job is refused with the
 //! path of the field before anything is sent.
 //!
-//! [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts the arguments into it, `stamp` adds our
-//! name, marks and TTL.
+//! [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts the arguments into it, `result_file`
+//! what its result needs, `stamp` adds our name, marks and TTL.
 
 mod arguments;
 mod assemble;
 mod fields;
+mod result_file;
 mod shape;
 mod stamp;
 mod ttl;
@@ -18,6 +19,7 @@ mod user_job;
 
 pub use arguments::{ARGUMENTS, Argument, Arguments, GivenAs};
 pub use assemble::assemble;
+pub use result_file::put_result_file;
 pub use stamp::{Stamp, replaced_labels, stamp};
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};
 pub use unknown_fields::{UnknownField, not_known, unknown_fields};

@@ -1,10 +1,11 @@
-//! Reads what a succeeded Job has left as its result: the termination messages of its base containers. Pure.
+//! Reads what a succeeded Job has left as its result: the termination messages of its base containers, or the texts that
+//! its sidecars have printed. Pure.
 //!
 //! Promise: a text is handed over as it was written and whole, or the report says why not. A message may be cut where
 //! what is left of it is valid JSON, so only its length tells: a message that reaches the limit counts as cut, always.
 //! Whether a text is JSON is for its reader to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
@@ -19,15 +20,22 @@ use crate::error::Report;
 
 /// The file in the base container that holds its result; that of the `cncf.kubernetes` provider.
 pub const RESULT_FILE: &str = "/airflow/xcom/return.json";
+/// The sidecar that prints that file; the name is that of the `cncf.kubernetes` provider, too.
+pub const RESULT_SIDECAR: &str = "airflow-xcom-sidecar";
 /// The kubelet hands over at most so many bytes of one container. Source: k/k `pkg/kubelet/container/runtime.go`,
 /// `MaxContainerTerminationMessageLength`.
 const OF_A_CONTAINER: usize = 4096;
 /// The kubelet hands over at most so many bytes of a Pod, and each of its containers has an equal part. Source: the same
 /// file, `MaxPodTerminationMessageLogLength`, and `normalizeStatus` of `pkg/kubelet/status/status_manager.go`.
 const OF_A_POD: usize = 12 * 1024;
-/// The results of all Pods together have at most so many bytes: they travel in one event from the triggerer to the
+/// The messages of all Pods together have at most so many bytes: they travel in one event from the triggerer to the
 /// worker, and are no larger without one.
-const OF_A_JOB: usize = 16 * 1024;
+const MESSAGES_OF_A_JOB: usize = 16 * 1024;
+/// The same of the texts of sidecars.
+pub const PRINTED_BY_A_JOB: usize = 256 * 1024;
+/// What can be done with data that is too large in any case.
+pub(crate) const WRITE_AN_ADDRESS: &str =
+    "write the data to a store, such as S3 or a database, and only its address to the file";
 
 /// What the base containers of a Job have written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,58 +51,64 @@ pub enum JobResult {
     Unusable(Report),
 }
 
-/// Reads the result of a Job that has succeeded.
+/// What one Pod has left: none if it wrote nothing, or why its text cannot be used.
+pub type PodResult = Result<Option<String>, Report>;
+
+/// Reads the result of a Job that has succeeded from the termination messages of its Pods.
 #[must_use]
-pub fn job_result(snapshot: &JobSnapshot) -> JobResult {
-    read(snapshot).unwrap_or_else(JobResult::Unusable)
+pub fn result_in_messages(snapshot: &JobSnapshot) -> JobResult {
+    let base = snapshot.base_container().unwrap_or_default();
+    read(snapshot, MESSAGES_OF_A_JOB, |pod| message_of(snapshot, pod, base)).unwrap_or_else(JobResult::Unusable)
 }
 
-fn read(snapshot: &JobSnapshot) -> Result<JobResult, Report> {
-    let job = &snapshot.job.job;
-    let spec = job.spec.as_ref();
+/// Reads the result of a Job that has succeeded from what the sidecars of its Pods have printed, by the uid of the Pod.
+#[must_use]
+pub fn printed_result(snapshot: &JobSnapshot, printed: &HashMap<String, PodResult>) -> JobResult {
+    let printed = |pod: &Pod| {
+        let found = pod.metadata.uid.as_ref().and_then(|uid| printed.get(uid)).cloned();
+        found.unwrap_or_else(|| Err(lost(snapshot)))
+    };
+    read(snapshot, PRINTED_BY_A_JOB, printed).unwrap_or_else(JobResult::Unusable)
+}
+
+/// The Pods that have a result.
+pub fn pods_with_result(snapshot: &JobSnapshot) -> impl Iterator<Item = &Pod> {
     let base = snapshot.base_container().unwrap_or_default();
     // A Job that is over for us although a sidecar still runs has a Pod that has not ended.
-    let finished = conditions::finished(job).is_some();
-    let pods = snapshot.pods();
-    let succeeded = pods.into_iter().filter(|pod| match phase(pod) {
+    let finished = conditions::finished(&snapshot.job.job).is_some();
+    snapshot.pods().into_iter().filter(move |pod| match phase(pod) {
         "Succeeded" => true,
         "Running" => !finished && ended_well(pod, base),
         _ => false,
-    });
-    let status = job.status.as_ref();
-    let indexed = spec.is_some_and(|spec| spec.completion_mode.as_deref() == Some("Indexed"));
-    if indexed {
+    })
+}
+
+fn read(snapshot: &JobSnapshot, limit: usize, text_of: impl Fn(&Pod) -> PodResult) -> Result<JobResult, Report> {
+    let job = &snapshot.job.job;
+    let (spec, status) = (job.spec.as_ref(), job.status.as_ref());
+    if spec.is_some_and(|spec| spec.completion_mode.as_deref() == Some("Indexed")) {
         let completed = status.and_then(|status| status.completed_indexes.as_deref()).unwrap_or_default();
-        return by_index(snapshot, succeeded, base, in_ranges(completed));
+        let mut texts = BTreeMap::new();
+        for pod in pods_with_result(snapshot) {
+            if let Some(index) = conditions::index(pod).and_then(|index| index.parse().ok()) {
+                texts.insert(index, text_of(pod)?);
+            }
+        }
+        complete(snapshot, texts.len(), in_ranges(completed))?;
+        fit(snapshot, limit, texts.values())?;
+        return Ok(JobResult::TextByIndex(texts));
     }
     let wanted = status.and_then(|status| status.succeeded).and_then(|count| usize::try_from(count).ok());
     let mut texts = Vec::new();
-    for pod in succeeded {
-        texts.push(text_of(snapshot, pod, base)?);
+    for pod in pods_with_result(snapshot) {
+        texts.push(text_of(pod)?);
     }
     complete(snapshot, texts.len(), wanted.unwrap_or(1).max(1))?;
+    fit(snapshot, limit, texts.iter())?;
     if spec.is_some_and(has_several_completions) {
-        fit(snapshot, texts.iter())?;
         return Ok(JobResult::Texts(texts));
     }
     Ok(JobResult::Text(texts.swap_remove(0)))
-}
-
-fn by_index<'a>(
-    snapshot: &JobSnapshot,
-    succeeded: impl Iterator<Item = &'a Pod>,
-    base: &str,
-    completed: usize,
-) -> Result<JobResult, Report> {
-    let mut texts = BTreeMap::new();
-    for pod in succeeded {
-        if let Some(index) = conditions::index(pod).and_then(|index| index.parse().ok()) {
-            texts.insert(index, text_of(snapshot, pod, base)?);
-        }
-    }
-    complete(snapshot, texts.len(), completed)?;
-    fit(snapshot, texts.values())?;
-    Ok(JobResult::TextByIndex(texts))
 }
 
 /// Whether more than one Pod has to succeed, or may.
@@ -111,8 +125,8 @@ fn ended_well(pod: &Pod, base: &str) -> bool {
     end.is_some_and(|end| end.exit_code == 0)
 }
 
-/// What the base container of a Pod wrote; none if it wrote nothing.
-fn text_of(snapshot: &JobSnapshot, pod: &Pod, base: &str) -> Result<Option<String>, Report> {
+/// The termination message of the base container of a Pod.
+fn message_of(snapshot: &JobSnapshot, pod: &Pod, base: &str) -> PodResult {
     let container = main_containers(pod).find(|container| container.name == base);
     let message = container.and_then(|container| container.state.as_ref()?.terminated.as_ref()?.message.as_deref());
     let Some(text) = message.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
@@ -129,7 +143,7 @@ fn text_of(snapshot: &JobSnapshot, pod: &Pod, base: &str) -> Result<Option<Strin
             "Kubernetes hands over at most {OF_A_CONTAINER} bytes of a container, and at most {OF_A_POD} bytes divided by \
              the {containers} containers of this Pod"
         ))
-        .hint("write the data to a store, such as S3 or a database, and only its address to the file");
+        .hint(format!("use xcom=\"sidecar\", which takes 256 KiB, or {WRITE_AN_ADDRESS}"));
     Err(report)
 }
 
@@ -150,30 +164,32 @@ fn complete(snapshot: &JobSnapshot, found: usize, wanted: usize) -> Result<(), R
     if found >= wanted {
         return Ok(());
     }
-    let report = Report::new(format!(
-        "The result of {} is lost: its Pod cannot be read any more",
-        snapshot.job.reference
-    ))
-    .seen(format!("the Job counts {wanted} succeeded Pods, and {found} of them were read"))
-    .hint(
+    Err(lost(snapshot).seen(format!("the Job counts {wanted} succeeded Pods, and {found} of them were read")))
+}
+
+fn lost(snapshot: &JobSnapshot) -> Report {
+    Report::new(format!("The result of {} is lost: its Pod cannot be read any more", snapshot.job.reference)).hint(
         "somebody deleted the Pod, or this identity may not list Pods: `unique-k8s-job doctor --rbac` shows the \
-             missing rights; a retry runs the Job anew",
-    );
-    Err(report)
+         missing rights; a retry runs the Job anew",
+    )
 }
 
 /// Refuses results that are too large together.
-fn fit<'a>(snapshot: &JobSnapshot, texts: impl Iterator<Item = &'a Option<String>> + Clone) -> Result<(), Report> {
+fn fit<'a>(
+    snapshot: &JobSnapshot,
+    limit: usize,
+    texts: impl Iterator<Item = &'a Option<String>> + Clone,
+) -> Result<(), Report> {
     let bytes: usize = texts.clone().flatten().map(String::len).sum();
-    if bytes <= OF_A_JOB {
+    if bytes <= limit {
         return Ok(());
     }
     let report = Report::new(format!(
-        "The results of {} are too large: together they may have at most {OF_A_JOB} bytes",
+        "The results of {} are too large: together they may have at most {limit} bytes",
         snapshot.job.reference
     ))
     .seen(format!("{} Pods wrote {bytes} bytes to {RESULT_FILE}", texts.flatten().count()))
-    .hint("write the data to a store, such as S3 or a database, and only its address to the file");
+    .hint(WRITE_AN_ADDRESS);
     Err(report)
 }
 
@@ -218,7 +234,7 @@ mod tests {
         for pod in pods {
             snapshot.apply_pod_object(pod, false);
         }
-        job_result(&snapshot)
+        result_in_messages(&snapshot)
     }
 
     fn one(message: &str, others: usize, change: &Value) -> JobResult {
@@ -251,7 +267,7 @@ mod tests {
             let cut = why(&one(&digits(limit), containers - 1, &none));
             assert!(cut.contains(&format!("has to be smaller than {limit} bytes")), "{cut}");
             assert!(cut.contains(&format!("the {containers} containers of this Pod")), "{cut}");
-            assert!(cut.contains("hint: write the data to a store"), "{cut}");
+            assert!(cut.contains("xcom=\"sidecar\"") && cut.contains("write the data to a store"), "{cut}");
         }
     }
 

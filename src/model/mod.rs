@@ -24,5 +24,6 @@ pub(crate) mod pod_reason;
 pub mod pod_template;
 pub mod policies;
 pub mod quantity;
+pub mod result_frame;
 pub mod snapshot;
 pub mod timeline;

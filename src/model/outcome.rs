@@ -9,9 +9,10 @@ use super::{
     conditions::{JobEnd, proven_by_pods},
     container_exit::{ContainerExit, container_exits},
     failure_cause::failure_cause,
-    job_result::{JobResult, job_result},
+    job_result::JobResult,
     observed_job::JobReference,
     pod_end::PodEnd,
+    policies::ResultSource,
     snapshot::{JobSnapshot, Times},
     timeline::timeline,
 };
@@ -108,13 +109,13 @@ impl Outcome {
         }
     }
 
-    /// Adds the result of a Job that succeeded. The messages that it was read from are no messages for people.
+    /// Adds the result of a Job that succeeded. The messages that it was read from are none for people.
     #[must_use]
-    pub fn with_result(mut self, snapshot: &JobSnapshot) -> Self {
-        if self.state != OutcomeState::Succeeded {
+    pub fn with_result(mut self, result: JobResult, source: ResultSource, snapshot: &JobSnapshot) -> Self {
+        self.result = Some(result);
+        if source != ResultSource::TerminationMessage {
             return self;
         }
-        self.result = Some(job_result(snapshot));
         let base = snapshot.base_container();
         for end in self.containers.iter_mut().filter(|end| !end.init && Some(end.container.as_str()) == base) {
             end.message = None;

@@ -45,6 +45,8 @@ impl Default for LogFormat {
 pub enum ResultSource {
     /// The termination message of its base container.
     TerminationMessage,
+    /// The log of a sidecar that prints the file when it ends.
+    Sidecar,
 }
 
 /// Which stuck Jobs are released.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     conditions::{self, JobEnd},
+    job_result::RESULT_SIDECAR,
     observed_job::ObservedJob,
     pod::{event_time, finished_at, first_start, has_started, main_containers, scheduled_at},
     pod_end::{PodEnd, pod_end},
@@ -177,9 +178,12 @@ impl JobSnapshot {
     #[must_use]
     pub fn many_sources(&self) -> bool {
         let spec = self.job.job.spec.as_ref();
-        let containers = spec
-            .and_then(|spec| spec.template.spec.as_ref())
-            .map_or(1, |pod| pod.containers.len() + pod.init_containers.as_ref().map_or(0, Vec::len));
+        let template = spec.and_then(|spec| spec.template.spec.as_ref());
+        let containers = template.map_or(1, |pod| {
+            let init = pod.init_containers.iter().flatten();
+            // What the sidecar prints is a value, and no line of the log.
+            pod.containers.len() + init.filter(|container| container.name != RESULT_SIDECAR).count()
+        });
         let parallel = spec.is_some_and(|s| s.completions.unwrap_or(1) > 1 || s.parallelism.unwrap_or(1) > 1);
         containers > 1 || parallel || self.pods.len() > 1
     }

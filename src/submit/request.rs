@@ -14,7 +14,7 @@ use crate::{
     },
     manifest::{
         Arguments, RunnableKind, Stamp, Ttl, TtlPlan, UserJob, assemble, indexed_completions, manifest_namespace,
-        manifest_ttl, not_known, replaced_labels, stamp, unknown_fields,
+        manifest_ttl, not_known, put_result_file, replaced_labels, stamp, unknown_fields,
     },
     model::{
         handoff::Handoff,
@@ -112,6 +112,9 @@ pub struct JobRequest {
     /// Where the result of the Job is read from; none if it is not.
     #[serde(default)]
     pub result: Option<ResultSource>,
+    /// The image of the sidecar that prints the result, where one does.
+    #[serde(default)]
+    pub result_sidecar_image: Option<String>,
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
@@ -310,7 +313,10 @@ impl JobRequest {
     /// The Job of a generation, with this TTL at creation.
     pub fn draft(&self, generation: u32, namespace: &Namespace, ttl: Option<u32>) -> Result<Draft, Error> {
         let name = self.name(generation);
-        let job = assemble(self.manifest.as_ref(), &self.arguments, self.result)?;
+        let mut job = assemble(self.manifest.as_ref(), &self.arguments)?;
+        if let Some(source) = self.result {
+            put_result_file(&mut job, source, self.result_sidecar_image.as_deref())?;
+        }
         if let (Some(fixed), Some(completions)) = (&self.fixed_name, indexed_completions(&job)) {
             fixed.check_indexed(completions)?;
         }

@@ -17,6 +17,8 @@ from waiting import until
 
 #: Mapped tasks of one run.
 MANY = 60
+#: Bytes of a result, near the most that a sidecar may print.
+LARGE = 250_000
 
 #: DAG and script of each; all begin at once, so that the suite waits once.
 RUNS = {
@@ -24,6 +26,10 @@ RUNS = {
     "failing": ("deferred_job_without_retries", "echo giving up; exit 3"),
     "short": ("deferred_job_after_grace", "echo quickly done"),
     "unstartable": ("deferred_job_that_cannot_start", "true"),
+    "large": (
+        "deferred_job_with_sidecar",
+        f"(printf '\"'; head -c {LARGE} /dev/zero | tr '\\0' x; printf '\"') > /airflow/xcom/return.json",
+    ),
     "deleted": ("deferred_job_without_retries", "echo working; sleep 600"),
 }
 
@@ -88,6 +94,15 @@ def test_failing_deferred_job_fails_the_task_with_what_it_printed_and_its_exit_c
     log = airflow.log(ti)
     assert log.count("giving up") == 1
     assert "exit code 3" in log and "JobFailedError" in log, log
+
+
+def test_result_that_a_sidecar_prints_comes_back_whole_from_the_triggerer(
+    airflow: AirflowClient, started: dict[str, Started]
+) -> None:
+    ti = started["large"].ti
+    airflow.wait_for_state(ti, "success")
+    assert airflow.xcom(ti, "return_value") == "x" * LARGE
+    assert airflow.xcom(ti, "job_outcome")["state"] == "succeeded"
 
 
 def test_short_job_does_not_defer(airflow: AirflowClient, started: dict[str, Started]) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 from command_line import container, job_spec
 from native_run import Follower, request
-from one_node_cluster import OneNodeCluster
+from one_node_cluster import IMAGE, OneNodeCluster
 from unique_k8s_job.exceptions import JobResultError
 from unique_k8s_job.task import job_result
 
 FILE = job_result.RESULT_FILE
+#: A sidecar has this time to print.
+POD = {"terminationGracePeriodSeconds": 30}
 DIGITS = f"head -c 4000 /dev/zero | tr '\\0' 7 > {FILE}"
+NOBODY = {"runAsUser": 65534, "readOnlyRootFilesystem": True}
 
 
 @dataclass
@@ -23,65 +26,77 @@ class Written:
     spec: dict[str, Any]
     value: Any = None
     words: list[str] = field(default_factory=list)
+    source: str = "termination-message"
 
 
 def one(script: str, **fields: Any) -> dict[str, Any]:
-    return job_spec(container("base", script, **fields))
+    return job_spec(container("base", script, **fields), pod=POD)
 
+
+FIVE = job_spec(container("base", DIGITS), *(container(f"side{number}", "true") for number in range(4)), pod=POD)
+INDEXED = {
+    **one(f'echo "[$JOB_COMPLETION_INDEX]" > {FILE}'),
+    "completionMode": "Indexed",
+    "completions": 2,
+    "parallelism": 2,
+}
 
 WRITTEN = {
     "value": Written(one(f"""echo '{{"rows": 3}}' > {FILE}"""), {"rows": 3}),
     "digits": Written(one(DIGITS), int("7" * 4000)),
     "five": Written(
-        job_spec(container("base", DIGITS), *(container(f"side{number}", "true") for number in range(4))),
-        words=["is too large: it has to be smaller than 2457 bytes", f"2457 bytes of {FILE} arrived"],
+        FIVE, words=["is too large: it has to be smaller than 2457 bytes", f"2457 bytes of {FILE} arrived"]
     ),
     "words": Written(one(f"echo three rows > {FILE}"), words=["is no JSON", f"{FILE} has: three rows"]),
-    "indexed": Written(
-        {
-            **one(f'echo "[$JOB_COMPLETION_INDEX]" > {FILE}'),
-            "completionMode": "Indexed",
-            "completions": 2,
-            "parallelism": 2,
-        },
-        {"0": [0], "1": [1]},
-    ),
+    "indexed": Written(INDEXED, {"0": [0], "1": [1]}),
     "empty": Written(one(f": > {FILE}"), None),
     "nothing": Written(one("true"), None),
     # Whoever may write nothing else may write this file.
-    "nobody": Written(one(f"echo 1 > {FILE}", securityContext={"runAsUser": 65534, "readOnlyRootFilesystem": True}), 1),
+    "nobody": Written(one(f"echo 1 > {FILE}", securityContext=NOBODY), 1),
 }
+#: The same, and more, by a sidecar, which has no such limit.
+BESIDE = {
+    "large": Written(one(f"(printf '\"'; head -c 200000 /dev/zero | tr '\\0' x; printf '\"') > {FILE}"), "x" * 200000),
+    "too-large": Written(one(f"head -c 300000 /dev/zero > {FILE}"), words=["is too large", "has 300000 bytes"]),
+    "five-beside": Written(FIVE, int("7" * 4000)),
+    "indexed-beside": Written(INDEXED, {"0": [0], "1": [1]}),
+    "nobody-beside": Written(one(f"echo 1 > {FILE}; chmod 600 {FILE}", securityContext=NOBODY), 1),
+    "nothing-beside": Written(one("echo a line"), None),
+}
+for beside in BESIDE.values():
+    beside.source = "sidecar"
 
 
-def wanted(namespace: str, name: str) -> dict[str, Any]:
-    spec = {**WRITTEN[name].spec, "template": json.loads(json.dumps(WRITTEN[name].spec["template"]))}
-    manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": spec}
+def wanted(namespace: str, name: str, written: Written) -> dict[str, Any]:
+    manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": json.loads(json.dumps(written.spec))}
     made = {**request(namespace, ""), "slug": name, "manifest": manifest, "arguments": {}}
-    return {**made, "result": "termination-message"}
+    made["attempt"].update(max_tries=1, retries=1)
+    return {**made, "result": written.source, "result_sidecar_image": IMAGE}
 
 
 def retry(of: dict[str, Any]) -> dict[str, Any]:
-    return {**of, "attempt": {**of["attempt"], "try_number": 2, "max_tries": 1, "retries": 1, "instance": "second"}}
+    return {**of, "attempt": {**of["attempt"], "try_number": 2, "instance": "second"}}
 
 
 def test_result_is_what_the_base_container_wrote_whole_or_an_error_that_says_why(
     cluster: OneNodeCluster, namespace: str
 ) -> None:
     follower = Follower(cluster.kubeconfig())
-    requests = {name: wanted(namespace, name) for name in WRITTEN}
-    for made in requests.values():
-        made["attempt"].update(max_tries=1, retries=1)
+    everything = {**WRITTEN, **BESIDE}
+    requests = {name: wanted(namespace, name, written) for name, written in everything.items()}
     runs = {name: follower.start(made) for name, made in requests.items()}
-    outcomes = {name: Follower.until(run, "outcome") for name, run in runs.items()}
-    wrong = [problem for name, outcome in outcomes.items() for problem in problems(WRITTEN[name], outcome)]
+    events = {name: list(Follower.events(run)) for name, run in runs.items()}
+    wrong = [problem for name, written in everything.items() for problem in problems(written, events[name][-1])]
     assert not wrong, "\n".join(wrong)
+    log = [event for event in events["nothing-beside"] if event["kind"] == "log"]
+    assert [(event["container"], event["text"].strip()) for event in log] == [("base", "a line")], log
 
     # An invalid result is a verdict, so its retry runs anew; a result that no task has recorded is used.
     runs["words"].acknowledge()
-    for name, origin in (("words", "created"), ("value", "outcome_used")):
+    for name, origin in (("words", "created"), ("value", "outcome_used"), ("large", "outcome_used")):
         again = follower.start(retry(requests[name]))
         assert Follower.until(again, "submitted")["origin"] == origin, name
-        assert problems(WRITTEN[name], Follower.until(again, "outcome")) == []
+        assert problems(everything[name], Follower.until(again, "outcome")) == []
 
 
 def problems(written: Written, outcome: dict[str, Any]) -> list[str]:

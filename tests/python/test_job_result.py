@@ -99,8 +99,14 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(how: str, ends_with: dict[str, Any], **arguments: Any) -> SimpleNamespace:
         ended, pushed, said = Ended(ends_with), {}, []
+        requests: list[str] = []
+
+        def begin(_: Any, request: str) -> Ended:
+            requests.append(request)
+            return ended
+
         for name in ("Run", "resume"):
-            monkeypatch.setattr(native.loaded(), name, lambda *_: ended)
+            monkeypatch.setattr(native.loaded(), name, begin)
         monkeypatch.setattr(UniqueK8sJobHook, "get_conn", lambda _: None)
         monkeypatch.setattr(LogWriter, "say", lambda _, text, level="info": said.append(text))
         ids = {"dag_id": "etl", "run_id": "r", "task_id": "work", "map_index": -1, "try_number": 1, "id": "u"}
@@ -120,7 +126,7 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
         except JobResultError as unusable:
             error = unusable
         assert ended.acknowledged, "good or bad, it is a verdict"
-        return SimpleNamespace(value=value, error=error, pushed=pushed, said=said)
+        return SimpleNamespace(value=value, error=error, pushed=pushed, said=said, request=json.loads(requests[0]))
 
     return run
 
@@ -161,6 +167,35 @@ def test_job_that_wrote_nothing_has_the_result_none_and_the_log_says_so(how: str
 def test_source_of_a_result_that_does_not_exist_is_refused_as_the_dag_is_parsed() -> None:
     with pytest.raises(ConfigurationError, match="termination-message"):
         UniqueK8sJobOperator(task_id="work", xcom="file")  # type: ignore[arg-type]
+
+
+def test_sidecar_that_nobody_would_tell_to_end_is_refused_as_the_dag_is_parsed() -> None:
+    with pytest.raises(ConfigurationError, match="exclude each other"):
+        UniqueK8sJobOperator(task_id="work", xcom="sidecar", on_lingering_sidecar="finish")
+
+
+@pytest.mark.parametrize(
+    ("argument", "extras", "image"),
+    [
+        (None, {}, None),
+        (None, {"xcom_sidecar_container_image": "mirror/busybox"}, "mirror/busybox"),
+        (None, {"extra__kubernetes__xcom_sidecar_container_image": "mirror/busybox"}, "mirror/busybox"),
+        ("mine:1", {"xcom_sidecar_container_image": "mirror/busybox"}, "mine:1"),
+    ],
+)
+def test_image_of_the_sidecar_is_that_of_the_task_or_of_the_connection(
+    argument: str | None, extras: dict[str, str], image: str | None, end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UniqueK8sJobHook, "_extras", lambda _: extras)
+    ended = end("in the worker", outcome({"text": "1"}), xcom="sidecar", xcom_sidecar_image=argument)
+    assert ended.value == 1
+    assert ended.request["result"] == "sidecar" and ended.request["result_sidecar_image"] == image
+
+
+def test_image_of_the_sidecar_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UniqueK8sJobHook, "_extras", lambda _: {"xcom_sidecar_container_image": 3})
+    with pytest.raises(ConfigurationError, match="is no text"):
+        UniqueK8sJobHook(None).xcom_sidecar_image()
 
 
 def test_core_puts_the_file_of_the_result_where_the_texts_say_that_it_is() -> None:

@@ -12,7 +12,7 @@ use tokio::{sync::watch, time::Instant};
 use unique_k8s_job::{
     cluster::{Cluster, Timing},
     error::Error,
-    model::outcome::Outcome,
+    model::{job_result::RESULT_SIDECAR, outcome::Outcome},
     session::{Event, attempt::Run},
     submit::{JobOrigin, request::JobRequest},
 };
@@ -351,6 +351,14 @@ impl World {
         file.lines.push((millis, text.to_owned()));
         drop(inner);
         self.changed();
+    }
+
+    /// The sidecar that holds the result prints a line as it ends.
+    pub fn sidecar_prints(&self, pod: &str, text: &str) {
+        let mut inner = self.inner();
+        let file = inner.logs.entry((NAMESPACE.to_owned(), pod.to_owned(), RESULT_SIDECAR.to_owned())).or_default();
+        file.lines.push((0, text.to_owned()));
+        file.ended = true;
     }
 
     pub fn end_pod(&self, pod: &str, exit_code: i32) {

@@ -25,12 +25,21 @@ from unique_k8s_job.visible import visible
 
 DEFAULT_CONNECTION = "kubernetes_default"
 _PREFIX = "extra__kubernetes__"
-#: The extras that choose the cluster.
-_EXTRAS = ("in_cluster", "kube_config", "kube_config_path", "cluster_context", "namespace", "disable_verify_ssl")
+#: The image of the sidecar that prints results; it is no part of the configuration of the cluster.
+_SIDECAR_IMAGE = "xcom_sidecar_container_image"
+#: The extras that are read here.
+_EXTRAS = (
+    "in_cluster",
+    "kube_config",
+    "kube_config_path",
+    "cluster_context",
+    "namespace",
+    "disable_verify_ssl",
+    _SIDECAR_IMAGE,
+)
 #: The other extras of the `cncf.kubernetes` provider (10.25.0, `hooks/kubernetes.py`), which are ignored here.
 _EXTRAS_OF_OTHERS = (
     "disable_tcp_keepalive",
-    "xcom_sidecar_container_image",
     "xcom_sidecar_container_resources",
     "xcom_sidecar_container_security_context",
 )
@@ -121,6 +130,16 @@ class UniqueK8sJobHook(BaseHook):
             connection = await off_the_loop(find_again, self.kubernetes_conn_id)
         return await off_the_loop(self._combined, connection.extra_dejson if connection else {})
 
+    def xcom_sidecar_image(self) -> str | None:
+        """Return the image of the sidecar that prints results, if the connection names one.
+
+        :raises ConfigurationError: if it is no text
+        """
+        image = _extra(self._extras(), _SIDECAR_IMAGE)
+        if image is not None and not isinstance(image, str):
+            raise ConfigurationError(f"The extra `{_SIDECAR_IMAGE}` is no text", seen=[described(image)])
+        return image
+
     def test_connection(self) -> tuple[bool, str]:
         """Say for Airflow's button "Test" which cluster answers, who we are there, and which rights are missing."""
         try:
@@ -187,8 +206,7 @@ def cluster_configuration(
     _refuse_unknown(extras)
 
     def extra(name: str) -> Any:
-        value = extras[name] if name in extras else extras.get(_PREFIX + name)
-        return None if value == "" else value
+        return _extra(extras, name)
 
     text = None
     if not in_cluster and not config_file:
@@ -219,6 +237,11 @@ def cluster_configuration(
     if text:
         return {"source": "text", "text": _kubeconfig(text), **configuration}
     return {"source": "default", **configuration}
+
+
+def _extra(extras: Mapping[str, Any], name: str) -> Any:
+    value = extras[name] if name in extras else extras.get(_PREFIX + name)
+    return None if value == "" else value
 
 
 def _refuse_unknown(extras: Mapping[str, Any]) -> None:

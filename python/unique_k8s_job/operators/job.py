@@ -27,13 +27,13 @@ from unique_k8s_job.request.arguments import (
     FINISHES,
     NAME_POLICIES,
     NOT_GIVEN,
-    RESULT_SOURCES,
     NotGiven,
     connection,
     exit_codes,
     fixed_name,
     one_of,
     per_outcome,
+    result_source,
     seconds,
     ttl,
 )
@@ -185,8 +185,11 @@ class UniqueK8sJobOperator(BaseOperator):
         instead of failing it; the Job counts as failed all the same
     :param xcom: what the task returns. Not given: the summary of the outcome. `termination-message`: the JSON value that
         the base container writes to `/airflow/xcom/return.json`, of which Kubernetes hands over less than 4096 bytes,
-        and less if the Pod has more than three containers. The task fails if the value is cut or is no JSON. Without a
+        and less if the Pod has more than three containers. `sidecar`: the same file, up to 256 KiB of it, which a
+        sidecar prints when the base container has ended. The task fails if the value is cut or is no JSON. Without a
         value it is None; of an `Indexed` Job it is a dict by index, of a Job with several completions a list
+    :param xcom_sidecar_image: image of that sidecar, which needs a shell. Default: the extra
+        `xcom_sidecar_container_image` of the connection, else `busybox:1.36`
     :param get_logs: write the containers' logs into the task log
     :param log_levels: give a line of a container the level that it names (`ERROR`, `level=warn`, `"level": "error"`),
         so that Airflow's filter finds it; False makes all of them `info`. Default: `[unique_k8s_job] log_levels`, True
@@ -289,7 +292,8 @@ class UniqueK8sJobOperator(BaseOperator):
         on_lingering_sidecar: Literal["wait", "finish"] = "wait",
         on_process_end: Literal["leave", "delete"] | None = None,
         skip_on_exit_code: int | Collection[int] | None = None,
-        xcom: Literal["termination-message"] | None = None,
+        xcom: Literal["termination-message", "sidecar"] | None = None,
+        xcom_sidecar_image: str | None = None,
         get_logs: bool = True,
         log_levels: bool | None = None,
         log_line_times: bool | None = None,
@@ -328,7 +332,8 @@ class UniqueK8sJobOperator(BaseOperator):
         self.on_lingering_sidecar = one_of("on_lingering_sidecar", on_lingering_sidecar, "wait", "finish")
         self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
         self.skip_on_exit_code = exit_codes("skip_on_exit_code", skip_on_exit_code)
-        self.xcom = None if xcom is None else one_of("xcom", xcom, *RESULT_SOURCES)
+        self.xcom = result_source(xcom, on_lingering_sidecar)
+        self.xcom_sidecar_image = xcom_sidecar_image
         self.get_logs = get_logs
         self.log_levels = log_levels
         self.log_line_times = log_line_times
@@ -360,9 +365,13 @@ class UniqueK8sJobOperator(BaseOperator):
         options = settings()
         self._over, self._job_uid = False, None
         log = LogWriter.of_task(self.log)
-        cluster = self._hook().get_conn()
+        hook = self._hook()
+        cluster = hook.get_conn()
         names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
-        request = as_json(request_of(self, context, options, names, log))
+        wanted = request_of(self, context, options, names, log)
+        if self.xcom == "sidecar" and not self.xcom_sidecar_image:
+            wanted["result_sidecar_image"] = hook.xcom_sidecar_image()
+        request = as_json(wanted)
         names.add(native.job_name(request))
         if self._killed:
             raise StoppedError("The task was stopped before its Job was made")

@@ -68,6 +68,9 @@ def request_of(
         "release_after_seconds": seconds("release_after_seconds", task.release_after_seconds),
         "on_lingering_sidecar": task.on_lingering_sidecar,
         "result": task.xcom,
+        "result_sidecar_image": text("xcom_sidecar_image", task.xcom_sidecar_image)
+        if task.xcom_sidecar_image
+        else None,
         "get_logs": flag("get_logs", task.get_logs),
         "log_format": {
             "line_levels": flag("log_levels", chosen(task.log_levels, options.log_levels)),

@@ -45,7 +45,7 @@ FIELD_VALIDATIONS = ("strict", "warn", "ignore")
 #: The values for who chooses the name of a Job: this package, a new one for each try, or the user.
 NAME_POLICIES = ("unique", "fixed")
 #: The values for where the result of a Job is read from.
-RESULT_SOURCES = ("termination-message",)
+RESULT_SOURCES = ("termination-message", "sidecar")
 
 
 def given(source: Any) -> dict[str, Any]:
@@ -97,6 +97,23 @@ def fixed_name(policy: str, name: Any) -> str | None:
             path="name",
         )
     return text("name", name)
+
+
+def result_source(source: Any, on_lingering_sidecar: str) -> str | None:
+    """Check where the result of the Job is read from.
+
+    :raises ConfigurationError: if the sidecar of the result would never be told to end
+    """
+    if source is None:
+        return None
+    if one_of("xcom", source, *RESULT_SOURCES) == "sidecar" and on_lingering_sidecar == "finish":
+        raise ConfigurationError(
+            '`xcom="sidecar"` and `on_lingering_sidecar="finish"` exclude each other',
+            seen=["the sidecar prints the result when all other containers have ended"],
+            hint='use `xcom="termination-message"`, which needs no sidecar',
+            path="xcom",
+        )
+    return str(source)
 
 
 def seconds(name: str, value: Any) -> int:

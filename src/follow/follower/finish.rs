@@ -10,6 +10,7 @@ use crate::{
     follow::{
         feed::{Feed, FeedEvent},
         last_pods::{PodVisibility, last_pods, missing},
+        printed_results::printed_results,
     },
     job_api::{
         events::list_events,
@@ -20,9 +21,10 @@ use crate::{
         container_exit::{ContainerExit, container_exits},
         container_killer::unexplained_kill,
         job::managed_by_another,
+        job_result::{printed_result, result_in_messages},
         log_position::LogSource,
         message::Message,
-        outcome::Outcome,
+        outcome::{Outcome, OutcomeState},
         pod::{all_containers, ended_at, phase_is_terminal},
         policies::ResultSource,
         snapshot::{FailedLog, ObservedPod},
@@ -74,8 +76,16 @@ impl JobFollower<'_> {
         self.complete_events().await;
         self.read_the_failed_log().await;
         let mut outcome = Outcome::conclude(&self.snapshot, self.gone);
-        if self.handoff.result == Some(ResultSource::TerminationMessage) {
-            outcome = outcome.with_result(&self.snapshot);
+        if outcome.state == OutcomeState::Succeeded
+            && let Some(source) = self.handoff.result
+        {
+            let result = match source {
+                ResultSource::TerminationMessage => result_in_messages(&self.snapshot),
+                ResultSource::Sidecar => {
+                    printed_result(&self.snapshot, &printed_results(self.cluster, &self.snapshot).await)
+                }
+            };
+            outcome = outcome.with_result(result, source, &self.snapshot);
         }
         outcome.lingering = self.lingering.into_iter().flat_map(|lingering| lingering.sidecars).collect();
         Ok(outcome)

@@ -43,6 +43,7 @@ use crate::{
         conditions,
         container_killer::unexplained_kill,
         handoff::Handoff,
+        job_result::RESULT_SIDECAR,
         lingering::Lingering,
         log_position, log_positions,
         message::{Message, Say},
@@ -495,7 +496,8 @@ impl<'a> JobFollower<'a> {
         let many = self.snapshot.many_sources();
         self.sink.name_sources(many);
         for (uid, seen) in &self.snapshot.pods {
-            for container in all_containers(&seen.pod).filter(|container| has_started(container)) {
+            let own = |container: &&ContainerStatus| container.name == RESULT_SIDECAR;
+            for container in all_containers(&seen.pod).filter(|container| has_started(container) && !own(container)) {
                 let key = (uid.clone(), container.name.clone());
                 let now = logs::ContainerNow::of(&seen.pod, &container.name);
                 if let Some(reading) = self.reading.get(&key) {
@@ -517,7 +519,7 @@ impl<'a> JobFollower<'a> {
                     pod_uid: uid.clone(),
                     container: name,
                     index: conditions::index(&seen.pod).filter(is_number).map(str::to_owned),
-                    alone: all_containers(&seen.pod).count() == 1,
+                    alone: all_containers(&seen.pod).filter(|container| !own(container)).count() == 1,
                 };
                 let (cluster, sink, timing) = (self.cluster.clone(), self.sink.clone(), logs::LogTiming::default());
                 let (pod, stall) = (source.pod.to_string(), Arc::<logs::Stall>::default());

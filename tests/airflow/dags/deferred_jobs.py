@@ -31,6 +31,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "execution_timeout": timedelta(seconds=40),
     },
     "deferred_job_that_cannot_start": {"retries": 0, "defer_after_seconds": 0, "startup_timeout_seconds": 20},
+    "deferred_job_with_sidecar": {
+        "retries": 0,
+        "defer_after_seconds": 0,
+        "xcom": "sidecar",
+        "xcom_sidecar_image": "local.test/busybox:1",
+    },
 }
 
 for dag_id, variant in VARIANTS.items():

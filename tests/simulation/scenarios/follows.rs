@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
-use unique_k8s_job::{error::Error, model::outcome::OutcomeState, session::attempt::Run};
+use unique_k8s_job::{
+    error::Error,
+    model::{job_result::JobResult, outcome::OutcomeState},
+    session::attempt::Run,
+};
 
 use crate::{
     faults::Fault,
@@ -557,4 +561,43 @@ async fn pods_are_listed_where_their_watch_does_not_open_or_breaks_off_among_tho
         assert_eq!(ended.log.len(), 2, "{case}: {:?}", ended.log);
         assert_eq!(world.asked("list pods"), 1, "{case}");
     }
+}
+
+/// An attempt whose Job runs, and the name of its Pod.
+async fn with_sidecar(world: &Arc<World>) -> (tokio::task::JoinHandle<crate::world::Ended>, String) {
+    world.runs_jobs(Course::default());
+    let order = order_with(1, json!({"result": "sidecar"}));
+    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order)));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let job = world.jobs_made().remove(0);
+    (attempt, format!("{job}-p0"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn result_that_a_sidecar_prints_is_waited_for_and_is_no_part_of_the_log() {
+    let world = World::new();
+    let (attempt, pod) = with_sidecar(&world).await;
+    world.update_pod(&pod, |pod| {
+        let running = json!({"running": {"startedAt": "2026-01-01T00:00:02Z"}});
+        pod["status"]["initContainerStatuses"] = json!([{"name": "airflow-xcom-sidecar", "image": "", "imageID": "",
+            "ready": true, "restartCount": 0, "state": running}]);
+    });
+    world.sidecar_prints(&pod, "unique-k8s-job result begins: 6");
+    world.sidecar_prints(&pod, "[1, 2]");
+    // The Job has ended meanwhile.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.sidecar_prints(&pod, "unique-k8s-job result ends");
+    let ended = attempt.await.unwrap();
+    assert_eq!(ended.outcome().result, Some(JobResult::Text(Some("[1, 2]".to_owned()))));
+    assert_eq!(ended.log, lines(3), "no name of a source, and no line of the sidecar");
+}
+
+#[tokio::test(start_paused = true)]
+async fn result_that_no_sidecar_has_printed_is_lost_after_a_while() {
+    let world = World::new();
+    let (attempt, _) = with_sidecar(&world).await;
+    let ended = attempt.await.unwrap();
+    let Some(JobResult::Unusable(why)) = &ended.outcome().result else { panic!("{:?}", ended.outcome()) };
+    assert!(why.message.contains("is lost: the log of its sidecar cannot be read"), "{why}");
+    assert!(why.seen[0].contains("container is waiting to start"), "{why}");
 }
