@@ -1,11 +1,11 @@
 //! Reads the results that sidecars have printed on their logs, once their Pods have ended.
 //!
 //! Promise: a log that cannot be read, or whose frame is not whole yet, is read again for [`WITHIN`]; after that the report
-//! says what was seen last. At most [`AT_ONCE`] logs are read at a time.
+//! says what was seen last, and no further log is read. At most [`AT_ONCE`] logs are read at a time.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
@@ -30,15 +30,18 @@ const AT_ONCE: usize = 4;
 /// Bytes of a log beside the result in it: its frame, and what a shell may have said.
 const FRAME: usize = 4096;
 
-/// What each Pod that has a result has printed, by its uid.
-pub(super) async fn printed_results(cluster: &Cluster, snapshot: &JobSnapshot) -> HashMap<String, PodResult> {
+/// What each Pod that has a result has printed, by its uid; or why one of them has none.
+pub(super) async fn printed_results(
+    cluster: &Cluster,
+    snapshot: &JobSnapshot,
+) -> Result<BTreeMap<String, Option<String>>, Report> {
     let job = &snapshot.job.reference;
     let sources: Vec<_> = pods_with_result(snapshot).filter_map(|pod| source(job, pod)).collect();
     let reads = sources.into_iter().map(|source| async move {
-        let read = printed(cluster, job, &source).await;
-        (source.pod_uid, read)
+        let read = printed(cluster, job, &source).await?;
+        Ok((source.pod_uid, read))
     });
-    futures::stream::iter(reads).buffer_unordered(AT_ONCE).collect().await
+    futures::stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 fn source(job: &JobReference, pod: &Pod) -> Option<LogSource> {

@@ -5,7 +5,7 @@
 //! what is left of it is valid JSON, so only its length tells: a message that reaches the limit counts as cut, always.
 //! Whether a text is JSON is for its reader to say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
@@ -63,10 +63,10 @@ pub fn result_in_messages(snapshot: &JobSnapshot) -> JobResult {
 
 /// Reads the result of a Job that has succeeded from what the sidecars of its Pods have printed, by the uid of the Pod.
 #[must_use]
-pub fn printed_result(snapshot: &JobSnapshot, printed: &HashMap<String, PodResult>) -> JobResult {
+pub fn printed_result(snapshot: &JobSnapshot, printed: &BTreeMap<String, Option<String>>) -> JobResult {
     let printed = |pod: &Pod| {
-        let found = pod.metadata.uid.as_ref().and_then(|uid| printed.get(uid)).cloned();
-        found.unwrap_or_else(|| Err(lost(snapshot)))
+        let found = pod.metadata.uid.as_ref().and_then(|uid| printed.get(uid));
+        found.cloned().ok_or_else(|| lost(snapshot))
     };
     read(snapshot, PRINTED_BY_A_JOB, printed).unwrap_or_else(JobResult::Unusable)
 }

@@ -21,7 +21,7 @@ use crate::{
         container_exit::{ContainerExit, container_exits},
         container_killer::unexplained_kill,
         job::managed_by_another,
-        job_result::{printed_result, result_in_messages},
+        job_result::{JobResult, printed_result, result_in_messages},
         log_position::LogSource,
         message::Message,
         outcome::{Outcome, OutcomeState},
@@ -81,9 +81,10 @@ impl JobFollower<'_> {
         {
             let result = match source {
                 ResultSource::TerminationMessage => result_in_messages(&self.snapshot),
-                ResultSource::Sidecar => {
-                    printed_result(&self.snapshot, &printed_results(self.cluster, &self.snapshot).await)
-                }
+                ResultSource::Sidecar => match printed_results(self.cluster, &self.snapshot).await {
+                    Ok(printed) => printed_result(&self.snapshot, &printed),
+                    Err(why) => JobResult::Unusable(why),
+                },
             };
             outcome = outcome.with_result(result, source, &self.snapshot);
         }
