@@ -140,8 +140,8 @@ fn message_of(snapshot: &JobSnapshot, pod: &Pod, base: &str) -> PodResult {
     let report = Report::new(format!("The result of {job} is too large: it has to be smaller than {limit} bytes"))
         .seen(format!("{} bytes of {RESULT_FILE} arrived from container `{base}` of Pod `{name}`", text.len()))
         .seen(format!(
-            "Kubernetes hands over at most {OF_A_CONTAINER} bytes of a container, and at most {OF_A_POD} bytes divided by \
-             the {containers} containers of this Pod"
+            "Kubernetes hands over at most {OF_A_CONTAINER} bytes of a container, and at most {OF_A_POD} bytes of a Pod, \
+             divided by the number of its containers, here {containers}"
         ))
         .hint(format!("use xcom=\"sidecar\", which takes 256 KiB, or {WRITE_AN_ADDRESS}"));
     Err(report)
@@ -266,7 +266,7 @@ mod tests {
             assert_eq!(whole, JobResult::Text(Some(digits(limit - 1))), "{containers} containers");
             let cut = why(&one(&digits(limit), containers - 1, &none));
             assert!(cut.contains(&format!("has to be smaller than {limit} bytes")), "{cut}");
-            assert!(cut.contains(&format!("the {containers} containers of this Pod")), "{cut}");
+            assert!(cut.contains(&format!("the number of its containers, here {containers}")), "{cut}");
             assert!(cut.contains("xcom=\"sidecar\"") && cut.contains("write the data to a store"), "{cut}");
         }
     }
@@ -277,7 +277,7 @@ mod tests {
         let more = json!({"status": {"initContainerStatuses": [init, init], "ephemeralContainerStatuses": [init]}});
         // Two containers, two init containers and one that `kubectl debug` has added.
         let cut = why(&one(&"7".repeat(2457), 1, &more));
-        assert!(cut.contains("the 5 containers of this Pod"), "{cut}");
+        assert!(cut.contains("the number of its containers, here 5"), "{cut}");
     }
 
     #[test]
