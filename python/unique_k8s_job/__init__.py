@@ -4,7 +4,7 @@ Importing this package is cheap on purpose, because a DAG file is parsed every 3
 are used, and the native core is loaded only when a task runs.
 
 `operators`, `sensors`, `triggers` and `hooks` are the same as in every provider. `task` has what they need of Airflow,
-`request` their requests to the core, `cli` the command line. `operator`, `delete_operator`, `sensor`, `sensor_trigger`
+`request` their requests to the core, `compat` the classes of cncf.kubernetes, `cli` the command line. `operator`, `delete_operator`, `sensor`, `sensor_trigger`
 and `hook` are older paths, which still work.
 """
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
     from unique_k8s_job.operators.delete_job import K8sJobDeleteOperator
     from unique_k8s_job.operators.job import UniqueK8sJobOperator
+    from unique_k8s_job.operators.patch_job import K8sJobPatchOperator
     from unique_k8s_job.sensors.job import UniqueK8sJobSensor
     from unique_k8s_job.triggers.job import UniqueK8sJobTrigger
 
@@ -53,6 +54,7 @@ __all__ = [
     "JobStartupError",
     "JobVanishedError",
     "K8sJobDeleteOperator",
+    "K8sJobPatchOperator",
     "NameTakenError",
     "NativeModuleMissingError",
     "StoppedError",
@@ -67,6 +69,7 @@ __all__ = [
 
 _HOMES = {
     "K8sJobDeleteOperator": "unique_k8s_job.operators.delete_job",
+    "K8sJobPatchOperator": "unique_k8s_job.operators.patch_job",
     "UniqueK8sJobHook": "unique_k8s_job.hooks.kubernetes",
     "UniqueK8sJobOperator": "unique_k8s_job.operators.job",
     "UniqueK8sJobSensor": "unique_k8s_job.sensors.job",

@@ -31,6 +31,7 @@ __all__ = [
     "job_arguments",
     "job_name",
     "list_jobs",
+    "patch_job",
     "remedy",
     "resume",
     "rights",
@@ -177,6 +178,16 @@ class FoundJob(TypedDict):
     deleting: bool
     outcome: Outcome | None
     findings: list[str]
+
+@type_check_only
+class PatchedJob(TypedDict):
+    job: JobReference
+    changed: bool
+    confirmed: bool
+    finished: bool
+    suspended: bool
+    parallelism: int | None
+    active: int
 
 @type_check_only
 class UnattendedJob(TypedDict):
@@ -353,6 +364,12 @@ def find_jobs_async(cluster: Cluster, request: str) -> Awaitable[list[FoundJob]]
     """`find_jobs`, to be awaited: takes no thread while it waits, however many do so at once. Needs a running event loop.
 
     It goes on to its end also where the awaiting coroutine is cancelled.
+    """
+
+def patch_job(cluster: Cluster, request: str) -> PatchedJob:
+    """Change one Job that anybody may have made, and wait until its controller has acted.
+
+    `request` is a JSON object {namespace: str | null, name, uid: str | null, body: a part of a Job, timeout_seconds}.
     """
 
 def job_name(request: str) -> str:

@@ -77,7 +77,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Kubernetes",
-                "python-modules": ["unique_k8s_job.operators.job", "unique_k8s_job.operators.delete_job"],
+                "python-modules": [
+                    "unique_k8s_job.operators.job",
+                    "unique_k8s_job.operators.delete_job",
+                    "unique_k8s_job.operators.patch_job",
+                ],
             }
         ],
         "sensors": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.sensors.job"]}],

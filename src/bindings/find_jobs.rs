@@ -1,4 +1,4 @@
-//! `find_jobs` and `find_jobs_async`: Jobs by name, uid or labels, asked for once.
+//! `find_jobs` and `find_jobs_async`: Jobs by name, uid or labels, asked for once; `patch_job`: one of them, changed.
 
 use pyo3::{
     prelude::*,
@@ -8,7 +8,10 @@ use pyo3::{
 use super::{asyncio::awaitable, cluster::Cluster, errors::python, events::json, runtime};
 use crate::{
     error::Error,
-    session::find_jobs::{FoundJob, JobSelector, find_jobs as find},
+    session::{
+        find_jobs::{FoundJob, JobSelector, find_jobs as find},
+        patch_job::{PatchRequest, patch_job as patch},
+    },
 };
 
 #[pyfunction]
@@ -21,6 +24,13 @@ pub(super) fn find_jobs<'py>(py: Python<'py>, cluster: &Cluster, request: &str) 
 pub(super) fn find_jobs_async<'py>(py: Python<'py>, cluster: &Cluster, request: &str) -> PyResult<Bound<'py, PyAny>> {
     let found = begin(py, cluster, request)?;
     awaitable(py, found)
+}
+
+#[pyfunction]
+pub(super) fn patch_job<'py>(py: Python<'py>, cluster: &Cluster, request: &str) -> PyResult<Bound<'py, PyAny>> {
+    let (cluster, request) = runtime::done(py, || Ok((cluster.handle()?, PatchRequest::read(request)?)))?;
+    let patched = runtime::wait(py, async move { patch(&cluster, &request).await })?;
+    python(py, &json(&patched)?)
 }
 
 fn begin(

@@ -29,7 +29,7 @@ mod _core {
         cluster::Cluster,
         debug_log::{begin_debug_log, flush_debug_log},
         doctor::{Survey, examine_job, identity, list_jobs, remedy, rights},
-        find_jobs::{find_jobs, find_jobs_async},
+        find_jobs::{find_jobs, find_jobs_async, patch_job},
         pure::{assemble, deployment_digest, job_arguments, job_name},
         run::{Run, destination, resume},
         unattended::Unattended,

@@ -33,6 +33,8 @@ pub(crate) enum ApiCall<'a> {
     TakeOver(&'a dyn Display),
     /// PATCH of the label and the TTL of a Job.
     Acknowledge(&'a dyn Display),
+    /// PATCH of a Job that a person asked for.
+    PatchJob(&'a dyn Display),
     /// List of the Pods of a Job, or of a place.
     ListPods(&'a dyn Display),
     /// DELETE of a Pod.
@@ -60,6 +62,7 @@ impl ApiCall<'_> {
             Self::FreeJob(job) => (format!("free {job}"), Verb::Delete, Resource::Jobs),
             Self::TakeOver(job) => (format!("take over {job}"), Verb::Patch, Resource::Jobs),
             Self::Acknowledge(job) => (format!("acknowledge {job}"), Verb::Patch, Resource::Jobs),
+            Self::PatchJob(job) => (format!("change {job}"), Verb::Patch, Resource::Jobs),
             Self::ListPods(of) => (format!("list the Pods of {of}"), Verb::List, Resource::Pods),
             Self::DeletePod(pod) => (format!("delete {pod}"), Verb::Delete, Resource::Pods),
         }

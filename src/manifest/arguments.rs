@@ -45,6 +45,10 @@ pub enum GivenAs {
     Names,
     /// An object of texts, or a list of objects as `env` is in a manifest.
     Environment,
+    /// A list of names of `ConfigMap`s.
+    ConfigMaps,
+    /// A list of Secrets, each with the place where its values go.
+    Secrets,
 }
 
 impl GivenAs {
@@ -61,6 +65,8 @@ impl GivenAs {
             Self::Objects => "objects",
             Self::Names => "names",
             Self::Environment => "environment",
+            Self::ConfigMaps => "config maps",
+            Self::Secrets => "secrets",
         }
     }
 }
@@ -75,6 +81,8 @@ pub(super) enum Merge {
     /// The items with another value at this key stay. It is the key by which Kubernetes itself merges the list. An
     /// empty argument empties the list.
     Items(&'static str),
+    /// The items follow those that are there: Kubernetes has no key for the list, and the argument adds to it.
+    Append,
 }
 
 const fn row(name: &'static str, given_as: GivenAs, parent: Parent, field: &'static str, merge: Merge) -> Argument {
@@ -84,15 +92,22 @@ const fn row(name: &'static str, given_as: GivenAs, parent: Parent, field: &'sta
 /// Every argument that shapes the Job. A new one is a row here, and its lines in the operator's signature and
 /// docstring.
 pub const ARGUMENTS: &[Argument] = {
-    use GivenAs::{Environment, Flag, Names, Object, Objects, Text, TextByKey, Texts, WholeNumber};
-    use Merge::{Items, Keys, Replace};
+    use GivenAs::{
+        ConfigMaps, Environment, Flag, Names, Object, Objects, Secrets, Text, TextByKey, Texts, WholeNumber,
+    };
+    use Merge::{Append, Items, Keys, Replace};
     use Parent::{BaseContainer, Metadata, Pod, Spec};
     &[
+        // The base container is found by this name, before anything is put into it.
+        row("base_container_name", Text, BaseContainer, "name", Replace),
         row("image", Text, BaseContainer, "image", Replace),
         row("cmds", Texts, BaseContainer, "command", Replace),
         row("arguments", Texts, BaseContainer, "args", Replace),
         row("env_vars", Environment, BaseContainer, "env", Items("name")),
         row("env_from", Objects, BaseContainer, "envFrom", Replace),
+        // These two come after `env_from`, to which they add.
+        row("configmaps", ConfigMaps, BaseContainer, "envFrom", Append),
+        row("secrets", Secrets, BaseContainer, "envFrom", Append),
         row("volumes", Objects, Pod, "volumes", Items("name")),
         row("volume_mounts", Objects, BaseContainer, "volumeMounts", Items("mountPath")),
         row("container_resources", Object, BaseContainer, "resources", Replace),
@@ -157,6 +172,11 @@ impl Arguments {
         Ok(())
     }
 
+    /// The name of the base container, where the user gave it.
+    pub(super) fn base_container_name(&self) -> Option<&str> {
+        self.0.get("base_container_name")?.as_str()
+    }
+
     /// Whether the user gave this one.
     pub(super) fn given(&self, name: &str) -> bool {
         self.0.contains_key(name)
@@ -200,7 +220,9 @@ mod tests {
         for (number, row) in ARGUMENTS.iter().enumerate() {
             let others = &ARGUMENTS[number + 1..];
             assert!(others.iter().all(|other| other.name != row.name), "{} stands twice", row.name);
-            let same_field = |other: &Argument| (other.parent, other.field) == (row.parent, row.field);
+            let same_field = |other: &Argument| {
+                (other.parent, other.field) == (row.parent, row.field) && other.merge != Merge::Append
+            };
             assert!(!others.iter().any(same_field), "{} is set twice", row.field);
             assert!(shape::is_checked(row.parent, row.field), "{} has no row in `shape`", row.field);
         }

@@ -1,6 +1,7 @@
 //! Puts the arguments into the user's Job.
 //!
-//! The table of `arguments` says where each one goes. The base container is the one named `base`, else the first. Two
+//! The table of `arguments` says where each one goes. The base container is the one that `base_container_name` names, which
+//! is put first, else the one named `base`, else the first. Two
 //! defaults apply if neither argument nor manifest says anything: `restartPolicy: Never`, and without a manifest and
 //! without a limit for each index `backoffLimit: 0`, because Airflow has retries of its own.
 
@@ -56,8 +57,9 @@ fn put(object: &mut Map<String, Value>, parent: Parent, path: &str, arguments: &
         let path = format!("{path}.{field}");
         match (argument.merge, given) {
             (Merge::Keys, Value::Object(given)) => child(object, field, &path)?.extend(given.clone()),
-            (Merge::Items(key), Value::Array(given)) => merge(list(object, field, &path)?, key, given),
-            (Merge::Replace | Merge::Keys | Merge::Items(_), given) => {
+            (Merge::Items(key), Value::Array(given)) => merge_items(list(object, field, &path)?, key, given),
+            (Merge::Append, Value::Array(given)) => append(list(object, field, &path)?, given),
+            (Merge::Replace | Merge::Keys | Merge::Items(_) | Merge::Append, given) => {
                 object.insert(field.to_owned(), given.clone());
             }
         }
@@ -68,19 +70,51 @@ fn put(object: &mut Map<String, Value>, parent: Parent, path: &str, arguments: &
 fn pod(pod: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
     pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
     put(pod, Parent::Pod, "spec.template.spec", arguments)?;
-    container(base_container(pod)?, arguments)
+    container(base_container(pod, arguments.base_container_name())?, arguments)
 }
 
-pub(super) fn base_container(pod: &mut Map<String, Value>) -> Result<&mut Map<String, Value>, Error> {
+/// Finds the base container: the one of the name that the user gave, else the one named `base`, else the first. If there
+/// is none, it is made.
+pub(super) fn base_container<'a>(
+    pod: &'a mut Map<String, Value>,
+    name: Option<&str>,
+) -> Result<&'a mut Map<String, Value>, Error> {
     const PATH: &str = "spec.template.spec.containers";
     let containers = list(pod, "containers", PATH)?;
     if containers.is_empty() {
-        containers.push(json!({"name": "base"}));
+        containers.push(json!({"name": name.unwrap_or("base")}));
+    }
+    if let Some(name) = name.filter(|name| *name != "base") {
+        named_first(containers, name)?;
     }
     let base = containers.iter().position(|container| container["name"] == "base").unwrap_or(0);
     let container = object(&mut containers[base], PATH)?;
     container.entry("name").or_insert_with(|| json!("base"));
     Ok(container)
+}
+
+/// Puts the container of this name at the beginning, by which everybody knows it as the base container. A single container
+/// of another name gets the name.
+fn named_first(containers: &mut Vec<Value>, name: &str) -> Result<(), Error> {
+    let refused = |seen: String, hint: &str| Err(invalid("base_container_name", seen, hint));
+    let names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
+    match containers.iter().position(|container| container["name"] == name) {
+        Some(_) if names.contains(&"base") => {
+            refused(format!("the containers `{name}` and `base`"), "rename `base`: this name means the base container")
+        }
+        Some(position) => {
+            containers[..=position].rotate_right(1);
+            Ok(())
+        }
+        None if containers.len() == 1 => {
+            object(&mut containers[0], "spec.template.spec.containers")?.insert("name".to_owned(), json!(name));
+            Ok(())
+        }
+        None => refused(
+            format!("no container of this name, but {}", names.join(", ")),
+            "give the name of one of the containers of the manifest",
+        ),
+    }
 }
 
 fn container(container: &mut Map<String, Value>, arguments: &Arguments) -> Result<(), Error> {
@@ -98,7 +132,7 @@ fn container(container: &mut Map<String, Value>, arguments: &Arguments) -> Resul
 }
 
 /// Replaces items with the same key and appends the others; an empty list of the user empties the list.
-fn merge(present: &mut Vec<Value>, key: &str, given: &[Value]) {
+pub(super) fn merge_items(present: &mut Vec<Value>, key: &str, given: &[Value]) {
     if given.is_empty() {
         present.clear();
     }
@@ -112,6 +146,15 @@ fn merge(present: &mut Vec<Value>, key: &str, given: &[Value]) {
                 present.extend(later.into_iter().filter(|other| !same(other)));
             }
             None => present.push(item.clone()),
+        }
+    }
+}
+
+/// Appends items that are not there yet.
+fn append(present: &mut Vec<Value>, given: &[Value]) {
+    for item in given {
+        if !present.contains(item) {
+            present.push(item.clone());
         }
     }
 }
@@ -255,5 +298,40 @@ mod tests {
             let error = assemble(Some(&manifest), &Arguments::default()).unwrap_err();
             assert_eq!(error.report().facts["path"], path, "{error}");
         }
+    }
+
+    #[test]
+    fn base_container_is_the_one_that_is_named_and_comes_first() {
+        let containers = |names: &[&str]| {
+            let list: Vec<Value> = names.iter().map(|name| json!({"name": name, "image": "a:1"})).collect();
+            json!({"spec": {"template": {"spec": {"containers": list}}}})
+        };
+        let named = |names: &[&str], base: &str| {
+            let arguments = given(json!({"base_container_name": base, "image": "b:2"}));
+            let job = assemble(Some(&containers(names)), &arguments)?;
+            let containers = job["spec"]["template"]["spec"]["containers"].as_array().unwrap().clone();
+            let text = |container: &Value| format!("{} {}", container["name"], container["image"]).replace('"', "");
+            Ok::<_, Error>(containers.iter().map(text).collect::<Vec<_>>())
+        };
+        assert_eq!(named(&["proxy", "main", "side"], "main").unwrap(), ["main b:2", "proxy a:1", "side a:1"]);
+        assert_eq!(named(&["other"], "main").unwrap(), ["main b:2"]);
+        assert_eq!(named(&[], "main").unwrap(), ["main b:2"]);
+        assert_eq!(named(&["proxy", "base"], "base").unwrap(), ["proxy a:1", "base b:2"]);
+        for (names, words) in [(["a", "b"], "no container of this name"), (["base", "main"], "rename `base`")] {
+            let refused = named(&names, "main").unwrap_err();
+            assert_eq!(refused.report().facts["path"], "base_container_name");
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
+    }
+
+    #[test]
+    fn config_maps_and_secrets_follow_what_is_there() {
+        let mut manifest = manifest();
+        let settings = json!({"configMapRef": {"name": "settings"}});
+        let (more, secret) = (json!({"configMapRef": {"name": "more"}}), json!({"secretRef": {"name": "keys"}}));
+        manifest["spec"]["template"]["spec"]["containers"][0]["envFrom"] = json!([settings]);
+        let arguments = given(json!({"configmaps": [settings, more], "secrets": [secret]}));
+        let job = assemble(Some(&manifest), &arguments).unwrap();
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["envFrom"], json!([settings, more, secret]));
     }
 }

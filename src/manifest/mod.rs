@@ -4,12 +4,13 @@
 //! that this crate does not know (a typed Job would drop them). A manifest that cannot become a Job is refused with the
 //! path of the field before anything is sent.
 //!
-//! [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts the arguments into it, `result_file`
-//! what its result needs, `stamp` adds our name, marks and TTL.
+//! [`overlay`] lays parts of a Job over each other, [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts
+//! the arguments into it, `result_file` what its result needs, `stamp` adds our name, marks and TTL.
 
 mod arguments;
 mod assemble;
 mod fields;
+mod overlay;
 mod result_file;
 mod shape;
 mod stamp;
@@ -19,6 +20,7 @@ mod user_job;
 
 pub use arguments::{ARGUMENTS, Argument, Arguments, GivenAs};
 pub use assemble::assemble;
+pub use overlay::overlay;
 pub use result_file::put_result_file;
 pub use stamp::{Stamp, replaced_labels, stamp};
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};

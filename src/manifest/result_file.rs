@@ -27,7 +27,7 @@ pub fn put_result_file(job: &mut Value, source: ResultSource, image: Option<&str
     let pod = child(template, "spec", "spec.template.spec")?;
     match source {
         ResultSource::TerminationMessage => {
-            base_container(pod)?.insert("terminationMessagePath".to_owned(), json!(RESULT_FILE));
+            base_container(pod, None)?.insert("terminationMessagePath".to_owned(), json!(RESULT_FILE));
         }
         ResultSource::Sidecar => add_sidecar(pod, image.unwrap_or(IMAGE))?,
     }
@@ -47,7 +47,7 @@ fn resources(limited: bool) -> Value {
 
 fn add_sidecar(pod: &mut Map<String, Value>, image: &str) -> Result<(), Error> {
     let mount = json!({"name": VOLUME, "mountPath": RESULT_FOLDER});
-    let base = base_container(pod)?;
+    let base = base_container(pod, None)?;
     let mounts = list(base, "volumeMounts", "spec.template.spec.containers.volumeMounts")?;
     mounts.push(mount.clone());
     let limited = base.get("resources").is_some_and(|resources| resources["limits"].is_object());

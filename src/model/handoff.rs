@@ -13,7 +13,7 @@ use tracing::{Span, debug_span};
 use super::{
     log_positions::SourcePosition,
     observed_job::JobReference,
-    policies::{CleanUp, Finish, LogFormat, OnLingeringSidecar, ResultSource, Until},
+    policies::{CleanUp, Finish, LogFormat, LogSources, OnLingeringSidecar, ResultSource, Until},
 };
 use crate::{
     error::{Error, Report},
@@ -42,6 +42,12 @@ pub struct Handoff {
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
+    /// Of which containers.
+    #[serde(default)]
+    pub container_logs: LogSources,
+    /// Of which init containers.
+    #[serde(default)]
+    pub init_container_logs: LogSources,
     /// How the lines of the containers look.
     #[serde(default)]
     pub log_format: LogFormat,

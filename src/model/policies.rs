@@ -20,6 +20,32 @@ pub enum PredecessorPolicy {
     Ignore,
 }
 
+/// Whose logs are read, of the containers or of the init containers of each Pod.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSources {
+    /// Those of all of them.
+    #[default]
+    All,
+    /// That of the base container.
+    Base,
+    /// Those of these names.
+    Named(Vec<String>),
+}
+
+impl LogSources {
+    /// Whether the log of this container is read.
+    #[must_use]
+    pub fn has(&self, container: &str, base: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            // If nothing is known of the Pod's containers, none is left out.
+            Self::Base => base.is_none_or(|base| base == container),
+            Self::Named(names) => names.iter().any(|name| name == container),
+        }
+    }
+}
+
 /// How the lines of containers look in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -14,7 +14,7 @@ use crate::{
     },
     manifest::{
         Arguments, RunnableKind, Stamp, Ttl, TtlPlan, UserJob, assemble, indexed_completions, manifest_namespace,
-        manifest_ttl, not_known, put_result_file, replaced_labels, stamp, unknown_fields,
+        manifest_ttl, not_known, overlay, put_result_file, replaced_labels, stamp, unknown_fields,
     },
     model::{
         handoff::Handoff,
@@ -22,7 +22,8 @@ use crate::{
         observed_job::JobReference,
         per_outcome::PerOutcome,
         policies::{
-            CleanUp, LogFormat, OnFinish, OnLingeringSidecar, PredecessorPolicy, ReleasePolicy, ResultSource, Until,
+            CleanUp, LogFormat, LogSources, OnFinish, OnLingeringSidecar, PredecessorPolicy, ReleasePolicy,
+            ResultSource, Until,
         },
     },
     resource::FieldValidation,
@@ -55,6 +56,9 @@ pub struct JobRequest {
     /// What the user wrote: a whole Job, or what one is made from. Once it is read, the Job.
     #[serde(default)]
     pub manifest: Option<Value>,
+    /// Parts of a Job that are laid over the manifest, in this order, before it is read.
+    #[serde(default)]
+    pub overlays: Vec<Value>,
     /// The `CronJob` in the cluster whose Job is run, instead of a manifest.
     #[serde(default, deserialize_with = "trimmed_option")]
     pub from_cron_job: Option<CronJobName>,
@@ -118,6 +122,12 @@ pub struct JobRequest {
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
+    /// Of which containers.
+    #[serde(default)]
+    pub container_logs: LogSources,
+    /// Of which init containers.
+    #[serde(default)]
+    pub init_container_logs: LogSources,
     /// How the lines of the containers look.
     #[serde(default)]
     pub log_format: LogFormat,
@@ -181,7 +191,9 @@ impl JobRequest {
         })?;
         order.marking.check()?;
         order.arguments.check()?;
-        match (order.manifest.take(), &order.from_cron_job) {
+        let overlays = std::mem::take(&mut order.overlays);
+        let parts = order.manifest.take().into_iter().chain(overlays);
+        match (parts.reduce(overlay), &order.from_cron_job) {
             (Some(_), Some(name)) => Err(Error::Configuration(Box::new(
                 Report::new("`manifest` and `from_cron_job` both say what is run")
                     .seen(format!("from_cron_job is `{name}`"))
@@ -342,6 +354,8 @@ impl JobRequest {
             attempt: (self.policy != PredecessorPolicy::Ignore).then(|| self.attempt.digest()),
             until: Until::Finished,
             get_logs: self.get_logs,
+            container_logs: self.container_logs.clone(),
+            init_container_logs: self.init_container_logs.clone(),
             log_format: self.log_format,
             startup_timeout_seconds: Some(self.startup_timeout_seconds),
             init_timeout_seconds: self.init_timeout_seconds,

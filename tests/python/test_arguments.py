@@ -13,6 +13,7 @@ import pytest
 
 from unique_k8s_job import UniqueK8sJobOperator, _core
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
+from unique_k8s_job.manifest.plain import without_models
 from unique_k8s_job.request.arguments import fixed_name, given, per_outcome, ttl
 from unique_k8s_job.request.job import as_json
 
@@ -353,7 +354,8 @@ def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core
         "active_deadline_seconds": 5,
     }
     job = assembled(**values)
-    assert {*values, *FIELDS} == {name for name, _ in _core.job_arguments()}
+    elsewhere = {"base_container_name", "configmaps", "secrets"}  # in the tests below
+    assert {*values, *FIELDS, *elsewhere} == {name for name, _ in _core.job_arguments()}
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     base = pod["containers"][0]
     assert (base["image"], base["command"], base["args"], base["imagePullPolicy"]) == ("b:1", ["c"], ["a"], "Never")
@@ -369,6 +371,86 @@ def test_every_argument_of_the_operator_that_shapes_the_job_is_known_to_the_core
     # A retry after an upgrade takes over only a Job with the digest that it would give to its own.
     digest = "4f1f367ef0225853cabdebb2efa0ea446bb86f0c9af62c29fdf39a076e0a0cfb"
     assert job["metadata"]["annotations"]["unique-k8s-job/manifest-digest"] == digest
+
+
+class Secret:
+    """What the Secret of cncf.kubernetes is: attributes, and no map."""
+
+    def __init__(self, deploy_type: str, deploy_target: str | None, secret: str, key: str | None = None) -> None:
+        self.deploy_type, self.deploy_target, self.secret, self.key = deploy_type, deploy_target, secret, key
+        self.items = [Model(name="ca")] if deploy_type == "volume" else []
+
+
+def test_secrets_and_config_maps_are_variables_and_files_of_the_base_container() -> None:
+    job = assembled(
+        image="a:1",
+        env_from=[{"configMapRef": {"name": "first"}}],
+        configmaps=["settings"],
+        env_vars={"A": "1"},
+        secrets=[
+            Secret("env", "PASSWORD", "database", "password"),
+            Secret("env", None, "all-keys"),
+            Secret("volume", "/keys", "certificates"),
+            {"deploy_type": "env", "deploy_target": "TOKEN", "secret": "api", "key": "token"},
+        ],
+    )
+    pod = job["spec"]["template"]["spec"]
+    base = pod["containers"][0]
+    assert base["envFrom"] == [
+        {"configMapRef": {"name": "first"}},
+        {"configMapRef": {"name": "settings"}},
+        {"secretRef": {"name": "all-keys"}},
+    ]
+    assert base["env"] == [
+        {"name": "A", "value": "1"},
+        {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "database", "key": "password"}}},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "api", "key": "token"}}},
+    ]
+    (volume,), (mount,) = pod["volumes"], base["volumeMounts"]
+    assert volume["secret"] == {"secretName": "certificates", "items": [{"name": "ca"}]}
+    assert mount == {"name": volume["name"], "mountPath": "/keys", "readOnly": True}
+
+
+@pytest.mark.parametrize(
+    ("secret", "seen"),
+    [
+        ("database", "a value of type str"),
+        ({"deploy_type": "file", "secret": "s"}, "`deploy_type` is 'file'"),
+        ({"deploy_type": "env"}, "`secret` is missing"),
+        ({"deploy_type": "env", "secret": "s", "key": "k"}, "`deploy_target` is missing"),
+        ({"deploy_type": "volume", "secret": "s"}, "`deploy_target` is missing"),
+        ({"deploy_type": "env", "secret": "s", "deploy_target": "A"}, "`key` is missing"),
+        ({"deploy_type": "env", "secret": "s", "name": "A"}, "the key `name`"),
+    ],
+)
+def test_what_is_no_secret_is_refused_by_its_place(secret: Any, seen: str) -> None:
+    with pytest.raises(InvalidManifestError, match=r"secrets\[1\]") as refusal:
+        given(operator(secrets=[{"deploy_type": "env", "secret": "s"}, secret]))
+    assert seen in str(refusal.value)
+
+
+def test_base_container_is_the_one_that_is_named() -> None:
+    containers = [{"name": "proxy", "image": "p:1"}, {"name": "main", "image": "a:1"}]
+    job = assembled({"spec": {"template": {"spec": {"containers": containers}}}}, base_container_name="main", image="b:1")
+    assert job["spec"]["template"]["spec"]["containers"] == [{"name": "main", "image": "b:1"}, containers[0]]
+
+
+@pytest.mark.parametrize(
+    ("value", "sources"),
+    [(True, "all"), (None, "all"), (False, {"named": []}), ("a", {"named": ["a"]}), (["a", "b"], {"named": ["a", "b"]})],
+)
+def test_logs_are_those_of_all_containers_or_of_those_that_are_named(value: Any, sources: Any) -> None:
+    assert operator(container_logs=value).log_sources("container_logs") == sources
+    with pytest.raises(InvalidManifestError, match="`init_container_logs` has to be"):
+        operator(init_container_logs={"a": 1})
+
+
+def test_models_of_the_kubernetes_client_are_dicts_before_templates_are_rendered() -> None:
+    task = operator(volumes=[Model(name="{{ x }}")], manifest={"spec": Model(name="{{ y }}")})
+    assert (task.volumes, task.manifest) == ([{"name": "{{ x }}"}], {"spec": {"name": "{{ y }}"}})
+    itself: list[Any] = []
+    itself.append(itself)
+    assert without_models(itself) is itself
 
 
 def test_date_in_a_dict_becomes_text() -> None:

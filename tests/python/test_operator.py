@@ -69,6 +69,7 @@ def test_templated_fields_are_those_that_users_know_and_each_is_an_argument() ->
         "suspend",
         "hostnetwork",
         "automount_service_account_token",
+        "secrets",
     }
     assert fields <= set(inspect.signature(UniqueK8sJobOperator.__init__).parameters)
     assert set(UniqueK8sJobOperator.template_fields_renderers) <= fields

@@ -76,6 +76,25 @@ def fields_of(value: Any) -> Mapping[Any, Any] | None:
     return {name: field for attribute, name in names.items() if (field := getattr(value, attribute)) is not None}
 
 
+def without_models(value: Any, inside: tuple[int, ...] = ()) -> Any:
+    """Return a value with each model of the Kubernetes client in it as a dict, so that templates in it are rendered.
+
+    Everything else in it is the same object as before: what is wrong with it is said where it is read.
+    """
+    if type(value) in (dict, list, tuple):
+        if id(value) in inside:
+            return value
+        inside = (*inside, id(value))
+        if type(value) is dict:
+            fields = {key: without_models(item, inside) for key, item in value.items()}
+            return fields if any(fields[key] is not item for key, item in value.items()) else value
+        items = [without_models(item, inside) for item in value]
+        return type(value)(items) if any(new is not old for new, old in zip(items, value)) else value
+    if hasattr(type(value), "openapi_types") and (model := fields_of(value)) is not None:
+        return {key: without_models(item, inside) for key, item in model.items()}
+    return value
+
+
 def is_list(value: Any) -> bool:
     """Return whether a value is a list to JSON."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))

@@ -19,9 +19,11 @@ from unique_k8s_job.exceptions import (
     ConfigurationError,
     DeletionUnconfirmedError,
     InvalidManifestError,
+    JobStartupError,
     StoppedError,
     UniqueK8sJobError,
 )
+from unique_k8s_job.manifest.plain import without_models
 from unique_k8s_job.request.arguments import (
     FIELD_VALIDATIONS,
     FINISHES,
@@ -31,6 +33,7 @@ from unique_k8s_job.request.arguments import (
     connection,
     exit_codes,
     fixed_name,
+    log_sources,
     one_of,
     per_outcome,
     result_source,
@@ -72,7 +75,11 @@ _NOT_TEMPLATES = frozenset(
         "release_after_seconds",
         "on_lingering_sidecar",
         "on_process_end",
+        "on_stop",
+        "secrets",
         "get_logs",
+        "container_logs",
+        "init_container_logs",
         "log_levels",
         "log_line_times",
         "deferrable",
@@ -91,11 +98,17 @@ class UniqueK8sJobOperator(BaseOperator):
     and `job_uid` exist from the moment the Job exists; `job_deferred`, with the uid again, from the moment the triggerer
     has the Job.
 
-    :param image: image of the base container: the one named `base`, else the first of the manifest
+    :param image: image of the base container
+    :param base_container_name: the name of the base container, which comes first among the containers then; default:
+        the one named `base`, else the first of the manifest
     :param cmds: its command
     :param arguments: its arguments
     :param env_vars: its environment, `{"NAME": "value"}` or a list as in a manifest; merged by name
     :param env_from: its `envFrom`
+    :param configmaps: names of ConfigMaps whose keys are variables of it, besides those of `env_from`
+    :param secrets: Secrets whose values it gets, as variables or as files: dicts such as `{"deploy_type": "env",
+        "deploy_target": "PASSWORD", "secret": "database", "key": "password"}`, without `deploy_target` and `key` for all
+        keys, or `{"deploy_type": "volume", "deploy_target": "/keys", "secret": "database"}`
     :param volumes: volumes of the Pod; merged by name
     :param volume_mounts: its mounts; merged by mount path
     :param container_resources: its resources, `{"requests": {...}, "limits": {...}}`
@@ -181,6 +194,8 @@ class UniqueK8sJobOperator(BaseOperator):
         `wait`, or `finish`: the base container's exit code is the outcome, and the Job is deleted
     :param on_process_end: what becomes of the Job when the worker process ends: `leave` or `delete`. Default: the Job
         is left if another try will come, else deleted
+    :param on_stop: what becomes of the Job when a user stops the task, or `execution_timeout` is over: `delete`, or
+        `leave`: it goes on, and nobody follows it
     :param skip_on_exit_code: an exit code, or several, with which the container that decides the outcome skips the task
         instead of failing it; the Job counts as failed all the same
     :param xcom: what the task returns. Not given: the summary of the outcome. `termination-message`: the JSON value that
@@ -191,6 +206,8 @@ class UniqueK8sJobOperator(BaseOperator):
     :param xcom_sidecar_image: image of that sidecar, which needs a shell. Default: the extra
         `xcom_sidecar_container_image` of the connection, else `busybox:1.36`
     :param get_logs: write the containers' logs into the task log
+    :param container_logs: of which containers: True for all of them, one name, or several
+    :param init_container_logs: of which init containers, in the same way
     :param log_levels: give a line of a container the level that it names (`ERROR`, `level=warn`, `"level": "error"`),
         so that Airflow's filter finds it; False makes all of them `info`. Default: `[unique_k8s_job] log_levels`, True
     :param log_line_times: write the container's time before each line that shares a record with others. Default:
@@ -219,6 +236,9 @@ class UniqueK8sJobOperator(BaseOperator):
     }
     ui_color = "#dbe9ff"
 
+    #: Whether the task waits for the end of its Job.
+    follows = True
+
     # These are attributes of the class, because a signal may come before `execute` has begun, and after it has ended.
     _killed = False
     _over = False
@@ -230,11 +250,14 @@ class UniqueK8sJobOperator(BaseOperator):
     def __init__(
         self,
         *,
+        base_container_name: str | None = None,
         image: str | None = None,
         cmds: Sequence[str] | None = None,
         arguments: Sequence[str] | None = None,
         env_vars: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         env_from: Sequence[Mapping[str, Any]] | None = None,
+        configmaps: Sequence[str] | None = None,
+        secrets: Sequence[Any] | None = None,
         volumes: Sequence[Mapping[str, Any]] | None = None,
         volume_mounts: Sequence[Mapping[str, Any]] | None = None,
         container_resources: Mapping[str, Any] | None = None,
@@ -291,10 +314,13 @@ class UniqueK8sJobOperator(BaseOperator):
         release_after_seconds: int = 60,
         on_lingering_sidecar: Literal["wait", "finish"] = "wait",
         on_process_end: Literal["leave", "delete"] | None = None,
+        on_stop: Literal["delete", "leave"] = "delete",
         skip_on_exit_code: int | Collection[int] | None = None,
         xcom: Literal["termination-message", "sidecar"] | None = None,
         xcom_sidecar_image: str | None = None,
         get_logs: bool = True,
+        container_logs: Literal[True] | str | Sequence[str] = True,
+        init_container_logs: Literal[True] | str | Sequence[str] = True,
         log_levels: bool | None = None,
         log_line_times: bool | None = None,
         deferrable: bool | None = None,
@@ -310,7 +336,7 @@ class UniqueK8sJobOperator(BaseOperator):
         # Each argument becomes an attribute of its name. The lines below check some, or set a default that only Airflow
         # knows.
         for argument in self._arguments:
-            setattr(self, argument, given[argument])
+            setattr(self, argument, without_models(given[argument]))
         self.namespace = namespace
         self.name = name
         self.name_policy = one_of("name_policy", name_policy, *NAME_POLICIES)
@@ -319,7 +345,7 @@ class UniqueK8sJobOperator(BaseOperator):
         self.ttl_seconds_after_finished = ttl_seconds_after_finished
         per_outcome("on_finish", on_finish, lambda argument, word: one_of(argument, word, *FINISHES))
         self.on_finish = on_finish
-        self.manifest = manifest
+        self.manifest = without_models(manifest)
         self.from_cron_job = from_cron_job
         self.field_validation = field_validation and one_of("field_validation", field_validation, *FIELD_VALIDATIONS)
         self.startup_timeout_seconds = startup_timeout_seconds
@@ -331,6 +357,9 @@ class UniqueK8sJobOperator(BaseOperator):
         self.release_after_seconds = release_after_seconds
         self.on_lingering_sidecar = one_of("on_lingering_sidecar", on_lingering_sidecar, "wait", "finish")
         self.on_process_end = on_process_end and one_of("on_process_end", on_process_end, "leave", "delete")
+        self.on_stop = one_of("on_stop", on_stop, "delete", "leave")
+        for logs in ("container_logs", "init_container_logs"):
+            log_sources(logs, given[logs])
         self.skip_on_exit_code = exit_codes("skip_on_exit_code", skip_on_exit_code)
         self.xcom = result_source(xcom, on_lingering_sidecar)
         self.xcom_sidecar_image = xcom_sidecar_image
@@ -379,6 +408,9 @@ class UniqueK8sJobOperator(BaseOperator):
         end = self._judged(run, context, options, log, lambda: self._follow(run, context, names, log))
         if end["kind"] == "handed_over":
             self._defer(context, end["job"], log)
+        if end["kind"] == "made":
+            log.say("The task does not wait for the Job: it is green now, and the Job goes on")
+            return {"state": "made", "job": end["job"]}
         return self._conclude(end, context, log)
 
     def execute_complete(self, context: Context, event: Any = None, **_: Any) -> Any:
@@ -399,6 +431,21 @@ class UniqueK8sJobOperator(BaseOperator):
         self._know(request["job"])
         end = self._judged(run, context, settings(), log, lambda: deferral.outcome(event))
         return self._conclude(end, context, log)
+
+    def manifest_parts(self, context: Context) -> list[dict[str, Any]]:
+        """Return the parts of the manifest; each is laid over the one before, and the arguments over the last."""
+        from unique_k8s_job.operators.manifest_file import manifest_of
+
+        manifest = manifest_of(self, context)
+        return [] if manifest is None else [manifest]
+
+    def log_sources(self, argument: str) -> Any:
+        """Return whose logs an argument means, as a request says it."""
+        return log_sources(argument, getattr(self, argument))
+
+    def write_log(self, event: Mapping[str, Any], log: LogWriter) -> None:
+        """Write lines of a container into the task log."""
+        log.lines(event)
 
     def on_kill(self) -> None:
         """Wake `execute`, which decides: the thread of a signal must neither wait nor ask Airflow anything."""
@@ -457,11 +504,14 @@ class UniqueK8sJobOperator(BaseOperator):
                 if self._killed:
                     break
                 if event["kind"] == "log":
-                    log.lines(event)
+                    self.write_log(event, log)
                 elif event["kind"] == "message":
                     log.say(event["text"], event["level"])
                 elif event["kind"] == "submitted":
                     self._submitted(event, context, names, log)
+                    if not self.follows:
+                        run.hand_over()
+                        return {"kind": "made", "job": {key: event[key] for key in ("namespace", "name", "uid")}}
                 else:
                     return dict(event)
         raise StoppedError("The task was stopped before its Job had ended")
@@ -470,9 +520,10 @@ class UniqueK8sJobOperator(BaseOperator):
         from unique_k8s_job.task import stop_in_worker
         from unique_k8s_job.triggers.left_behind import DEFERRED_UID
 
-        # This XCom is how the Job is found if the task is stopped before its trigger has begun.
+        # This XCom is how the Job is found, and deleted, if the task is stopped before its trigger has begun.
         ti: Any = context["ti"]
-        ti.xcom_push(key=DEFERRED_UID, value=self._job_uid)
+        if self.on_stop == "delete":
+            ti.xcom_push(key=DEFERRED_UID, value=self._job_uid)
         # A stopped task may not know of the stop yet: Airflow would refuse its deferral, and nobody would follow its
         # Job.
         if stop_in_worker.stopped(context):
@@ -541,6 +592,10 @@ class UniqueK8sJobOperator(BaseOperator):
             job_uid=self._job_uid,
             another_try=another_try,
             on_process_end=on_process_end,
+            # A Job that does not start is no work that could go on.
+            on_stop=stop_in_worker.JobAction.LEAVE
+            if self.on_stop == "leave" and not isinstance(error, JobStartupError)
+            else stop_in_worker.JobAction.DELETE,
         )
         limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
         why = stop_in_worker.reason(cause, error, asked, limit)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job.described import failure
 from unique_k8s_job.exceptions import ConfigurationError
-from unique_k8s_job.operators.manifest_file import manifest_of
 from unique_k8s_job.request.arguments import FINISHES, fixed_name, flag, given, one_of, per_outcome, seconds, text, ttl
 from unique_k8s_job.task import identity
 
@@ -33,6 +32,7 @@ def request_of(
     deployment = identity.deployment()
     attempt = identity.attempt(context, deployment, task.retries)
     names = known.names if attempt["try_number"] > 1 else []
+    parts = task.manifest_parts(context)
     if not deployment.known and not names and attempt["try_number"] > 1:
         log.say(
             "This Airflow cannot be told from others (no fernet key, default URLs), so Jobs of earlier tries are not "
@@ -46,13 +46,15 @@ def request_of(
         "fixed_name": fixed_name(task.name_policy, task.name),
         "run_time": identity.run_time(context),
         "namespace": text("namespace", task.namespace) if task.namespace else None,
-        "manifest": manifest_of(task, context),
+        "manifest": parts[0] if parts else None,
+        "overlays": parts[1:],
         "from_cron_job": text("from_cron_job", task.from_cron_job) if task.from_cron_job else None,
         "field_validation": task.field_validation or options.field_validation,
         "arguments": given(task),
         "ttl": per_outcome("ttl_seconds_after_finished", task.ttl_seconds_after_finished, ttl),
         "on_finish": per_outcome("on_finish", task.on_finish, lambda name, word: one_of(name, word, *FINISHES)),
-        "safe_ttl_seconds": options.safe_ttl_seconds,
+        # Where nobody waits for the outcome, nobody will record it either.
+        "safe_ttl_seconds": options.safe_ttl_seconds if task.follows else 0,
         "patch_jobs": options.patch_jobs,
         "marking": _marking(task, context, options),
         "policy": task.reattach,
@@ -72,6 +74,8 @@ def request_of(
         if task.xcom_sidecar_image
         else None,
         "get_logs": flag("get_logs", task.get_logs),
+        "container_logs": task.log_sources("container_logs"),
+        "init_container_logs": task.log_sources("init_container_logs"),
         "log_format": {
             "line_levels": flag("log_levels", chosen(task.log_levels, options.log_levels)),
             "line_times": flag("log_line_times", chosen(task.log_line_times, options.log_line_times)),

@@ -54,7 +54,14 @@ def given(source: Any) -> dict[str, Any]:
     :raises InvalidManifestError: if an argument has the wrong shape
     """
     values = [(name, given_as, getattr(source, name)) for name, given_as in native.job_arguments()]
-    return {name: _CHECKS[given_as](name, value) for name, given_as, value in values if value is not None}
+    found = {name: _CHECKS[given_as](name, value) for name, given_as, value in values if value is not None}
+    if secrets := found.pop("secrets", None):
+        from unique_k8s_job.request.secrets import all_keys, other_places
+
+        found["secrets"] = all_keys(secrets)
+        for name, item in other_places(secrets):
+            found[name] = [*found.get(name, ()), item]
+    return found
 
 
 def ttl(name: str, value: int | NotGiven | None) -> dict[str, Any]:
@@ -263,6 +270,31 @@ def _names(name: str, value: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _config_maps(name: str, value: Any) -> list[dict[str, Any]]:
+    return [{"configMapRef": {"name": item}} for item in words(name, value)]
+
+
+def _secrets(name: str, value: Any) -> list[dict[str, Any]]:
+    from unique_k8s_job.request.secrets import secret_fields
+
+    return [
+        secret_fields(f"{name}[{number}]", item)
+        for number, item in enumerate(listed(name, value, "a list of Secrets and where their values go"))
+    ]
+
+
+def log_sources(name: str, value: Any) -> Any:
+    """Read whose logs are meant: True for those of all containers, one name, or several.
+
+    :raises InvalidManifestError: if it is anything else
+    """
+    if value is None or value is True:
+        return "all"
+    if value is False:
+        return {"named": []}
+    return {"named": [text(name, value)] if isinstance(value, str) else words(name, value)}
+
+
 def _texts(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise refused(name, "a dict of texts", value)
@@ -299,4 +331,6 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "objects": _objects,
     "names": _names,
     "environment": lambda name, value: env_vars(value, name),
+    "config maps": _config_maps,
+    "secrets": _secrets,
 }

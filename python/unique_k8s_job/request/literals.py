@@ -18,11 +18,14 @@ from unique_k8s_job.request import arguments
 #: The arguments that go into the Job, with the form in which each is given: the table of the core, which a test
 #: compares.
 FORMS: Mapping[str, str] = {
+    "base_container_name": "text",
     "image": "text",
     "cmds": "texts",
     "arguments": "texts",
     "env_vars": "environment",
     "env_from": "objects",
+    "configmaps": "config maps",
+    "secrets": "secrets",
     "volumes": "objects",
     "volume_mounts": "objects",
     "container_resources": "object",
@@ -144,6 +147,14 @@ def _environment(name: str, value: Any) -> None:
     (_texts_by_key if isinstance(value, Mapping) else _objects)(name, value)
 
 
+def _secrets(name: str, value: Any) -> None:
+    for number, item in enumerate(arguments.listed(name, value, "a list of Secrets and where their values go")):
+        if is_literal(item):
+            from unique_k8s_job.request.secrets import literal
+
+            literal(f"{name}[{number}]", item)
+
+
 _SHAPES: Mapping[str, Callable[[str, Any], object]] = {
     "text": arguments.text,
     "texts": arguments.words,
@@ -154,4 +165,6 @@ _SHAPES: Mapping[str, Callable[[str, Any], object]] = {
     "objects": _objects,
     "names": _names,
     "environment": _environment,
+    "config maps": arguments.words,
+    "secrets": _secrets,
 }

@@ -48,6 +48,7 @@ def trigger(operator: Any, context: Context, job: str) -> UniqueK8sJobTrigger:
         job=job,
         connection=connection(operator),
         deadline=deadline(getattr(ti, "start_date", None), operator.execution_timeout, airflow=airflow_version()),
+        on_stop=operator.on_stop,
     )
 
 

@@ -76,6 +76,7 @@ def action_of(
     job_uid: str | None,
     another_try: bool,
     on_process_end: str | None,
+    on_stop: JobAction = JobAction.DELETE,
 ) -> JobAction:
     """Decide what is done with the Job.
 
@@ -83,19 +84,20 @@ def action_of(
     :param job_uid: the uid of our Job, None if none is known yet
     :param another_try: whether Airflow will try again if this process ends now
     :param on_process_end: `leave` or `delete` if the user chose one, else None
+    :param on_stop: what the user wants for a stop, and for the end of the task's time
     """
     if cause is Cause.TAKEN_OVER:
         return JobAction.UNTOUCHED
     if cause is Cause.LOST:
         return JobAction.LEAVE
     if cause is Cause.TIMEOUT:
-        return JobAction.DELETE
+        return on_stop
     if cause is Cause.KILLED and answer is not None:
         # While no Job of ours is known, a newer try without a Job looks the same. A Job of ours, if there is one, has
         # just begun then.
         ending = answer.state == RUNNING and job_uid is not None and answer.job_uid == job_uid
         if not ending:
-            return JobAction.DELETE
+            return on_stop
     if on_process_end is not None:
         return JobAction.DELETE if on_process_end == "delete" else JobAction.LEAVE
     return JobAction.LEAVE if another_try else JobAction.DELETE

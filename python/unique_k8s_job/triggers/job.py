@@ -66,6 +66,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
     :param job: what `Run.hand_over` gave: the Job, its owner, limits, and how far its log was delivered; JSON
     :param connection: the arguments of `UniqueK8sJobHook`; the connection itself is read in the triggerer
     :param deadline: when the task's `execution_timeout` is over, in ISO 8601; None for never
+    :param on_stop: `delete` the Job if a user stops the task or its time is over, or `leave` it
     :param version: of these arguments
     """
 
@@ -77,6 +78,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         job: str = "{}",
         connection: Mapping[str, Any] | None = None,
         deadline: str | None = None,
+        on_stop: str = "delete",
         version: int = VERSION,
         **_: Any,
     ) -> None:
@@ -84,6 +86,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         self.job = job
         self.connection = dict(connection or {})
         self.deadline = deadline
+        self.on_stop = on_stop
         self.version = version
         self._cluster: Cluster | None = None
         self._event_sent = False
@@ -94,6 +97,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
         kwargs = {"job": self.job, "connection": self.connection, "deadline": self.deadline, "version": self.version}
+        if self.on_stop != "delete":  # so that an older triggerer still reads all others
+            kwargs["on_stop"] = self.on_stop
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -170,6 +175,9 @@ class UniqueK8sJobTrigger(BaseTrigger):
         The trigger does it because a worker may take the task up much later, and Airflow 2 fails the task without
         calling its code.
         """
+        if self.on_stop == "leave":
+            self._log_writer().say(f"execution_timeout is over. {self._named()} is left as it is (`on_stop`)", "warning")
+            return
         try:
             # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
             result = await to_its_end(self._delete(CONFIRM_IN_TIME))
@@ -219,6 +227,9 @@ class UniqueK8sJobTrigger(BaseTrigger):
             self.task_instance, event_sent=self._event_sent, job_uid=str(job.get("uid"))
         )
         why = stop_in_trigger.reason(decision)
+        if decision.action is JobAction.DELETE and self.on_stop == "leave":
+            self._log_writer().say(f"{why}. {self._named()} is left as it is, and may still run (`on_stop`)")
+            return
         if decision.action is JobAction.DELETE:
             await self._delete_and_say(why)
             return

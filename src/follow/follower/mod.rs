@@ -49,7 +49,7 @@ use crate::{
         message::{Message, Say},
         observed_job::ObservedJob,
         outcome::Outcome,
-        pod::{all_containers, has_started},
+        pod::{all_containers, has_started, init_containers, main_containers},
         pod_template::TemplateSpec,
         policies::Until,
         snapshot::JobSnapshot,
@@ -496,8 +496,13 @@ impl<'a> JobFollower<'a> {
         let many = self.snapshot.many_sources();
         self.sink.name_sources(many);
         for (uid, seen) in &self.snapshot.pods {
+            let spec = self.snapshot.job.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+            let base = spec.and_then(|spec| spec.base_container()).map(|base| base.name.as_str());
+            let Handoff { container_logs, init_container_logs, .. } = self.handoff;
+            let init = init_containers(&seen.pod).filter(|init| init_container_logs.has(&init.name, None));
+            let main = main_containers(&seen.pod).filter(|main| container_logs.has(&main.name, base));
             let own = |container: &&ContainerStatus| container.name == RESULT_SIDECAR;
-            for container in all_containers(&seen.pod).filter(|container| has_started(container) && !own(container)) {
+            for container in init.chain(main).filter(|container| has_started(container) && !own(container)) {
                 let key = (uid.clone(), container.name.clone());
                 let now = logs::ContainerNow::of(&seen.pod, &container.name);
                 if let Some(reading) = self.reading.get(&key) {

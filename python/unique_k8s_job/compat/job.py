@@ -1,0 +1,422 @@
+"""`KubernetesJobOperator` of cncf.kubernetes, as a subclass of `UniqueK8sJobOperator`.
+
+Promise: every parameter of the provider's class (10.25.0, with those of `KubernetesPodOperator`) is accepted, and means what
+its documentation says; one that cannot mean anything gives one warning. What the provider does wrong is done right, and
+stands in `docs/differences.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from unique_k8s_job.compat import replaced, without_meaning
+from unique_k8s_job.exceptions import InvalidManifestError
+from unique_k8s_job.manifest.plain import unwrapped, without_models
+from unique_k8s_job.operators.job import UniqueK8sJobOperator
+from unique_k8s_job.request.arguments import NOT_GIVEN, one_of
+from unique_k8s_job.task.compat import Context
+
+#: The arguments that `UniqueK8sJobOperator` has under the same name and with the same meaning.
+SAME = (
+    "kubernetes_conn_id",
+    "namespace",
+    "image",
+    "cmds",
+    "arguments",
+    "ports",
+    "volume_mounts",
+    "volumes",
+    "env_vars",
+    "env_from",
+    "secrets",
+    "configmaps",
+    "in_cluster",
+    "cluster_context",
+    "config_file",
+    "labels",
+    "annotations",
+    "get_logs",
+    "image_pull_policy",
+    "container_resources",
+    "affinity",
+    "runtime_class_name",
+    "node_selector",
+    "service_account_name",
+    "automount_service_account_token",
+    "hostnetwork",
+    "host_aliases",
+    "tolerations",
+    "security_context",
+    "container_security_context",
+    "dnspolicy",
+    "dns_config",
+    "hostname",
+    "subdomain",
+    "schedulername",
+    "init_containers",
+    "priority_class_name",
+    "termination_grace_period",
+    "termination_message_policy",
+    "active_deadline_seconds",
+    "skip_on_exit_code",
+    "backoff_limit",
+    "completion_mode",
+    "completions",
+    "parallelism",
+    "suspend",
+)
+#: The provider's `on_finish_action`, as `on_finish`.
+ON_FINISH: Mapping[str, Any] = {
+    "delete_pod": "delete",
+    "delete_succeeded_pod": {"succeeded": "delete", "failed": "keep"},
+    "delete_active_pod": "keep",
+    "keep_pod": "keep",
+}
+#: Seconds that a Pod may take to start after it has its node, where only the time until then is given.
+_STARTUP = 120
+
+
+class KubernetesJobOperator(UniqueK8sJobOperator):
+    """Run a Kubernetes Job, with the parameters of `KubernetesJobOperator` of cncf.kubernetes.
+
+    `docs/parameters.md` says what becomes of each. The arguments of `UniqueK8sJobOperator` are accepted, too, and win.
+    """
+
+    __module__ = "unique_k8s_job.compat"
+
+    #: A subclass may name its base container by this.
+    BASE_CONTAINER_NAME = "base"
+
+    template_fields: Sequence[str] = (
+        *UniqueK8sJobOperator.template_fields,
+        "job_template_file",
+        "pod_template_file",
+        "pod_template_dict",
+    )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a subclass that overrides what is never called."""
+        super().__init_subclass__(**kwargs)
+        before = cls.__mro__[: cls.__mro__.index(KubernetesJobOperator)]
+        names = [name for kind in before for name in vars(kind)]
+        replaced.refuse(cls, "KubernetesJobOperator", replaced.OF_A_JOB, dict.fromkeys(names))
+
+    def __init__(
+        self,
+        *,
+        # Those of KubernetesJobOperator.
+        job_template_file: Any = None,
+        full_job_spec: Any = None,
+        backoff_limit: Any = None,
+        completion_mode: Any = None,
+        completions: Any = None,
+        manual_selector: bool | None = None,
+        parallelism: Any = None,
+        selector: Any = None,
+        suspend: bool | None = None,
+        ttl_seconds_after_finished: Any = None,
+        wait_until_job_complete: bool = False,
+        job_poll_interval: float | None = None,
+        deferrable: bool | None = None,
+        on_kill_propagation_policy: str | None = None,
+        discover_pods_retry_number: int | None = None,
+        unwrap_single: bool = True,
+        # Those of KubernetesPodOperator.
+        kubernetes_conn_id: str | None = "kubernetes_default",
+        namespace: Any = None,
+        image: Any = None,
+        name: Any = None,
+        random_name_suffix: bool = True,
+        cmds: Any = None,
+        arguments: Any = None,
+        ports: Any = None,
+        volume_mounts: Any = None,
+        volumes: Any = None,
+        env_vars: Any = None,
+        env_from: Any = None,
+        secrets: Any = None,
+        in_cluster: bool | None = None,
+        cluster_context: Any = None,
+        labels: Any = None,
+        reattach_on_restart: bool | None = None,
+        durable: bool | None = None,
+        startup_timeout_seconds: int | None = None,
+        startup_check_interval_seconds: int | None = None,
+        schedule_timeout_seconds: int | None = None,
+        get_logs: bool = True,
+        base_container_name: Any = None,
+        base_container_status_polling_interval: float | None = None,
+        init_container_logs: Any = None,
+        container_logs: Any = None,
+        image_pull_policy: Any = None,
+        annotations: Any = None,
+        container_resources: Any = None,
+        affinity: Any = None,
+        config_file: Any = None,
+        runtime_class_name: Any = None,
+        node_selector: Any = None,
+        image_pull_secrets: Any = None,
+        service_account_name: Any = None,
+        automount_service_account_token: bool | None = None,
+        hostnetwork: bool | None = None,
+        host_aliases: Any = None,
+        tolerations: Any = None,
+        security_context: Any = None,
+        container_security_context: Any = None,
+        xcom_sidecar_container_security_context: Any = None,
+        dnspolicy: Any = None,
+        dns_config: Any = None,
+        hostname: Any = None,
+        subdomain: Any = None,
+        schedulername: Any = None,
+        full_pod_spec: Any = None,
+        init_containers: Any = None,
+        log_events_on_failure: bool = True,
+        log_events_on_startup: bool = True,
+        do_xcom_push: bool = False,
+        pod_template_file: Any = None,
+        pod_template_dict: Any = None,
+        priority_class_name: Any = None,
+        pod_runtime_info_envs: Any = None,
+        termination_grace_period: Any = None,
+        configmaps: Any = None,
+        skip_on_exit_code: Any = None,
+        poll_interval: float | None = None,
+        log_pod_spec_on_failure: bool | None = None,
+        on_finish_action: str | None = None,
+        on_kill_action: str | None = None,
+        is_delete_operator_pod: bool | None = None,
+        termination_message_policy: Any = None,
+        active_deadline_seconds: Any = None,
+        callbacks: Any = None,
+        progress_callback: Callable[[str], None] | None = None,
+        logging_interval: int | None = None,
+        trigger_kwargs: Any = None,
+        container_name_log_prefix_enabled: bool = True,
+        log_formatter: Callable[[str, str], str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        given = locals()
+        given["env_vars"] = with_runtime_envs(env_vars, pod_runtime_info_envs)
+        ours: dict[str, Any] = {
+            **{argument: given[argument] for argument in SAME},
+            "name": name,
+            "image_pull_secrets": image_pull_secrets.split(",")
+            if isinstance(image_pull_secrets, str)
+            else image_pull_secrets,
+            "base_container_name": base_container_name or self._named_base_container(),
+            "container_logs": container_logs,
+            "init_container_logs": init_container_logs,
+            "ttl_seconds_after_finished": NOT_GIVEN if ttl_seconds_after_finished is None else ttl_seconds_after_finished,
+            "on_finish": "keep" if on_finish_action is None else on_finish(on_finish_action),
+            "on_stop": on_stop(on_kill_action, on_kill_propagation_policy),
+            "reattach": "replace" if (reattach_on_restart if durable is None else durable) is False else "reattach",
+            "deferrable": deferrable if wait_until_job_complete else False,
+            **startup(startup_timeout_seconds, schedule_timeout_seconds),
+            **result(do_xcom_push=do_xcom_push, follows=wait_until_job_complete),
+        }
+        super().__init__(**{**ours, **kwargs})
+        self.follows = wait_until_job_complete
+        if not random_name_suffix:
+            self.name_policy = "fixed"
+        self.job_template_file = job_template_file
+        self.full_job_spec = full_job_spec
+        self.pod_template_file = pod_template_file
+        self.pod_template_dict = without_models(pod_template_dict)
+        self.full_pod_spec = full_pod_spec
+        self.unwrap_single = unwrap_single
+        self.log_formatter = log_formatter
+        self.progress_callbacks = progress_callbacks(callbacks, progress_callback)
+        # The caller of this is Airflow's wrapper of `__init__`, and its caller the DAG file.
+        without_meaning.warn(self.task_id, self._without_meaning(given), stacklevel=3)
+
+    def _named_base_container(self) -> str | None:
+        return None if self.BASE_CONTAINER_NAME == "base" else self.BASE_CONTAINER_NAME
+
+    def _without_meaning(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return the given parameters that have no effect, with what to do instead."""
+        # What is False or empty asks for nothing; only the prefix is switched off by it.
+        found = {
+            name: what
+            for name, what in without_meaning.OF_A_JOB.items()
+            if (given[name] is False if name == "container_name_log_prefix_enabled" else given[name])
+        }
+        if given["deferrable"] and not self.follows:
+            found["deferrable"] = "the task does not wait for its Job. Give `wait_until_job_complete=True`"
+        if self.deferrable:
+            for name in ("log_formatter", "progress_callback"):
+                if given[name]:
+                    found[name] = "it is called in the worker only, and not while the task is deferred"
+        if given["do_xcom_push"] and not self.follows:
+            found["do_xcom_push"] = "the task does not wait for its Job. Give `wait_until_job_complete=True`"
+        if unused := unused_callbacks(given["callbacks"]):
+            found["callbacks"] = (
+                f"{', '.join(f'`{name}`' for name in unused)} cannot be called, for there is no Python client and no Pod "
+                "object. Use Airflow's `on_execute_callback`, `on_success_callback` and `on_failure_callback`, and the "
+                "XComs `job_name` and `job_namespace`; `progress_callback` is called for each line"
+            )
+        return found
+
+    def execute(self, context: Context) -> Any:
+        """Run the Job; without `wait_until_job_complete` only until it is made."""
+        # The provider's names begin with `job-`, and other tools may search for that.
+        self.name = f"job-{self._own_name(context)}"
+        return self._wrapped(super().execute(context))
+
+    def execute_complete(self, context: Context, event: Any = None, **kwargs: Any) -> Any:
+        """Go on after the deferral."""
+        return self._wrapped(super().execute_complete(context, event, **kwargs))
+
+    def _wrapped(self, result: Any) -> Any:
+        """Return the result, in a list of its own if `unwrap_single` says so; of several Pods it is not a single one."""
+        return result if self.unwrap_single or not self.xcom or isinstance(result, (list, dict)) else [result]
+
+    def _own_name(self, context: Context) -> str:
+        names = [self.name, *(part_name(part) for part in reversed(self.manifest_parts(context)))]
+        name = next(filter(None, names), None)
+        if self.name_policy == "unique":
+            return str(name or self.task_id)
+        # As the provider does it: a name keeps its hyphens, of a task id two of them are one.
+        given = re.sub(r"[^a-z0-9-]+", "-", str(name).lower()) if name else None
+        return given or re.sub(r"[^a-z0-9]+", "-", self.task_id.lower()).strip("-")
+
+    def manifest_parts(self, context: Context) -> list[dict[str, Any]]:
+        """Return the templates and specs, from the weakest to the strongest."""
+        from unique_k8s_job.compat.templates import of_a_pod, read_file, read_object
+
+        # With a manifest, the number of retries that it does not name is Kubernetes' own, as the provider documents it.
+        parts: list[dict[str, Any]] = [{"apiVersion": "batch/v1", "kind": "Job"}, *super().manifest_parts(context)]
+        if self.job_template_file:
+            parts.append(read_file(self, "job_template_file"))
+        if self.full_job_spec is not None:
+            parts.append(read_object("full_job_spec", self.full_job_spec))
+        if self.pod_template_file:
+            parts.append(of_a_pod(read_file(self, "pod_template_file")))
+        elif self.pod_template_dict:
+            parts.append(of_a_pod(read_object("pod_template_dict", self.pod_template_dict)))
+        if self.full_pod_spec is not None:
+            parts.append(of_a_pod(read_object("full_pod_spec", self.full_pod_spec)))
+        return parts
+
+    def log_sources(self, argument: str) -> Any:
+        """Return whose logs are meant: not given, those of the base container."""
+        if getattr(self, argument) is None:
+            return "base" if argument == "container_logs" else {"named": []}
+        return super().log_sources(argument)
+
+    def write_log(self, event: Mapping[str, Any], log: Any) -> None:
+        """Write lines of a container, as `log_formatter` wants them, and call `progress_callback` for each."""
+        if event["mark"]:
+            super().write_log(event, log)
+            return
+        lines = event["text"].split("\n")
+        if self.log_formatter is not None:
+            # Each line stays one line, because the event says how many there are.
+            formatted = [str(self.log_formatter(event["container"], line)) for line in lines]
+            event = {**event, "text": "\n".join(" ".join(line.splitlines()) for line in formatted)}
+        super().write_log(event, log)
+        for call in self.progress_callbacks:
+            for line in lines:
+                try:
+                    call(line, event)
+                except Exception as error:  # noqa: BLE001  # somebody's callback must not end the Job
+                    log.say(f"progress_callback failed: {type(error).__name__}: {error}", "warning")
+
+
+def with_runtime_envs(env_vars: Any, more: Any) -> Any:
+    """Return the environment with that of `pod_runtime_info_envs` after it.
+
+    :raises InvalidManifestError: if both are given and the environment is a template of a whole list
+    """
+    if not more:
+        return env_vars
+    more = [item.to_k8s_client_obj() if hasattr(item, "to_k8s_client_obj") else item for item in more]
+    if isinstance(env_vars, Mapping):
+        env_vars = [{"name": key, "value": value} for key, value in env_vars.items()]
+    if env_vars is not None and not isinstance(env_vars, (list, tuple)):
+        raise InvalidManifestError(
+            "`pod_runtime_info_envs` cannot be added to `env_vars`",
+            seen=[f"`env_vars` is a value of type {type(env_vars).__name__}"],
+            hint="give `env_vars` as a dict or a list, or put all variables into it",
+            path="env_vars",
+        )
+    return [*(env_vars or ()), *more]
+
+
+def on_finish(action: Any) -> Any:
+    """Return `on_finish` for `on_finish_action`: what was asked of the Pods is done with the Job and its Pods."""
+    return ON_FINISH[one_of("on_finish_action", unwrapped(action), *ON_FINISH)]
+
+
+def on_stop(action: Any, propagation: Any) -> str:
+    """Return `on_stop` for `on_kill_action` and `on_kill_propagation_policy`.
+
+    To keep the Pod, and to orphan the Pods, both mean that the work goes on.
+    """
+    if action is not None:
+        one_of("on_kill_action", unwrapped(action), "delete_pod", "keep_pod")
+    if propagation is not None:
+        one_of("on_kill_propagation_policy", propagation, "Foreground", "Background", "Orphan")
+    return "leave" if unwrapped(action) == "keep_pod" or propagation == "Orphan" else "delete"
+
+
+def startup(after_it_has_a_node: int | None, until_it_has_a_node: int | None) -> dict[str, int]:
+    """Return our one limit for the start, which is the sum of the provider's two; not given, ours stays."""
+    if after_it_has_a_node is None and until_it_has_a_node is None:
+        return {}
+    start = _STARTUP if after_it_has_a_node is None else after_it_has_a_node
+    return {"startup_timeout_seconds": start + (until_it_has_a_node or start)}
+
+
+def result(*, do_xcom_push: bool, follows: bool) -> dict[str, Any]:
+    """Return the arguments that hand the result of the Job to the next task: the one place that knows them."""
+    return {"do_xcom_push": do_xcom_push, "xcom": "termination-message" if do_xcom_push and follows else None}
+
+
+def part_name(part: Mapping[str, Any]) -> str | None:
+    """Return the name that a part of a Job gives it."""
+    metadata = part.get("metadata")
+    return (metadata.get("name") or metadata.get("generateName")) if isinstance(metadata, Mapping) else None
+
+
+def _callbacks(callbacks: Any) -> list[Any]:
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
+
+
+def progress_callbacks(
+    callbacks: Any, progress_callback: Callable[[str], None] | None
+) -> list[Callable[[str, Mapping[str, Any]], None]]:
+    """Return what is called for each line of the log, with the line and the event that it came in."""
+    found: list[Callable[[str, Mapping[str, Any]], None]] = []
+    if progress_callback is not None:
+        found.append(lambda line, _: progress_callback(line))
+    for callback in _callbacks(callbacks):
+        if "progress_callback" in _overridden(callback):
+
+            def call(line: str, event: Mapping[str, Any], callback: Any = callback) -> None:
+                callback.progress_callback(
+                    line=line,
+                    client=None,
+                    mode="sync",
+                    container_name=event["container"],
+                    timestamp=None,
+                    pod=event["pod"],
+                )
+
+            found.append(call)
+    return found
+
+
+def unused_callbacks(callbacks: Any) -> list[str]:
+    """Return the methods of callbacks that are never called."""
+    names = [name for callback in _callbacks(callbacks) for name in _overridden(callback)]
+    return sorted({name for name in names if name != "progress_callback"})
+
+
+def _overridden(callback: Any) -> list[str]:
+    """Return the callback methods that a class defines itself, apart from the empty ones of the provider's base class."""
+    kinds = (callback if isinstance(callback, type) else type(callback)).__mro__
+    own = [kind for kind in kinds if kind is not object and kind.__name__ != "KubernetesPodOperatorCallback"]
+    return [name for kind in own for name in vars(kind) if name.startswith("on_") or name == "progress_callback"]
