@@ -89,23 +89,34 @@ mod tests {
     #[test]
     fn lists_merge_by_the_key_of_kubernetes_or_are_replaced() {
         for (lower, upper, expected) in [
-            (json!({"containers": [{"name": "base", "image": "a:1", "args": ["x"]}, {"name": "side", "image": "s"}]}),
-             json!({"containers": [{"name": "base", "image": "b:2"}, {"name": "more", "image": "m"}]}),
-             json!({"containers": [{"name": "base", "image": "b:2", "args": ["x"]}, {"name": "side", "image": "s"},
-                                   {"name": "more", "image": "m"}]})),
-            (json!({"containers": [{"name": "base", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}]}),
-             json!({"containers": [{"name": "base", "env": [{"name": "A", "valueFrom": {"fieldRef": {}}}]}]}),
-             json!({"containers": [{"name": "base", "env": [{"name": "A", "valueFrom": {"fieldRef": {}}},
-                                                             {"name": "B", "value": "2"}]}]})),
-            (json!({"volumes": [{"name": "data", "emptyDir": {}}], "tolerations": [{"key": "a"}]}),
-             json!({"volumes": [{"name": "data", "configMap": {"name": "c"}}], "tolerations": [{"key": "b"}]}),
-             json!({"volumes": [{"name": "data", "configMap": {"name": "c"}}], "tolerations": [{"key": "b"}]})),
-            (json!({"nodeSelector": {"disk": "ssd"}, "initContainers": [{"name": "i"}], "hostNetwork": true}),
-             json!({"nodeSelector": {"zone": "a"}, "initContainers": [], "hostNetwork": false, "terminationGracePeriodSeconds": 0}),
-             json!({"nodeSelector": {"disk": "ssd", "zone": "a"}, "initContainers": [], "hostNetwork": false,
-                    "terminationGracePeriodSeconds": 0})),
-            (json!({"restartPolicy": "OnFailure", "dnsPolicy": "Default"}), json!({"dnsPolicy": null}),
-             json!({"restartPolicy": "OnFailure"})),
+            (
+                json!({"containers": [{"name": "base", "image": "a:1", "args": ["x"]}, {"name": "side", "image": "s"}]}),
+                json!({"containers": [{"name": "base", "image": "b:2"}, {"name": "more", "image": "m"}]}),
+                json!({"containers": [{"name": "base", "image": "b:2", "args": ["x"]}, {"name": "side", "image": "s"},
+                                   {"name": "more", "image": "m"}]}),
+            ),
+            (
+                json!({"containers": [{"name": "base", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}]}),
+                json!({"containers": [{"name": "base", "env": [{"name": "A", "valueFrom": {"fieldRef": {}}}]}]}),
+                json!({"containers": [{"name": "base", "env": [{"name": "A", "valueFrom": {"fieldRef": {}}},
+                                                             {"name": "B", "value": "2"}]}]}),
+            ),
+            (
+                json!({"volumes": [{"name": "data", "emptyDir": {}}], "tolerations": [{"key": "a"}]}),
+                json!({"volumes": [{"name": "data", "configMap": {"name": "c"}}], "tolerations": [{"key": "b"}]}),
+                json!({"volumes": [{"name": "data", "configMap": {"name": "c"}}], "tolerations": [{"key": "b"}]}),
+            ),
+            (
+                json!({"nodeSelector": {"disk": "ssd"}, "initContainers": [{"name": "i"}], "hostNetwork": true}),
+                json!({"nodeSelector": {"zone": "a"}, "initContainers": [], "hostNetwork": false, "terminationGracePeriodSeconds": 0}),
+                json!({"nodeSelector": {"disk": "ssd", "zone": "a"}, "initContainers": [], "hostNetwork": false,
+                    "terminationGracePeriodSeconds": 0}),
+            ),
+            (
+                json!({"restartPolicy": "OnFailure", "dnsPolicy": "Default"}),
+                json!({"dnsPolicy": null}),
+                json!({"restartPolicy": "OnFailure"}),
+            ),
         ] {
             assert_eq!(overlay(pod(&lower), pod(&upper)), pod(&expected), "{lower} {upper}");
         }

@@ -231,16 +231,22 @@ mod tests {
                          "spec": {"suspend": false, "parallelism": 2, "template": {"spec": {"tolerations": [{"key": "a"}]}}}});
         for (body, expected) in [
             (json!({"kind": "Job", "spec": {"suspend": false}}), json!([])),
-            (json!({"spec": {"suspend": true, "parallelism": 2}}),
-             json!([{"op": "add", "path": "/spec/suspend", "value": true}])),
+            (
+                json!({"spec": {"suspend": true, "parallelism": 2}}),
+                json!([{"op": "add", "path": "/spec/suspend", "value": true}]),
+            ),
             (json!({"spec": {"parallelism": 0}}), json!([{"op": "add", "path": "/spec/parallelism", "value": 0}])),
-            (json!({"metadata": {"labels": {"a/b": "1", "team": null}, "annotations": {"n": "1"}}}),
-             json!([{"op": "add", "path": "/metadata/annotations", "value": {"n": "1"}},
+            (
+                json!({"metadata": {"labels": {"a/b": "1", "team": null}, "annotations": {"n": "1"}}}),
+                json!([{"op": "add", "path": "/metadata/annotations", "value": {"n": "1"}},
                     {"op": "add", "path": "/metadata/labels/a~1b", "value": "1"},
-                    {"op": "remove", "path": "/metadata/labels/team"}])),
-            (json!({"spec": {"template": {"spec": {"tolerations": []}}}}),
-             json!([{"op": "test", "path": "/spec/template/spec/tolerations", "value": [{"key": "a"}]},
-                    {"op": "add", "path": "/spec/template/spec/tolerations", "value": []}])),
+                    {"op": "remove", "path": "/metadata/labels/team"}]),
+            ),
+            (
+                json!({"spec": {"template": {"spec": {"tolerations": []}}}}),
+                json!([{"op": "test", "path": "/spec/template/spec/tolerations", "value": [{"key": "a"}]},
+                    {"op": "add", "path": "/spec/template/spec/tolerations", "value": []}]),
+            ),
         ] {
             let mut found = changes(&job, &body.clone());
             found.retain(|change| change["path"] != "/kind");
@@ -274,7 +280,8 @@ mod tests {
 
     #[test]
     fn request_that_changes_nothing_is_refused() {
-        let read = |body: &str| PatchRequest::read(&format!(r#"{{"name": "a", "body": {body}, "timeout_seconds": 1}}"#));
+        let read =
+            |body: &str| PatchRequest::read(&format!(r#"{{"name": "a", "body": {body}, "timeout_seconds": 1}}"#));
         assert!(read(r#"{"spec": {"suspend": false}}"#).is_ok());
         for body in ["{}", "null", "[]", r#"{"kind": "Job"}"#] {
             assert_eq!(read(body).unwrap_err().report().facts["path"], "body", "{body}");

@@ -21,8 +21,14 @@ EXAMPLES_NAMESPACE = "examples"
 
 
 @pytest.fixture(scope="session")
-def airflow_server(cluster: OneNodeCluster) -> Iterator[AirflowServer]:
-    """Airflow with the shipped examples and the DAGs of these tests."""
+def generated_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for DAG files that a test makes."""
+    return tmp_path_factory.mktemp("generated_dags")
+
+
+@pytest.fixture(scope="session")
+def airflow_server(cluster: OneNodeCluster, generated_dags: Path) -> Iterator[AirflowServer]:
+    """Airflow with the shipped examples, the DAGs of these tests, and those that a test makes."""
     home = state_folder(name_for_tests())
     AirflowServer(home, dag_folders={}).end_leftovers()
     shutil.rmtree(home, ignore_errors=True)
@@ -30,7 +36,11 @@ def airflow_server(cluster: OneNodeCluster) -> Iterator[AirflowServer]:
         connection = {"kube_config_path": str(cluster.kubeconfig()), "namespace": examples}
         server = AirflowServer(
             home,
-            dag_folders={"examples": CHECKOUT / "dags_examples", "tests": Path(__file__).parent / "dags"},
+            dag_folders={
+                "examples": CHECKOUT / "dags_examples",
+                "tests": Path(__file__).parent / "dags",
+                "generated": generated_dags,
+            },
             environment={
                 "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": connection}),
                 "AIRFLOW_CONN_WITHOUT_PATCH": json.dumps(

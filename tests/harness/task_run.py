@@ -24,15 +24,17 @@ def run_task(
     try_number: int = 1,
     script: str = "echo done",
     more: dict[str, Any] | None = None,
+    operator: type[Any] | None = None,
     **arguments: Any,
 ) -> Any:
     """Return what `execute` returns.
 
     :param more: further names of the context, for templates
+    :param operator: a class of ours other than `UniqueK8sJobOperator`
     """
     from unique_k8s_job import UniqueK8sJobOperator
 
-    task: Any = UniqueK8sJobOperator(
+    task: Any = (operator or UniqueK8sJobOperator)(
         task_id=task_id,
         namespace=namespace,
         image=IMAGE,

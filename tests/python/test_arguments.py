@@ -431,13 +431,21 @@ def test_what_is_no_secret_is_refused_by_its_place(secret: Any, seen: str) -> No
 
 def test_base_container_is_the_one_that_is_named() -> None:
     containers = [{"name": "proxy", "image": "p:1"}, {"name": "main", "image": "a:1"}]
-    job = assembled({"spec": {"template": {"spec": {"containers": containers}}}}, base_container_name="main", image="b:1")
+    job = assembled(
+        {"spec": {"template": {"spec": {"containers": containers}}}}, base_container_name="main", image="b:1"
+    )
     assert job["spec"]["template"]["spec"]["containers"] == [{"name": "main", "image": "b:1"}, containers[0]]
 
 
 @pytest.mark.parametrize(
     ("value", "sources"),
-    [(True, "all"), (None, "all"), (False, {"named": []}), ("a", {"named": ["a"]}), (["a", "b"], {"named": ["a", "b"]})],
+    [
+        (True, "all"),
+        (None, "all"),
+        (False, {"named": []}),
+        ("a", {"named": ["a"]}),
+        (["a", "b"], {"named": ["a", "b"]}),
+    ],
 )
 def test_logs_are_those_of_all_containers_or_of_those_that_are_named(value: Any, sources: Any) -> None:
     assert operator(container_logs=value).log_sources("container_logs") == sources

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import subprocess
+import sys
+import textwrap
 import warnings
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -223,9 +226,30 @@ def test_name_of_other_characters_becomes_one_of_kubernetes(random: bool) -> Non
 
 
 def test_template_fields_are_those_of_the_provider_and_models_are_rendered_too() -> None:
-    fields = """job_template_file image name hostname cmds annotations arguments env_vars labels config_file
-        pod_template_file pod_template_dict namespace container_resources volumes volume_mounts cluster_context env_from
-        configmaps node_selector kubernetes_conn_id base_container_name""".split()
+    fields = [
+        "job_template_file",
+        "image",
+        "name",
+        "hostname",
+        "cmds",
+        "annotations",
+        "arguments",
+        "env_vars",
+        "labels",
+        "config_file",
+        "pod_template_file",
+        "pod_template_dict",
+        "namespace",
+        "container_resources",
+        "volumes",
+        "volume_mounts",
+        "cluster_context",
+        "env_from",
+        "configmaps",
+        "node_selector",
+        "kubernetes_conn_id",
+        "base_container_name",
+    ]
     assert set(fields) <= set(KubernetesJobOperator.template_fields)
     assert list(KubernetesJobOperator.template_fields) == list(dict.fromkeys(KubernetesJobOperator.template_fields))
     one = "{{ who }}"
@@ -279,7 +303,9 @@ def test_templates_and_specs_merge_in_the_providers_order_by_the_rules_of_kubern
             job_template_file=template_file,
             full_job_spec={"spec": {"completions": 5, "template": {"spec": {"dnsPolicy": "Default"}}}},
             pod_template_file=str(pod_file),
-            full_pod_spec=Model(spec=Model(host_network=False, containers=[Model(name="base", env=[Model(name="A", value="2")])])),
+            full_pod_spec=Model(
+                spec=Model(host_network=False, containers=[Model(name="base", env=[Model(name="A", value="2")])])
+            ),
             env_vars={"B": "3"},
         )
     )
@@ -325,7 +351,11 @@ def test_file_that_is_missing_is_said_with_its_argument() -> None:
         ({"wait_until_job_complete": True}, {"follows": True}),
         ({"deferrable": True, "wait_until_job_complete": True}, {"follows": True, "deferrable": True}),
         ({"skip_on_exit_code": 99}, {"skip_on_exit_code": [99]}),
-        ({"do_xcom_push": True, "wait_until_job_complete": True}, {"do_xcom_push": True}),
+        ({}, {"do_xcom_push": False, "xcom": None}),
+        (
+            {"do_xcom_push": True, "wait_until_job_complete": True},
+            {"do_xcom_push": True, "xcom": "termination-message"},
+        ),
         ({"on_finish": "delete"}, {"on_finish": "delete"}),
     ],
 )
@@ -342,9 +372,27 @@ def test_word_that_is_none_of_the_providers_is_refused(wrong: dict[str, Any]) ->
         task(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("result", "unwrapped", "listed"),
+    [
+        ({"text": '{"rows": 3}'}, {"rows": 3}, [{"rows": 3}]),
+        ({"text": None}, None, [None]),
+        ({"texts": ["1", "2"]}, [1, 2], [1, 2]),
+    ],
+)
+def test_result_of_one_pod_is_a_list_only_if_wanted(result: Any, unwrapped: Any, listed: Any) -> None:
+    pushed: Any = SimpleNamespace(xcom_push=lambda **_: None)
+    outcome = {"state": "succeeded", "summary": "it succeeded", "job": {}, "result": result}
+    for unwrap, expected in ((True, unwrapped), (False, listed)):
+        made = task(do_xcom_push=True, wait_until_job_complete=True, unwrap_single=unwrap)
+        log: Any = Log()
+        assert made._conclude(outcome, {"ti": pushed}, log) == expected  # type: ignore[typeddict-item]
+
+
 def test_default_args_reach_every_parameter() -> None:
     made = KubernetesJobOperator(
-        task_id="task", default_args={"on_finish_action": "delete_pod", "image": "b:2", "retries": 7, "on_stop": "leave"}
+        task_id="task",
+        default_args={"on_finish_action": "delete_pod", "image": "b:2", "retries": 7, "on_stop": "leave"},
     )
     assert (made.on_finish, made.image, made.retries) == ("delete", "b:2", 7)
 
@@ -385,6 +433,7 @@ def test_subclass_names_its_base_container() -> None:
         ("startup_check_interval_seconds", 1, "the Job is watched"),
         ("base_container_status_polling_interval", 1, "the Job is watched"),
         ("discover_pods_retry_number", 9, "Leave it out"),
+        ("xcom_sidecar_container_security_context", {"runAsUser": 1}, "no sidecar"),
         ("logging_interval", 60, "is live"),
         ("trigger_kwargs", {"a": 1}, "takes no arguments"),
         ("manual_selector", True, "Kubernetes makes a selector"),
@@ -409,7 +458,9 @@ def test_parameter_that_can_mean_nothing_is_warned_of_once_at_the_line_of_the_da
 def test_plain_task_of_the_provider_gets_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        task(cmds=["a"], do_xcom_push=False, log_events_on_failure=True, log_events_on_startup=False, unwrap_single=False)
+        task(
+            cmds=["a"], do_xcom_push=False, log_events_on_failure=True, log_events_on_startup=False, unwrap_single=False
+        )
 
 
 class Callbacks:
@@ -449,7 +500,14 @@ def test_lines_are_formatted_and_given_to_the_callbacks() -> None:
             wait_until_job_complete=True,
         )
     log: Any = Log()
-    event = {"kind": "log", "text": "one\ntwo", "container": "base", "pod": "p", "mark": False, "parts": [[2, "info", None]]}
+    event = {
+        "kind": "log",
+        "text": "one\ntwo",
+        "container": "base",
+        "pod": "p",
+        "mark": False,
+        "parts": [[2, "info", None]],
+    }
     made.write_log(event, log)
     assert log.written == ["<base> one more\n<base> two more"]
     assert lines == ["one", "two"] and Callbacks.seen == [("base", "one"), ("base", "two")]
@@ -458,6 +516,35 @@ def test_lines_are_formatted_and_given_to_the_callbacks() -> None:
     assert log.written[-1] == ("warning", "progress_callback failed: ZeroDivisionError: division by zero")
     with pytest.warns(MigrationWarning, match="`log_formatter`: it is called in the worker only"):
         task(log_formatter=lambda _, line: line, deferrable=True, wait_until_job_complete=True)
+
+
+def test_dag_file_is_parsed_without_the_provider_and_loads_nothing_heavy() -> None:
+    script = """
+        import sys
+        for name in ("kubernetes", "kubernetes_asyncio", "airflow.providers.cncf"):
+            sys.modules[name] = None
+        try:
+            from airflow.sdk import DAG
+        except ImportError:
+            from airflow import DAG
+        import unique_k8s_job
+        from unique_k8s_job import UniqueK8sJobOperator
+        assert not [name for name in sys.modules if name.startswith("unique_k8s_job.compat")]
+        before = set(sys.modules)
+        from unique_k8s_job.compat import KubernetesDeleteJobOperator, KubernetesJobOperator, KubernetesPatchJobOperator
+        with DAG("migrated", schedule=None):
+            job = KubernetesJobOperator(task_id="job", image="busybox", full_job_spec={"spec": {"backoffLimit": 0}})
+            name = job.output["job_name"]
+            patch = KubernetesPatchJobOperator(task_id="patch", name=name, namespace="etl", body={"spec": {}})
+            patch >> KubernetesDeleteJobOperator(task_id="delete", name=name, namespace="etl")
+        new = {name for name in set(sys.modules) - before if not name.startswith("unique_k8s_job.")}
+        assert not {name.partition(".")[0] for name in new} & {"yaml", "click", "rich", "asyncio"}, new
+        assert "unique_k8s_job._core" not in sys.modules
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 # --- subclasses -------------------------------------------------------------------------------------------------------------
@@ -511,9 +598,7 @@ def test_subclass_that_changes_what_is_ours_too_is_welcome() -> None:
 # --- the other two ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "only_if"), [(None, "any"), ("Complete", "succeeded"), ("Failed", "failed")]
-)
+@pytest.mark.parametrize(("status", "only_if"), [(None, "any"), ("Complete", "succeeded"), ("Failed", "failed")])
 def test_delete_operator_deletes_what_its_status_says(status: str | None, only_if: str) -> None:
     made = KubernetesDeleteJobOperator(
         task_id="task", name="job", namespace="etl", delete_on_status=status, wait_for_completion=True, poll_interval=1
@@ -533,4 +618,6 @@ def test_patch_operator_asks_for_what_its_body_says() -> None:
     request = made.patch_request()
     assert (request["name"], request["namespace"], request["body"]) == ("job", "etl", {"spec": {"suspend": False}})
     assert made.config_file == "/k"
-    assert {"config_file", "name", "namespace", "body", "cluster_context", "kubernetes_conn_id"} <= set(made.template_fields)
+    assert {"config_file", "name", "namespace", "body", "cluster_context", "kubernetes_conn_id"} <= set(
+        made.template_fields
+    )

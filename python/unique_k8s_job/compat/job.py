@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job.compat import replaced, without_meaning
 from unique_k8s_job.exceptions import InvalidManifestError
@@ -17,6 +17,9 @@ from unique_k8s_job.manifest.plain import unwrapped, without_models
 from unique_k8s_job.operators.job import UniqueK8sJobOperator
 from unique_k8s_job.request.arguments import NOT_GIVEN, one_of
 from unique_k8s_job.task.compat import Context
+
+if TYPE_CHECKING:
+    from unique_k8s_job.task.log_writer import LogWriter
 
 #: The arguments that `UniqueK8sJobOperator` has under the same name and with the same meaning.
 SAME = (
@@ -209,7 +212,9 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             "base_container_name": base_container_name or self._named_base_container(),
             "container_logs": container_logs,
             "init_container_logs": init_container_logs,
-            "ttl_seconds_after_finished": NOT_GIVEN if ttl_seconds_after_finished is None else ttl_seconds_after_finished,
+            "ttl_seconds_after_finished": NOT_GIVEN
+            if ttl_seconds_after_finished is None
+            else ttl_seconds_after_finished,
             "on_finish": "keep" if on_finish_action is None else on_finish(on_finish_action),
             "on_stop": on_stop(on_kill_action, on_kill_propagation_policy),
             "reattach": "replace" if (reattach_on_restart if durable is None else durable) is False else "reattach",
@@ -263,15 +268,12 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
         """Run the Job; without `wait_until_job_complete` only until it is made."""
         # The provider's names begin with `job-`, and other tools may search for that.
         self.name = f"job-{self._own_name(context)}"
-        return self._wrapped(super().execute(context))
+        return super().execute(context)
 
-    def execute_complete(self, context: Context, event: Any = None, **kwargs: Any) -> Any:
-        """Go on after the deferral."""
-        return self._wrapped(super().execute_complete(context, event, **kwargs))
-
-    def _wrapped(self, result: Any) -> Any:
-        """Return the result, in a list of its own if `unwrap_single` says so; of several Pods it is not a single one."""
-        return result if self.unwrap_single or not self.xcom or isinstance(result, (list, dict)) else [result]
+    def _conclude(self, outcome: dict[str, Any], context: Context, log: LogWriter) -> Any:
+        value = super()._conclude(outcome, context, log)
+        one = self.xcom is not None and "text" in (outcome.get("result") or {})
+        return [value] if one and not self.unwrap_single else value
 
     def _own_name(self, context: Context) -> str:
         names = [self.name, *(part_name(part) for part in reversed(self.manifest_parts(context)))]
@@ -306,7 +308,7 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             return "base" if argument == "container_logs" else {"named": []}
         return super().log_sources(argument)
 
-    def write_log(self, event: Mapping[str, Any], log: Any) -> None:
+    def write_log(self, event: Mapping[str, Any], log: LogWriter) -> None:
         """Write lines of a container, as `log_formatter` wants them, and call `progress_callback` for each."""
         if event["mark"]:
             super().write_log(event, log)

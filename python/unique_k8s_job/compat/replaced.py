@@ -11,11 +11,15 @@ from unique_k8s_job.exceptions import ConfigurationError
 
 _MANIFEST = "give the fields as arguments, or a whole Job as `manifest` or `full_job_spec`"
 _JOB = "give `manifest`, or override `manifest_parts`, which returns the parts of the Job"
-_START = "`startup_timeout_seconds` and `init_timeout_seconds` limit the start, and a Job that cannot start fails at once"
+_START = (
+    "`startup_timeout_seconds` and `init_timeout_seconds` limit the start, and a Job that cannot start fails at once"
+)
 _FOLLOW = "override `execute`, call `super().execute(context)`, and use the summary that it returns"
 _RETRY = "use `reattach`: a retry takes over the Job of the try before"
 _END = "use `on_finish` and `ttl_seconds_after_finished`"
-_CLIENT = "use `UniqueK8sJobHook`, or the arguments `kubernetes_conn_id`, `config_file`, `in_cluster` and `cluster_context`"
+_CLIENT = (
+    "use `UniqueK8sJobHook`, or the arguments `kubernetes_conn_id`, `config_file`, `in_cluster` and `cluster_context`"
+)
 _LOG = "use `get_logs`, `container_logs`, `init_container_logs` and `log_formatter`"
 _RESULT = "use the return value of the task"
 _STOP = "use `on_stop`, or override `on_kill` and call `super().on_kill()`"

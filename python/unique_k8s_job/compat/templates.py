@@ -43,8 +43,9 @@ def read_file(task: UniqueK8sJobOperator, argument: str) -> dict[str, Any]:
     """
     name = os.fspath(getattr(task, argument))
     folders = [Path()]
-    if task.has_dag() and getattr(task.dag, "fileloc", None):
-        folders.append(Path(task.dag.fileloc).parent)
+    bound: Any = task
+    if bound.has_dag() and bound.dag.fileloc:
+        folders.append(Path(bound.dag.fileloc).parent)
     found = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if found is None:
         raise InvalidManifestError(

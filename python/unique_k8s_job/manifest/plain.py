@@ -79,7 +79,7 @@ def fields_of(value: Any) -> Mapping[Any, Any] | None:
 def without_models(value: Any, inside: tuple[int, ...] = ()) -> Any:
     """Return a value with each model of the Kubernetes client in it as a dict, so that templates in it are rendered.
 
-    Everything else in it is the same object as before: what is wrong with it is said where it is read.
+    Everything else in it is the same object as before: whoever reads it names what is wrong with it.
     """
     if type(value) in (dict, list, tuple):
         if id(value) in inside:

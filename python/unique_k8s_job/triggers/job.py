@@ -176,7 +176,9 @@ class UniqueK8sJobTrigger(BaseTrigger):
         calling its code.
         """
         if self.on_stop == "leave":
-            self._log_writer().say(f"execution_timeout is over. {self._named()} is left as it is (`on_stop`)", "warning")
+            self._log_writer().say(
+                f"execution_timeout is over. {self._named()} is left as it is (`on_stop`)", "warning"
+            )
             return
         try:
             # It goes on to its end: Airflow may cancel this trigger as the task's time ends.

@@ -1,0 +1,116 @@
+"""The classes of cncf.kubernetes under our import, and what our operators got for them, on the real cluster."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from one_node_cluster import IMAGE, OneNodeCluster, names
+from plain_job import job
+from task_run import run_task
+from unique_k8s_job import K8sJobPatchOperator, NameTakenError
+from unique_k8s_job.compat import KubernetesDeleteJobOperator, KubernetesJobOperator
+from unique_k8s_job.exceptions import ConfigurationError
+from waiting import until
+
+
+def secret(name: str, **values: str) -> dict[str, Any]:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+
+
+def test_secrets_config_maps_templates_and_the_choice_of_logs_work_as_in_the_provider(
+    cluster: OneNodeCluster, namespace: str
+) -> None:
+    cluster.apply(
+        secret("database", password="s3cret"),
+        secret("all", FIRST="1"),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"MODE": "nightly"}},
+        namespace=namespace,
+    )
+    lines: list[str] = []
+    side = {"name": "side", "image": IMAGE, "command": ["sh", "-c", "echo side"]}
+    main = {"name": "main", "image": "local.test/absent:1", "command": ["false"]}
+    script = (
+        '[ "$PASSWORD$FIRST$MODE$POD" ] && [ "$(cat /keys/password)" = "$PASSWORD" ] && echo "$MODE $FIRST ${POD%%-*}"'
+    )
+    run_task(
+        cluster,
+        namespace,
+        dag_id="etl",
+        task_id="work",
+        operator=KubernetesJobOperator,
+        script=script,
+        name="train",
+        full_job_spec={"spec": {"backoffLimit": 0, "template": {"spec": {"containers": [side, main]}}}},
+        pod_template_dict={"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1}},
+        base_container_name="main",
+        secrets=[
+            {"deploy_type": "env", "deploy_target": "PASSWORD", "secret": "database", "key": "password"},
+            {"deploy_type": "env", "secret": "all"},
+            {"deploy_type": "volume", "deploy_target": "/keys", "secret": "database"},
+        ],
+        configmaps=["settings"],
+        pod_runtime_info_envs=[{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        wait_until_job_complete=True,
+        progress_callback=lines.append,
+        retries=0,
+    )
+    assert [line for line in lines if "side" in line.split()] == [], "only the base container was asked for"
+    assert [line for line in lines if line.endswith("nightly 1 job")], lines
+    (made,) = cluster.jobs(namespace)
+    assert made["metadata"]["name"].startswith("job-train-")
+    assert [item["name"] for item in made["spec"]["template"]["spec"]["containers"]] == ["main", "side"]
+
+
+def test_task_that_does_not_wait_is_green_with_its_job_which_another_task_deletes_after_its_end(
+    cluster: OneNodeCluster, namespace: str
+) -> None:
+    done = run_task(
+        cluster,
+        namespace,
+        dag_id="etl",
+        task_id="work",
+        operator=KubernetesJobOperator,
+        script="sleep 3",
+        ttl_seconds_after_finished=900,
+    )
+    assert done["state"] == "made"
+    (made,) = cluster.jobs(namespace)
+    assert made["metadata"]["name"] == done["job"]["name"] and made["spec"]["ttlSecondsAfterFinished"] == 900
+    deleted = KubernetesDeleteJobOperator(
+        task_id="delete",
+        name=done["job"]["name"],
+        namespace=namespace,
+        config_file=str(cluster.kubeconfig()),
+        wait_for_completion=True,
+        delete_on_status="Complete",
+    ).execute({})
+    assert deleted["deleted"] == [done["job"]["name"]] and names(cluster.jobs(namespace)) == []
+
+
+def test_job_is_suspended_resumed_and_scaled_by_its_uid_and_nothing_else_of_it_changes(
+    cluster: OneNodeCluster, namespace: str
+) -> None:
+    def patch(**change: Any) -> dict[str, Any]:
+        arguments = {"name": "train", "namespace": namespace, "config_file": str(cluster.kubeconfig()), **change}
+        return K8sJobPatchOperator(task_id="patch", **arguments).execute({})
+
+    cluster.apply(job("train", "sleep 600", team="a"), namespace=namespace)
+    before = cluster.wait_until_running(namespace)
+    suspended = patch(suspend=True)
+    assert (suspended["changed"], suspended["suspended"], suspended["active"]) == (True, True, 0)
+    until("no Pod", lambda: cluster.find("pods", namespace) == [], seconds=60)
+    assert not patch(suspend=True)["changed"]
+    resumed = patch(suspend=False, parallelism=2, body={"metadata": {"annotations": {"why": "resumed"}}})
+    assert (resumed["suspended"], resumed["parallelism"], resumed["finished"]) == (False, 2, False)
+    (now,) = cluster.jobs(namespace)
+    assert now["metadata"]["uid"] == resumed["job"]["uid"] and now["metadata"]["annotations"]["why"] == "resumed"
+    assert now["spec"]["template"] == (before if "template" in before.get("spec", {}) else now)["spec"]["template"]
+    assert now["metadata"]["labels"]["team"] == "a"
+    with pytest.raises(NameTakenError, match="another Job"):
+        patch(suspend=True, uid="00000000-0000-0000-0000-000000000000")
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        patch(name="absent", suspend=True)
