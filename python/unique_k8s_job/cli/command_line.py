@@ -21,6 +21,7 @@ from unique_k8s_job.cli.delete import delete
 from unique_k8s_job.cli.doctor import doctor
 from unique_k8s_job.cli.exit_codes import INTERRUPTED, JOB_FAILED, OUR_ERROR, SUCCESS
 from unique_k8s_job.cli.list import list_command
+from unique_k8s_job.cli.migrate import migrate_command
 from unique_k8s_job.cli.run_ending import Cause, Ending, JobAction, ending
 from unique_k8s_job.cli.signals import Interrupted, forget, listen, waiting
 from unique_k8s_job.cli.streams import Streams
@@ -100,6 +101,7 @@ def commands(context: click.Context, *, version: bool, verbose: bool) -> None:
 commands.add_command(delete)
 commands.add_command(doctor)
 commands.add_command(list_command)
+commands.add_command(migrate_command)
 
 
 @commands.command()
