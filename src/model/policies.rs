@@ -215,6 +215,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn logs_are_those_of_all_containers_of_the_base_container_or_of_the_named_ones() {
+        let read = |text: &str| serde_json::from_str::<LogSources>(text).unwrap();
+        for (text, base, expected) in [
+            ("\"all\"", Some("main"), [true, true]),
+            ("\"base\"", Some("main"), [true, false]),
+            ("\"base\"", None, [true, true]),
+            ("{\"named\": [\"side\"]}", Some("main"), [false, true]),
+            ("{\"named\": []}", Some("main"), [false, false]),
+        ] {
+            assert_eq!(["main", "side"].map(|name| read(text).has(name, base)), expected, "{text}");
+        }
+        assert_eq!(LogSources::default(), LogSources::All);
+    }
+
+    #[test]
     fn job_is_deleted_where_its_outcome_asks_for_it_or_a_sidecar_runs_on() {
         use OnFinish::{Delete, Keep};
         let ttl = PerOutcome::default();

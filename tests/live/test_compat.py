@@ -10,7 +10,7 @@ import pytest
 from one_node_cluster import IMAGE, OneNodeCluster, names
 from plain_job import job
 from task_run import run_task
-from unique_k8s_job import K8sJobPatchOperator, NameTakenError
+from unique_k8s_job import K8sJobPatchOperator, NameTakenError, UniqueK8sJobOperator
 from unique_k8s_job.compat import KubernetesDeleteJobOperator, KubernetesJobOperator
 from unique_k8s_job.exceptions import ConfigurationError
 from waiting import until
@@ -114,3 +114,35 @@ def test_job_is_suspended_resumed_and_scaled_by_its_uid_and_nothing_else_of_it_c
         patch(suspend=True, uid="00000000-0000-0000-0000-000000000000")
     with pytest.raises(ConfigurationError, match="does not exist"):
         patch(name="absent", suspend=True)
+
+
+class AirflowTaskTimeout(BaseException):
+    """Airflow's own, whose module differs between its versions."""
+
+
+class Impatient(UniqueK8sJobOperator):
+    """Its time is over with the first line of the log."""
+
+    def write_log(self, event: Any, log: Any) -> None:
+        raise AirflowTaskTimeout
+
+
+@pytest.mark.parametrize("on_stop", ["leave", "delete"])
+def test_job_outlives_the_time_of_its_task_only_if_it_is_wanted(
+    cluster: OneNodeCluster, namespace: str, on_stop: str
+) -> None:
+    with pytest.raises(AirflowTaskTimeout):
+        run_task(
+            cluster,
+            namespace,
+            dag_id="etl",
+            task_id="work",
+            operator=Impatient,
+            script="echo line; exec sleep 600",
+            on_stop=on_stop,
+            termination_grace_period=0,
+            retries=0,
+        )
+    left = cluster.jobs(namespace)
+    assert len(left) == (on_stop == "leave")
+    assert all(job["status"]["active"] == 1 for job in left)

@@ -342,6 +342,8 @@ def test_file_that_is_missing_is_said_with_its_argument() -> None:
         ({"on_kill_action": "keep_pod"}, {"on_stop": "leave"}),
         ({"on_kill_propagation_policy": "Orphan"}, {"on_stop": "leave"}),
         ({"on_kill_propagation_policy": "Background"}, {"on_stop": "delete"}),
+        ({"on_kill_propagation_policy": "Background", "on_kill_action": "keep_pod"}, {"on_stop": "leave"}),
+        ({"on_kill_propagation_policy": "Orphan", "on_kill_action": "delete_pod"}, {"on_stop": "leave"}),
         ({"durable": False}, {"reattach": "replace"}),
         ({"reattach_on_restart": False}, {"reattach": "replace"}),
         ({"reattach_on_restart": False, "durable": True}, {"reattach": "reattach"}),
@@ -394,7 +396,7 @@ def test_default_args_reach_every_parameter() -> None:
         task_id="task",
         default_args={"on_finish_action": "delete_pod", "image": "b:2", "retries": 7, "on_stop": "leave"},
     )
-    assert (made.on_finish, made.image, made.retries) == ("delete", "b:2", 7)
+    assert (made.on_finish, made.image, made.retries, made.on_stop) == ("delete", "b:2", 7, "leave")
 
 
 def test_logs_are_those_of_the_base_container_unless_others_are_named() -> None:

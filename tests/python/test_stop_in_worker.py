@@ -58,6 +58,28 @@ def test_fate_of_the_job_is_this_table(
     assert decided is expected, circumstance
 
 
+@pytest.mark.parametrize(
+    ("cause", "answer", "expected"),
+    [
+        (Cause.TIMEOUT, None, JobAction.LEAVE),
+        (Cause.KILLED, Answer("failed", "our-uid"), JobAction.LEAVE),
+        (Cause.ERROR, None, JobAction.DELETE),
+    ],
+)
+def test_job_that_outlives_a_stop_is_left_by_a_stop_alone(
+    cause: Cause, answer: Answer | None, expected: JobAction
+) -> None:
+    decided = action_of(
+        cause,
+        answer=answer,
+        job_uid="our-uid",
+        another_try=False,
+        on_process_end=None,
+        on_stop=JobAction.LEAVE,
+    )
+    assert decided is expected
+
+
 def test_job_that_is_lost_is_named_with_what_to_do() -> None:
     assert "`etl/train`" in stop_in_worker.lost("etl", "train", another_try=True)
     said = stop_in_worker.lost("etl", "train", another_try=False)

@@ -333,6 +333,17 @@ def test_user_stop_deletes_the_job_on_every_airflow(
     assert waiter.calls == ["store_positions", "close", "delete", "close"]
 
 
+def test_job_that_outlives_a_stop_is_left_after_a_stop_and_at_the_deadline(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch, Answer("failed", "our-uid"))
+    kwargs = trigger(on_stop="leave").serialize()[1]
+    assert kwargs["on_stop"] == "leave" and "on_stop" not in trigger().serialize()[1]
+    cancelled(UniqueK8sJobTrigger(**kwargs), waiter, user_action=True)
+    (event,) = asyncio.run(events(trigger(deadline=YESTERDAY, on_stop="leave")))
+    assert event["kind"] == "deadline" and "delete" not in waiter.calls
+
+
 @pytest.mark.parametrize("calls_on_kill", [True, False])
 def test_reassignment_and_shutdown_leave_the_job_and_store_the_place(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool

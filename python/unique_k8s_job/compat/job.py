@@ -15,7 +15,7 @@ from unique_k8s_job.compat import replaced, without_meaning
 from unique_k8s_job.exceptions import InvalidManifestError
 from unique_k8s_job.manifest.plain import unwrapped, without_models
 from unique_k8s_job.operators.job import UniqueK8sJobOperator
-from unique_k8s_job.request.arguments import NOT_GIVEN, one_of
+from unique_k8s_job.request.arguments import one_of
 from unique_k8s_job.task.compat import Context
 
 if TYPE_CHECKING:
@@ -212,15 +212,14 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             "base_container_name": base_container_name or self._named_base_container(),
             "container_logs": container_logs,
             "init_container_logs": init_container_logs,
-            "ttl_seconds_after_finished": NOT_GIVEN
-            if ttl_seconds_after_finished is None
-            else ttl_seconds_after_finished,
-            "on_finish": "keep" if on_finish_action is None else on_finish(on_finish_action),
-            "on_stop": on_stop(on_kill_action, on_kill_propagation_policy),
-            "reattach": "replace" if (reattach_on_restart if durable is None else durable) is False else "reattach",
             "deferrable": deferrable if wait_until_job_complete else False,
             **startup(startup_timeout_seconds, schedule_timeout_seconds),
             **result(do_xcom_push=do_xcom_push, follows=wait_until_job_complete),
+            **endings(on_finish_action, on_kill_action, on_kill_propagation_policy),
+            **retries_of(reattach_on_restart if durable is None else durable),
+            **(
+                {} if ttl_seconds_after_finished is None else {"ttl_seconds_after_finished": ttl_seconds_after_finished}
+            ),
         }
         super().__init__(**{**ours, **kwargs})
         self.follows = wait_until_job_complete
@@ -347,21 +346,28 @@ def with_runtime_envs(env_vars: Any, more: Any) -> Any:
     return [*(env_vars or ()), *more]
 
 
-def on_finish(action: Any) -> Any:
-    """Return `on_finish` for `on_finish_action`: what was asked of the Pods is done with the Job and its Pods."""
-    return ON_FINISH[one_of("on_finish_action", unwrapped(action), *ON_FINISH)]
+def endings(finish_action: Any, kill_action: Any, propagation: Any) -> dict[str, Any]:
+    """Return `on_finish` and `on_stop` for what is given of the provider's words.
 
-
-def on_stop(action: Any, propagation: Any) -> str:
-    """Return `on_stop` for `on_kill_action` and `on_kill_propagation_policy`.
-
-    To keep the Pod, and to orphan the Pods, both mean that the work goes on.
+    What was asked of the Pods is done with the Job and its Pods. To keep the Pod of a task that is stopped, and to orphan
+    its Pods, both mean that the work goes on.
     """
-    if action is not None:
-        one_of("on_kill_action", unwrapped(action), "delete_pod", "keep_pod")
+    found: dict[str, Any] = {}
+    if finish_action is not None:
+        found["on_finish"] = ON_FINISH[one_of("on_finish_action", unwrapped(finish_action), *ON_FINISH)]
+    if kill_action is not None:
+        keeps = one_of("on_kill_action", unwrapped(kill_action), "delete_pod", "keep_pod") == "keep_pod"
+        found["on_stop"] = "leave" if keeps else "delete"
     if propagation is not None:
-        one_of("on_kill_propagation_policy", propagation, "Foreground", "Background", "Orphan")
-    return "leave" if unwrapped(action) == "keep_pod" or propagation == "Orphan" else "delete"
+        policy = one_of("on_kill_propagation_policy", propagation, "Foreground", "Background", "Orphan")
+        if policy == "Orphan" or kill_action is None:
+            found["on_stop"] = "leave" if policy == "Orphan" else "delete"
+    return found
+
+
+def retries_of(durable: bool | None) -> dict[str, str]:
+    """Return `reattach`, if it is given what a retry does with the Job of the try before."""
+    return {} if durable is None else {"reattach": "reattach" if durable else "replace"}
 
 
 def startup(after_it_has_a_node: int | None, until_it_has_a_node: int | None) -> dict[str, int]:
@@ -374,7 +380,8 @@ def startup(after_it_has_a_node: int | None, until_it_has_a_node: int | None) ->
 
 def result(*, do_xcom_push: bool, follows: bool) -> dict[str, Any]:
     """Return the arguments that hand the result of the Job to the next task: the one place that knows them."""
-    return {"do_xcom_push": do_xcom_push, "xcom": "termination-message" if do_xcom_push and follows else None}
+    source = {"xcom": "termination-message"} if do_xcom_push and follows else {}
+    return {"do_xcom_push": do_xcom_push, **source}
 
 
 def part_name(part: Mapping[str, Any]) -> str | None:
