@@ -26,6 +26,7 @@ const KEYED: [(&str, &str); 9] = [
 ];
 
 /// Returns the lower one with the upper one laid over it.
+#[must_use]
 pub fn overlay(mut lower: Value, upper: Value) -> Value {
     lay(&mut lower, upper);
     lower

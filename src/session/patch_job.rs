@@ -49,6 +49,7 @@ pub struct PatchRequest {
 
 /// The Job as it is after the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact of the answer")]
 pub struct PatchedJob {
     /// Which Job.
     pub job: JobReference,
