@@ -12,6 +12,17 @@ use std::{
 use serde_json::Value;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
+/// So many characters of a line of others are shown.
+const LONGEST: usize = 300;
+
+/// A line of a log as one line of a text of ours: cut, and with nothing that a terminal obeys.
+pub(crate) fn shortened(line: &str) -> String {
+    match line.char_indices().nth(LONGEST) {
+        None => one_line(line),
+        Some((end, _)) => format!("{}...", one_line(&line[..end])),
+    }
+}
+
 /// Escapes all characters of a text that cannot be seen or would begin another line, as `\n` or `\u202e`. A text that
 /// was escaped before stays as it is.
 #[must_use]
@@ -156,6 +167,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn lines_of_a_log_are_cut_and_cannot_be_taken_for_ours() {
+        assert_eq!(shortened("a\u{1b}[31mb"), "a\\u{1b}[31mb".replace("\\u{1b}", "\\x1b"));
+        assert_eq!(shortened(&"x".repeat(5000)).len(), LONGEST + 3);
+    }
 
     #[test]
     fn what_cannot_be_seen_is_escaped_and_the_rest_stays() {

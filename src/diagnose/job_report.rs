@@ -13,10 +13,11 @@ use serde::Serialize;
 use super::{facts::Facts, job_list::MadeBy};
 use crate::{
     cluster::Cluster,
-    job_api::last_lines::{LastLines, last_lines, shortened},
+    job_api::last_lines::{LastLines, last_lines},
     model::{
         conditions::{ended_at, finished, index},
         container_exit::{container_exit, container_exits},
+        failed_log::FailedLog,
         job::{Job, JobSpec},
         job_state::JobState,
         log_position::LogSource,
@@ -30,7 +31,7 @@ use crate::{
         pod_template::TemplateSpec,
         snapshot::{JobSnapshot, ObservedPod},
     },
-    text::one_line,
+    text::{one_line, shortened},
 };
 
 /// At most this many Pods are described: those that failed first, then the newest.
@@ -154,7 +155,11 @@ pub async fn with_log(cluster: &Cluster, facts: &Facts, mut report: JobReport) -
         missing: None,
     };
     match last_lines(cluster, &source, LastLines { lines: LINES, previous, timestamps: false }, LOG_WITHIN).await {
-        Ok(text) => end.lines = text.lines().rev().take(LINES).map(shortened).collect(),
+        Ok(text) => {
+            end.lines = text.lines().rev().take(LINES).map(shortened).collect();
+            let advice = report.hint.as_ref().and_then(|_| FailedLog::read(&text).advice());
+            report.hint = advice.map(str::to_owned).or(report.hint);
+        }
         Err(why) => end.missing = Some(one_line(why)),
     }
     end.lines.reverse();
@@ -300,7 +305,10 @@ fn next(facts: &Facts, state: JobState, seen: &ObservedJob) -> Vec<String> {
         JobState::Suspended => said.push("No Pod is made until somebody resumes it".to_owned()),
         JobState::Running | JobState::Pending => {
             let Some(spec) = &job.spec else { return said };
-            said.push(retries(facts, job, spec));
+            let begun = facts.pods().any(|pod| all_containers(pod).any(has_started));
+            if begun || job.status.as_ref().is_some_and(|status| status.failed > Some(0)) {
+                said.push(retries(facts, job, spec));
+            }
             said.extend(deadline(facts, job, spec));
         }
     }
@@ -502,8 +510,8 @@ mod tests {
                 "once its finalizers are removed: orphan",
             ),
             (finished_as("Complete", &json!({"succeeded": 1})), "succeeded", "has no ttlSecondsAfterFinished"),
-            (json!({"spec": {"backoffLimit": 0}}), "waits", "does not retry"),
-            (json!({"spec": {"backoffLimitPerIndex": 1}}), "waits", "retries it once"),
+            (json!({"spec": {"backoffLimit": 0}, "status": {"failed": 1}}), "waits", "does not retry"),
+            (json!({"spec": {"backoffLimitPerIndex": 1}, "status": {"failed": 1}}), "waits", "retries it once"),
         ] {
             let mut job = job;
             if job == json!({}) {

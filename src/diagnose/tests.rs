@@ -275,7 +275,7 @@ fn examples() -> Vec<Example> {
                 "Error creating: pods \"y\" is forbidden: failed quota: team: must specify limits.cpu for: base,side; requests.memory for: base",
             ),
             &[
-                "ResourceQuota `team` demands limits.cpu of containers `base`, `side`, and requests.memory of container `base`, so",
+                "Containers `base`, `side` set no limits.cpu; Container `base` sets no requests.memory, which ResourceQuota `team` demands, so",
             ],
         ),
         row(
@@ -858,11 +858,8 @@ fn index_that_failed_the_same_way_twice_is_told_once_with_the_time_of_the_last_e
     assert_eq!(finding.since, Some(at("2026-01-06T10:05:00Z")));
     assert_eq!(
         finding.seen,
-        [
-            "indexes that have failed: 1 (status.failedIndexes)",
-            "index 1: container `base` ended with exit code 3, 2 times"
-        ]
-        .map(String::from)
+        ["failed: index 1 (status.failedIndexes)", "index 1: container `base` ended with exit code 3, 2 times"]
+            .map(String::from)
     );
 }
 

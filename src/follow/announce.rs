@@ -17,7 +17,7 @@ use crate::{
         container_exit::{BY_WHOM, ContainerExit, container_exits},
         message::{Level, Message},
         observed_job::Pause,
-        pod::{all_containers, has_started, phase, phase_is_terminal},
+        pod::{all_containers, has_started, is_running, main_containers, phase, phase_is_terminal},
         pod_reason::{PodReason, in_words, pod_condition, pod_reason},
         snapshot::JobSnapshot,
     },
@@ -29,7 +29,7 @@ const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 const TELLING: [&str; 3] = ["Pulling", "Evicted", "Preempted"];
 
 /// The steps of one Pod: of many Pods the log has the counts instead, and the steps at debug level.
-const STEPS: [&str; 4] = ["pod-scheduled", "pulling", "container-started", "pod-deleting"];
+const STEPS: [&str; 5] = ["pod-scheduled", "pulling", "container-started", "container-ended", "pod-deleting"];
 
 /// At most this many messages of one code are written about the Pods of one Job; a Job may have ten thousand Pods.
 const SAID_AT_MOST: usize = 50;
@@ -180,6 +180,20 @@ impl ProgressAnnouncer {
         }
         for container in all_containers(pod) {
             self.container(uid, name, container, news);
+        }
+        let done = |container: &&ContainerStatus| {
+            container.state.as_ref().and_then(|state| state.terminated.as_ref()).is_some_and(|end| end.exit_code == 0)
+        };
+        if let Some(done) = main_containers(pod).find(done)
+            && let Some(left) = main_containers(pod).find(|container| is_running(container))
+        {
+            self.once(format!("{uid} {} left", done.name), news, || {
+                let text = format!(
+                    "Container `{}` of Pod `{name}` ended with exit code 0, and `{}` still runs",
+                    done.name, left.name
+                );
+                Message::info("container-ended", text)
+            });
         }
         for end in container_exits(std::iter::once(pod), events).into_iter().filter(|end| end.exit_code != 0) {
             self.container_end(uid, &end, news);

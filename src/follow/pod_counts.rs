@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{conditions::in_ranges, message::Message, pod::phase, snapshot::JobSnapshot};
+use crate::model::{
+    conditions::in_ranges, message::Message, pod::phase, pod_reason::pod_condition, snapshot::JobSnapshot,
+};
 
 /// A Job that wants more Pods than this has many: their steps one by one are more than anybody reads.
 const FEW: i32 = 3;
@@ -86,10 +88,15 @@ fn counts(snapshot: &JobSnapshot) -> Option<Counts> {
         Some(ranges) if indexed => in_ranges(ranges),
         _ => number(status.succeeded),
     };
-    let (mut running, mut starting) = (0, 0);
+    let (mut running, mut starting, mut waiting) = (0, 0, 0);
     for seen in snapshot.pods.values().filter(|seen| !seen.gone) {
         match phase(&seen.pod) {
             "Running" => running += 1,
+            "Pending"
+                if pod_condition(&seen.pod, "PodScheduled").is_some_and(|scheduled| scheduled.status == "False") =>
+            {
+                waiting += 1;
+            }
             "Pending" => starting += 1,
             _ => {}
         }
@@ -104,9 +111,14 @@ fn counts(snapshot: &JobSnapshot) -> Option<Counts> {
     };
     // Without a right to list Pods, or before the first is seen, it is not known which of them run.
     let active = if snapshot.pods.is_empty() { number(status.active) } else { 0 };
-    let begun = done + running + starting + active + number(status.failed) > 0;
+    let begun = done + running + starting + waiting + active + number(status.failed) > 0;
     let counted = |count: usize, how: &str| (count > 0).then(|| format!("{count} {how}"));
-    let living = [counted(running, "running"), counted(starting, "starting"), counted(active, "running or starting")];
+    let living = [
+        counted(running, "running"),
+        counted(starting, "starting"),
+        counted(waiting, "without a node"),
+        counted(active, "running or starting"),
+    ];
     let ended =
         if failed.is_empty() { format!("{done}{of} {what} done") } else { format!("{done}{of} {what} done, {failed}") };
     begun.then(|| Counts { ended, living: living.into_iter().flatten().collect::<Vec<_>>().join(", ") })
@@ -133,7 +145,11 @@ mod tests {
     fn with_pods(mut snapshot: JobSnapshot, phases: &[&str]) -> JobSnapshot {
         for (number, phase) in phases.iter().enumerate() {
             let name = format!("p{number}");
-            let pod = json!({"metadata": {"name": name, "uid": name}, "status": {"phase": phase}});
+            let mut pod = json!({"metadata": {"name": name, "uid": name}, "status": {"phase": phase}});
+            if *phase == "Unschedulable" {
+                pod["status"] =
+                    json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False"}]});
+            }
             snapshot.apply_pod_object(pod, false);
         }
         snapshot
@@ -141,14 +157,14 @@ mod tests {
 
     #[tokio::test]
     async fn counts_are_those_of_the_job_and_of_its_pods() {
-        let pods = ["Running", "Running", "Pending", "Succeeded", "Failed"];
+        let pods = ["Running", "Running", "Pending", "Succeeded", "Failed", "Unschedulable"];
         let queue = json!({"template": {}, "parallelism": 5});
         let cases = [
             (indexed(&json!({})), &pods[..0], None),
             (
                 indexed(&json!({"completedIndexes": "0-10,12", "failedIndexes": "11"})),
                 &pods[..],
-                Some("12 of 20 indexes done, 1 failed, 2 running, 1 starting"),
+                Some("12 of 20 indexes done, 1 failed, 2 running, 1 starting, 1 without a node"),
             ),
             (indexed(&json!({"failed": 2})), &pods[..2], Some("0 of 20 indexes done, 2 Pods failed, 2 running")),
             (indexed(&json!({"active": 5})), &pods[..0], Some("0 of 20 indexes done, 5 running or starting")),

@@ -7,12 +7,10 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{cluster::Cluster, model::log_position::LogSource, resource::Path, text::one_line};
+use crate::{cluster::Cluster, model::log_position::LogSource, resource::Path, text::shortened};
 
 /// So many bytes of a log are read at most.
 const BYTES: usize = 16 << 10;
-/// So many characters of a line are shown.
-const LONGEST: usize = 300;
 
 /// Which lines.
 #[derive(Debug, Clone, Copy)]
@@ -84,24 +82,5 @@ pub(crate) async fn last_line(
     let text = last_lines(cluster, source, which, within).await.ok()?;
     let line = text.trim_end().lines().last().unwrap_or_default();
     let (time, line) = line.split_once(' ').unwrap_or((line, ""));
-    Some((time.parse().ok(), line.chars().take(LONGEST).collect()))
-}
-
-/// A line of a log as one line of a text of ours: cut, and with nothing that a terminal obeys.
-pub(crate) fn shortened(line: &str) -> String {
-    match line.char_indices().nth(LONGEST) {
-        None => one_line(line),
-        Some((end, _)) => format!("{}...", one_line(&line[..end])),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_a_log_are_cut_and_cannot_be_taken_for_ours() {
-        assert_eq!(shortened("a\u{1b}[31mb"), "a\\u{1b}[31mb".replace("\\u{1b}", "\\x1b"));
-        assert_eq!(shortened(&"x".repeat(5000)).len(), LONGEST + 3);
-    }
+    Some((time.parse().ok(), shortened(line)))
 }

@@ -5,6 +5,7 @@
 pub mod conditions;
 pub mod container_exit;
 pub(crate) mod container_killer;
+pub mod failed_log;
 mod failure_cause;
 pub mod field_managers;
 pub mod handoff;

@@ -260,7 +260,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{observed_job::ObservedJob, snapshot::FailedLog};
+    use crate::model::{failed_log::FailedLog, observed_job::ObservedJob};
 
     /// A Job that failed for this reason, with these Pods, each gone or not.
     fn failed(spec: &Value, reason: &str, pods: &[(Value, bool)]) -> Outcome {

@@ -12,9 +12,10 @@ use super::{
     conditions::index,
     container_exit::{ContainerExit, container_exits},
     container_killer::POD_DELETED,
+    failed_log::FailedLog,
     pod::{all_containers, ended_at, has_started, phase, time},
     pod_reason::{first_sentence, in_words, pod_condition, pod_reason},
-    snapshot::{FailedLog, ObservedPod},
+    snapshot::ObservedPod,
 };
 use crate::text::one_line;
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     conditions::{self, JobEnd},
+    failed_log::FailedLog,
     job_result::RESULT_SIDECAR,
     observed_job::ObservedJob,
     pod::{event_time, finished_at, first_start, has_started, main_containers, scheduled_at},
@@ -32,15 +33,6 @@ pub struct JobSnapshot {
     pub events: Vec<Event>,
     /// What the logs of failed Pods end with, by uid, as far as they were read.
     pub failed_logs: BTreeMap<String, FailedLog>,
-}
-
-/// What the log of a failed Pod ends with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FailedLog {
-    /// Its last line, cut; none if it is empty.
-    pub last_line: Option<String>,
-    /// Whether its last lines name a read-only file system.
-    pub read_only: bool,
 }
 
 /// A Pod, and whether it is still there.

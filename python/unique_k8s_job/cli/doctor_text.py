@@ -213,8 +213,10 @@ class UnderWay:
             if "warning" in self._severities:
                 return _Line("This Job has a problem: see above")
             if self._severities:
-                return _Line("This Job is not stuck: see above what to know about it")
-            return _Line("This Job has ended" if self._reported in ("succeeded", "failed") else "No problem is found")
+                return _Line("See above what to know about this Job")
+            return _Line(
+                "This Job has ended" if self._reported in ("succeeded", "failed") else "No problem is seen from outside"
+            )
         if self._whole and not totals["jobs"] and self._jobs:
             return _Line("This Job does not exist any more: see above what is left of it")
         return _summary(totals, self._jobs)

@@ -171,6 +171,10 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     ))
     .since(facts.deleted_at())
     .seen(format!("finalizers {}", quoted(facts.finalizers())))
+    .seen_all(facts.job().and_then(conditions::finished).map(|end| {
+        let how = if end == conditions::JobEnd::Succeeded { "succeeded" } else { "failed" };
+        format!("the Job itself has {how}: only its object is left")
+    }))
     .next(ask_the_owner())
     .last_resort(remove_finalizer("job", job.namespace.as_str(), job.name.as_str(), &job.uid, facts.finalizers(), finalizer))
 }
@@ -189,7 +193,7 @@ pub(crate) fn domain(finalizer: &str) -> &str {
 /// The command that shows whether the controller of a finalizer runs.
 pub(crate) fn ask_the_owner() -> Command {
     Command::new(&["kubectl", "get", "pods", "-A"])
-        .comment("does the controller of this finalizer run? Wait for it, or ask who runs it")
+        .comment("is the controller of this finalizer among them? Wait for it, or ask who runs it")
 }
 
 /// The command for a person who has asked the owner. It tests uid, index and name of the finalizer before it removes

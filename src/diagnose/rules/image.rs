@@ -163,7 +163,7 @@ impl Case<'_> {
                         "The registry of `{image}` cannot be reached from the node ({why}), so {what} cannot start"
                     ),
                     self.images()
-                        .comment("correct the name of the registry, or have DNS and network of the node repaired"),
+                        .comment("have DNS and network of the node repaired, or correct the name of the registry"),
                 )
             }
             Code::RegistryThrottles => self.finding(
@@ -328,9 +328,8 @@ fn as_root(said: &str, image: &str) -> Option<String> {
 
 /// The network error inside a message about a pull.
 fn network_error(said: &str) -> String {
-    if let Some((host, why)) = said.rsplit_once("lookup ").and_then(|(_, rest)| rest.split_once(": ")) {
-        let host = host.split(' ').next().unwrap_or(host);
-        return format!("its DNS does not answer for {host}: {}", first_sentence(innermost(why)));
+    if let Some((_, why)) = said.rsplit_once("lookup ").and_then(|(_, rest)| rest.split_once(": ")) {
+        return format!("its name cannot be looked up: {}", first_sentence(innermost(why)));
     }
     let begins = ["dial tcp", "lookup ", "x509: ", "tls: ", "net/http: "];
     let first = begins.iter().filter_map(|begin| said.find(begin)).min();

@@ -62,7 +62,7 @@ fn refusal(facts: &Facts, message: &str) -> Refusal {
     if let Some((quota, lacks)) = between(why, "failed quota: ", ": ").zip(why.split_once("must specify ")) {
         return Refusal {
             code: Code::QuotaDemandsResources,
-            problem: format!("ResourceQuota `{quota}` demands {}", demanded(lacks.1)),
+            problem: format!("{}, which ResourceQuota `{quota}` demands", demanded(lacks.1)),
             next: Command::kubectl_in(namespace, &["get", "resourcequota"])
                 .name(quota)
                 .words(&["-o", "yaml"])
@@ -177,7 +177,7 @@ fn quota(facts: &Facts, exceeded: &Exceeded<'_>) -> Refusal {
     }
 }
 
-/// `limits.cpu for: base; requests.memory for: base` as ``limits.cpu and requests.memory of container `base` ``.
+/// `limits.cpu for: base; requests.memory for: base` as ``Container `base` sets no limits.cpu and no requests.memory``.
 fn demanded(lacks: &str) -> String {
     let parts = lacks.trim_end_matches('.').split("; ").map(|part| part.split_once(" for: ").unwrap_or((part, "")));
     let mut by_containers: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -189,14 +189,14 @@ fn demanded(lacks: &str) -> String {
     }
     let texts = by_containers.into_iter().map(|(containers, resources)| {
         let names = containers.split(',').map(|name| format!("`{name}`")).collect::<Vec<_>>();
-        let resources = resources.join(" and ");
+        let resources = resources.join(" and no ");
         match names.as_slice() {
-            _ if containers.is_empty() => resources,
-            [name] => format!("{resources} of container {name}"),
-            _ => format!("{resources} of containers {}", names.join(", ")),
+            _ if containers.is_empty() => format!("A container sets no {resources}"),
+            [name] => format!("Container {name} sets no {resources}"),
+            _ => format!("Containers {} set no {resources}", names.join(", ")),
         }
     });
-    texts.collect::<Vec<_>>().join(", and ")
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 /// The refusal by Pod Security. `rest` is `"restricted:latest": what (who must set what), ...`.

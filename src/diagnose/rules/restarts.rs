@@ -10,7 +10,7 @@ use crate::{
     },
     model::{
         container_exit::{ContainerExit, container_exit},
-        container_killer::OUT_OF_MEMORY,
+        container_killer::{OUT_OF_MEMORY, unexplained_kill},
         pod::{all_containers, event_last_time, main_containers, time},
         pod_reason::first_sentence,
     },
@@ -22,6 +22,8 @@ pub(crate) const CRASH_LOOP: &str = "CrashLoopBackOff";
 /// A container that was started again so often, and failed last within so many seconds, fails again and again although
 /// it may run just now.
 const RESTARTED: (i32, u64) = (2, 600);
+/// How many seconds the Event may take that says who killed a container.
+const EVENT_WITHIN: u64 = 10;
 /// How many seconds after a failed probe a container may need to end.
 const ENDS_WITHIN: i64 = 60;
 
@@ -47,6 +49,9 @@ fn failing(facts: &Facts, pod: &Pod, container: &ContainerStatus) -> Option<Find
     let again = looping || (container.restart_count >= often && at.is_some_and(|at| facts.age(at) < recent));
     let init = main_containers(pod).all(|main| main.name != container.name);
     if !(again || (init && over)) {
+        return None;
+    }
+    if unexplained_kill(pod, container, facts.events()).is_some() && at.is_some_and(|at| facts.age(at) < EVENT_WITHIN) {
         return None;
     }
     let object = ObjectReference::from(pod);

@@ -323,8 +323,8 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
         .find_map(|pod| failed_words(facts, spec, pod))
         .or_else(|| facts.failures.words.clone().map(String::from));
     let last = last.map_or_else(String::new, |last| format!(" ({last})"));
-    let which =
-        if indexes.contains([',', '-']) { format!("Indexes {indexes} have") } else { format!("Index {indexes} has") };
+    let several = indexes.contains([',', '-']);
+    let which = if several { format!("Indexes {indexes} have") } else { format!("Index {indexes} has") };
     let next = Command::kubectl_in(&reference.namespace, &["logs", "--tail=20", "-l"]);
     let index = indexes.split([',', '-']).next_back().unwrap_or(&indexes);
     let of_index = format!("{},batch.kubernetes.io/job-completion-index={index}", reference.name);
@@ -335,7 +335,7 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
             reference,
             format!("{which} failed and will not be tried again{last}: the other indexes go on, and {reference} fails at the end"),
         )
-        .seen(format!("indexes that have failed: {indexes} (status.failedIndexes)"))
+        .seen(format!("failed: {} {indexes} (status.failedIndexes)", if several { "indexes" } else { "index" }))
         .since(failed.last().and_then(|pod| ended_at(pod)))
         .seen_all(ends)
         .next(

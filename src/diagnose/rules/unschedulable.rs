@@ -29,6 +29,8 @@ use crate::{
 const ROOM_WITHIN: u64 = 300;
 /// The kind of the object that Events about a claim name.
 pub(crate) const CLAIM: &str = "PersistentVolumeClaim";
+/// The words of a claim whose class is not there.
+const NO_CLASS: &str = "StorageClass ";
 /// The words of a problem that no other Pod can solve by ending.
 const NEVER: &str = "no node is large enough";
 /// The words of a resource that no node has at all, as without its device plugin.
@@ -43,7 +45,8 @@ pub(super) fn unschedulable(facts: &Facts, pod: &Pod, scheduled: &PodCondition) 
     let reasons = reasons(message);
     let claim = reasons.iter().find_map(|reason| of_claim(facts, reason.text));
     let Explained { code, problem, next, seen } = claim.unwrap_or_else(|| of_nodes(facts, &reasons));
-    let severity = if code == Code::ClaimMissing { Severity::Blocking } else { no_room(facts, scheduled) };
+    let missing = code == Code::ClaimMissing || problem.starts_with(NO_CLASS);
+    let severity = if missing { Severity::Blocking } else { no_room(facts, scheduled) };
     Finding::new(code, severity, pod, format!("{problem}, so {object} cannot be scheduled"))
         .since(time(scheduled.last_transition_time.as_ref()))
         .seen(format!("{}: {message}", scheduled.reason.as_deref().unwrap_or("Unschedulable")))
@@ -132,7 +135,7 @@ fn of_claim(facts: &Facts, text: &str) -> Option<Explained> {
     let class =
         why.as_deref().and_then(|why| why.strip_prefix("storageclass.storage.k8s.io \"")?.split_once("\" not found"));
     let problem = match (name, class) {
-        (Some(name), Some((class, _))) => format!("StorageClass `{class}` of {CLAIM} `{name}` does not exist"),
+        (Some(name), Some((class, _))) => format!("{NO_CLASS}`{class}` of {CLAIM} `{name}` does not exist"),
         (Some(name), None) => format!("{CLAIM} `{name}` is not bound to a volume"),
         (None, _) => {
             format!("A {CLAIM} of `{}` is not bound to a volume", claims.into_iter().collect::<Vec<_>>().join("`, `"))

@@ -14,12 +14,13 @@ use crate::{
     },
     job_api::{
         events::list_events,
-        last_lines::{LastLines, last_lines, shortened},
+        last_lines::{LastLines, last_lines},
     },
     model::{
         conditions::{self, JobEnd},
         container_exit::{ContainerExit, container_exits},
         container_killer::unexplained_kill,
+        failed_log::FailedLog,
         job::managed_by_another,
         job_result::{JobResult, printed_result, result_in_messages},
         log_position::LogSource,
@@ -27,7 +28,7 @@ use crate::{
         outcome::{Outcome, OutcomeState},
         pod::{all_containers, ended_at, phase_is_terminal},
         policies::ResultSource,
-        snapshot::{FailedLog, ObservedPod},
+        snapshot::ObservedPod,
     },
     resource::Resource,
 };
@@ -44,9 +45,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 const NOTHING_FOR: Duration = Duration::from_secs(60);
 /// After this long, the log says what the follower waits for.
 const SAY_AFTER: Duration = Duration::from_secs(10);
-/// Words that programs print if a file system is read-only, in lower case.
-const READ_ONLY: [&str; 2] = ["read-only file system", "erofs"];
-/// So many lines of a failed Pod's log are searched for them.
+/// So many lines of a failed Pod's log are read.
 const SEARCHED: usize = 20;
 /// How long requests that only explain may take.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(5);
@@ -142,9 +141,10 @@ impl JobFollower<'_> {
         reasons.dedup();
         let why = reasons.first().map_or_else(String::new, |why| format!(" ({why})"));
         let text = format!(
-            "{} has ended. The rest of its log is still being read{why}: until no line has come for {} s, and for {} s at \
+            "{} {}. The rest of its log is still being read{why}: until no line has come for {} s, and for {} s at \
              most",
             self.snapshot.job.reference,
+            if self.gone { "does not exist any more" } else { "has ended" },
             NOTHING_FOR.as_secs().min(limit.as_secs()),
             limit.as_secs()
         );
@@ -240,10 +240,7 @@ impl JobFollower<'_> {
         let uid = uid.clone();
         let which = LastLines { lines: SEARCHED, previous: false, timestamps: false };
         let Ok(text) = last_lines(self.cluster, &source, which, EXPLAINED_WITHIN).await else { return };
-        let said = text.to_lowercase();
-        let read_only = READ_ONLY.iter().any(|words| said.contains(words));
-        let last_line = text.lines().rev().find(|line| !line.trim().is_empty()).map(shortened);
-        self.snapshot.failed_logs.insert(uid, FailedLog { last_line, read_only });
+        self.snapshot.failed_logs.insert(uid, FailedLog::read(&text));
     }
 
     /// Lists Events for facts that only they have and that came between two lists: when the first image was there, and
