@@ -33,10 +33,8 @@ def test_secrets_config_maps_templates_and_the_choice_of_logs_work_as_in_the_pro
     lines: list[str] = []
     side = {"name": "side", "image": IMAGE, "command": ["sh", "-c", "echo side"]}
     main = {"name": "main", "image": "local.test/absent:1", "command": ["false"]}
-    script = (
-        '[ "$PASSWORD$FIRST$MODE$POD" ] && [ "$(cat /keys/password)" = "$PASSWORD" ] && echo "$MODE $FIRST ${POD%%-*}"'
-    )
-    run_task(
+    script = '[ "$PASSWORD$FIRST$MODE$POD" ] && [ "$(cat /keys/password)" = "$PASSWORD" ] && echo "$MODE $FIRST ${POD%%-*}" && echo 7 > /airflow/xcom/return.json'
+    value = run_task(
         cluster,
         namespace,
         dag_id="etl",
@@ -44,6 +42,8 @@ def test_secrets_config_maps_templates_and_the_choice_of_logs_work_as_in_the_pro
         operator=KubernetesJobOperator,
         script=script,
         name="train",
+        do_xcom_push=True,
+        unwrap_single=False,
         full_job_spec={"spec": {"backoffLimit": 0, "template": {"spec": {"containers": [side, main]}}}},
         pod_template_dict={"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1}},
         base_container_name="main",
@@ -58,6 +58,7 @@ def test_secrets_config_maps_templates_and_the_choice_of_logs_work_as_in_the_pro
         progress_callback=lines.append,
         retries=0,
     )
+    assert value == [7]
     assert [line for line in lines if "side" in line.split()] == [], "only the base container was asked for"
     assert [line for line in lines if line.endswith("nightly 1 job")], lines
     (made,) = cluster.jobs(namespace)

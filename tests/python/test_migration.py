@@ -96,3 +96,13 @@ def test_command_shows_and_writes_only_if_asked(tmp_path: Path) -> None:
     assert code == 1 and f"{file}:7: change this: `build_pod_request_obj` is never called" in out
     code, out = run(str(broken), str(file))
     assert code == 125 and "broken.py: " in out and f"{file}:7" in out
+
+
+@pytest.mark.parametrize("text", ["x = '\0'\n", "(" * 100_000, "é = b'é'\n", "\x80"])
+def test_file_that_is_no_python_ends_with_a_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "dag.py"
+    file.write_bytes(text.encode("latin-1"))
+    for name in (str(file), "/dev/zero"):
+        ended = CliRunner().invoke(commands, ["migrate", name], standalone_mode=False)
+        assert (ended.exception, ended.return_value) == (None, 125), ended.output
+        assert ended.output.startswith(f"{name}: ") and ended.output.count("\n") == 1

@@ -10,6 +10,9 @@ import click
 from unique_k8s_job.cli.exit_codes import OUR_ERROR, STUCK, SUCCESS
 from unique_k8s_job.visible import visible, visible_lines
 
+#: The characters that a DAG file may have.
+LARGEST = 10_000_000
+
 
 @click.command("migrate")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -27,13 +30,15 @@ def migrate_command(files: tuple[Path, ...], *, write: bool) -> int:
         try:
             # Line ends stay as they are.
             with file.open(encoding="utf-8", newline="") as stream:
-                before = stream.read()
+                before = stream.read(LARGEST + 1)
+            if len(before) > LARGEST:
+                raise ValueError(f"it has more than {LARGEST} characters, so it is no DAG file")
             after, notes = migrate(before)
             if write and after != before:
                 with file.open("w", encoding="utf-8", newline="") as stream:
                     stream.write(after)
-        except (OSError, UnicodeError, SyntaxError, ValueError) as error:
-            click.echo(f"{visible(str(file))}: {visible(str(error))}", err=True)
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            click.echo(f"{visible(str(file))}: {visible(str(error) or type(error).__name__)}", err=True)
             failed = True
             continue
         name = str(file)
