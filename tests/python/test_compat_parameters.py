@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from unique_k8s_job import UniqueK8sJobOperator
-from unique_k8s_job.compat import KubernetesJobOperator, without_meaning
+from unique_k8s_job.compat import KubernetesJobOperator, replaced, without_meaning
 from unique_k8s_job.compat.job import SAME
 
 PEER = "10.25.0"
@@ -257,6 +257,13 @@ def test_page_of_the_parameters_is_what_the_code_says() -> None:
     if os.environ.get("UNIQUE_K8S_JOB_WRITE_TABLES"):
         PAGE.write_text(page())
     assert PAGE.read_text() == page(), "run this test with UNIQUE_K8S_JOB_WRITE_TABLES=1"
+
+
+def test_page_of_the_differences_has_each_method_that_a_subclass_must_not_override() -> None:
+    table = (CHECKOUT / "docs" / "differences.md").read_text().split("| it overrides | use instead |")[1]
+    named = [name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split(" | ")[0])]
+    assert sorted(named) == sorted(replaced.OF_A_JOB)
+    assert set(replaced.OF_OTHERS) <= set(named)
 
 
 @pytest.mark.parametrize("name", sorted(SPECIAL))
