@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 NAME, VERSION = "apache-airflow-providers-cncf-kubernetes", "10.25.0"
@@ -13,35 +15,29 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @functools.cache
-def source(folder: Path) -> tarfile.TarFile | None:
-    """The archive, in this folder; None if the package index in use does not have it or cannot be reached."""
+def source() -> tarfile.TarFile:
+    """The archive: that of an earlier run from the cache, else from the package index in use.
+
+    :raises AssertionError: if the index does not give it
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unique-k8s-job" / "sources"
+    file = cache / f"{NAME.replace('-', '_')}-{VERSION}.tar.gz"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            _download(Path(folder)).rename(file)
+    return tarfile.open(file)
+
+
+def _download(folder: Path) -> Path:
+    tools = CHECKOUT / ".venv" / "tools" / "bin" / "python"
+    python = str(tools) if tools.exists() else sys.executable
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", f"--no-binary={NAME}", "--dest", str(folder)]
+    command = [python, "-m", "pip", "download", *options, f"{NAME}=={VERSION}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     present = [*folder.glob("*.tar.gz")]
-    if not present:
-        tools = CHECKOUT / ".venv" / "tools" / "bin" / "python"
-        python = str(tools) if tools.exists() else sys.executable
-        command = [
-            python,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--dest",
-            str(folder),
-        ]
-        ended = subprocess.run(
-            [*command, f"--no-binary={NAME}", f"{NAME}=={VERSION}"],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        present = [*folder.glob("*.tar.gz")]
-        if ended.returncode or not present:
-            print(f"no source distribution of {NAME} {VERSION}: {ended.stderr[-1000:]}")
-            return None
-    return tarfile.open(present[0])
+    assert present, f"the package index gives no source distribution of {NAME} {VERSION}: {ended.stderr[-1000:]}"
+    return present[0]
 
 
 def text_of(archive: tarfile.TarFile, end: str) -> str:
