@@ -8,6 +8,7 @@ breaks lines that are longer than the terminal.
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TextIO, cast
@@ -336,7 +337,8 @@ def _summary(totals: dict[str, Any], with_findings: int) -> Text:
     place = f"namespace {totals['namespace']}" if totals["namespace"] else "all namespaces"
     jobs, stuck = totals["jobs"], totals["stuck"]
     others = max(with_findings - stuck, 0)
-    failed = f"{totals['failed']} failed" if totals["failed"] else ""
+    where = f"-n {shlex.quote(totals['namespace'])}" if totals["namespace"] else "-A"
+    failed = f"{totals['failed']} failed (see `unique-k8s-job list {where} --state failed`)" if totals["failed"] else ""
     if not jobs and not with_findings:
         words = f"No Job in {place}"
     elif not jobs:
