@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{facts::Facts, job_list::MadeBy};
 use crate::{
     cluster::Cluster,
-    job_api::last_lines::{LastLines, last_lines},
+    job_api::last_lines::{LastLines, last_lines, stamped},
     model::{
         conditions::{ended_at, finished, index},
         container_exit::{container_exit, container_exits},
@@ -104,6 +104,8 @@ pub struct LogEnd {
     pub container: String,
     /// Whether it is the log of the run before the present one.
     pub previous: bool,
+    /// When its last line was written.
+    pub written: Option<Timestamp>,
     /// The last lines.
     pub lines: Vec<String>,
     /// Why there are none, where they could not be read.
@@ -151,13 +153,16 @@ pub async fn with_log(cluster: &Cluster, facts: &Facts, mut report: JobReport) -
         pod: source.pod.to_string(),
         container: source.container.to_string(),
         previous,
+        written: None,
         lines: Vec::new(),
         missing: None,
     };
-    match last_lines(cluster, &source, LastLines { lines: LINES, previous, timestamps: false }, LOG_WITHIN).await {
+    match last_lines(cluster, &source, LastLines { lines: LINES, previous, timestamps: true }, LOG_WITHIN).await {
         Ok(text) => {
-            end.lines = text.lines().rev().take(LINES).map(shortened).collect();
-            let advice = report.hint.as_ref().and_then(|_| FailedLog::read(&text).advice());
+            end.written = text.lines().last().and_then(|line| stamped(line).0);
+            let lines: Vec<_> = text.lines().map(|line| stamped(line).1).collect();
+            end.lines = lines.iter().rev().take(LINES).map(|line| shortened(line)).collect();
+            let advice = report.hint.as_ref().and_then(|_| FailedLog::read(&lines.join("\n")).advice());
             report.hint = advice.map(str::to_owned).or(report.hint);
         }
         Err(why) => end.missing = Some(one_line(why)),

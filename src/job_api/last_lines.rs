@@ -81,6 +81,12 @@ pub(crate) async fn last_line(
     let which = LastLines { lines: 1, previous: false, timestamps: true };
     let text = last_lines(cluster, source, which, within).await.ok()?;
     let line = text.trim_end().lines().last().unwrap_or_default();
-    let (time, line) = line.split_once(' ').unwrap_or((line, ""));
-    Some((time.parse().ok(), shortened(line)))
+    let (time, line) = stamped(line);
+    Some((time, shortened(line)))
+}
+
+/// The time before a line, and the line.
+pub(crate) fn stamped(line: &str) -> (Option<Timestamp>, &str) {
+    let (stamp, rest) = line.split_once(' ').unwrap_or((line, ""));
+    stamp.parse().map_or((None, line), |time| (Some(time), rest))
 }

@@ -12,7 +12,7 @@ import pytest
 
 from unique_k8s_job.cli import doctor as doctor_command
 from unique_k8s_job.cli.console import Speaker
-from unique_k8s_job.cli.doctor_text import DoctorText
+from unique_k8s_job.cli.doctor_text import HELD_BACK, DoctorText
 from unique_k8s_job.cli.exit_codes import STUCK, SUCCESS
 
 JOB = {"namespace": "etl", "name": "train", "uid": "u-1"}
@@ -43,6 +43,28 @@ def test_plan_names_the_pods_that_lose_their_owner() -> None:
     assert "go on without an owner, or are ended: train-x, train-y" in step["words"]
     (step,) = doctor_command._plan(report(finding())).values()
     assert "owner" not in step["words"]
+
+
+def test_most_severe_finding_is_the_first_row_whenever_it_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    pieces = [report(finding(severity=severity, cause=severity)) for severity in ("info", "warning", "blocking")]
+    doctor = DoctorText()
+    under_way = doctor.begin(whole=False)
+    for piece in pieces:
+        under_way.add(piece["diagnoses"], piece["time"])
+    assert capsys.readouterr().out == ""
+    doctor.finish(under_way, pieces[0])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("    finalizer")]
+    assert [line.split(": ")[1] for line in rows] == ["blocking", "warning", "info"]
+
+
+def test_findings_after_the_first_hundred_are_shown_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
+    under_way = DoctorText().begin(whole=True)
+    first = report(*(finding(code=f"code-{number}") for number in range(HELD_BACK)))
+    under_way.add(first["diagnoses"], first["time"])
+    assert capsys.readouterr().out.count("next:") == HELD_BACK
+    later = report(finding(code="later"))
+    under_way.add(later["diagnoses"], later["time"])
+    assert "later" in capsys.readouterr().out
 
 
 def test_next_step_is_printed_in_one_line_so_that_it_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +233,7 @@ def test_report_of_one_job_stands_before_its_findings(capsys: pytest.CaptureFixt
         "summary": "Job `etl/train` failed", "exit_code": 3, "made_by": made,
         "pods": [{"name": "train-x", "node": "node1", "index": None, "phase": "Failed",
                   "created": "2026-01-06T09:10:00Z", "words": None, "containers": [container]}],
-        "more_pods": 1, "hint": "repair it", "log": {"pod": "train-x", "container": "base", "previous": False, "lines": ["boom"], "missing": None},
+        "more_pods": 1, "hint": "repair it", "log": {"pod": "train-x", "container": "base", "previous": False, "written": "2026-01-06T10:07:00Z", "lines": ["boom"], "missing": None},
         "next": ["Kubernetes deletes it"],
     }  # fmt: skip
     doctor = DoctorText()
@@ -225,7 +247,7 @@ def test_report_of_one_job_stands_before_its_findings(capsys: pytest.CaptureFixt
         "    container base (1 restart): exit code 3",
         "  and 1 more Pod",
         "  hint: repair it",
-        "  log: base in train-x, its end",
+        "  log: base in train-x, its end (the last line is 3 min old)",
         "    | boom",
         "  then: Kubernetes deletes it",
         "",

@@ -1,6 +1,7 @@
 """Shows the report of `unique-k8s-job doctor` to people: a table or paragraphs, a plan, a table of rights.
 
-Promise: findings are shown as they are found, up to a number of each code. A command is a line of its own, and is never
+Promise: the most severe of the first hundred findings is shown first, later ones as they are found, up to a number of each
+code. A command is a line of its own, and is never
 broken at the width of the terminal, so that it can be pasted. Only a screen that is renewed in place, as by `--watch`,
 breaks lines that are longer than the terminal.
 """
@@ -29,6 +30,8 @@ MOST_ALIKE = 50
 TOGETHER = 4
 #: So many of them are named in it.
 NAMED = 3
+#: Findings are held back until there are so many, and shown with the most severe first; later ones as they come.
+HELD_BACK = 100
 #: The number of columns if no terminal says how many it has.
 _WIDTH = 160
 _INDENT = "    "
@@ -163,6 +166,8 @@ class UnderWay:
         self._severities: set[str] = set()
         self._rows = 0
         self._reported: str | None = None
+        self._held: list[dict[str, Any]] | None = []
+        self._last = ""
         #: Each command, with the rows that it is for.
         self._commands: dict[str, list[str]] = {}
 
@@ -170,6 +175,15 @@ class UnderWay:
         """Show the new diagnoses."""
         self._jobs += sum(bool(diagnosis["findings"]) for diagnosis in diagnoses)
         self._severities |= {finding["severity"] for diagnosis in diagnoses for finding in diagnosis["findings"]}
+        if self._held is not None:
+            self._held += diagnoses
+            if sum(len(diagnosis["findings"]) for diagnosis in self._held) < HELD_BACK:
+                self._last = time
+                return
+            diagnoses, self._held = self._held, None
+        self._now(diagnoses, time)
+
+    def _now(self, diagnoses: list[dict[str, Any]], time: str) -> None:
         if self._whole:
             for job, finding in rows_of(diagnoses):
                 if self._is_shown(finding):
@@ -193,7 +207,10 @@ class UnderWay:
         self._show(Text(""))
 
     def end(self, totals: dict[str, Any]) -> None:
-        """Show the totals and the commands."""
+        """Show what was held back, the totals and the commands."""
+        if self._held:
+            held, self._held = self._held, None
+            self._now(held, self._last)
         for code, number in self._left_out.items():
             self._show(Text(f"and {number} more: {code}", style="dim"))
         if self._commands:

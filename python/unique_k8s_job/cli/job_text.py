@@ -31,12 +31,13 @@ def report_lines(report: dict[str, Any], now: str) -> Iterator[Line]:
         yield "  hint: ", report["hint"], ""
     if log := report["log"]:
         before = " before its restart" if log["previous"] else ""
+        age = f" (the last line is {since(log['written'], now)} old)" if log["written"] else ""
         if log["missing"]:
             yield "  log: ", f"of {log['container']} in {log['pod']}{before} cannot be read: {log['missing']}", ""
         elif not log["lines"]:
             yield "  log: ", f"{log['container']} in {log['pod']}{before} has printed nothing", ""
         else:
-            yield "  log: ", f"{log['container']} in {log['pod']}{before}, its end", ""
+            yield "  log: ", f"{log['container']} in {log['pod']}{before}, its end{age}", ""
         for line in log["lines"]:
             yield "    | ", line, "dim"
     for step in report["next"]:

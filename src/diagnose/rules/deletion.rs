@@ -22,6 +22,8 @@ use crate::{
 const COLLECTED_WITHIN: u64 = 10;
 /// The seconds that the TTL controller may need beyond the TTL.
 const TTL_OBEYED_WITHIN: u64 = 30;
+/// Our own name as a field manager: a finalizer of a Job that we made stands in its manifest.
+const OURS: &str = "unique-k8s-job";
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
@@ -164,7 +166,10 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     let job = &facts.reference;
     let domain = domain(finalizer);
     let fields = facts.job().and_then(|job| job.metadata.managed_fields.as_ref());
-    let by = fields.and_then(|fields| fields.finalizers.get(finalizer)).map(|by| format!(", set by {by},"));
+    let by = fields.and_then(|fields| fields.finalizers.get(finalizer)).map(|by| {
+        let manifest = if by.name == OURS { ", as the manifest of its task has it" } else { "" };
+        format!(", set by {by}{manifest},")
+    });
     Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(
         "Finalizer `{finalizer}`{} holds {job}, which is being deleted: only whoever runs `{domain}` knows when it may be removed",
         by.as_deref().unwrap_or_default()

@@ -132,7 +132,7 @@ fn no_scheduler(facts: &Facts, pod: &Pod, made: Option<Timestamp>) -> Finding {
     let other = facts.template().and_then(TemplateSpec::other_scheduler);
     let (cause, next) = match other {
         Some(name) => (
-            format!("No scheduler named `{name}` decides about {object}: it has no node"),
+            format!("Scheduler `{name}` does nothing about {object}, so it gets no node"),
             Command::new(&["kubectl", "get", "pods", "-A"])
                 .comment("start the scheduler that schedulerName names, or remove schedulerName from the manifest"),
         ),
