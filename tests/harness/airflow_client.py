@@ -262,6 +262,11 @@ class AirflowClient:
         )
 
 
+def times_printed(log: str, words: str) -> int:
+    """How often a container has printed these words, as a log shows it. An error that quotes its last line does not count."""
+    return sum(words in line and "the last line of the log" not in line for line in log.splitlines())
+
+
 def event_lines(record: dict[str, Any]) -> list[str]:
     """One log record as lines for people, without colours."""
     lines = _ANSI.sub("", str(record.get("event", ""))).splitlines() or [""]

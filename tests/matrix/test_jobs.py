@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from airflow_client import AirflowClient, TaskInstance
+from airflow_client import AirflowClient, TaskInstance, times_printed
 from airflow_release import MINOR
 from airflow_server import AirflowServer
 from one_node_cluster import OneNodeCluster, names
@@ -97,7 +97,7 @@ def test_job_that_fails(airflow: AirflowClient, saw: Saw, started: Runs, mode: s
     ti = started["failing", mode].ti
     airflow.wait_for_state(ti, "failed")
     log = airflow.log(ti)
-    assert log.count("giving up") == 1, log
+    assert times_printed(log, "giving up") == 1, log
     assert "exit code 3" in log and "JobFailedError" in log, log
     saw(f"a Job fails, {mode}", "the task fails, with what the Job printed and its exit code")
 
