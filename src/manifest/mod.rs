@@ -4,7 +4,7 @@
 //! that this crate does not know (a typed Job would drop them). A manifest that cannot become a Job is refused with the
 //! path of the field before anything is sent.
 //!
-//! [`overlay`] lays parts of a Job over each other, [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts
+//! [`overlay()`] lays parts of a Job over each other, [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts
 //! the arguments into it, `result_file` what its result needs, `stamp` adds our name, marks and TTL.
 
 mod arguments;
