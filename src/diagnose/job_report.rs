@@ -183,8 +183,8 @@ fn at_work(facts: &Facts, state: JobState, seen: &ObservedJob) -> String {
     if let Some(wanted) = wanted {
         parts.push(format!("{succeeded} of {wanted} completions are done"));
     }
-    if active > 1 {
-        parts.push(format!("{active} Pods are active"));
+    if active > 1 || (active == 1 && failed > 0) {
+        parts.push(format!("{} {} active", many(active, "Pod"), if active == 1 { "is" } else { "are" }));
     }
     if failed > 0 {
         parts.push(format!("{} failed", many(failed, "Pod")));
@@ -493,7 +493,7 @@ mod tests {
         let job = json!({"spec": {"backoffLimit": 3, "activeDeadlineSeconds": 900},
             "status": {"startTime": "2026-01-06T10:00:00Z", "active": 1, "ready": 1, "failed": 1}});
         let report = job_report(&facts(&job, &[pod("train-x", "Running", &running, 0)])).unwrap();
-        assert_eq!(report.summary, "Job `etl/train` runs: 1 Pod failed");
+        assert_eq!(report.summary, "Job `etl/train` runs: 1 Pod is active, 1 Pod failed");
         assert_eq!(report.pods[0].containers[0].words, "runs since 2026-01-06T10:00:02Z");
         assert_eq!(
             report.next,

@@ -162,7 +162,7 @@ fn examples() -> Vec<Example> {
             Code::ForeignFinalizer,
             deleted(&["orphan", "example.com/backup"]),
             &[
-                "Finalizer `example.com/backup`",
+                "waits for its finalizer `example.com/backup`",
                 "whoever runs `example.com`",
                 "/metadata/finalizers/1",
                 "\"value\":\"u-1\"",
@@ -1126,14 +1126,20 @@ fn who_suspended_a_job_and_who_set_its_finalizer_are_named() {
     );
     assert!(suspended(json!([made])).contains("suspended since it was made, by `airflow`"));
     assert!(suspended(json!(null)).contains("is suspended: it gets no Pod"));
-    let finalizer =
-        wrote("argocd", "2026-01-06T10:01:00Z", json!({"f:metadata": {"f:finalizers": {"v:\"example.com/x\"": {}}}}));
-    let held = cause(json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:00Z", "finalizers": ["example.com/x"],
-        "managedFields": [finalizer]}}));
-    assert!(
-        held.starts_with("Finalizer `example.com/x`, set by `argocd` at 2026-01-06T10:01:00Z, holds Job"),
-        "{held}"
-    );
+    for (manager, by) in
+        [("argocd", "set by `argocd` at 2026-01-06T10:01:00Z"), ("unique-k8s-job", "from the manifest of its task")]
+    {
+        let finalizer = wrote(
+            manager,
+            "2026-01-06T10:01:00Z",
+            json!({"f:metadata": {"f:finalizers": {"v:\"example.com/x\"": {}}}}),
+        );
+        let held = cause(json!({"metadata": {"deletionTimestamp": "2026-01-06T10:08:00Z",
+            "finalizers": ["example.com/x"], "managedFields": [finalizer]}}));
+        let begin =
+            format!("Job `etl/train` is being deleted, and waits for its finalizer `example.com/x` ({by}): only");
+        assert!(held.starts_with(&begin), "{held}");
+    }
 }
 
 #[test]

@@ -167,11 +167,11 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     let domain = domain(finalizer);
     let fields = facts.job().and_then(|job| job.metadata.managed_fields.as_ref());
     let by = fields.and_then(|fields| fields.finalizers.get(finalizer)).map(|by| {
-        let manifest = if by.name == OURS { ", as the manifest of its task has it" } else { "" };
-        format!(", set by {by}{manifest},")
+        if by.name == OURS { " (from the manifest of its task)".to_owned() } else { format!(" (set by {by})") }
     });
     Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(
-        "Finalizer `{finalizer}`{} holds {job}, which is being deleted: only whoever runs `{domain}` knows when it may be removed",
+        "{job} is being deleted, and waits for its finalizer `{finalizer}`{}: only whoever runs `{domain}` knows when it may \
+         be removed",
         by.as_deref().unwrap_or_default()
     ))
     .since(facts.deleted_at())

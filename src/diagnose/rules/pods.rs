@@ -49,7 +49,7 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
         let ObjectReference { namespace, name, uid, .. } = &object;
         found.push(
             Finding::new(Code::PodForeignFinalizer, Severity::Blocking, pod, format!(
-                "Finalizer `{finalizer}` holds {object}, which is being deleted: only whoever runs `{}` knows when it may be removed",
+                "{object} is being deleted, and waits for its finalizer `{finalizer}`: only whoever runs `{}` knows when it may be removed",
                 domain(finalizer)
             ))
             .since(Some(over))

@@ -13,6 +13,7 @@ use crate::{
     },
     model::{
         conditions,
+        container_exit::BY_WHOM,
         job::{Job, JobSpec, managed_by_another},
         lingering::{Lingering, lingering},
         observed_job::Pause,
@@ -249,7 +250,7 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
     let last_failed = facts.pods().filter(|pod| phase(pod) == "Failed").max_by_key(|pod| ended_at(pod));
     let why = last_failed
         .and_then(|pod| failed_words(facts, spec, pod))
-        .or_else(|| facts.failures.words.clone().map(String::from));
+        .or_else(|| facts.failures.words.clone().map(|words| words.replace(BY_WHOM, "")));
     let why = why.unwrap_or_else(|| "a Pod failed".to_owned());
     let comes = next.map_or_else(|| format!("{pause} s after the last"), |next| format!("at about {next:.0}"));
     let retry = if spec.backoff_limit_per_index.is_some() {
@@ -321,7 +322,7 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
         .iter()
         .rev()
         .find_map(|pod| failed_words(facts, spec, pod))
-        .or_else(|| facts.failures.words.clone().map(String::from));
+        .or_else(|| facts.failures.words.clone().map(|words| words.replace(BY_WHOM, "")));
     let last = last.map_or_else(String::new, |last| format!(" ({last})"));
     let several = indexes.contains([',', '-']);
     let which = if several { format!("Indexes {indexes} have") } else { format!("Index {indexes} has") };
@@ -359,6 +360,14 @@ fn init_waiting(facts: &Facts, pod: &Pod) -> Option<Finding> {
     let object = ObjectReference::from(pod);
     let name = &waits.name;
     let last = facts.last_lines.get(&(object.uid.clone(), name.clone()));
+    let logs = object.logs(name).comment("shows what it waits for. init_timeout_seconds ends such a wait by itself");
+    let next = match last {
+        Some(LastLine { at: None, .. }) => Command::kubectl_in(&object.namespace, &["get", "pod"])
+            .name(&object.name)
+            .words(&["-o", "jsonpath={.spec.initContainers[*].command}"])
+            .comment("shows what it runs. init_timeout_seconds ends such a wait by itself"),
+        _ => logs,
+    };
     let said = match last {
         Some(LastLine { at: None, .. }) => Some("it has written nothing".to_owned()),
         Some(LastLine { at: Some(at), text }) => Some(format!("its last line, at {at:.0}: {text}")),
@@ -373,7 +382,7 @@ fn init_waiting(facts: &Facts, pod: &Pod) -> Option<Finding> {
         )
         .since(since)
         .seen_all(said)
-        .next(object.logs(name).comment("shows what it waits for. init_timeout_seconds ends such a wait by itself")),
+        .next(next),
     )
 }
 
@@ -438,8 +447,8 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
             .comment("deletes the Job with its Pods and their logs. its work has ended")
     });
     let next = object.logs(sidecars.first().map_or("", String::as_str)).comment(
-        "shows whether it still works. For the next run, make it an init container with restartPolicy Always, or \
-             set on_lingering_sidecar to the word finish",
+        "shows whether it still works. If not, end the task, and its Job ends with it. For the next run, make it an init \
+         container with restartPolicy Always, or set on_lingering_sidecar to the word finish",
     );
     let finding = Finding::new(
         Code::SidecarKeepsPodAlive,
