@@ -4,8 +4,8 @@ Importing this package is cheap on purpose, because a DAG file is parsed every 3
 are used, and the native core is loaded only when a task runs.
 
 `operators`, `sensors`, `triggers` and `hooks` are the same as in every provider. `task` has what they need of Airflow,
-`request` their requests to the core, `compat` the classes of cncf.kubernetes, `cli` the command line. `operator`, `delete_operator`, `sensor`, `sensor_trigger`
-and `hook` are older paths, which still work.
+`request` their requests to the core, `compat` the classes of cncf.kubernetes, `cli` the command line. `operator`,
+`delete_operator`, `sensor`, `sensor_trigger` and `hook` are older paths, which still work.
 """
 
 from __future__ import annotations

@@ -296,6 +296,11 @@ impl Facts {
         self.spec()?.template.spec.as_ref()
     }
 
+    /// The name of the container that does the work.
+    pub(crate) fn base_container(&self) -> Option<&str> {
+        self.template()?.base_container().map(|container| container.name.as_str())
+    }
+
     /// When the deletion of the Job was accepted.
     pub(crate) fn deleted_at(&self) -> Option<Timestamp> {
         time(self.job()?.metadata.deletion_timestamp.as_ref())

@@ -28,7 +28,6 @@ use crate::{
             started_at, time, work_has_stopped,
         },
         pod_end::pod_end,
-        pod_template::TemplateSpec,
         snapshot::{JobSnapshot, ObservedPod},
     },
     text::{one_line, shortened},
@@ -139,7 +138,7 @@ pub fn job_report(facts: &Facts) -> Option<JobReport> {
         exit_code: finished(&seen.job).and(outcome.exit_code.or(recorded)),
         made_by: seen.marks.as_ref().map(MadeBy::of),
         more_pods: facts.pods().count().saturating_sub(pods.len()),
-        pods: pods.into_iter().map(|pod| pod_report(facts, pod, seen)).collect(),
+        pods: pods.into_iter().map(|pod| pod_report(facts, pod)).collect(),
         hint: outcome.hint.filter(|_| state == JobState::Failed),
         log: None,
         next: next(facts, state, seen),
@@ -193,16 +192,15 @@ fn at_work(facts: &Facts, state: JobState, seen: &ObservedJob) -> String {
     let words = match state {
         JobState::Deleting => "is being deleted".to_owned(),
         JobState::Suspended => "is suspended".to_owned(),
-        JobState::Running => running_words(facts, seen),
+        JobState::Running => running_words(facts),
         JobState::Pending | JobState::Succeeded | JobState::Failed => pending_words(facts),
     };
     format!("{words}{counts}")
 }
 
 /// `runs`, or which container keeps its only Pod running although the work has ended.
-fn running_words(facts: &Facts, seen: &ObservedJob) -> String {
-    let template = seen.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let base = template.and_then(TemplateSpec::base_container).map(|base| base.name.as_str());
+fn running_words(facts: &Facts) -> String {
+    let base = facts.base_container();
     let mut working = facts.pods().filter(|pod| main_containers(pod).any(is_running));
     if let (Some(only), None) = (working.next(), working.next())
         && let Some(ended) = main_containers(only).find(|main| Some(main.name.as_str()) == base && !is_running(main))
@@ -246,9 +244,8 @@ fn shown_pods(facts: &Facts) -> Vec<&Pod> {
     pods
 }
 
-fn pod_report(facts: &Facts, pod: &Pod, seen: &ObservedJob) -> PodReport {
-    let template = seen.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let base = template.and_then(|template| template.base_container()).map(|base| base.name.as_str());
+fn pod_report(facts: &Facts, pod: &Pod) -> PodReport {
+    let base = facts.base_container();
     let observed = ObservedPod::new(pod.clone().into(), false);
     let ends = container_exits(std::iter::once(pod), facts.events());
     let main: Vec<_> = main_containers(pod).map(|container| container.name.as_str()).collect();
@@ -395,8 +392,7 @@ fn coming(facts: &Facts, at: Timestamp) -> String {
 /// The container whose log tells most, and whether its run before the present one does: the base container of the Pod
 /// that failed last, else of the newest that has started.
 fn telling_log(facts: &Facts) -> Option<(LogSource, bool)> {
-    let template = facts.spec().and_then(|spec| spec.template.spec.as_ref());
-    let base = template.and_then(|template| template.base_container()).map(|base| base.name.as_str());
+    let base = facts.base_container();
     let begun = |pod: &&Pod| all_containers(pod).any(has_started);
     let pod = facts.pods().filter(begun).max_by_key(|pod| {
         (phase(pod) == "Failed", pod_ended_at(pod), time(pod.metadata.creation_timestamp.as_ref()))

@@ -38,6 +38,7 @@ use crate::{
     job_api::{api_call::ApiCall, jobs::get_job},
     model::{
         conditions,
+        container_exit::BY_WHOM,
         job::Job,
         observed_job::{JobReference, ObservedJob},
         pod::{
@@ -264,7 +265,8 @@ impl ListedPods {
             failures.count += 1;
             if failures.newest < Some(end) {
                 failures.newest = Some(end);
-                failures.words = words(pod).map(String::into_boxed_str);
+                // No Event was asked for, so who killed a container was not even asked.
+                failures.words = words(pod).map(|words| words.replace(BY_WHOM, "").into_boxed_str());
             }
         }
     }

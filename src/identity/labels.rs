@@ -37,6 +37,8 @@ pub const EXIT_CODE: &str = "unique-k8s-job/exit-code";
 const DEPLOYMENT: &str = "unique-k8s-job/deployment";
 const DAG_ID: &str = "unique-k8s-job/dag-id";
 const RUN_ID: &str = "unique-k8s-job/run-id";
+/// Our name: the value of the label [`MANAGED_BY`] on all our Jobs and Pods, and the field manager of what we write.
+pub const OURS: &str = "unique-k8s-job";
 const TASK_ID: &str = "unique-k8s-job/task-id";
 const MAP_INDEX: &str = "unique-k8s-job/map-index";
 const TRY_NUMBER: &str = "unique-k8s-job/try-number";
@@ -50,7 +52,7 @@ const PROTOCOL_VERSION: &str = "unique-k8s-job/protocol-version";
 #[must_use]
 pub fn labels(attempt: &Attempt) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (MANAGED_BY.into(), "unique-k8s-job".into()),
+        (MANAGED_BY.into(), OURS.into()),
         (TASK.into(), attempt.task.digest().to_string()),
         (ATTEMPT.into(), attempt.label()),
     ])

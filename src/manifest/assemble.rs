@@ -1,9 +1,9 @@
 //! Puts the arguments into the user's Job.
 //!
 //! The table of `arguments` says where each one goes. The base container is the one that `base_container_name` names, which
-//! is put first, else the one named `base`, else the first. Two
-//! defaults apply if neither argument nor manifest says anything: `restartPolicy: Never`, and without a manifest and
-//! without a limit for each index `backoffLimit: 0`, because Airflow has retries of its own.
+//! is put first, else the one named `base`, else the first. Two defaults apply if neither argument nor manifest says
+//! anything: `restartPolicy: Never`, and without a manifest and without a limit for each index `backoffLimit: 0`, because
+//! Airflow has retries of its own.
 
 use serde_json::{Map, Value, json};
 

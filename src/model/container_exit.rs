@@ -99,7 +99,7 @@ impl ContainerExit {
     /// Whether the program itself chose the code, so that only its log can explain it.
     #[must_use]
     pub fn is_its_own_answer(&self) -> bool {
-        matches!(self.exit_code, 1..=125) && self.killed_by.is_none() && self.reason.as_deref() == Some("Error")
+        self.exit_code <= 125 && self.is_explained_by_its_log()
     }
 
     /// Whether the end of its log can explain the code: the program chose it, or the shell did not find or may not execute

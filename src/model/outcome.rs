@@ -186,12 +186,8 @@ impl Summary<'_> {
                 "raise active_deadline_seconds: it counts from the start of the Job, waiting for a node and an image included",
             );
         }
-        if pods.iter().any(|end| end.log.read_only) {
-            return Some(
-                "let the program write into a volume, such as an emptyDir, or set readOnlyRootFilesystem to false",
-            );
-        }
-        failed.iter().rev().find_map(|end| end.advice())
+        let in_the_log = pods.iter().find_map(|end| end.log.advice());
+        in_the_log.or_else(|| failed.iter().rev().find_map(|end| end.advice()))
     }
 
     /// The first line: the cause if it is known, else the words of the Job controller.

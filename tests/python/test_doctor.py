@@ -57,6 +57,14 @@ def test_most_severe_finding_is_the_first_row_whenever_it_was_found(capsys: pyte
     assert [line.split(": ")[1] for line in rows] == ["blocking", "warning", "info"]
 
 
+def test_jobs_of_which_nothing_was_found_are_not_kept() -> None:
+    under_way = DoctorText().begin(whole=False)
+    healthy = report()
+    for _ in range(3):
+        under_way.add(healthy["diagnoses"], healthy["time"])
+    assert under_way._held == []
+
+
 def test_findings_after_the_first_hundred_are_shown_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
     under_way = DoctorText().begin(whole=True)
     first = report(*(finding(code=f"code-{number}") for number in range(HELD_BACK)))

@@ -1,9 +1,8 @@
 """Shows the report of `unique-k8s-job doctor` to people: a table or paragraphs, a plan, a table of rights.
 
-Promise: the most severe of the first hundred findings is shown first, later ones as they are found, up to a number of each
-code. A command is a line of its own, and is never
-broken at the width of the terminal, so that it can be pasted. Only a screen that is renewed in place, as by `--watch`,
-breaks lines that are longer than the terminal.
+Promise: the most severe of the first hundred findings is shown first, later ones as they are found, up to a number of
+each code. A command is a line of its own, and is never broken at the width of the terminal, so that it can be pasted.
+Only a screen that is renewed in place, as by `--watch`, breaks lines that are longer than the terminal.
 """
 
 from __future__ import annotations
@@ -166,24 +165,26 @@ class UnderWay:
         self._severities: set[str] = set()
         self._rows = 0
         self._reported: str | None = None
+        #: The first diagnoses with findings, None once they were shown; and the time of the last of them.
         self._held: list[dict[str, Any]] | None = []
         self._last = ""
         #: Each command, with the rows that it is for.
         self._commands: dict[str, list[str]] = {}
 
     def add(self, diagnoses: list[dict[str, Any]], time: str) -> None:
-        """Show the new diagnoses."""
+        """Take the new diagnoses, and show them once it is their turn."""
         self._jobs += sum(bool(diagnosis["findings"]) for diagnosis in diagnoses)
         self._severities |= {finding["severity"] for diagnosis in diagnoses for finding in diagnosis["findings"]}
         if self._held is not None:
-            self._held += diagnoses
+            # A cluster may have any number of Jobs of which nothing was found.
+            self._held += [diagnosis for diagnosis in diagnoses if diagnosis["findings"]]
             if sum(len(diagnosis["findings"]) for diagnosis in self._held) < HELD_BACK:
                 self._last = time
                 return
             diagnoses, self._held = self._held, None
-        self._now(diagnoses, time)
+        self._show_findings(diagnoses, time)
 
-    def _now(self, diagnoses: list[dict[str, Any]], time: str) -> None:
+    def _show_findings(self, diagnoses: list[dict[str, Any]], time: str) -> None:
         if self._whole:
             for job, finding in rows_of(diagnoses):
                 if self._is_shown(finding):
@@ -210,7 +211,7 @@ class UnderWay:
         """Show what was held back, the totals and the commands."""
         if self._held:
             held, self._held = self._held, None
-            self._now(held, self._last)
+            self._show_findings(held, self._last)
         for code, number in self._left_out.items():
             self._show(Text(f"and {number} more: {code}", style="dim"))
         if self._commands:

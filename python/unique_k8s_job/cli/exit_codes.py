@@ -8,7 +8,8 @@
 | 125 | an error of ours, of the cluster or of the call; a stream that takes no more text | the same | the same |
 | 130 | interrupted by SIGINT, SIGTERM, SIGHUP or SIGQUIT | the same | the same |
 
-`list` ends with 0, 125 or 130; `migrate` also with 1, if something is left to change by hand. `run` also ends with the exit code of its container if exactly one Pod failed.
+`list` ends with 0, 125 or 130; `migrate` also with 1, if something is left to change by hand. `run` also ends with the exit code
+of its container if exactly one Pod failed.
 """
 
 from __future__ import annotations

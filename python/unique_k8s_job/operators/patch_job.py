@@ -9,7 +9,7 @@ from typing import Any
 from unique_k8s_job import native
 from unique_k8s_job.exceptions import ConfigurationError, UniqueK8sJobError
 from unique_k8s_job.manifest.plain import fields_of, plain, without_models
-from unique_k8s_job.request.arguments import connection, flag, integer, seconds, text
+from unique_k8s_job.request.arguments import connection, filled, flag, integer, seconds
 from unique_k8s_job.request.literals import judge_connection
 from unique_k8s_job.task.compat import BaseOperator, Context
 
@@ -114,11 +114,9 @@ class K8sJobPatchOperator(BaseOperator):
 
         :raises UniqueK8sJobError: if an argument cannot be used, naming it
         """
-        for key in ("name", "uid", "namespace"):
-            value = getattr(self, key)
-            # A template that renders to nothing must not mean another Job.
-            if (value is None and key == "name") or (isinstance(value, str) and not value.strip()):
-                raise ConfigurationError(f"`{key}` is empty; perhaps a template rendered to nothing", path=key)
+        name = filled("name", "" if self.name is None else self.name)
+        uid = None if self.uid is None else filled("uid", self.uid)
+        namespace = None if self.namespace is None else filled("namespace", self.namespace)
         fields = fields_of(self.body) if self.body is not None else {}
         if fields is None:
             raise ConfigurationError(
@@ -135,9 +133,9 @@ class K8sJobPatchOperator(BaseOperator):
         if spec:
             body["spec"] = {**(body.get("spec") or {}), **spec}
         return {
-            "namespace": None if self.namespace is None else text("namespace", self.namespace),
-            "name": text("name", self.name),
-            "uid": None if self.uid is None else text("uid", self.uid),
+            "namespace": namespace,
+            "name": name,
+            "uid": uid,
             "body": body,
             "timeout_seconds": self.timeout,
         }

@@ -189,6 +189,18 @@ def text(name: str, value: Any) -> str:
     return whole_text(name, value)
 
 
+def filled(name: str, value: Any) -> str:
+    """Check a text that is not blank: a template that renders to nothing must not mean another object.
+
+    :raises ConfigurationError: if it is blank
+    :raises InvalidManifestError: if it is no text
+    """
+    found = text(name, value)
+    if not found.strip():
+        raise ConfigurationError(f"`{name}` is empty; perhaps a template rendered to nothing", path=name)
+    return found
+
+
 def digits(value: Any) -> Any:
     """Return the text of a whole number, and anything else as it is."""
     value = unwrapped(value)

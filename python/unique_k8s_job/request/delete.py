@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from unique_k8s_job.described import described
 from unique_k8s_job.exceptions import ConfigurationError
-from unique_k8s_job.request.arguments import digits, flag, one_of, seconds, text, whole_number
+from unique_k8s_job.request.arguments import digits, filled, flag, one_of, seconds, text, whole_number
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import DeletedEvent
@@ -53,7 +53,7 @@ def delete_request(
     return json.dumps(
         {
             "target": {"kind": "listed", "uids": uids} if uids else _target(name, uid, label_selector),
-            "namespace": _namespace(namespace),
+            "namespace": None if namespace is None else filled("namespace", namespace),
             "wait_for": one_of("wait_for", wait_for, *WAIT_FOR),
             "timeout_seconds": _positive("timeout", timeout),
             "release_stuck": one_of("release_stuck", release_stuck, *RELEASE_STUCK),
@@ -73,15 +73,6 @@ def sentence(deleted: DeletedEvent, *, gone: bool) -> str:
     if kept := deleted["pods_kept"]:
         return f"{job} is gone; its Pods stay: {', '.join(kept)}"
     return f"{job} is gone, and its work has stopped"
-
-
-def _namespace(namespace: Any) -> str | None:
-    if namespace is None:
-        return None
-    name = text("namespace", namespace)
-    if not name.strip():
-        raise ConfigurationError("`namespace` is empty; perhaps a template rendered to nothing", path="namespace")
-    return name
 
 
 def _positive(name: str, value: Any) -> int:

@@ -14,6 +14,7 @@ use crate::{
         facts::{Facts, Known, NodeState, Probe, Unknown},
         finding::{Code, Finding, Remedy, Severity},
     },
+    identity::OURS,
     model::{conditions, observed_job::JobReference, pod::work_has_stopped},
     text::Command,
 };
@@ -22,8 +23,6 @@ use crate::{
 const COLLECTED_WITHIN: u64 = 10;
 /// The seconds that the TTL controller may need beyond the TTL.
 const TTL_OBEYED_WITHIN: u64 = 30;
-/// Our own name as a field manager: a finalizer of a Job that we made stands in its manifest.
-const OURS: &str = "unique-k8s-job";
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
@@ -167,6 +166,7 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     let domain = domain(finalizer);
     let fields = facts.job().and_then(|job| job.metadata.managed_fields.as_ref());
     let by = fields.and_then(|fields| fields.finalizers.get(finalizer)).map(|by| {
+        // A finalizer of a Job that we made stands in its manifest.
         if by.name == OURS { " (from the manifest of its task)".to_owned() } else { format!(" (set by {by})") }
     });
     Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(

@@ -13,7 +13,6 @@ use crate::{
     },
     model::{
         conditions,
-        container_exit::BY_WHOM,
         job::{Job, JobSpec, managed_by_another},
         lingering::{Lingering, lingering},
         observed_job::Pause,
@@ -248,9 +247,8 @@ fn backoff(facts: &Facts, job: &Job, spec: &JobSpec, found: &mut Vec<Finding>) {
         return;
     }
     let last_failed = facts.pods().filter(|pod| phase(pod) == "Failed").max_by_key(|pod| ended_at(pod));
-    let why = last_failed
-        .and_then(|pod| failed_words(facts, spec, pod))
-        .or_else(|| facts.failures.words.clone().map(|words| words.replace(BY_WHOM, "")));
+    let why =
+        last_failed.and_then(|pod| failed_words(facts, pod)).or_else(|| facts.failures.words.clone().map(String::from));
     let why = why.unwrap_or_else(|| "a Pod failed".to_owned());
     let comes = next.map_or_else(|| format!("{pause} s after the last"), |next| format!("at about {next:.0}"));
     let retry = if spec.backoff_limit_per_index.is_some() {
@@ -296,19 +294,18 @@ fn all_pauses(failed: i32, limit: i32) -> Option<String> {
 }
 
 /// How a Pod failed, as a clause.
-fn failed_words(facts: &Facts, spec: &JobSpec, pod: &Pod) -> Option<String> {
-    let base = spec.template.spec.as_ref()?.base_container().map(|container| container.name.as_str());
+fn failed_words(facts: &Facts, pod: &Pod) -> Option<String> {
     let seen = ObservedPod::new(Arc::new(pod.clone()), false);
-    pod_end(&seen, base, facts.events()).map(|end| end.words)
+    pod_end(&seen, facts.base_container(), facts.events()).map(|end| end.words)
 }
 
 /// Indexes that have failed for good while the others go on: the Job will fail at the end.
 fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
     let indexes = job.status.as_ref()?.failed_indexes.clone().filter(|indexes| !indexes.is_empty())?;
-    let (spec, reference) = (facts.spec()?, &facts.reference);
+    let reference = &facts.reference;
     let mut failed: Vec<&Pod> = facts.pods().filter(|pod| phase(pod) == "Failed").collect();
     failed.sort_by_key(|pod| ended_at(pod));
-    let words = |pod: &Pod| Some(format!("index {}: {}", conditions::index(pod)?, failed_words(facts, spec, pod)?));
+    let words = |pod: &Pod| Some(format!("index {}: {}", conditions::index(pod)?, failed_words(facts, pod)?));
     let mut ends: Vec<(String, usize)> = Vec::new();
     for end in failed.iter().rev().filter_map(|pod| words(pod)) {
         match ends.iter_mut().find(|(known, _)| *known == end) {
@@ -321,8 +318,8 @@ fn indexes_failed(facts: &Facts, job: &Job) -> Option<Finding> {
     let last = failed
         .iter()
         .rev()
-        .find_map(|pod| failed_words(facts, spec, pod))
-        .or_else(|| facts.failures.words.clone().map(|words| words.replace(BY_WHOM, "")));
+        .find_map(|pod| failed_words(facts, pod))
+        .or_else(|| facts.failures.words.clone().map(String::from));
     let last = last.map_or_else(String::new, |last| format!(" ({last})"));
     let several = indexes.contains([',', '-']);
     let which = if several { format!("Indexes {indexes} have") } else { format!("Index {indexes} has") };

@@ -496,8 +496,7 @@ impl<'a> JobFollower<'a> {
         let many = self.snapshot.many_sources();
         self.sink.name_sources(many);
         for (uid, seen) in &self.snapshot.pods {
-            let spec = self.snapshot.job.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-            let base = spec.and_then(|spec| spec.base_container()).map(|base| base.name.as_str());
+            let base = self.snapshot.base_container();
             let Handoff { container_logs, init_container_logs, .. } = self.handoff;
             let init = init_containers(&seen.pod).filter(|init| init_container_logs.has(&init.name, None));
             let main = main_containers(&seen.pod).filter(|main| container_logs.has(&main.name, base));

@@ -17,7 +17,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::index::{Index, Keep};
 use crate::{
     cluster::{Cluster, Failure, Pauses, Start, WatchEvent, watch_as},
-    identity::{ACKNOWLEDGED, MANAGED_BY, Namespace},
+    identity::{ACKNOWLEDGED, MANAGED_BY, Namespace, OURS},
     job_api::refusal_budget::RefusalBudget,
     model::{observed_job::ObservedJob, pod::lean_pod},
     resource::{Resource, Selector},
@@ -27,8 +27,6 @@ use crate::{
 const REPORT_AFTER: Duration = Duration::from_secs(10);
 /// The interval at which a watch is tried again after a final refusal.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
-/// The value of the label on all our Jobs and Pods.
-const OURS: &str = "unique-k8s-job";
 
 /// The two watches of a namespace.
 pub(crate) struct Hub {
