@@ -25,7 +25,9 @@ from waiting import until
 #: Ends at once when asked to.
 ENDLESS = "trap 'exit 0' TERM; sleep 1000 & wait"
 #: Does not end when asked to.
-DEAF = "trap '' TERM; sleep 1000"
+DEAF = "trap '' TERM; touch /tmp/deaf; sleep 1000"
+#: Makes its Pod Ready once the script runs: a signal before that meets the container runtime, which ends with another code.
+RUNS = {"readinessProbe": {"exec": {"command": ["test", "-e", "/tmp/deaf"]}, "periodSeconds": 1}}
 #: What a notification shows of an error: the cause has to stand in it.
 SHOWN = 120
 
@@ -86,11 +88,18 @@ def end_all(cluster: OneNodeCluster, namespace: str, endings: list[Ending]) -> N
 
 
 def the_pod(cluster: OneNodeCluster, namespace: str, job: str) -> Object:
+    """The Pod of a Job once it is bound, and Ready where a probe tells when that is."""
+
+    def there(pod: Object) -> bool:
+        probed = any("readinessProbe" in container for container in pod["spec"]["containers"])
+        conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}
+        return bool(pod["spec"].get("nodeName")) and (not probed or conditions.get("Ready") == "True")
+
     selector = f"batch.kubernetes.io/job-name={job}"
     found: list[Object] = until(
-        f"a bound Pod of {job}",
-        lambda: [pod for pod in cluster.find("pods", namespace, selector) if pod["spec"].get("nodeName")],
-        seconds=60,
+        f"a Pod of {job} that is where it should be",
+        lambda: [pod for pod in cluster.find("pods", namespace, selector) if there(pod)],
+        seconds=120,
     )
     return found[0]
 
@@ -183,8 +192,8 @@ def test_container_that_ends_badly_is_told_with_who_ended_it(cluster: OneNodeClu
                one("exit $((JOB_COMPLETION_INDEX * 4))",
                    job={"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimitPerIndex": 0,
                         "backoffLimit": None}), exit_code=4),
-        Ending("late", "deadline of the Job", "activeDeadlineSeconds 6, and a container that does not end",
-               "it had not ended after 6 s (activeDeadlineSeconds)", one(DEAF, job={"activeDeadlineSeconds": 6}),
+        Ending("late", "deadline of the Job", "activeDeadlineSeconds 20, and a container that does not end",
+               "it had not ended after 20 s (activeDeadlineSeconds)", one(DEAF, job={"activeDeadlineSeconds": 20}),
                exit_code=137),
         Ending("wait", "deadline of the Job before a node took its Pod",
                "activeDeadlineSeconds 6, and a request of 1000 CPUs",
@@ -219,9 +228,9 @@ def test_pod_that_is_refused_or_ended_by_others_is_told_with_its_own_reason(
                "its Pod ran longer than its own activeDeadlineSeconds",
                one(pod={"activeDeadlineSeconds": 3}), "DeadlineExceeded"),
         Ending("evicted", "eviction through the API", "an Eviction of the Pod, as `kubectl drain` makes",
-               "its Pod was evicted through the API", one(DEAF), "EvictionByEvictionAPI", evict, 137),
+               "its Pod was evicted through the API", one(DEAF, **RUNS), "EvictionByEvictionAPI", evict, 137),
         Ending("deleted", "Pod that somebody deletes", "kubectl delete pod",
-               "its Pod was deleted while it ran", one(DEAF), None, delete, 137),
+               "its Pod was deleted while it ran", one(DEAF, **RUNS), None, delete, 137),
         Ending("pods", "node that is full", "status as the kubelet writes it", "it holds as many Pods as it may",
                bound_to("elsewhere"), "OutOfpods",
                write_status(cluster, "OutOfpods", "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 110, capacity: 110")),
