@@ -92,6 +92,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hooks.kubernetes"]}],
+        "task-decorators": [
+            {"name": "unique_k8s_job", "class-name": "unique_k8s_job.decorators.job.unique_k8s_job_task"},
+            {"name": "unique_k8s_job_cmd", "class-name": "unique_k8s_job.decorators.job.unique_k8s_job_cmd_task"},
+        ],
         "connection-types": _connection_types(),
         "config": {
             "unique_k8s_job": {

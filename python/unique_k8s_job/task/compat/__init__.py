@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
 else:
     try:
         from airflow.sdk import BaseOperator
@@ -23,6 +24,10 @@ else:
             return _moved("airflow.sdk", "airflow.hooks.base", name)  # since Airflow 3.1
         if name in ("BaseSensorOperator", "PokeReturnValue"):
             return _moved("airflow.sdk", "airflow.sensors.base", name)
+        if name in ("DecoratedOperator", "task_decorator_factory"):
+            return _moved("airflow.sdk.bases.decorator", "airflow.decorators.base", name)
+        if name == "determine_kwargs":
+            return _moved("airflow.sdk.bases.decorator", "airflow.utils.operator_helpers", name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -31,11 +36,14 @@ __all__ = [
     "BaseOperator",
     "BaseSensorOperator",
     "Context",
+    "DecoratedOperator",
     "PokeReturnValue",
     "airflow_version",
     "configuration",
+    "determine_kwargs",
     "mask_secret",
     "moved_exception",
+    "task_decorator_factory",
 ]
 
 
