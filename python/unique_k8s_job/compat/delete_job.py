@@ -29,6 +29,10 @@ class KubernetesDeleteJobOperator(K8sJobDeleteOperator):
 
     :param name: the name of the Job
     :param namespace: its namespace
+    :param kubernetes_conn_id: a connection of type `kubernetes`; the default one need not exist
+    :param config_file: use this kubeconfig file
+    :param in_cluster: use the service account of the worker's Pod
+    :param cluster_context: use this context of the kubeconfig
     :param delete_on_status: `Complete` or `Failed`: delete the Job only if it has ended so
     :param wait_for_completion: wait first until the Job has ended
     :param poll_interval: without a meaning, because the Job is watched
