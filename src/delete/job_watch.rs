@@ -3,7 +3,7 @@
 //! The watch is opened by the first removal that needs it. A Job that leaves the watch, or is missing after a gap, may be
 //! gone: its removal reads it by name, because absence is never an answer. If watching is forbidden, each removal reads its
 //! Job from time to time, which is reported, and the watch is tried again once a minute.
-//! Cost of these GETs, whatever the watch does: [`GETS_A_SECOND`] for all Jobs together.
+//! Cost of these GETs, whatever the watch does: eight a second for all Jobs together ([`pause_between_gets`]).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
     task::JoinHandle,
@@ -23,7 +22,7 @@ use tracing::Instrument;
 use crate::{
     cluster::{Cluster, Failure, Pauses, Start, WatchEvent, retry, watch},
     identity::Namespace,
-    job_api::refusal_budget::RefusalBudget,
+    job_api::refusable_watch::{REFUSED_AGAIN, RefusableWatch, pause_between_gets},
     model::{
         message::{Message, Say},
         observed_job::{JobReference, ObservedJob},
@@ -36,12 +35,8 @@ const GET_EVERY: Duration = Duration::from_secs(2);
 /// A watch may be silent for reasons of its own: a Job is read this often all the same. It is also the longest pause if
 /// nothing is watched.
 const GET_SELDOM: Duration = Duration::from_secs(15);
-/// At most this many GETs a second, however many Jobs are waited for.
-const GETS_A_SECOND: u32 = 8;
 /// The longest pause, before jitter, where a Job is not watched but asked for.
 const LONGEST_UNWATCHED: Duration = Duration::from_millis(1500);
-/// A watch that was refused for good is tried again this often.
-const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the watch says of one Job. Newest value wins.
 #[derive(Debug, Clone)]
@@ -85,8 +80,7 @@ impl JobWatch {
             JobWatchState::Unseen | JobWatchState::Present(_) => GET_SELDOM,
         };
         let waiting = lock(&self.jobs).by_uid.values().filter(|sender| !sender.is_closed()).count();
-        let together = Duration::from_secs(1) * u32::try_from(waiting).unwrap_or(u32::MAX) / GETS_A_SECOND;
-        alone.max(together)
+        alone.max(pause_between_gets(waiting))
     }
 
     /// What is seen of this Job from now on.
@@ -189,22 +183,19 @@ async fn run(
     say: Arc<dyn Say>,
 ) {
     let pauses = Pauses::new(cluster.next_seed());
-    let mut events = watch(cluster, Resource::Jobs, namespace.clone(), selector, Start::List, pauses).boxed();
-    let mut patience = RefusalBudget::default();
-    while let Some(event) = events.next().await {
-        match event {
-            WatchEvent::Interrupted(failure) => {
-                if patience.ends_with(&failure) {
-                    if lock(&jobs).goes_blind() {
-                        say.say(not_watchable(&namespace, &failure));
-                    }
-                    tokio::time::sleep(REFUSED_AGAIN).await;
+    let events = watch(cluster, Resource::Jobs, namespace.clone(), selector, Start::List, pauses);
+    let mut watch = RefusableWatch::of_many(events, Duration::ZERO);
+    loop {
+        match watch.next().await {
+            Err(failure) => {
+                if lock(&jobs).goes_blind() {
+                    say.say(not_watchable(&namespace, &failure));
                 }
             }
+            Ok(WatchEvent::Interrupted(_)) => {}
             // A list may be allowed where the watch is not.
-            WatchEvent::Relisted(objects) => lock(&jobs).relist(&objects),
-            event @ (WatchEvent::Opened | WatchEvent::Steady | WatchEvent::Applied(_) | WatchEvent::Deleted(_)) => {
-                patience.works();
+            Ok(WatchEvent::Relisted(objects)) => lock(&jobs).relist(&objects),
+            Ok(event) => {
                 if lock(&jobs).was_blind() {
                     say.say(Message::info(
                         "watch-resumed",

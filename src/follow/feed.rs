@@ -5,14 +5,13 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::shared_watch::Subscription;
 use crate::{
     cluster::{Cluster, Failure, Pauses, Start, WatchEvent, watch},
     identity::TASK,
-    job_api::refusal_budget::RefusalBudget,
+    job_api::refusable_watch::{RefusableWatch, poll_job},
     model::{
         handoff::Handoff,
         observed_job::{JobReference, ObservedJob},
@@ -113,7 +112,8 @@ impl Feed {
     /// The next event. Cancelling this future loses nothing.
     pub async fn next(&mut self) -> FeedEvent {
         match self {
-            Self::Own(watches) => watches.next().await,
+            // Of a thousand who wait, nearly all share a watch: their futures are kept small.
+            Self::Own(watches) => Box::pin(watches.next()).await,
             Self::Shared(subscription) => subscription.next().await,
         }
     }
@@ -133,11 +133,10 @@ impl Feed {
 pub(crate) struct OwnWatches {
     cluster: Cluster,
     job: JobReference,
-    jobs: BoxStream<'static, WatchEvent>,
-    pods: Option<BoxStream<'static, WatchEvent>>,
+    jobs: RefusableWatch,
+    pods: Option<RefusableWatch>,
     /// The pauses of whichever watch of Jobs is used.
     pauses: Pauses,
-    health: [WatchHealth; 2],
     pending: VecDeque<FeedEvent>,
     /// Counts the Jobs that have watches of their own.
     _alone: Option<Arc<()>>,
@@ -162,12 +161,16 @@ impl OwnWatches {
         };
         let [pauses, of_pods] = [(); 2].map(|()| Pauses::new(cluster.next_seed()));
         Self {
-            jobs: watched(Resource::Jobs, selector, from, pauses.clone()).boxed(),
-            pods: Some(watched(Resource::Pods, by_controller_uid(job), Start::Present, of_pods).boxed()),
+            jobs: RefusableWatch::of_one(watched(Resource::Jobs, selector, from, pauses.clone())),
+            pods: Some(RefusableWatch::of_one(watched(
+                Resource::Pods,
+                by_controller_uid(job),
+                Start::Present,
+                of_pods,
+            ))),
             pauses,
             cluster: cluster.clone(),
             job: job.clone(),
-            health: <[WatchHealth; 2]>::default(),
             pending: VecDeque::new(),
             _alone: None,
         }
@@ -175,12 +178,11 @@ impl OwnWatches {
 
     fn watch_by_name(&mut self) {
         let (namespace, selector, pauses) = (self.job.namespace.clone(), by_name(&self.job), self.pauses.clone());
-        self.jobs = watch(self.cluster.clone(), Resource::Jobs, namespace, selector, Start::List, pauses).boxed();
+        self.jobs.go_on_with(watch(self.cluster.clone(), Resource::Jobs, namespace, selector, Start::List, pauses));
     }
 
     fn ask(&mut self) {
-        self.health[0] = WatchHealth::default();
-        self.jobs = asked_for(self.cluster.clone(), self.job.clone()).boxed();
+        self.jobs = RefusableWatch::of_one(poll_job(self.cluster.clone(), self.job.clone(), ASK_EVERY));
     }
 
     async fn next(&mut self) -> FeedEvent {
@@ -196,38 +198,32 @@ impl OwnWatches {
                 }
             };
             tokio::select! {
-                Some(event) = jobs.next() => self.of_jobs(event),
-                Some(event) = next_of_pods => self.of_pods(event),
+                event = jobs.next() => self.of_jobs(event),
+                event = next_of_pods => self.of_pods(event),
             }
         }
     }
 
-    fn of_jobs(&mut self, event: WatchEvent) {
-        match event {
-            WatchEvent::Applied(object) => {
-                self.answered(Resource::Jobs, Works::Wholly);
+    fn of_jobs(&mut self, event: Result<WatchEvent, Failure>) {
+        let news = match event {
+            Ok(WatchEvent::Applied(object)) => {
                 self.read(&object);
+                None
             }
-            WatchEvent::Deleted(object) => {
-                self.answered(Resource::Jobs, Works::Wholly);
-                if self.read(&object) {
-                    self.pending.push_back(FeedEvent::Missing);
-                }
-            }
-            WatchEvent::Relisted(objects) => {
-                self.answered(Resource::Jobs, Works::Partly);
+            Ok(WatchEvent::Deleted(object)) => self.read(&object).then_some(FeedEvent::Missing),
+            Ok(WatchEvent::Relisted(objects)) => {
                 let mut found = false;
                 for object in &objects {
                     found |= self.read(object);
                 }
-                if !found {
-                    self.pending.push_back(FeedEvent::Missing);
-                }
+                (!found).then_some(FeedEvent::Missing)
             }
-            WatchEvent::Opened => self.answered(Resource::Jobs, Works::Wholly),
-            WatchEvent::Steady => self.contact(Resource::Jobs),
-            WatchEvent::Interrupted(failure) => self.interrupted(Resource::Jobs, failure),
-        }
+            Ok(WatchEvent::Opened) => None,
+            Ok(WatchEvent::Steady) => Some(FeedEvent::Contact(Resource::Jobs)),
+            Ok(WatchEvent::Interrupted(failure)) => Some(FeedEvent::Interrupted(Resource::Jobs, failure)),
+            Err(failure) => Some(FeedEvent::Refused(Resource::Jobs, failure)),
+        };
+        self.pending.extend(news);
     }
 
     /// Reads one object; true if it is the Job itself.
@@ -251,81 +247,21 @@ impl OwnWatches {
         }
     }
 
-    fn of_pods(&mut self, event: WatchEvent) {
-        // A list may be allowed even if the watch is not.
-        let works = if matches!(event, WatchEvent::Relisted(_)) { Works::Partly } else { Works::Wholly };
-        let news = match event {
-            WatchEvent::Applied(object) => lean_pod(object).map(|pod| FeedEvent::Pod(pod, false)),
-            WatchEvent::Deleted(object) => lean_pod(object).map(|pod| FeedEvent::Pod(pod, true)),
-            WatchEvent::Relisted(objects) => Some(FeedEvent::Pods(objects.into_iter().filter_map(lean_pod).collect())),
-            WatchEvent::Opened => Some(FeedEvent::PodsWatched),
-            WatchEvent::Steady => return self.contact(Resource::Pods),
-            WatchEvent::Interrupted(failure) => return self.interrupted(Resource::Pods, failure),
-        };
-        self.answered(Resource::Pods, works);
-        self.pending.extend(news);
-    }
-
-    fn answered(&mut self, resource: Resource, works: Works) {
-        let health = &mut self.health[usize::from(resource == Resource::Pods)];
-        match works {
-            Works::Wholly => health.patience.works(),
-            Works::Partly => health.patience.begins_anew(),
-        }
-    }
-
-    fn contact(&mut self, resource: Resource) {
-        self.answered(resource, Works::Wholly);
-        let health = &mut self.health[usize::from(resource == Resource::Pods)];
-        if std::mem::take(&mut health.interrupted) {
-            self.pending.push_back(FeedEvent::Contact(resource));
-        }
-    }
-
-    fn interrupted(&mut self, resource: Resource, failure: Failure) {
-        let health = &mut self.health[usize::from(resource == Resource::Pods)];
-        health.interrupted = true;
-        let for_good = health.patience.ends_with(&failure);
-        self.pending.push_back(if for_good {
-            FeedEvent::Refused(resource, failure)
-        } else {
-            FeedEvent::Interrupted(resource, failure)
+    fn of_pods(&mut self, event: Result<WatchEvent, Failure>) {
+        self.pending.extend(match event {
+            Ok(WatchEvent::Applied(object)) => lean_pod(object).map(|pod| FeedEvent::Pod(pod, false)),
+            Ok(WatchEvent::Deleted(object)) => lean_pod(object).map(|pod| FeedEvent::Pod(pod, true)),
+            Ok(WatchEvent::Relisted(objects)) => {
+                Some(FeedEvent::Pods(objects.into_iter().filter_map(lean_pod).collect()))
+            }
+            Ok(WatchEvent::Opened) => Some(FeedEvent::PodsWatched),
+            Ok(WatchEvent::Steady) => Some(FeedEvent::Contact(Resource::Pods)),
+            Ok(WatchEvent::Interrupted(failure)) => Some(FeedEvent::Interrupted(Resource::Pods, failure)),
+            Err(failure) => Some(FeedEvent::Refused(Resource::Pods, failure)),
         });
     }
 }
 
-/// The state of a watch since it last brought something.
-#[derive(Debug, Default)]
-struct WatchHealth {
-    interrupted: bool,
-    patience: RefusalBudget,
-}
-
-/// The part of a watch that has worked.
-#[derive(Debug, Clone, Copy)]
-enum Works {
-    Wholly,
-    /// Only its list.
-    Partly,
-}
-
 fn by_name(job: &JobReference) -> Selector {
     Selector::fields(format!("metadata.name={}", job.name))
-}
-
-/// Reads the Job by GET again and again, and returns its states as a watch would, for an identity that may not watch.
-fn asked_for(cluster: Cluster, job: JobReference) -> impl Stream<Item = WatchEvent> + Send {
-    let answers = futures::stream::unfold((), move |()| {
-        let (cluster, job) = (cluster.clone(), job.clone());
-        async move {
-            tokio::time::sleep(ASK_EVERY).await;
-            let events = match cluster.get(job.object()).await {
-                // After a list nothing else has to be proven.
-                Ok(found) => vec![WatchEvent::Relisted(found.into_iter().collect()), WatchEvent::Steady],
-                Err(failure) => vec![WatchEvent::Interrupted(failure)],
-            };
-            Some((events, ()))
-        }
-    });
-    answers.flat_map(futures::stream::iter)
 }

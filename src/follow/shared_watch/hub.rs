@@ -9,24 +9,21 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::task::JoinHandle;
 
 use super::index::{Index, Keep};
 use crate::{
     cluster::{Cluster, Failure, Pauses, Start, WatchEvent, watch_as},
     identity::{ACKNOWLEDGED, MANAGED_BY, Namespace, OURS},
-    job_api::refusal_budget::RefusalBudget,
+    job_api::refusable_watch::RefusableWatch,
     model::{observed_job::ObservedJob, pod::lean_pod},
     resource::{Resource, Selector},
 };
 
 /// The waiters are not told about a watch that fails for less than this: an API server restarts in some seconds.
 const REPORT_AFTER: Duration = Duration::from_secs(10);
-/// The interval at which a watch is tried again after a final refusal.
-const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// The two watches of a namespace.
 pub(crate) struct Hub {
@@ -149,57 +146,32 @@ async fn feed<F: WatchFeed>(
     _: F,
 ) {
     let pauses = Pauses::new(cluster.next_seed());
-    let mut events = watch_as(cluster, F::RESOURCE, namespace, selector, Start::List, pauses, F::read).boxed();
-    let mut trouble = WatchTrouble::default();
+    let events = watch_as(cluster, F::RESOURCE, namespace, selector, Start::List, pauses, F::read);
+    let mut watch = RefusableWatch::of_many(events, REPORT_AFTER);
     loop {
-        let due = trouble.due();
-        tokio::select! {
-            Some(event) = events.next() => {
-                if let WatchEvent::Interrupted(failure) = event {
-                    if trouble.takes(&failure) {
-                        locked(&index).refused(F::RESOURCE, failure);
-                        tokio::time::sleep(REFUSED_AGAIN).await;
+        let event = watch.next().await;
+        let mut index = locked(&index);
+        match event {
+            Ok(WatchEvent::Applied(read)) => feed_one::<F>(&mut index, read, false),
+            Ok(WatchEvent::Deleted(read)) => feed_one::<F>(&mut index, read, true),
+            Ok(WatchEvent::Relisted(all)) => {
+                let (mut understood, mut unclear) = (Vec::new(), Vec::new());
+                for read in all {
+                    match read {
+                        Read::Understood(object) => understood.push(object),
+                        Read::Unclear(uid, failure) => unclear.push((uid, failure)),
+                        Read::Foreign => {}
                     }
-                    continue;
                 }
-                let mut index = locked(&index);
-                match event {
-                    WatchEvent::Applied(read) => {
-                        trouble.patience.works();
-                        feed_one::<F>(&mut index, read, false);
-                    }
-                    WatchEvent::Deleted(read) => {
-                        trouble.patience.works();
-                        feed_one::<F>(&mut index, read, true);
-                    }
-                    // A list may be allowed even if the watch is not.
-                    WatchEvent::Relisted(all) => {
-                        let (mut understood, mut unclear) = (Vec::new(), Vec::new());
-                        for read in all {
-                            match read {
-                                Read::Understood(object) => understood.push(object),
-                                Read::Unclear(uid, failure) => unclear.push((uid, failure)),
-                                Read::Foreign => {}
-                            }
-                        }
-                        F::relist(&mut index, understood);
-                        for (uid, failure) in unclear {
-                            index.unclear(&uid, failure);
-                        }
-                    }
-                    WatchEvent::Steady => {
-                        trouble = WatchTrouble::over();
-                        index.works(F::RESOURCE);
-                    }
-                    WatchEvent::Opened => trouble.patience.works(),
-                    WatchEvent::Interrupted(_) => {}
+                F::relist(&mut index, understood);
+                for (uid, failure) in unclear {
+                    index.unclear(&uid, failure);
                 }
             }
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                if let Some(failure) = trouble.report() {
-                    locked(&index).interrupted(F::RESOURCE, failure);
-                }
-            }
+            Ok(WatchEvent::Opened) => {}
+            Ok(WatchEvent::Steady) => index.works(F::RESOURCE),
+            Ok(WatchEvent::Interrupted(failure)) => index.interrupted(F::RESOURCE, failure),
+            Err(failure) => index.refused(F::RESOURCE, failure),
         }
     }
 }
@@ -209,57 +181,5 @@ fn feed_one<F: WatchFeed>(index: &mut Index, read: Read<F::Object>, gone: bool) 
         Read::Understood(object) => F::apply(index, object, gone),
         Read::Unclear(uid, failure) => index.unclear(&uid, failure),
         Read::Foreign => {}
-    }
-}
-
-/// The present failure of a watch, if there is one.
-#[derive(Default)]
-struct WatchTrouble {
-    patience: RefusalBudget,
-    since: Option<Instant>,
-    failure: Option<Failure>,
-    reported: bool,
-}
-
-impl WatchTrouble {
-    /// The watch works.
-    fn over() -> Self {
-        Self { patience: RefusalBudget::of_one_that_worked(), ..Self::default() }
-    }
-
-    /// Takes in a failure; true if it is final.
-    fn takes(&mut self, failure: &Failure) -> bool {
-        self.since.get_or_insert_with(Instant::now);
-        self.failure = Some(failure.clone());
-        self.patience.ends_with(failure)
-    }
-
-    /// When the waiters are told about the failure.
-    fn due(&self) -> Option<Instant> {
-        self.since.filter(|_| !self.reported).map(|since| since + REPORT_AFTER)
-    }
-
-    fn report(&mut self) -> Option<Failure> {
-        self.reported = true;
-        self.failure.clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Error;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_used_for_a_moment_is_not_final_where_the_watch_has_worked() {
-        let half_written = Failure::Unusable(Error::internal("half a kubeconfig"));
-        let mut trouble = WatchTrouble::default();
-        assert_eq!([(); 3].map(|()| trouble.takes(&half_written)), [false, false, true]);
-        let mut trouble = WatchTrouble::over();
-        assert!(!trouble.takes(&half_written));
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(!trouble.takes(&half_written));
-        tokio::time::advance(Duration::from_secs(600)).await;
-        assert!(trouble.takes(&half_written));
     }
 }

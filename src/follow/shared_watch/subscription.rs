@@ -9,6 +9,7 @@ use crate::{
     cluster::Cluster,
     follow::feed::{CHECK_EVERY, FeedEvent},
     identity::Owner,
+    job_api::refusable_watch::pause_between_gets,
     model::{
         handoff::Handoff,
         observed_job::ObservedJob,
@@ -17,8 +18,6 @@ use crate::{
     resource::Resource,
 };
 
-/// While the watch does not work, all waiters of a hub together send at most this many GETs a second.
-const ASKED_A_SECOND: u32 = 8;
 /// The shortest pause between two GETs of one waiter: meanwhile the hub itself lists.
 const ASK_EVERY: Duration = Duration::from_secs(15);
 
@@ -68,17 +67,13 @@ impl Subscription {
 
     /// The pause between two GETs of the Job while the watch does not work.
     pub fn ask_every(&self) -> Duration {
-        ASK_EVERY.max(self.a_second_each() / ASKED_A_SECOND)
+        ASK_EVERY.max(pause_between_gets(self.hub.index().waiting()))
     }
 
     /// The pause before a GET of the Job if the watch works but reports nothing about it: all waiters together send one
     /// a second.
     pub fn check_every(&self) -> Duration {
-        CHECK_EVERY.max(self.a_second_each())
-    }
-
-    fn a_second_each(&self) -> Duration {
-        Duration::from_secs(self.hub.index().waiting() as u64)
+        CHECK_EVERY.max(Duration::from_secs(self.hub.index().waiting() as u64))
     }
 
     /// Lists the Pods once, because the index drops Pods that came before their Job. If this fails, Pods are seen when
