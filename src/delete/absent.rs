@@ -11,22 +11,23 @@ use tokio::time::Instant;
 
 use super::{
     batch::{DeletedJobs, get},
-    pods::{FoundBy, Ownership, PodsWatcher, read},
+    pods::{FoundBy, Ownership, PodsWatcher},
     request::{DeleteRequest, DeleteTarget, WaitFor},
     unconfirmed::may_still_run,
 };
 use crate::{
     cluster::{Cluster, Failure},
+    diagnose::collect::namespace_is_gone,
     error::{Error, Report},
     identity::{JobName, Namespace},
-    job_api::api_call::ApiCall,
+    job_api::{api_call::ApiCall, pods::list_pods},
     model::{
         message::{Message, Say},
         observed_job::JobReference,
         pod::{CONTROLLER_UID, JOB_NAME},
         policies::{Propagation, ReleasePolicy},
     },
-    resource::{Object, Resource, Selector},
+    resource::Selector,
 };
 
 pub(crate) struct Absent<'a> {
@@ -81,14 +82,13 @@ impl Absent<'_> {
     /// A Job of a namespace that does not exist is a mistake in the order.
     async fn namespace_exists(&self) -> Result<(), Error> {
         let namespace = self.namespace;
-        match self.cluster.get(Object::Namespace(namespace)).await {
-            Ok(None) => Err(Error::Configuration(Box::new(
+        if namespace_is_gone(self.cluster, namespace).await {
+            return Err(Error::Configuration(Box::new(
                 Report::new(format!("Nothing can be deleted in namespace `{namespace}`: it does not exist"))
                     .hint("correct the namespace; a Job of a namespace that is gone is gone, too"),
-            ))),
-            // Without the right to read namespaces that is not known.
-            Ok(Some(_)) | Err(_) => Ok(()),
+            )));
         }
+        Ok(())
     }
 
     /// Lists the Pods whose labels name the Job.
@@ -98,8 +98,8 @@ impl Absent<'_> {
             (None, Some(name)) => format!("{JOB_NAME}={name}"),
             (None, None) => return Ok(Vec::new()),
         };
-        match self.cluster.list(Resource::Pods, self.namespace, &Selector::labels(selector)).await {
-            Ok(listed) => Ok(listed.items.into_iter().map(read).collect()),
+        match list_pods(self.cluster, self.namespace, &Selector::labels(selector)).await {
+            Ok(pods) => Ok(pods),
             Err(failure) if failure.is_forbidden() => {
                 self.say(format!("Pods of it cannot be listed, and may be left: {}", failure.message()));
                 Ok(Vec::new())

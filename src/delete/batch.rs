@@ -259,7 +259,7 @@ fn watched(order: &DeleteRequest, jobs: &[ObservedJob]) -> Selector {
     match (&order.target, jobs) {
         (DeleteTarget::Selector { labels }, _) => Selector::labels(labels.clone()),
         (DeleteTarget::Listed { .. }, _) => ours(),
-        (_, [job, ..]) => Selector::fields(format!("metadata.name={}", job.reference.name)),
+        (_, [job, ..]) => Selector::name(&job.reference.name),
         (_, []) => Selector::default(),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     cluster::Cluster,
     error::Error,
     identity::Owner,
-    job_api::{api_call::ApiCall, jobs::get_job},
+    job_api::{api_call::ApiCall, jobs::get_job_or_error},
     model::{message::Say, observed_job::JobReference},
 };
 
@@ -56,7 +56,7 @@ async fn delete(
     deadline: impl FnOnce() -> Instant,
     say: Option<&dyn Say>,
 ) -> Result<(), Error> {
-    let found = get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))?;
+    let found = get_job_or_error(cluster, job).await?;
     let Some(found) = found else {
         let stopping = Stopping::of_gone(job);
         return stopping.told(say, Box::pin(stopped(cluster, job, Ownership::Owned, deadline()))).await;

@@ -13,7 +13,6 @@ use std::{
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -23,13 +22,16 @@ use tracing::Instrument;
 use crate::{
     cluster::{Cluster, Failure, Pauses, retry},
     identity::{Namespace, PodName},
-    job_api::deletes::delete_pod,
+    job_api::{
+        deletes::delete_pod,
+        pods::{list_pods, pods_of_job},
+    },
     model::{
         message::{Message, Say},
         observed_job::{JobReference, ObservedJob},
-        pod::{CONTROLLER_UID, PodOwner, by_controller_uid, pod_owner, work_has_stopped},
+        pod::{CONTROLLER_UID, PodOwner, pod_owner, work_has_stopped},
     },
-    resource::{Resource, Selector, Verb},
+    resource::{Selector, Verb},
 };
 
 /// The uids of so many Jobs fit into one selector: 4 KB of a request line.
@@ -235,10 +237,10 @@ impl Rounds {
 
     /// One list, and what it says about each of these Jobs; those whose Pods have not ended.
     async fn round(&mut self, chunk: Vec<Asked>) -> Vec<Asked> {
-        let listed = self.cluster.list(Resource::Pods, &self.namespace, &selector(&chunk)).await;
+        let listed = list_pods(&self.cluster, &self.namespace, &selector(&chunk)).await;
         let now = Instant::now();
         let mut pods = match listed {
-            Ok(listed) => by_job(listed.items),
+            Ok(pods) => by_job(pods),
             // An outage is waited for, as long as the order lasts.
             Err(failure) => {
                 let waits = retry::may_repeat(Verb::List, &failure);
@@ -357,9 +359,9 @@ fn selector(jobs: &[Asked]) -> Selector {
 }
 
 /// Pods by the uid of the Job that their label, or else their ownerReference, names.
-fn by_job(objects: Vec<Value>) -> BTreeMap<String, Vec<Pod>> {
+fn by_job(listed: Vec<Pod>) -> BTreeMap<String, Vec<Pod>> {
     let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
-    for pod in objects.into_iter().map(read) {
+    for pod in listed {
         let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get(CONTROLLER_UID)).cloned();
         let owner = || pod.metadata.owner_references.as_ref()?.first().map(|owner| owner.uid.clone());
         pods.entry(label.or_else(owner).unwrap_or_default()).or_default().push(pod);
@@ -367,20 +369,12 @@ fn by_job(objects: Vec<Value>) -> BTreeMap<String, Vec<Pod>> {
     pods
 }
 
-/// A Pod that cannot be read whole is one of which nothing says that it has ended.
-pub(crate) fn read(object: Value) -> Pod {
-    let metadata = object["metadata"].clone();
-    serde_json::from_value(object)
-        .unwrap_or_else(|_| Pod { metadata: serde_json::from_value(metadata).unwrap_or_default(), ..Pod::default() })
-}
-
 /// The uids and versions of a Job's Pods: what changes when one of them moves. A Pod within its grace period moves.
 pub(crate) async fn versions(cluster: &Cluster, job: &JobReference) -> Result<Vec<(String, String)>, Failure> {
-    let pods = cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await?.items;
+    let pods = pods_of_job(cluster, job).await?;
     let now = cluster.now();
     let mut versions: Vec<_> = pods
         .into_iter()
-        .map(read)
         .map(|pod| {
             let moves =
                 pod.metadata.deletion_timestamp.as_ref().is_some_and(|end| end.0 > now) && !work_has_stopped(&pod);
@@ -400,7 +394,7 @@ impl LivePod {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -463,11 +457,5 @@ mod tests {
                 assert_eq!(action(&ends, "u", ownership, COLLECTED_WITHIN), expected, "{ownership:?}");
             }
         }
-    }
-
-    #[test]
-    fn pod_that_cannot_be_read_has_not_ended() {
-        let pod = read(json!({"metadata": {"name": "p"}, "spec": {"containers": 3}, "status": {"phase": "Succeeded"}}));
-        assert_eq!((pod.metadata.name.as_deref(), work_has_stopped(&pod)), (Some("p"), false));
     }
 }

@@ -26,7 +26,7 @@ use crate::{
         findings,
     },
     error::Error,
-    job_api::{api_call::ApiCall, deletes::delete_pod, jobs::get_job},
+    job_api::{api_call::ApiCall, deletes::delete_pod, jobs::get_job_or_error},
     model::{
         observed_job::JobReference,
         pod::{JOB_TRACKING, owned_by_another, work_has_stopped},
@@ -134,7 +134,7 @@ fn no_longer_safe(facts: &Facts, still: bool) -> Option<String> {
 }
 
 async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
-    if get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))?.is_some() {
+    if get_job_or_error(cluster, job).await?.is_some() {
         return Ok(Carried::not(format!("{job} exists: its Pods were left alone")));
     }
     let pods = pods_of(cluster, job).await?;

@@ -29,17 +29,17 @@ use crate::{
     error::{Error, Report},
     identity::{JobName, Namespace},
     job_api::{
-        api_call::ApiCall,
         events::{EventSubject, list_events},
-        jobs::{find_job, get_job, named},
+        jobs::{find_job_or_error, get_job_or_error},
         last_lines::last_line,
+        pods::{list_pods, pods_of_job},
     },
     model::{
         log_position::LogSource,
         observed_job::{JobReference, ObservedJob},
         pod::{
-            CONTROLLER_UID, JOB_NAME, all_containers, by_controller_uid, ended_at, has_started, is_running,
-            main_containers, started_at, work_has_stopped,
+            CONTROLLER_UID, JOB_NAME, all_containers, ended_at, has_started, is_running, main_containers, started_at,
+            work_has_stopped,
         },
         pod_reason::pod_condition,
         pod_template::TemplateSpec,
@@ -58,17 +58,16 @@ pub(super) const AT_ONCE: usize = 8;
 
 /// Reads all that can be known of one Job now.
 pub async fn examine(cluster: &Cluster, job: &JobReference) -> Result<Facts, Error> {
-    let seen = get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))?;
+    let seen = get_job_or_error(cluster, job).await?;
     Ok(gather(cluster, job, seen).await)
 }
 
 /// Reads the facts about the Job of this name, and about Pods that earlier Jobs of the same name have left behind.
 pub async fn by_name(cluster: &Cluster, namespace: &Namespace, name: &JobName) -> Result<Vec<Facts>, Error> {
-    let present = find_job(cluster, namespace, name).await;
-    let present = present.map_err(|failure| ApiCall::GetJob(&named(namespace, name)).failed(failure, None))?;
+    let present = find_job_or_error(cluster, namespace, name).await?;
     let by_name = Selector::labels(format!("{JOB_NAME}={name}"));
-    let pods = cluster.list(Resource::Pods, namespace, &by_name).await.map(|listed| listed.items).unwrap_or_default();
-    let uids = pods.into_iter().filter_map(read::<Pod>).filter_map(|pod| pod.metadata.labels?.remove(CONTROLLER_UID));
+    let pods = list_pods(cluster, namespace, &by_name).await.unwrap_or_default();
+    let uids = pods.into_iter().filter_map(|pod| pod.metadata.labels?.remove(CONTROLLER_UID));
     let mut facts = Vec::new();
     let of_present = present.as_ref().map(|seen| seen.reference.uid.clone());
     if let Some(seen) = present {
@@ -86,9 +85,7 @@ pub async fn by_name(cluster: &Cluster, namespace: &Namespace, name: &JobName) -
             facts.push(left);
         }
     }
-    if facts.is_empty()
-        && matches!(crate::diagnose::collect::namespace(cluster, namespace).await, Known::Seen(NamespaceState::Gone))
-    {
+    if facts.is_empty() && namespace_is_gone(cluster, namespace).await {
         return Err(no_namespace(namespace));
     }
     Ok(facts)
@@ -147,8 +144,7 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<ObservedJob>
 
 /// Lists the Pods with the controller-uid of the Job, whoever owns them now.
 pub(crate) async fn pods_of(cluster: &Cluster, job: &JobReference) -> Result<Vec<Arc<Pod>>, Failure> {
-    let listed = cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await?;
-    Ok(listed.items.into_iter().filter_map(read).map(Arc::new).collect())
+    Ok(pods_of_job(cluster, job).await?.into_iter().map(Arc::new).collect())
 }
 
 /// Lists the Events about Pods that have not started, about Pods with a container that was killed, and about the claims
@@ -258,6 +254,11 @@ pub(super) async fn namespace(cluster: &Cluster, name: &Namespace) -> Known<Name
         Ok(None) => Known::Seen(NamespaceState::Gone),
         Err(failure) => Known::Not(unknown(&failure, Verb::Get, Resource::Namespaces)),
     }
+}
+
+/// Whether the namespace does not exist. Without the right to read namespaces that is not known.
+pub(crate) async fn namespace_is_gone(cluster: &Cluster, name: &Namespace) -> bool {
+    matches!(namespace(cluster, name).await, Known::Seen(NamespaceState::Gone))
 }
 
 /// Reads whether a node is ready.

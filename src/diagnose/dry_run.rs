@@ -14,7 +14,8 @@ use super::{
 use crate::{
     cluster::{Cluster, Failure, Trial},
     identity::{Namespace, PodName},
-    model::observed_job::JobReference,
+    job_api::deletes::options_for_job,
+    model::{observed_job::JobReference, policies::Propagation},
     resource::{Object, Resource, Verb},
 };
 
@@ -64,13 +65,8 @@ async fn update(cluster: &Cluster, object: Object<'_>, uid: &str) -> Known<Probe
 }
 
 async fn deletion(cluster: &Cluster, job: &JobReference) -> Known<Probe> {
-    let options = json!({
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "propagationPolicy": "Background",
-        "preconditions": {"uid": job.uid},
-        "dryRun": ["All"],
-    });
+    let mut options = options_for_job(job, Propagation::Background);
+    options["dryRun"] = json!(["All"]);
     let answer = cluster.try_out(Trial::Delete, job.object(), &options).await;
     told(&answer, Verb::Delete, Resource::Jobs)
 }

@@ -147,12 +147,13 @@ impl OwnWatches {
         let job = &handoff.job;
         // A Job that was taken over from another deployment carries another label.
         let task = handoff.task.as_ref().filter(|task| seen.marks.as_ref().is_some_and(|m| m.task_digest == **task));
-        let selector = task.map_or_else(|| by_name(job), |task| Selector::labels(format!("{TASK}={task}")));
+        let selector =
+            task.map_or_else(|| Selector::name(&job.name), |task| Selector::labels(format!("{TASK}={task}")));
         Self::with(cluster, job, selector, Start::Version(seen.resource_version.clone()))
     }
 
     fn by_name(cluster: &Cluster, job: &JobReference) -> Self {
-        Self::with(cluster, job, by_name(job), Start::List)
+        Self::with(cluster, job, Selector::name(&job.name), Start::List)
     }
 
     fn with(cluster: &Cluster, job: &JobReference, selector: Selector, from: Start) -> Self {
@@ -177,7 +178,8 @@ impl OwnWatches {
     }
 
     fn watch_by_name(&mut self) {
-        let (namespace, selector, pauses) = (self.job.namespace.clone(), by_name(&self.job), self.pauses.clone());
+        let (namespace, selector, pauses) =
+            (self.job.namespace.clone(), Selector::name(&self.job.name), self.pauses.clone());
         self.jobs.go_on_with(watch(self.cluster.clone(), Resource::Jobs, namespace, selector, Start::List, pauses));
     }
 
@@ -260,8 +262,4 @@ impl OwnWatches {
             Err(failure) => Some(FeedEvent::Refused(Resource::Pods, failure)),
         });
     }
-}
-
-fn by_name(job: &JobReference) -> Selector {
-    Selector::fields(format!("metadata.name={}", job.name))
 }

@@ -10,13 +10,8 @@ use tokio::time::Instant;
 
 use crate::{
     cluster::{Cluster, Failure, Pauses},
-    job_api::refusal_budget::RefusalBudget,
-    model::{
-        message::Message,
-        observed_job::JobReference,
-        pod::{by_controller_uid, lean_pod},
-    },
-    resource::Resource,
+    job_api::{pods::lean_pods_of_job, refusal_budget::RefusalBudget},
+    model::{message::Message, observed_job::JobReference},
 };
 
 /// Whether the identity may see Pods, as far as it is known.
@@ -39,14 +34,13 @@ pub(crate) async fn last_pods(
     deadline: Instant,
 ) -> Result<Vec<Arc<Pod>>, Failure> {
     let cluster = cluster.until(deadline);
-    let by_uid = by_controller_uid(job);
     let mut patience =
         if sight == PodVisibility::Seen { RefusalBudget::of_one_that_worked() } else { RefusalBudget::default() };
     let pauses = Pauses::new(cluster.next_seed());
     loop {
         tokio::time::sleep_until(pauses.next().min(deadline)).await;
-        let failure = match cluster.list(Resource::Pods, &job.namespace, &by_uid).await {
-            Ok(listed) => return Ok(listed.items.into_iter().filter_map(lean_pod).collect()),
+        let failure = match lean_pods_of_job(&cluster, job).await {
+            Ok(pods) => return Ok(pods),
             Err(failure) => failure,
         };
         if patience.ends_with(&failure) || Instant::now() >= deadline {

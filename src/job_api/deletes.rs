@@ -17,8 +17,7 @@ pub(crate) async fn delete_job(
     policy: Propagation,
     version: Option<&str>,
 ) -> Result<Answer, Failure> {
-    let mut options = options(&job.uid);
-    options["propagationPolicy"] = json!(policy.as_str());
+    let mut options = options_for_job(job, policy);
     if let Some(version) = version {
         options["preconditions"]["resourceVersion"] = json!(version);
     }
@@ -33,6 +32,13 @@ pub(crate) async fn delete_pod(
     uid: &str,
 ) -> Result<Answer, Failure> {
     cluster.delete(Object::Pod(namespace, name), &options(uid)).await
+}
+
+/// The `DeleteOptions` for a Job.
+pub(crate) fn options_for_job(job: &JobReference, policy: Propagation) -> Value {
+    let mut options = options(&job.uid);
+    options["propagationPolicy"] = json!(policy.as_str());
+    options
 }
 
 fn options(uid: &str) -> Value {

@@ -5,7 +5,9 @@
 
 use crate::{
     cluster::{Cluster, Failure},
+    error::Error,
     identity::{JobName, Namespace},
+    job_api::api_call::ApiCall,
     model::observed_job::{JobReference, ObservedJob},
     resource::{Object, Resource, Selector},
 };
@@ -24,6 +26,21 @@ pub(crate) async fn find_job(
 ) -> Result<Option<ObservedJob>, Failure> {
     let object = cluster.get(Object::Job(namespace, name)).await?;
     Ok(object.map(|object| ObservedJob::read(&object)).transpose()?)
+}
+
+/// As [`get_job`], with the error of the request.
+pub(crate) async fn get_job_or_error(cluster: &Cluster, job: &JobReference) -> Result<Option<ObservedJob>, Error> {
+    get_job(cluster, job).await.map_err(|failure| ApiCall::GetJob(job).failed(failure, None))
+}
+
+/// As [`find_job`], with the error of the request.
+pub(crate) async fn find_job_or_error(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    name: &JobName,
+) -> Result<Option<ObservedJob>, Error> {
+    let found = find_job(cluster, namespace, name).await;
+    found.map_err(|failure| ApiCall::GetJob(&named(namespace, name)).failed(failure, None))
 }
 
 /// Lists all Jobs of a namespace that match.

@@ -6,6 +6,7 @@ pub mod events;
 pub mod jobs;
 pub(crate) mod last_lines;
 pub mod owner_patch;
+pub(crate) mod pods;
 pub(crate) mod refusable_watch;
 pub(crate) mod refusal_budget;
 pub(crate) mod warnings;

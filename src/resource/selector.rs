@@ -1,5 +1,7 @@
 //! Selects objects of a kind, by label or by field.
 
+use std::fmt::Display;
+
 /// A selection of objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector {
@@ -20,5 +22,11 @@ impl Selector {
     #[must_use]
     pub fn fields(fields: impl Into<String>) -> Self {
         Self { labels: String::new(), fields: fields.into() }
+    }
+
+    /// Selects the object of this name.
+    #[must_use]
+    pub fn name(name: impl Display) -> Self {
+        Self::fields(format!("metadata.name={name}"))
     }
 }

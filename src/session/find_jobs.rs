@@ -15,16 +15,16 @@ use crate::{
     identity::{JobName, NameField, Namespace, invalid_name_in, refused_as, trimmed_option},
     job_api::{
         api_call::ApiCall,
-        jobs::{find_job, list_jobs, named},
+        jobs::{find_job_or_error, list_jobs},
+        pods::lean_pods_of_job,
     },
     model::{
         conditions,
         observed_job::{JobReference, ObservedJob, Pause},
         outcome::Outcome,
-        pod::{by_controller_uid, lean_pod},
         snapshot::JobSnapshot,
     },
-    resource::{Resource, Selector},
+    resource::Selector,
     unreadable,
 };
 
@@ -89,10 +89,8 @@ impl JobSelector {
     }
 
     fn selector(&self) -> Selector {
-        Selector {
-            labels: self.label_selector.clone().unwrap_or_default(),
-            fields: self.name.as_ref().map(|name| format!("metadata.name={name}")).unwrap_or_default(),
-        }
+        let of_name = self.name.as_ref().map(Selector::name).unwrap_or_default();
+        Selector { labels: self.label_selector.clone().unwrap_or_default(), ..of_name }
     }
 }
 
@@ -110,10 +108,9 @@ pub async fn find_jobs(cluster: &Cluster, target: &JobSelector) -> Result<Vec<Fo
         explained += usize::from(closer);
         let mut snapshot = JobSnapshot::new(job.clone());
         if closer && end.is_some() {
-            let pods = by_controller_uid(&job.reference);
             // Without the right to list Pods the outcome is the same, and says less.
-            if let Ok(listed) = cluster.list(Resource::Pods, &namespace, &pods).await {
-                snapshot.relist_pods(listed.items.into_iter().filter_map(lean_pod));
+            if let Ok(pods) = lean_pods_of_job(cluster, &job.reference).await {
+                snapshot.relist_pods(pods);
             }
         }
         found.push(FoundJob {
@@ -136,9 +133,7 @@ async fn explain(cluster: &Cluster, job: &JobReference) -> Vec<String> {
 
 async fn jobs(cluster: &Cluster, namespace: &Namespace, target: &JobSelector) -> Result<Vec<ObservedJob>, Error> {
     if let (Some(name), None) = (&target.name, &target.label_selector) {
-        let found = find_job(cluster, namespace, name).await;
-        let found = found.map_err(|failure| ApiCall::GetJob(&named(namespace, name)).failed(failure, None))?;
-        return Ok(found.into_iter().collect());
+        return Ok(find_job_or_error(cluster, namespace, name).await?.into_iter().collect());
     }
     let listed = list_jobs(cluster, namespace, &target.selector()).await;
     listed.map_err(|failure| ApiCall::ListJobs(&format!("namespace `{namespace}`")).failed(failure, None))

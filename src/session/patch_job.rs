@@ -15,7 +15,10 @@ use crate::{
     cluster::{Cluster, Pauses},
     error::{Error, Report},
     identity::{JobName, NameField, Namespace, invalid_name_in, refused_as, trimmed_option},
-    job_api::{api_call::ApiCall, jobs::named},
+    job_api::{
+        api_call::ApiCall,
+        jobs::{find_job, find_job_or_error, named},
+    },
     manifest::overlay,
     model::{
         conditions,
@@ -120,9 +123,8 @@ pub async fn patch_job(cluster: &Cluster, request: &PatchRequest) -> Result<Patc
         Ok(answer) => confirmed(cluster, seen(&answer, &name)?, true, request.timeout_seconds).await,
         Err(failure) => {
             // A failed test is a bare 422, so the Job says why.
-            let now = cluster.get(job).await.ok().flatten();
-            match now.as_ref().and_then(|now| ObservedJob::read(now).ok()) {
-                Some(now) if now.reference.uid != *meant => Err(another(&now.reference, meant)),
+            match find_job(cluster, &namespace, &request.name).await {
+                Ok(Some(now)) if now.reference.uid != *meant => Err(another(&now.reference, meant)),
                 _ => Err(ApiCall::PatchJob(&name).failed(failure, None)),
             }
         }
@@ -150,11 +152,8 @@ async fn confirmed(
     let until = Instant::now() + Duration::from_secs(timeout_seconds.into());
     let pauses = Pauses::between(FIRST_PAUSE, LONGEST_PAUSE, cluster.next_seed());
     while !acted(&job.job) && timeout_at(until, pauses.turn()).await.is_ok() {
-        let now = cluster.get(reference.object()).await;
-        match now.map_err(|failure| ApiCall::GetJob(&reference).failed(failure, None))? {
-            Some(now) => job = seen(&now, &reference.to_string())?,
-            None => break,
-        }
+        let Some(now) = find_job_or_error(cluster, &reference.namespace, &reference.name).await? else { break };
+        job = now;
         if job.reference.uid != reference.uid {
             return Err(another(&job.reference, &reference.uid));
         }

@@ -15,14 +15,15 @@ use crate::{
         api_call::ApiCall,
         jobs::{find_job, get_job, list_jobs},
         owner_patch::{self, Written},
+        pods::list_pods,
     },
     model::{
         message::Message,
         observed_job::{JobReference, ObservedJob},
-        pod::{CONTROLLER_UID, JOB_NAME},
+        pod::{CONTROLLER_UID, JOB_NAME, phase_is_terminal},
         policies::PredecessorPolicy,
     },
-    resource::{Resource, Selector},
+    resource::Selector,
 };
 
 /// Before Airflow 3.2 a running task that is cleared looks like a retry; its old owner, if it lives, deletes the
@@ -51,16 +52,14 @@ impl Submission<'_> {
     /// A Job that is gone may have left Pods within their grace period, and nobody who saw them end: its worker may have
     /// been killed right after the DELETE. Costs one list of Pods.
     async fn work_without_a_job(&self) -> Result<(), Error> {
-        let selector = Selector::labels(format!("{TASK}={}", self.request.attempt.task.digest()));
         // Without the right to list Pods the Jobs alone speak.
-        let Ok(listed) = self.cluster.list(Resource::Pods, self.namespace, &selector).await else { return Ok(()) };
+        let Ok(pods) = list_pods(self.cluster, self.namespace, &self.of_task()).await else { return Ok(()) };
         let mut jobs = BTreeSet::new();
-        for pod in &listed.items {
-            let over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-            let label = |key: &str| pod["metadata"]["labels"][key].as_str().map(str::to_owned);
+        for pod in pods.iter().filter(|pod| !phase_is_terminal(pod)) {
+            let label = |key: &str| pod.metadata.labels.as_ref()?.get(key);
             let name = label(JOB_NAME).and_then(|name| name.parse::<JobName>().ok());
-            if let (false, Some(name), Some(uid)) = (over, name, label(CONTROLLER_UID)) {
-                jobs.insert((name, uid));
+            if let (Some(name), Some(uid)) = (name, label(CONTROLLER_UID)) {
+                jobs.insert((name, uid.clone()));
             }
         }
         for (name, uid) in jobs {
@@ -73,11 +72,15 @@ impl Submission<'_> {
         Ok(())
     }
 
+    /// Selects the Jobs and Pods of all tries of the task.
+    fn of_task(&self) -> Selector {
+        Selector::labels(format!("{TASK}={}", self.request.attempt.task.digest()))
+    }
+
     async fn earlier_jobs(&self) -> Result<Vec<(ObservedJob, Marks)>, Error> {
-        let selector = Selector::labels(format!("{TASK}={}", self.request.attempt.task.digest()));
         let place = format!("namespace `{}`", self.namespace);
         let refused = |failure: Failure| self.cannot(ApiCall::EarlierJobs(&place), failure);
-        let mut jobs = list_jobs(self.cluster, self.namespace, &selector).await.map_err(refused)?;
+        let mut jobs = list_jobs(self.cluster, self.namespace, &self.of_task()).await.map_err(refused)?;
         let fixed = self.request.fixed_name.is_some().then(|| self.request.name(0));
         // A fixed name proves nothing. The POST finds out who has it.
         let known: Vec<_> = self.request.known_names.iter().filter(|name| Some(*name) != fixed.as_ref()).collect();

@@ -9,13 +9,8 @@ use crate::{
     cluster::Cluster,
     follow::feed::{CHECK_EVERY, FeedEvent},
     identity::Owner,
-    job_api::refusable_watch::pause_between_gets,
-    model::{
-        handoff::Handoff,
-        observed_job::ObservedJob,
-        pod::{by_controller_uid, lean_pod},
-    },
-    resource::Resource,
+    job_api::{pods::lean_pods_of_job, refusable_watch::pause_between_gets},
+    model::{handoff::Handoff, observed_job::ObservedJob},
 };
 
 /// The shortest pause between two GETs of one waiter: meanwhile the hub itself lists.
@@ -79,9 +74,7 @@ impl Subscription {
     /// Lists the Pods once, because the index drops Pods that came before their Job. If this fails, Pods are seen when
     /// they change, and at the end.
     pub async fn list_pods(&self) {
-        let job = &self.handoff.job;
-        if let Ok(listed) = self.cluster.list(Resource::Pods, &job.namespace, &by_controller_uid(job)).await {
-            let pods = listed.items.into_iter().filter_map(lean_pod).collect();
+        if let Ok(pods) = lean_pods_of_job(&self.cluster, &self.handoff.job).await {
             self.hub.index().found_pods(&self.handoff.job.uid, pods, self.seen);
         }
     }
