@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job import JobResultError, UniqueK8sJobOperator, _core, native
+from unique_k8s_job import JobFailedError, JobResultError, UniqueK8sJobOperator, _core, native
 from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.request.job import as_json
@@ -97,7 +97,7 @@ class Ended:
 def end(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a task whose Job ends so, in the worker or after a deferral; what it returned, pushed and said."""
 
-    def run(how: str, ends_with: dict[str, Any], **arguments: Any) -> SimpleNamespace:
+    def run(how: str, ends_with: dict[str, Any], *, stores_xcoms: bool = True, **arguments: Any) -> SimpleNamespace:
         ended, pushed, said = Ended(ends_with), {}, []
         requests: list[str] = []
 
@@ -110,7 +110,13 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(UniqueK8sJobHook, "get_conn", lambda _: None)
         monkeypatch.setattr(LogWriter, "say", lambda _, text, level="info": said.append(text))
         ids = {"dag_id": "etl", "run_id": "r", "task_id": "work", "map_index": -1, "try_number": 1, "id": "u"}
-        ti = SimpleNamespace(**ids, max_tries=0, xcom_push=lambda key, value: pushed.update({key: value}))
+
+        def push(key: str, value: Any) -> None:
+            if not stores_xcoms:
+                raise ConnectionError
+            pushed[key] = value
+
+        ti = SimpleNamespace(**ids, max_tries=0, xcom_push=push)
         context: Any = {
             "ti": ti,
             "dag_run": SimpleNamespace(run_after=datetime(2026, 1, 1, tzinfo=timezone.utc), clear_number=0),
@@ -123,7 +129,7 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
             else:
                 event = trigger_event.of_outcome(ends_with)
                 value = task.execute_complete(context, {**event, "job": json.dumps({"version": 1, "job": JOB})})
-        except JobResultError as unusable:
+        except (JobResultError, JobFailedError) as unusable:
             error = unusable
         assert ended.acknowledged, "good or bad, it is a verdict"
         return SimpleNamespace(value=value, error=error, pushed=pushed, said=said, request=json.loads(requests[0]))
@@ -146,6 +152,20 @@ def test_task_that_asks_for_no_result_returns_the_summary_as_before(how: str, en
     ended = end(how, outcome())
     assert ended.value["state"] == "succeeded" and ended.value["job"] == JOB
     assert "job_outcome" not in ended.pushed
+
+
+@HOW
+def test_outcome_of_a_job_that_failed_is_left_for_the_tasks_behind(how: str, end: Any) -> None:
+    ended = end(how, {**outcome(), "state": "failed", "exit_code": 3})
+    assert ended.error.exit_code == 3
+    assert ended.pushed["job_outcome"]["exit_code"] == 3
+
+
+@HOW
+def test_xcom_that_airflow_does_not_store_does_not_hide_why_the_job_failed(how: str, end: Any) -> None:
+    ended = end(how, {**outcome(), "state": "failed", "exit_code": 3}, stores_xcoms=False)
+    assert isinstance(ended.error, JobFailedError)
+    assert "The XCom `job_outcome` was not stored: ConnectionError" in ended.said
 
 
 @HOW

@@ -94,9 +94,9 @@ class UniqueK8sJobOperator(BaseOperator):
 
     An argument that is not given leaves the manifest as it is. A given argument wins over the manifest, even if it is
     0, False or empty. The task returns a summary of the outcome: `state`, `job`, `containers`, `times`, ... With `xcom`
-    it returns the result of the Job, and the summary is the XCom `job_outcome`. The XComs `job_name`, `job_namespace`
-    and `job_uid` exist from the moment the Job exists; `job_deferred`, with the uid again, from the moment the triggerer
-    has the Job.
+    it returns the result of the Job, and the summary is the XCom `job_outcome`, as it is after a failure. The XComs
+    `job_name`, `job_namespace` and `job_uid` exist from the moment the Job exists; `job_deferred`, with the uid again,
+    from the moment the triggerer has the Job.
 
     :param image: image of the base container
     :param base_container_name: the name of the base container, which comes first among the containers then; default:
@@ -573,9 +573,21 @@ class UniqueK8sJobOperator(BaseOperator):
             ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
             return result
         failure = job_result.failure(outcome)
+        self._leave_outcome(outcome, context, log)
         if failure.exit_code in self.skip_on_exit_code:
             raise moved_exception("AirflowSkipException")(f"Skipped for its exit code {failure.exit_code}: {failure}")
         raise failure
+
+    def _leave_outcome(self, outcome: Mapping[str, Any], context: Context, log: LogWriter) -> None:
+        """Leave the summary of a Job that did not succeed for the tasks behind this one. This never hides its error."""
+        from unique_k8s_job.described import failure
+        from unique_k8s_job.task import job_result
+
+        try:
+            ti: Any = context["ti"]
+            ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
+        except Exception as error:  # noqa: BLE001
+            log.say(f"The XCom `{job_result.JOB_OUTCOME}` was not stored: {failure(error)}", "warning")
 
     def _end_early(
         self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
