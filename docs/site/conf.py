@@ -25,6 +25,7 @@ NAVIGATION = {
     "Use": (
         "docs/manifests",
         "docs/manifest-texts",
+        "docs/decorators",
         "docs/results",
         "docs/task-log",
         "docs/waiting",
