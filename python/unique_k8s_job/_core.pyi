@@ -278,7 +278,7 @@ class Waiter:
     `task`, `attempt`: digests of that attempt, by which late Jobs of lower tries are known;
     `until`: `finished` (default) or `gone`;
     `get_logs` (default true), `log_format`: as in a run's request;
-    `startup_timeout_seconds`, `init_timeout_seconds`: default null, for ever; `handover_timeout_seconds`: default 60;
+    `startup_timeout_seconds`, `init_timeout_seconds`, `queue_timeout_seconds`: default null, for ever; `handover_timeout_seconds`: default 60;
     `on_lingering_sidecar`, `clean_up`: as in a run's request;
     `positions`: how far the log was delivered before, by Pod and container.
 

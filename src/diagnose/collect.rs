@@ -4,7 +4,7 @@
 //! Promise: nothing is changed. A missing right and a request without an answer are facts and not errors, unless the
 //! Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it, of up to three Pods that have not
 //! started, of three that have failed and of three claims, GET namespace, GET of each node, LIST nodes if a Pod gets
-//! none, the last line of up to three containers that have run for an hour, and at most three dry runs if a deletion is
+//! none, one or two lists of Workloads if the Job waits in a queue of Kueue, the last line of up to three containers that have run for an hour, and at most three dry runs if a deletion is
 //! stuck.
 
 use std::{
@@ -33,6 +33,7 @@ use crate::{
         jobs::{find_job_or_error, get_job_or_error},
         last_lines::last_line,
         pods::{list_pods, pods_of_job},
+        workloads::find_workload,
     },
     model::{
         log_position::LogSource,
@@ -43,8 +44,9 @@ use crate::{
         },
         pod_reason::pod_condition,
         pod_template::TemplateSpec,
+        workload::FoundWorkload,
     },
-    resource::{Namespaces, Object, Path, Resource, Selector, Verb},
+    resource::{KueueVersion, Namespaces, Object, Path, Resource, Selector, Verb},
 };
 
 /// Events are listed for at most this many Pods.
@@ -136,10 +138,18 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<ObservedJob>
     if any_unschedulable(&facts) {
         facts.cluster_nodes = cluster_nodes(cluster).await;
     }
+    if facts.job.as_ref().is_some_and(|job| job.held_in_queue().is_some()) {
+        facts.workload = workload(cluster, job).await;
+    }
     facts.now = cluster.now();
     facts.last_lines = last_lines(cluster, &facts).await;
     dry_run::probe(cluster, &mut facts).await;
     facts
+}
+
+/// Reads the Workload of a Job that waits in a queue of Kueue.
+pub(crate) async fn workload(cluster: &Cluster, job: &JobReference) -> Known<FoundWorkload> {
+    known(find_workload(cluster, job).await, Verb::List, Resource::Workloads(KueueVersion::V1Beta1))
 }
 
 /// Lists the Pods with the controller-uid of the Job, whoever owns them now.

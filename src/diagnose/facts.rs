@@ -11,6 +11,7 @@ use crate::model::{
     observed_job::{JobReference, ObservedJob},
     pod::time,
     pod_template::TemplateSpec,
+    workload::FoundWorkload,
 };
 
 /// The answer to a question to the cluster, or the reason why there is none.
@@ -222,6 +223,8 @@ pub struct Facts {
     /// The last lines of containers that have run for long, by the Pod's uid and the container, as far as they were
     /// asked for.
     pub last_lines: BTreeMap<(String, String), LastLine>,
+    /// The Workload of a Job that waits in a queue of Kueue.
+    pub workload: Known<FoundWorkload>,
     /// Whether the waiting for the Job is over: then what it waits for is named, however short that was.
     pub given_up: bool,
     /// Its namespace.
@@ -248,6 +251,7 @@ impl Facts {
             nodes: BTreeMap::new(),
             cluster_nodes: Known::default(),
             last_lines: BTreeMap::new(),
+            workload: Known::default(),
             given_up: false,
             namespace: Known::default(),
             job_update: Known::default(),
@@ -265,6 +269,7 @@ impl Facts {
             self.events.missing(),
             self.cluster_nodes.missing(),
             self.namespace.missing(),
+            self.workload.missing(),
             self.job_update.missing(),
             self.job_delete.missing(),
             self.pod_update.missing(),

@@ -61,8 +61,17 @@ const GET_CRON_JOBS: Right = Right {
     without: "no task can run the Job of a CronJob of the cluster (`from_cron_job`)",
 };
 
+const LIST_WORKLOADS: Right = Right {
+    verb: "list",
+    group: "kueue.x-k8s.io",
+    resource: "workloads",
+    namespaced: true,
+    need: Need::Optional,
+    without: "why Kueue does not admit a Job is not known",
+};
+
 /// All rights that something here needs.
-pub const RIGHTS: [Right; 18] = [
+pub const RIGHTS: [Right; 19] = [
     required("create", "batch", "jobs", "nothing runs"),
     required("get", "batch", "jobs", "a creation without an answer cannot be settled, nor an end during an outage"),
     required("watch", "batch", "jobs", "the end of a Job is asked for every few seconds instead of known at once"),
@@ -76,6 +85,7 @@ pub const RIGHTS: [Right; 18] = [
     required("get", "", "pods/log", "the task log has no line of the containers"),
     required("list", "", "events", "why no Pod can be made (quota, admission) is not known"),
     GET_CRON_JOBS,
+    LIST_WORKLOADS,
     optional("patch", "pods", true, "whether a webhook breaks changes of Pods is not known"),
     optional("get", "nodes", false, "whether the node of a Pod is lost is not known"),
     optional(

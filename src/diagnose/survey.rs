@@ -24,7 +24,9 @@ use tokio::sync::mpsc;
 
 use super::{
     cluster_node::ClusterNode,
-    collect::{AT_ONCE, SECOND_LOOK_AFTER, any_unschedulable, known, namespace, no_namespace, pods_of, unknown},
+    collect::{
+        AT_ONCE, SECOND_LOOK_AFTER, any_unschedulable, known, namespace, no_namespace, pods_of, unknown, workload,
+    },
     dry_run,
     facts::{Facts, Failures, Known, NamespaceState, NodeState, Unknown},
     finding::{Finding, Severity},
@@ -55,6 +57,8 @@ use crate::{
 
 /// At most this many Jobs are probed by dry runs: a webhook that breaks one Job breaks them all.
 const PROBED: usize = 20;
+/// The Workloads of at most this many Jobs that wait in queues of Kueue are read.
+const WORKLOADS_READ: usize = 20;
 /// From this many namespaces on, one list of Events covers all namespaces.
 const MANY_NAMESPACES: usize = 5;
 /// This many Jobs that are gone are examined before their findings are handed over.
@@ -382,6 +386,7 @@ struct Surroundings<'a> {
     /// Warnings by namespace; under the key `None` those of all namespaces.
     events: BTreeMap<Option<Namespace>, Known<Warnings>>,
     probes_left: usize,
+    workloads_left: usize,
 }
 
 impl<'a> Surroundings<'a> {
@@ -402,6 +407,7 @@ impl<'a> Surroundings<'a> {
             nodes: None,
             events: BTreeMap::new(),
             probes_left: PROBED,
+            workloads_left: WORKLOADS_READ,
         })
     }
 
@@ -412,6 +418,7 @@ impl<'a> Surroundings<'a> {
         }
         self.nodes(&mut suspects).await;
         self.namespaces(&mut suspects).await;
+        self.workloads(&mut suspects).await;
         self.events(&mut suspects).await;
         let now = self.cluster.now();
         for facts in &mut suspects {
@@ -464,6 +471,18 @@ impl<'a> Surroundings<'a> {
                 facts.cluster_nodes = listed.each(|listed| Arc::clone(&listed.nodes));
             }
         }
+    }
+
+    /// Reads the Workloads of a few Jobs that wait in a queue of Kueue.
+    async fn workloads(&mut self, suspects: &mut [Facts]) {
+        let queued = |facts: &&mut Facts| facts.job.as_ref().is_some_and(|job| job.held_in_queue().is_some());
+        let asked: Vec<_> = suspects.iter_mut().filter(queued).take(self.workloads_left).collect();
+        self.workloads_left -= asked.len();
+        stream::iter(asked)
+            .for_each_concurrent(AT_ONCE, |facts| async {
+                facts.workload = workload(self.cluster, &facts.reference).await;
+            })
+            .await;
     }
 
     async fn namespaces(&mut self, suspects: &mut [Facts]) {

@@ -518,7 +518,7 @@ fn examples() -> Vec<Example> {
             Code::KueueNotAdmitted,
             of_job(&json!({"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "team-a"}}, "spec": {"suspend": true},
                 "status": {"active": 0}})),
-            &["queue `team-a`", "Kueue"],
+            &["queue `team-a`: Kueue has not admitted it yet", "workloads,localqueues"],
         ),
         row(
             Code::Suspended,

@@ -15,7 +15,7 @@ use crate::job_api::events::{EventSubject, list_events};
 use crate::{cluster::Cluster, identity::Namespace};
 
 /// Events are listed about an object that has not started for this long.
-const LATE_AFTER: Duration = Duration::from_secs(2);
+pub(super) const LATE_AFTER: Duration = Duration::from_secs(2);
 
 /// How often Events are listed while an object does not start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) enum Pace {
 
 impl Pace {
     /// The pause before the next list, after this many lists.
-    fn pause(self, listed: usize) -> Option<Duration> {
+    pub(super) fn pause(self, listed: usize) -> Option<Duration> {
         let seconds: &[u64] = match self {
             Self::Steady => &[0, 2, 4, 8, 15, 30, 60],
             Self::Beside => &[0, 15, 60],

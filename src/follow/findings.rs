@@ -22,6 +22,7 @@ use crate::{
         message::Message,
         pod::{all_containers, is_running, main_containers},
         snapshot::JobSnapshot,
+        workload::FoundWorkload,
     },
 };
 
@@ -63,7 +64,12 @@ impl FindingAnnouncer {
     }
 
     /// The messages about new findings. Within a second after a judgement there are none.
-    pub fn observe(&mut self, cluster: &Cluster, snapshot: &JobSnapshot) -> Vec<Message> {
+    pub fn observe(
+        &mut self,
+        cluster: &Cluster,
+        snapshot: &JobSnapshot,
+        workload: &Known<FoundWorkload>,
+    ) -> Vec<Message> {
         let now = Instant::now();
         if now < self.not_before {
             self.due = Some(self.not_before);
@@ -72,12 +78,8 @@ impl FindingAnnouncer {
         self.not_before = now + LOOK_AGAIN_AFTER;
         self.due = (!at_rest(snapshot)).then(|| now + LOOK_EVERY);
         self.ask_for_nodes(cluster, snapshot, now);
-        self.tell(&self.findings(snapshot, cluster.now()))
-    }
-
-    /// All findings about the snapshot, reported or not.
-    pub fn findings(&self, snapshot: &JobSnapshot, now: Timestamp) -> Vec<Finding> {
-        findings(&self.facts(snapshot, now))
+        let facts = Facts { workload: workload.clone(), ..self.facts(snapshot, cluster.now()) };
+        self.tell(&findings(&facts))
     }
 
     /// What is known of the Job.
@@ -95,7 +97,11 @@ impl FindingAnnouncer {
     fn tell(&mut self, found: &[Finding]) -> Vec<Message> {
         // The announcer reports pauses between failed Pods when the Pods fail.
         let told = |finding: &&Finding| finding.code != Code::BackoffWaiting;
-        let key = |finding: &Finding| (finding.code, finding.object.uid.clone());
+        // A Job that waits in a queue is told of again when it waits for something else.
+        let key = |finding: &Finding| match finding.code {
+            Code::KueueNotAdmitted => (finding.code, format!("{} {}", finding.object.uid, finding.cause)),
+            code => (code, finding.object.uid.clone()),
+        };
         let over: Vec<_> = self.told.iter().filter(|(code, _)| is_meant(*code)).cloned().collect();
         let now: BTreeSet<_> = found.iter().map(key).collect();
         for past in over.iter().filter(|past| !now.contains(past)) {
@@ -187,7 +193,7 @@ mod tests {
     }
 
     fn told(explained: &mut FindingAnnouncer, snapshot: &JobSnapshot) -> Vec<String> {
-        let found = explained.findings(snapshot, "2026-01-06T10:10:00Z".parse().unwrap());
+        let found = findings(&explained.facts(snapshot, "2026-01-06T10:10:00Z".parse().unwrap()));
         explained.tell(&found).into_iter().map(|message| message.code).collect()
     }
 

@@ -17,3 +17,4 @@ mod printed_results;
 pub mod shared_watch;
 pub mod sidecar;
 pub mod startup_timeout;
+mod workload_reads;

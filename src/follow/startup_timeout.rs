@@ -13,6 +13,9 @@
 //! A Pod whose init containers run is not idle, so that timeout does not end it. The init timeout does, if there is one:
 //! it counts from the start of the first init container of a Pod until another container of it has started. An init
 //! container of the restart policy `Always` counts as one of the others.
+//!
+//! A Job that Kueue has suspended is paused, so neither of these ends it. The queue timeout does, if there is one: it
+//! counts from the suspension, which is a new one after an eviction.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,6 +27,7 @@ use crate::{
     diagnose::{self, Code, Finding, Severity},
     error::Error,
     model::{
+        conditions::suspended_since,
         job::managed_by_another,
         observed_job::JobReference,
         pod::{
@@ -69,6 +73,8 @@ pub struct StartupTimeout {
     went_on: bool,
     /// How long the init containers of a Pod may run.
     init_limit: Option<Duration>,
+    /// How long the Job may wait in a queue of Kueue.
+    queue_limit: Option<Duration>,
     /// When the first init container of each Pod started, by its uid.
     init_since: BTreeMap<String, Timestamp>,
 }
@@ -92,9 +98,10 @@ impl GivenUp {
     #[must_use]
     pub fn error(self, job: &JobReference, found: &[Finding]) -> Error {
         let Self { waited, reason, what, message, limit } = self;
-        let why = found
-            .iter()
-            .find(|finding| finding.severity != Severity::Info || finding.code == Code::InitContainerWaiting);
+        let why = found.iter().find(|finding| {
+            finding.severity != Severity::Info
+                || matches!(finding.code, Code::InitContainerWaiting | Code::KueueNotAdmitted)
+        });
         let why = why.or(found.first()).map_or(what, |finding| finding.cause.clone());
         let waited = format!("given up after {} s ({limit})", waited.as_secs());
         let report = job.report(format!("Job `{}` did not start: {why}", job.name)).fact("reason", reason).seen(waited);
@@ -104,15 +111,16 @@ impl GivenUp {
 }
 
 impl StartupTimeout {
-    /// Makes the timers for this startup timeout.
+    /// Makes the timers for this startup timeout; none is no limit.
     #[must_use]
-    pub fn new(limit: Duration, init_limit: Option<Duration>) -> Self {
+    pub fn new(limit: Duration, init_limit: Option<Duration>, queue_limit: Option<Duration>) -> Self {
         Self {
             limit,
             idle_since: None,
             bad_since: BTreeMap::new(),
             went_on: false,
             init_limit,
+            queue_limit,
             init_since: BTreeMap::new(),
         }
     }
@@ -130,7 +138,7 @@ impl StartupTimeout {
             self.idle_since = None;
             self.bad_since.clear();
             self.went_on = true;
-            return Ok(None);
+            return self.queue_timeout(now, time, snapshot);
         }
         if blind(snapshot) {
             self.idle_since = None;
@@ -185,6 +193,31 @@ impl StartupTimeout {
             self.idle_since = None;
         }
         Ok(next)
+    }
+
+    /// Whether a Job that is held in a queue has waited for long enough, counted from its suspension.
+    fn queue_timeout(
+        &self,
+        now: Instant,
+        server_time: Timestamp,
+        snapshot: &JobSnapshot,
+    ) -> Result<Option<Instant>, GivenUp> {
+        let (Some(limit), Some(queue), None) = (self.queue_limit, snapshot.job.held_in_queue(), &snapshot.end) else {
+            return Ok(None);
+        };
+        let job = &snapshot.job.job;
+        let Some(since) = suspended_since(job) else { return Ok(None) };
+        let waited = Duration::try_from(server_time.duration_since(since)).unwrap_or_default();
+        if waited < limit {
+            return Ok(Some(now + limit.saturating_sub(waited)));
+        }
+        Err(GivenUp {
+            waited,
+            reason: "KueueNotAdmitted".to_owned(),
+            what: format!("Kueue has not admitted it in the queue `{queue}`"),
+            message: String::new(),
+            limit: "queue_timeout_seconds",
+        })
     }
 
     /// The Pod whose init containers have run for the longest, of those that run: its name, the container, since when.
@@ -385,7 +418,7 @@ mod tests {
     /// The same, where the following begins so many seconds after the Job was made.
     fn given_up_by_a_follower_of(seconds: u64, snapshot: &JobSnapshot) -> Option<(Duration, String)> {
         let begin = Instant::now();
-        let mut startup = StartupTimeout::new(LIMIT, None);
+        let mut startup = StartupTimeout::new(LIMIT, None, None);
         let mut now = begin;
         for _ in 0..10 {
             match startup.evaluate(now, at(seconds) + (now - begin), snapshot) {
@@ -431,12 +464,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn job_in_a_queue_is_given_up_at_the_queue_timeout_only_and_an_eviction_starts_it_anew() {
+        let held = |suspended: &str| {
+            let condition = json!({"type": "Suspended", "status": "True", "lastTransitionTime": suspended});
+            let job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u",
+                    "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"kueue.x-k8s.io/queue-name": "team-a"}},
+                "spec": {"suspend": true, "template": {}}, "status": {"conditions": [condition]}});
+            JobSnapshot::new(ObservedJob::read(&job).unwrap())
+        };
+        let begin = Instant::now();
+        let mut without = StartupTimeout::new(LIMIT, None, None);
+        assert_eq!(without.evaluate(begin, at(100_000), &held("2026-01-01T00:00:00Z")), Ok(None));
+        let mut timeout = StartupTimeout::new(LIMIT, None, Some(Duration::from_secs(60)));
+        let first = held("2026-01-01T00:00:00Z");
+        assert_eq!(timeout.evaluate(begin, at(20), &first), Ok(Some(begin + Duration::from_secs(40))));
+        assert_eq!(
+            timeout.evaluate(begin, at(90), &held("2026-01-01T00:01:20Z")),
+            Ok(Some(begin + Duration::from_secs(50)))
+        );
+        let given_up = timeout.evaluate(begin, at(60), &first).unwrap_err();
+        let error = given_up.error(&first.job.reference, &found(&first, 60)).to_string();
+        assert!(error.starts_with("Job `train` did not start: Job `etl/train` waits in the queue `team-a`"), "{error}");
+        assert!(error.contains("given up after 60 s (queue_timeout_seconds)"), "{error}");
+        assert!(timeout.evaluate(begin, at(60), &job(&[])).unwrap().is_some(), "a Job that is not held");
+    }
+
+    #[tokio::test]
     async fn init_container_that_does_not_end_is_given_up_at_its_own_limit_only() {
         let waits = initializing(&json!({"running": {"startedAt": "2026-01-01T00:00:10Z"}}), &json!(null), 0);
         let begin = Instant::now();
-        let mut without = StartupTimeout::new(LIMIT, None);
+        let mut without = StartupTimeout::new(LIMIT, None, None);
         assert_eq!(without.evaluate(begin, at(100_000), &waits), Ok(None), "it is not idle");
-        let mut timeout = StartupTimeout::new(LIMIT, Some(Duration::from_secs(60)));
+        let mut timeout = StartupTimeout::new(LIMIT, Some(Duration::from_secs(60)), None);
         assert_eq!(timeout.evaluate(begin, at(30), &waits), Ok(Some(begin + Duration::from_secs(40))));
         // It fails and is started again: the time goes on.
         let ended = json!({"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:10Z"}});
@@ -483,7 +542,7 @@ mod tests {
     #[tokio::test]
     async fn progress_starts_the_timer_anew() {
         let begin = Instant::now();
-        let mut startup = StartupTimeout::new(LIMIT, None);
+        let mut startup = StartupTimeout::new(LIMIT, None, None);
         let mut look =
             |seconds: u64, pod| startup.evaluate(begin + Duration::from_secs(seconds), at(seconds), &job(&[pod]));
         look(0, waiting("ImagePullBackOff")).unwrap();
@@ -503,7 +562,8 @@ mod tests {
             }
         }
         let begin = Instant::now();
-        let short = StartupTimeout::new(Duration::from_secs(10), None).evaluate(begin, at(600), &job(&[])).unwrap();
+        let short =
+            StartupTimeout::new(Duration::from_secs(10), None, None).evaluate(begin, at(600), &job(&[])).unwrap();
         assert_eq!(short, Some(begin + Duration::from_secs(10)), "no longer than without anybody before");
     }
 
@@ -546,7 +606,7 @@ mod tests {
             assert!(given_up(&snapshot(&paused, &[])).is_none(), "{paused}");
             assert!(given_up(&snapshot(&paused, &[waiting("ErrImagePull")])).is_none(), "{paused}");
             let begin = Instant::now();
-            let mut startup = StartupTimeout::new(LIMIT, None);
+            let mut startup = StartupTimeout::new(LIMIT, None, None);
             startup.evaluate(begin, at(0), &snapshot(&paused, &[])).unwrap();
             let day = Duration::from_secs(86_400);
             let next = startup.evaluate(begin + day, at(86_400), &job(&[])).unwrap();

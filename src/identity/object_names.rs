@@ -200,6 +200,8 @@ names! {
     JobName: Subdomain, "Job", "name";
     /// The name of a `CronJob`.
     CronJobName: Subdomain, "CronJob", "from_cron_job";
+    /// The name of a queue of Kueue, a `LocalQueue`.
+    QueueName: Subdomain, "LocalQueue", "queue_name";
     /// The name of a Pod.
     PodName: Subdomain, "Pod", "pod";
     /// The name of a container of a Pod.

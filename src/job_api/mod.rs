@@ -10,3 +10,4 @@ pub(crate) mod pods;
 pub(crate) mod refusable_watch;
 pub(crate) mod refusal_budget;
 pub(crate) mod warnings;
+pub(crate) mod workloads;

@@ -5,12 +5,13 @@
 //! path of the field before anything is sent.
 //!
 //! [`overlay()`] lays parts of a Job over each other, [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts
-//! the arguments into it, `result_file` what its result needs, `stamp` adds our name, marks and TTL.
+//! the arguments into it, `result_file` what its result needs, `queue` what Kueue needs, `stamp` adds our name, marks and TTL.
 
 mod arguments;
 mod assemble;
 mod fields;
 mod overlay;
+mod queue;
 mod result_file;
 mod shape;
 mod stamp;
@@ -21,6 +22,7 @@ mod user_job;
 pub use arguments::{ARGUMENTS, Argument, Arguments, GivenAs};
 pub use assemble::assemble;
 pub use overlay::overlay;
+pub use queue::put_into_queue;
 pub use result_file::put_result_file;
 pub use stamp::{Stamp, replaced_labels, stamp};
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};

@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::job::{Job, JobSpec};
+use super::{
+    job::{Job, JobSpec},
+    pod::time,
+};
 
 /// The label and annotation of a Pod of an Indexed Job that holds its index.
 pub(super) const INDEX: &str = "batch.kubernetes.io/job-completion-index";
@@ -57,6 +60,17 @@ pub fn ended_at(job: &Job) -> Option<Timestamp> {
             last.last_transition_time.as_ref()
         })
         .map(|time| time.0)
+}
+
+/// Since when a suspended Job is suspended: by its condition, else by whoever wrote the field, else since it was made.
+pub(crate) fn suspended_since(job: &Job) -> Option<Timestamp> {
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut suspended = conditions.filter(|condition| condition.type_ == "Suspended" && condition.status == "True");
+    let metadata = &job.metadata;
+    suspended
+        .find_map(|condition| time(condition.last_transition_time.as_ref()))
+        .or_else(|| metadata.managed_fields.as_ref()?.suspend.as_ref()?.time)
+        .or_else(|| time(metadata.creation_timestamp.as_ref()))
 }
 
 fn condition(job: &Job, success: &str, failure: &str) -> Option<JobEnd> {

@@ -57,6 +57,9 @@ pub struct Handoff {
     /// How long the init containers of a Pod may run, in seconds; none for no limit.
     #[serde(default)]
     pub init_timeout_seconds: Option<u32>,
+    /// How long the Job may wait in a queue of Kueue, in seconds; none for no limit.
+    #[serde(default)]
+    pub queue_timeout_seconds: Option<u32>,
     /// How long to wait for the Pods of a Job that is being deleted, in seconds.
     #[serde(default = "one_minute")]
     pub handover_timeout_seconds: u32,
@@ -119,6 +122,12 @@ impl Handoff {
     #[must_use]
     pub fn init_timeout(&self) -> Option<Duration> {
         self.init_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// How long the Job may wait in a queue of Kueue.
+    #[must_use]
+    pub fn queue_timeout(&self) -> Option<Duration> {
+        self.queue_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// How long to wait for the Pods of a Job that is being deleted.

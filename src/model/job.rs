@@ -54,6 +54,7 @@ pub struct JobLabels {
     #[serde(rename = "app.kubernetes.io/managed-by")]
     pub managed_by: Option<String>,
     /// The queue of Kueue that the Job waits in.
+    // The same as `workload::QUEUE_NAME`.
     #[serde(rename = "kueue.x-k8s.io/queue-name")]
     pub queue_name: Option<String>,
 }

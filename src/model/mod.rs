@@ -28,3 +28,4 @@ pub mod quantity;
 pub mod result_frame;
 pub mod snapshot;
 pub mod timeline;
+pub mod workload;

@@ -139,6 +139,13 @@ impl ObservedJob {
         self.marks.as_ref().is_some_and(|marks| marks.acknowledged)
     }
 
+    /// The queue of Kueue that holds the Job now, if one does.
+    #[must_use]
+    pub fn held_in_queue(&self) -> Option<&str> {
+        let queue = self.job.metadata.labels.queue_name.as_deref()?;
+        (self.pause() == Some(Pause::Suspended)).then_some(queue)
+    }
+
     /// The field by which the Job makes no Pods at present, if there is one.
     #[must_use]
     pub fn pause(&self) -> Option<Pause> {

@@ -34,6 +34,15 @@ impl Verb {
     }
 }
 
+/// A version of Kueue's API. What this crate reads is the same in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KueueVersion {
+    /// `v1beta1`
+    V1Beta1,
+    /// `v1beta2`
+    V1Beta2,
+}
+
 /// The kinds of object this crate asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
@@ -49,6 +58,8 @@ pub enum Resource {
     Nodes,
     /// `namespaces`, which have no namespace, either.
     Namespaces,
+    /// `workloads.kueue.x-k8s.io`, of Kueue.
+    Workloads(KueueVersion),
     /// `selfsubjectreviews.authentication.k8s.io`: who am I?
     SelfSubjectReviews,
     /// `selfsubjectaccessreviews.authorization.k8s.io`: may I?
@@ -66,6 +77,7 @@ impl Resource {
             Self::Events => "Event",
             Self::Nodes => "Node",
             Self::Namespaces => "Namespace",
+            Self::Workloads(_) => "Workload",
             Self::SelfSubjectReviews => "SelfSubjectReview",
             Self::SelfSubjectAccessReviews => "SelfSubjectAccessReview",
         }
@@ -81,6 +93,7 @@ impl Resource {
             Self::Events => "events",
             Self::Nodes => "nodes",
             Self::Namespaces => "namespaces",
+            Self::Workloads(_) => "workloads.kueue.x-k8s.io",
             Self::SelfSubjectReviews => "selfsubjectreviews.authentication.k8s.io",
             Self::SelfSubjectAccessReviews => "selfsubjectaccessreviews.authorization.k8s.io",
         }

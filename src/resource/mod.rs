@@ -12,7 +12,7 @@ k8s_openapi::k8s_if_1_33! {
 }
 
 pub use field_validation::FieldValidation;
-pub use kind::{Resource, Verb};
+pub use kind::{KueueVersion, Resource, Verb};
 pub use malformed::Malformed;
 pub use path::{Namespaces, Object, Path, Review};
 pub use selector::Selector;

@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{kind::Resource, selector::Selector};
+use super::{
+    kind::{KueueVersion, Resource},
+    selector::Selector,
+};
 use crate::identity::{ContainerName, CronJobName, JobName, Namespace, NodeName, PodName};
 
 /// The characters that are encoded in a query: all but RFC 3986's unreserved ones.
@@ -165,6 +168,8 @@ impl Path {
             Resource::Events => format!("/api/v1{place}/events"),
             Resource::Nodes => "/api/v1/nodes".into(),
             Resource::Namespaces => "/api/v1/namespaces".into(),
+            Resource::Workloads(KueueVersion::V1Beta1) => format!("/apis/kueue.x-k8s.io/v1beta1{place}/workloads"),
+            Resource::Workloads(KueueVersion::V1Beta2) => format!("/apis/kueue.x-k8s.io/v1beta2{place}/workloads"),
             Resource::SelfSubjectReviews => "/apis/authentication.k8s.io/v1/selfsubjectreviews".into(),
             Resource::SelfSubjectAccessReviews => "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
         })

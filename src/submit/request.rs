@@ -9,12 +9,13 @@ use serde_json::Value;
 use crate::{
     error::{Error, Report},
     identity::{
-        Attempt, CronJobName, FixedName, JobName, NameField, Namespace, RunTime, Slug, annotations, invalid_name_in,
-        job_name, labels, manifest_digest::ManifestDigest, pod_annotations, refused_as, search_labels, trimmed_option,
+        Attempt, CronJobName, FixedName, JobName, NameField, Namespace, QueueName, RunTime, Slug, annotations,
+        invalid_name_in, job_name, labels, manifest_digest::ManifestDigest, pod_annotations, refused_as, search_labels,
+        trimmed_option,
     },
     manifest::{
         Arguments, RunnableKind, Stamp, Ttl, TtlPlan, UserJob, assemble, indexed_completions, manifest_namespace,
-        manifest_ttl, not_known, overlay, put_result_file, replaced_labels, stamp, unknown_fields,
+        manifest_ttl, not_known, overlay, put_into_queue, put_result_file, replaced_labels, stamp, unknown_fields,
     },
     model::{
         handoff::Handoff,
@@ -98,6 +99,12 @@ pub struct JobRequest {
     /// How long the init containers of a Pod may run, in seconds; none for no limit.
     #[serde(default)]
     pub init_timeout_seconds: Option<u32>,
+    /// The queue of Kueue that the Job waits in; none if it does not.
+    #[serde(default, deserialize_with = "trimmed_option")]
+    pub queue_name: Option<QueueName>,
+    /// How long the Job may wait in a queue of Kueue, in seconds; none for no limit.
+    #[serde(default)]
+    pub queue_timeout_seconds: Option<u32>,
     /// How long to wait for the Pods of a Job that is being deleted, in seconds.
     #[serde(default = "one_minute")]
     pub handover_timeout_seconds: u32,
@@ -163,8 +170,11 @@ fn yes() -> bool {
 
 /// Why a request could not be read, if it is for a name in it.
 fn invalid_name(request: &str) -> Option<Error> {
-    let names: [NameField<'_>; 2] =
-        [("/namespace", refused_as::<Namespace>), ("/from_cron_job", refused_as::<CronJobName>)];
+    let names: [NameField<'_>; 3] = [
+        ("/namespace", refused_as::<Namespace>),
+        ("/from_cron_job", refused_as::<CronJobName>),
+        ("/queue_name", refused_as::<QueueName>),
+    ];
     let invalid = invalid_name_in(request, &names);
     invalid.map(|invalid| invalid.in_manifest()).or_else(|| {
         let request: Value = serde_json::from_str(request).ok()?;
@@ -295,11 +305,12 @@ impl JobRequest {
     #[must_use]
     pub fn manifest_digest(&self) -> ManifestDigest {
         let (manifest, arguments) = (self.manifest.as_ref(), &self.arguments);
-        match self.result {
-            // As it was before there were results, so that an upgrade takes over its Jobs.
-            None => ManifestDigest::of(manifest, arguments),
+        match (self.result, &self.queue_name) {
+            // As it was before there were results and queues, so that an upgrade takes over its Jobs.
+            (None, None) => ManifestDigest::of(manifest, arguments),
             // A Job that was made without a place for its result has none.
-            Some(result) => ManifestDigest::of(manifest, &(arguments, result)),
+            (Some(result), None) => ManifestDigest::of(manifest, &(arguments, result)),
+            (result, Some(queue)) => ManifestDigest::of(manifest, &(arguments, result, queue)),
         }
     }
 
@@ -328,6 +339,9 @@ impl JobRequest {
         let mut job = assemble(self.manifest.as_ref(), &self.arguments)?;
         if let Some(source) = self.result {
             put_result_file(&mut job, source, self.result_sidecar_image.as_deref())?;
+        }
+        if let Some(queue) = &self.queue_name {
+            put_into_queue(&mut job, queue)?;
         }
         if let (Some(fixed), Some(completions)) = (&self.fixed_name, indexed_completions(&job)) {
             fixed.check_indexed(completions)?;
@@ -359,6 +373,7 @@ impl JobRequest {
             log_format: self.log_format,
             startup_timeout_seconds: Some(self.startup_timeout_seconds),
             init_timeout_seconds: self.init_timeout_seconds,
+            queue_timeout_seconds: self.queue_timeout_seconds,
             handover_timeout_seconds: self.handover_timeout_seconds,
             on_lingering_sidecar: self.on_lingering_sidecar,
             result: self.result,

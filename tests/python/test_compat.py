@@ -26,6 +26,7 @@ from unique_k8s_job.compat import (
     KubernetesDeleteJobOperator,
     KubernetesJobOperator,
     KubernetesPatchJobOperator,
+    KubernetesStartKueueJobOperator,
     MigrationWarning,
 )
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
@@ -595,6 +596,14 @@ def test_subclass_that_changes_what_is_ours_too_is_welcome() -> None:
     for parent in (KubernetesDeleteJobOperator, KubernetesPatchJobOperator):
         with pytest.raises(ConfigurationError, match=parent.__name__):
             type("Mine", (parent,), {"client": None})
+
+
+def test_kueue_operator_is_the_operator_with_a_queue() -> None:
+    made = KubernetesStartKueueJobOperator(task_id="task", image="a:1", queue_name="team-a", suspend=True)
+    assert (made.queue_name, "queue_name" in made.template_fields) == ("team-a", True)
+    assert isinstance(made, KubernetesJobOperator) and not made.follows
+    with pytest.raises(ConfigurationError, match="`suspend` is False"):
+        KubernetesStartKueueJobOperator(task_id="task", image="a:1", queue_name="team-a", suspend=False)
 
 
 # --- the other two ----------------------------------------------------------------------------------------------------------

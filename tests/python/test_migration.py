@@ -37,6 +37,10 @@ JOB = "airflow.providers.cncf.kubernetes.operators.job"
             "x = '\x0c\u2028'\nfrom unique_k8s_job.compat import KubernetesJobOperator\n",
         ),
         (f'"""from {JOB} import KubernetesJobOperator"""\n', f'"""from {JOB} import KubernetesJobOperator"""\n'),
+        (
+            "from airflow.providers.cncf.kubernetes.operators.kueue import KubernetesStartKueueJobOperator\n",
+            "from unique_k8s_job.compat import KubernetesStartKueueJobOperator\n",
+        ),
         (f"from {JOB} import JOB_NAME_PREFIX\n", f"from {JOB} import JOB_NAME_PREFIX\n"),
         ("from airflow.sdk import DAG\n", "from airflow.sdk import DAG\n"),
     ],

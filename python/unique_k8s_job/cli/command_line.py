@@ -143,6 +143,8 @@ commands.add_command(migrate_command)
 @click.option(
     "--init-timeout", type=click.IntRange(min=1), help="Seconds that init containers may run. Default: no limit."
 )
+@click.option("--queue", "queue_name", metavar="NAME", help="Wait in this queue of Kueue until it admits the Job.")
+@click.option("--queue-timeout", type=click.IntRange(min=1), help="Seconds in that queue. Default: no limit.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all; then the Job is deleted."
 )
@@ -164,6 +166,8 @@ def run(
     backoff_limit: int | None,
     startup_timeout: int,
     init_timeout: int | None,
+    queue_name: str | None,
+    queue_timeout: int | None,
     timeout: float | None,
     keep: bool,
     no_logs: bool,
@@ -205,6 +209,8 @@ def run(
             "on_finish": finish,
             "startup_timeout_seconds": startup_timeout,
             "init_timeout_seconds": init_timeout,
+            "queue_name": queue_name,
+            "queue_timeout_seconds": queue_timeout,
             "get_logs": not no_logs,
             "log_format": {"line_levels": False, "raw": True},
         }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from unique_k8s_job.compat.delete_job import KubernetesDeleteJobOperator
     from unique_k8s_job.compat.job import KubernetesJobOperator
+    from unique_k8s_job.compat.kueue import KubernetesStartKueueJobOperator
     from unique_k8s_job.compat.patch_job import KubernetesPatchJobOperator
     from unique_k8s_job.compat.without_meaning import MigrationWarning
 
@@ -24,6 +25,7 @@ __all__ = [
     "KubernetesDeleteJobOperator",
     "KubernetesJobOperator",
     "KubernetesPatchJobOperator",
+    "KubernetesStartKueueJobOperator",
     "MigrationWarning",
 ]
 
@@ -31,6 +33,7 @@ _HOMES = {
     "KubernetesDeleteJobOperator": "delete_job",
     "KubernetesJobOperator": "job",
     "KubernetesPatchJobOperator": "patch_job",
+    "KubernetesStartKueueJobOperator": "kueue",
     "MigrationWarning": "without_meaning",
 }
 

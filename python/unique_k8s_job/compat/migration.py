@@ -15,13 +15,14 @@ from typing import NamedTuple
 from unique_k8s_job.compat import replaced, without_meaning
 
 _PACKAGE = "airflow.providers.cncf.kubernetes"
-_MODULE = f"{_PACKAGE}.operators.job"
+_MODULES = (f"{_PACKAGE}.operators.job", f"{_PACKAGE}.operators.kueue")
 _OURS = "unique_k8s_job.compat"
 #: Our classes, and what a subclass of each must not override.
 _CLASSES: Mapping[str, Mapping[str, str]] = {
     "KubernetesJobOperator": replaced.OF_A_JOB,
     "KubernetesDeleteJobOperator": replaced.OF_OTHERS,
     "KubernetesPatchJobOperator": replaced.OF_OTHERS,
+    "KubernetesStartKueueJobOperator": replaced.OF_A_JOB,
 }
 _METHODS = ("partial", "expand")
 
@@ -53,9 +54,9 @@ def migrate(text: str) -> Migrated:
     notes: list[Note] = []
     edits: list[tuple[int, int, str]] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module in (_MODULE, _OURS) and not node.level:
+        if isinstance(node, ast.ImportFrom) and node.module in (*_MODULES, _OURS) and not node.level:
             names |= {name.asname or name.name: name.name for name in node.names if name.name in _CLASSES}
-            if node.module == _MODULE:
+            if node.module in _MODULES:
                 edits += _of_import(text, lines, node)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             notes += _of_other_import(node)
@@ -103,9 +104,9 @@ def _at(lines: list[str], row: int, column: int) -> int:
 
 def _of_other_import(node: ast.Import | ast.ImportFrom) -> Iterator[Note]:
     if isinstance(node, ast.Import):
-        found = [name.name for name in node.names if name.name == _MODULE]
+        found = [name.name for name in node.names if name.name in _MODULES]
     else:
-        found = [f"{node.module}.{name.name}" for name in node.names if f"{node.module}.{name.name}" == _MODULE]
+        found = [f"{node.module}.{name.name}" for name in node.names if f"{node.module}.{name.name}" in _MODULES]
     if found:
         yield Note(node.lineno, f"import the classes by their names: `from {_OURS} import KubernetesJobOperator`", True)
     elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
@@ -121,7 +122,7 @@ def _of_call(node: ast.Call, names: Mapping[str, str]) -> Iterator[Note]:
     function = node.func
     if isinstance(function, ast.Attribute) and function.attr in _METHODS:
         function = function.value
-    if not isinstance(function, ast.Name) or names.get(function.id) != "KubernetesJobOperator":
+    if not isinstance(function, ast.Name) or _CLASSES.get(names.get(function.id, "")) is not replaced.OF_A_JOB:
         return
     given = {keyword.arg for keyword in node.keywords}
     for keyword in node.keywords:

@@ -40,7 +40,7 @@ from unique_k8s_job.request.arguments import (
     seconds,
     ttl,
 )
-from unique_k8s_job.request.literals import is_literal, judge, judge_ways_to_run
+from unique_k8s_job.request.literals import is_literal, judge, judge_queue, judge_ways_to_run
 from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version, moved_exception
 from unique_k8s_job.task.settings import default_deferrable
 
@@ -68,6 +68,7 @@ _NOT_TEMPLATES = frozenset(
         "field_validation",
         "startup_timeout_seconds",
         "init_timeout_seconds",
+        "queue_timeout_seconds",
         "handover_timeout_seconds",
         "reattach",
         "replace_lost",
@@ -181,6 +182,11 @@ class UniqueK8sJobOperator(BaseOperator):
         container of the Pod has started; a native sidecar (an init container with `restartPolicy: Always`) counts as
         one of the others. It does not count while the Job is suspended. A Job with several Pods fails with the first
         Pod whose time is over
+    :param queue_name: the queue of Kueue that the Job waits in, a LocalQueue of its namespace. The Job is made suspended, and
+        Kueue resumes it when it admits it; until then the log says why it waits, as far as the identity may list
+        Workloads
+    :param queue_timeout_seconds: how many seconds the Job may be held in the queue before the task fails and the Job is
+        deleted; after an eviction they count anew. Without it there is no limit
     :param handover_timeout_seconds: how many seconds to wait for the Pods of a Job of an earlier try that is being
         deleted
     :param reattach: what a retry does with Jobs of earlier tries: `reattach` takes over a running Job and uses a
@@ -307,6 +313,8 @@ class UniqueK8sJobOperator(BaseOperator):
         field_validation: Literal["strict", "warn", "ignore"] | None = None,
         startup_timeout_seconds: int = 600,
         init_timeout_seconds: int | None = None,
+        queue_name: str | None = None,
+        queue_timeout_seconds: int | None = None,
         handover_timeout_seconds: int = 60,
         reattach: Literal["reattach", "replace", "ignore"] = "reattach",
         replace_lost: bool = False,
@@ -350,6 +358,8 @@ class UniqueK8sJobOperator(BaseOperator):
         self.field_validation = field_validation and one_of("field_validation", field_validation, *FIELD_VALIDATIONS)
         self.startup_timeout_seconds = startup_timeout_seconds
         self.init_timeout_seconds = init_timeout_seconds
+        self.queue_name = queue_name
+        self.queue_timeout_seconds = queue_timeout_seconds
         self.handover_timeout_seconds = handover_timeout_seconds
         self.reattach = one_of("reattach", reattach, "reattach", "replace", "ignore")
         self.replace_lost = replace_lost
@@ -374,6 +384,7 @@ class UniqueK8sJobOperator(BaseOperator):
         self.cluster_context = cluster_context
         judge(self)
         judge_ways_to_run(manifest, from_cron_job)
+        judge_queue(queue_name, suspend)
         for limit in ("startup_timeout_seconds", "handover_timeout_seconds", "release_after_seconds"):
             seconds(limit, getattr(self, limit))
         if is_literal(ttl_seconds_after_finished):

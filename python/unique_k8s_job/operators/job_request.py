@@ -22,6 +22,11 @@ def chosen(argument: bool | None, option: bool) -> bool:
     return option if argument is None else argument
 
 
+def limit(name: str, given: Any) -> int | None:
+    """Return a limit in seconds; none is no limit."""
+    return None if given is None else seconds(name, given)
+
+
 def request_of(
     task: UniqueK8sJobOperator, context: Context, options: Settings, known: KnownNames, log: LogWriter
 ) -> dict[str, Any]:
@@ -61,9 +66,9 @@ def request_of(
         "lookup": deployment.known,
         "known_names": names,
         "startup_timeout_seconds": seconds("startup_timeout_seconds", task.startup_timeout_seconds),
-        "init_timeout_seconds": None
-        if task.init_timeout_seconds is None
-        else seconds("init_timeout_seconds", task.init_timeout_seconds),
+        "init_timeout_seconds": limit("init_timeout_seconds", task.init_timeout_seconds),
+        "queue_name": text("queue_name", task.queue_name) if task.queue_name else None,
+        "queue_timeout_seconds": limit("queue_timeout_seconds", task.queue_timeout_seconds),
         "handover_timeout_seconds": seconds("handover_timeout_seconds", task.handover_timeout_seconds),
         "replace_lost": flag("replace_lost", task.replace_lost),
         "release_stuck": task.release_stuck,

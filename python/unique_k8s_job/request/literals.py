@@ -120,6 +120,19 @@ def judge_ways_to_run(manifest: Any, from_cron_job: Any) -> None:
         )
 
 
+def judge_queue(queue_name: Any, suspend: Any) -> None:
+    """Judge the two arguments that say whether the Job waits.
+
+    :raises ConfigurationError: if it waits in a queue and is to start at once
+    """
+    if queue_name and suspend is False:
+        raise ConfigurationError(
+            "`suspend` is False, although the Job waits in a queue of Kueue (`queue_name`)",
+            hint="leave out `suspend`: Kueue resumes the Job when it admits it",
+            path="suspend",
+        )
+
+
 def _object(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
         raise arguments.refused(name, arguments.A_DICT, value)

@@ -4,6 +4,7 @@ pub(crate) mod deletion;
 pub(crate) mod image;
 pub(crate) mod namespace;
 pub(crate) mod pods;
+pub(crate) mod queue;
 pub(crate) mod quiet;
 mod refused;
 pub(crate) mod restarts;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{deletion::controller_manager, pods::out_of_reach, quiet, restarts};
+use super::{deletion::controller_manager, pods::out_of_reach, queue, quiet, restarts};
 use crate::{
     diagnose::{
         facts::{Facts, Known, LastLine, NodeState},
@@ -34,7 +34,6 @@ const ENFORCED_WITHIN: u64 = 30;
 const RESUMED_WITHIN: u64 = 60;
 /// A deadline is near in its last tenth, but at most for this many seconds.
 const NEAR: u64 = 600;
-const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// The seconds that an init container may run before it is named.
 const INIT_WITHIN: u64 = 60;
 /// The seconds after which it is rather stuck than slow.
@@ -74,28 +73,11 @@ pub(crate) fn rules(facts: &Facts, found: &mut Vec<Finding>) {
 
 fn suspended(facts: &Facts, job: &Job) -> Finding {
     let reference = &facts.reference;
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let since = conditions
-        .into_iter()
-        .find(|condition| condition.type_ == "Suspended" && condition.status == "True")
-        .and_then(|condition| time(condition.last_transition_time.as_ref()))
-        .or_else(|| job.metadata.managed_fields.as_ref()?.suspend.as_ref()?.time)
-        .or_else(|| time(job.metadata.creation_timestamp.as_ref()));
-    let (namespace, name) = (&reference.namespace, &reference.name);
     if let Some(queue) = &job.metadata.labels.queue_name {
-        return Finding::new(
-            Code::KueueNotAdmitted,
-            Severity::Info,
-            reference,
-            format!("{reference} waits in the queue `{queue}`: Kueue has not admitted it yet"),
-        )
-        .since(since)
-        .seen(format!("spec.suspend is true, label {KUEUE_QUEUE}={queue}"))
-        .next(
-            Command::kubectl_in(namespace, &["get", "workloads,localqueues"])
-                .comment("shows why it waits, and behind which workloads"),
-        );
+        return queue::waits(facts, job, queue);
     }
+    let since = conditions::suspended_since(job);
+    let (namespace, name) = (&reference.namespace, &reference.name);
     let managed = job.spec.as_ref().is_some_and(managed_by_another);
     let by = job.metadata.managed_fields.as_ref().and_then(|fields| fields.suspend.as_ref());
     let made = time(job.metadata.creation_timestamp.as_ref());

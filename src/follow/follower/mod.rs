@@ -36,6 +36,7 @@ use crate::{
         pod_counts::PodCounts,
         sidecar::{self, Sidecars},
         startup_timeout::{GivenUp, StartupTimeout},
+        workload_reads::WorkloadReads,
     },
     job_api::{api_call::ApiCall, events::EventSubject, jobs::get_job, owner_patch, refusal_budget::RefusalBudget},
     logs,
@@ -131,6 +132,7 @@ struct JobFollower<'a> {
     reading: HashMap<(String, String), Reading>,
     late_predecessors: LatePredecessors,
     events: EventLists,
+    workload: WorkloadReads,
     /// When the outcome was decided.
     decided: Option<Instant>,
     /// The state of the watch of Jobs and of the watch of Pods.
@@ -155,15 +157,21 @@ struct JobFollower<'a> {
 impl<'a> JobFollower<'a> {
     fn new(following: Following<'a>, job: Arc<ObservedJob>) -> (Self, Feed) {
         let Following { cluster, handoff, positions, say, sources, sink, quota, gone } = following;
+        let pace = if quota.is_some() { Pace::Beside } else { Pace::Steady };
         let follower = Self {
             cluster,
             handoff,
             positions,
             say,
-            startup: StartupTimeout::new(handoff.startup_timeout().unwrap_or(FOR_EVER), handoff.init_timeout()),
+            startup: StartupTimeout::new(
+                handoff.startup_timeout().unwrap_or(FOR_EVER),
+                handoff.init_timeout(),
+                handoff.queue_timeout(),
+            ),
             sidecars: Sidecars::new(handoff.on_lingering_sidecar),
             lingering: Vec::new(),
-            events: EventLists::new(if quota.is_some() { Pace::Beside } else { Pace::Steady }),
+            events: EventLists::new(pace),
+            workload: WorkloadReads::new(pace),
             snapshot: JobSnapshot::new(job),
             progress: ProgressAnnouncer::default(),
             counts: PodCounts::new(),
@@ -207,6 +215,7 @@ impl<'a> JobFollower<'a> {
                 next_look,
                 next_lingering,
                 self.events.due,
+                self.workload.due,
                 decided,
                 self.explained.due,
                 self.counts.due,
@@ -219,6 +228,7 @@ impl<'a> JobFollower<'a> {
             tokio::select! {
                 news = sources.next() => self.take(news, &mut sources).await?,
                 Some(events) = self.events.inbox.next() => self.snapshot.events = events,
+                () = self.workload.answered() => {}
                 () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
                     self.on_time();
                     let now = Instant::now();
@@ -245,7 +255,7 @@ impl<'a> JobFollower<'a> {
         if let Some(message) = self.counts.observe(&self.snapshot) {
             self.say.say(message);
         }
-        for message in self.explained.observe(self.cluster, &self.snapshot) {
+        for message in self.explained.observe(self.cluster, &self.snapshot, &self.workload.found) {
             self.say.say(message);
         }
         if self.snapshot.end.is_some() {
@@ -255,6 +265,7 @@ impl<'a> JobFollower<'a> {
         let may_start = self.snapshot.end.is_none() && self.snapshot.job.pause().is_none();
         let unexplained = if may_start { self.unexplained() } else { Vec::new() };
         self.events.plan(unexplained);
+        self.workload.plan(self.snapshot.end.is_none() && self.snapshot.job.held_in_queue().is_some());
     }
 
     /// Ends the following if only sidecars still run; otherwise returns when to check again.
@@ -282,6 +293,7 @@ impl<'a> JobFollower<'a> {
         // The last Events and the nodes may have come since the last list.
         let mut facts = self.explained.facts(&self.snapshot, self.cluster.now());
         facts.given_up = true;
+        facts.workload = self.workload.found.clone();
         // Where thousands wait, they would all ask for all nodes.
         if self.quota.is_none() && diagnose::collect::any_unschedulable(&facts) {
             let asked = tokio::time::timeout(ANSWERED_WITHIN, diagnose::collect::cluster_nodes(self.cluster));
@@ -329,6 +341,9 @@ impl<'a> JobFollower<'a> {
         }
         if self.events.due.is_some_and(|due| due <= Instant::now()) {
             self.events.ask(self.cluster.clone(), self.snapshot.job.reference.namespace.clone());
+        }
+        if self.workload.due.is_some_and(|due| due <= Instant::now()) {
+            self.workload.ask(self.cluster.clone(), self.snapshot.job.reference.clone());
         }
     }
 

@@ -1,0 +1,97 @@
+//! Reads the Workload of a Job that waits in a queue of Kueue: seldom, and only while it waits.
+//!
+//! Promise: a Job that is admitted within [`LATE_AFTER`] costs no read, and a Job that is in no queue costs nothing. The
+//! pauses between reads are those of the lists of Events, because the reason is the same.
+
+use futures::channel::oneshot;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::event_polls::{LATE_AFTER, Pace};
+use crate::{
+    cluster::Cluster,
+    diagnose::{Known, collect},
+    model::{observed_job::JobReference, workload::FoundWorkload},
+};
+
+/// Reads the Workload in a task of its own.
+pub(crate) struct WorkloadReads {
+    pace: Pace,
+    /// When the next read is due, if one is wanted.
+    pub due: Option<Instant>,
+    /// The number of reads since the Job waits; none while it does not.
+    reads: Option<usize>,
+    answer: Option<oneshot::Receiver<Known<FoundWorkload>>>,
+    /// What is known of it.
+    pub found: Known<FoundWorkload>,
+}
+
+impl WorkloadReads {
+    pub fn new(pace: Pace) -> Self {
+        Self { pace, due: None, reads: None, answer: None, found: Known::default() }
+    }
+
+    /// Plans the next read while the Job waits in a queue; forgets what was read once it does not.
+    pub fn plan(&mut self, in_queue: bool) {
+        let now = Instant::now();
+        match (in_queue, self.reads) {
+            (false, Some(_)) => *self = Self::new(self.pace),
+            (true, None) => {
+                self.reads = Some(0);
+                self.due = Some(now + LATE_AFTER);
+            }
+            (true, Some(reads)) if self.due.is_none() && self.answer.is_none() => {
+                self.due = self.pace.pause(reads).map(|pause| now + pause);
+            }
+            (false, None) | (true, Some(_)) => {}
+        }
+    }
+
+    /// Asks for the Workload.
+    pub fn ask(&mut self, cluster: Cluster, job: JobReference) {
+        self.due = None;
+        self.reads = self.reads.map(|reads| reads + 1);
+        let (sender, receiver) = oneshot::channel();
+        self.answer = Some(receiver);
+        let asking = async move {
+            let _ = sender.send(collect::workload(&cluster, &job).await);
+        };
+        tokio::spawn(asking.in_current_span());
+    }
+
+    /// Takes the answer in; without a question this never completes. Nothing is lost where it is cancelled.
+    pub async fn answered(&mut self) {
+        let Some(answer) = &mut self.answer else { return std::future::pending().await };
+        let found = answer.await;
+        self.answer = None;
+        if let Ok(found) = found {
+            self.found = found;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn job_that_waits_is_read_with_growing_pauses_and_one_of_many_three_times() {
+        for (pace, expected) in [(Pace::Steady, vec![2, 4, 8, 16, 31, 61, 121]), (Pace::Beside, vec![2, 17, 77])] {
+            let mut workload = WorkloadReads::new(pace);
+            let begin = Instant::now();
+            let mut read = Vec::new();
+            for second in 0..180 {
+                workload.plan((0..150).contains(&second));
+                if workload.due.is_some_and(|due| due <= Instant::now()) {
+                    read.push(begin.elapsed().as_secs());
+                    (workload.due, workload.reads) = (None, workload.reads.map(|reads| reads + 1));
+                    workload.plan(true);
+                }
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+            assert_eq!(read, expected);
+        }
+    }
+}
