@@ -15,6 +15,7 @@ from unique_k8s_job.exceptions import (
     UniqueK8sJobError,
 )
 from unique_k8s_job.task import deferral, trigger_event
+from unique_k8s_job.task.compat import behaviour
 from unique_k8s_job.triggers.job import without_positions
 
 SIX = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
@@ -37,9 +38,15 @@ SIX = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
     ],
 )
 def test_deadline_of_a_deferred_task_is_this_table(
-    circumstance: str, start: datetime, limit: timedelta | None, airflow: tuple[int, int], expected: str | None
+    monkeypatch: pytest.MonkeyPatch,
+    circumstance: str,
+    start: datetime,
+    limit: timedelta | None,
+    airflow: tuple[int, int],
+    expected: str | None,
 ) -> None:
-    assert deferral.deadline(start, limit, airflow=airflow) == expected, circumstance
+    monkeypatch.setattr(behaviour, "airflow_version", lambda: airflow)
+    assert deferral.deadline(start, limit) == expected, circumstance
 
 
 def test_resumed_task_gets_the_job_without_its_positions_and_how_it_finished() -> None:

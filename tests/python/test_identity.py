@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from unique_k8s_job.task import identity
+from unique_k8s_job.task.compat import behaviour
 from unique_k8s_job.task.identity import Deployment, attempt, deployment, run_time
 
 KNOWN = Deployment("production", True)
@@ -36,7 +37,8 @@ def context(**different: Any) -> dict[str, Any]:
 
 def options(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     """Airflow's configuration, by option name."""
-    monkeypatch.setattr(identity, "configuration", lambda _, option, fallback: values.get(option) or fallback)
+    for module in (identity, behaviour):
+        monkeypatch.setattr(module, "configuration", lambda _, option, fallback: values.get(option) or fallback)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +53,9 @@ def test_url_of_airflow_is_the_api_servers_in_3_and_the_webservers_in_2(
         sections.append(section)
         return fallback
 
-    monkeypatch.setattr(identity, "configuration", configuration)
-    monkeypatch.setattr(identity, "airflow_version", lambda: version)
+    for module in (identity, behaviour):
+        monkeypatch.setattr(module, "configuration", configuration)
+    monkeypatch.setattr(behaviour, "airflow_version", lambda: version)
     deployment()
     assert asked in sections
     assert not_asked not in sections, "Airflow warns of options of another version in every task log"
@@ -81,7 +84,7 @@ def test_tries_that_airflow_does_not_count_are_never_equal() -> None:
 def test_clear_number_counts_only_where_a_clear_of_a_running_task_raises_it(
     monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], expected: int | None
 ) -> None:
-    monkeypatch.setattr(identity, "airflow_version", lambda: version)
+    monkeypatch.setattr(behaviour, "airflow_version", lambda: version)
     assert attempt(context(dag_run={"clear_number": 4}), KNOWN, 2)["clear_number"] == expected
 
 

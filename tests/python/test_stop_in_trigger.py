@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from unique_k8s_job.task import stop_in_trigger
-from unique_k8s_job.task.compat import task_state
+from unique_k8s_job.task.compat import behaviour, task_state
 from unique_k8s_job.task.compat.task_state import Answer, answer_in_triggerer, state_of
 from unique_k8s_job.task.stop_in_trigger import Decision, action_of, decide
 from unique_k8s_job.task.stop_in_worker import JobAction
@@ -92,7 +92,7 @@ def test_job_of_a_task_that_does_not_arrive_is_left_and_that_is_no_decision(monk
 
 def test_airflow_that_does_not_answer_is_asked_again_however_long_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Answer("failed", "our-uid")
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: True)
     decision, seconds = decided(monkeypatch, *[None] * 100, failed)
     assert decision == Decision(JobAction.DELETE, failed, known=True)
     assert 90 * 300 < seconds < 100 * (300 + 30)
@@ -101,7 +101,7 @@ def test_airflow_that_does_not_answer_is_asked_again_however_long_that_takes(mon
 def test_end_of_a_triggerer_that_waits_for_the_answer_waits_minutes_and_then_leaves_the_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: False)
     decision, seconds = decided(monkeypatch, None)
     assert decision == Decision(JobAction.LEAVE, None, known=False)
     assert 600 <= seconds < 600 + 300
@@ -113,7 +113,7 @@ def test_end_of_a_triggerer_does_not_wait_longer_where_many_wait_for_their_turn(
     async def ask(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: False)
     monkeypatch.setattr(stop_in_trigger, "ask", ask)
     monkeypatch.setattr(stop_in_trigger, "ASK_FOR", 0.01)
     decision = asyncio.run(decide(object(), event_sent=False, job_uid="our-uid"))
@@ -135,7 +135,7 @@ def test_triggerer_that_ends_while_airflow_is_silent_asks_no_more(
     monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
 ) -> None:
     ends = iter([False, False])
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: calls_on_kill)
     monkeypatch.setattr(stop_in_trigger.triggerer, "ends", lambda: next(ends, True))
     decision, seconds = decided(monkeypatch, None)
     assert decision.ending
@@ -145,7 +145,7 @@ def test_triggerer_that_ends_while_airflow_is_silent_asks_no_more(
 def test_job_of_which_airflow_says_nothing_yet_is_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: True)
     decided(monkeypatch, None, None, Answer("failed", "our-uid"))
     (said,) = caplog.messages
     assert "our-uid" in said

@@ -19,6 +19,7 @@ from unique_k8s_job import native
 from unique_k8s_job.exceptions import ApiUnreachableError, JobStartupError
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.task import stop_in_trigger, triggerer
+from unique_k8s_job.task.compat import behaviour
 from unique_k8s_job.task.compat.task_state import Answer
 from unique_k8s_job.triggers import connection as trigger_connection
 from unique_k8s_job.triggers import job as triggers
@@ -225,7 +226,7 @@ def test_deletion_at_the_deadline_goes_on_where_airflow_cancels_the_trigger_mean
             await asyncio.sleep(0)
 
     answered(monkeypatch, Answer("running", "our-uid"))
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: False)
     monkeypatch.setattr(waiter, "delete", delete)
     asyncio.run(main())
     assert "deleted" in waiter.calls
@@ -316,7 +317,7 @@ def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        if user_action and stop_in_trigger.airflow_calls_on_kill():
+        if user_action and behaviour.airflow_calls_on_kill():
             await of.on_kill()
         await of.cleanup()
 
@@ -327,7 +328,7 @@ def cancelled(of: UniqueK8sJobTrigger, waiter: Waiter, *, user_action: bool) -> 
 def test_user_stop_deletes_the_job_on_every_airflow(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
 ) -> None:
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: calls_on_kill)
     answered(monkeypatch, Answer("failed", "our-uid"))
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close", "delete", "close"]
@@ -348,7 +349,7 @@ def test_job_that_outlives_a_stop_is_left_after_a_stop_and_at_the_deadline(
 def test_reassignment_and_shutdown_leave_the_job_and_store_the_place(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, calls_on_kill: bool
 ) -> None:
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: calls_on_kill)
     answered(monkeypatch, Answer("deferred", "our-uid"))
     cancelled(trigger(), waiter, user_action=True)
     assert waiter.calls == ["store_positions", "close"]
@@ -370,7 +371,7 @@ def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
 
 
 def test_shutdown_of_a_triggerer_of_today_asks_nobody(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: True)
 
     async def ask(*_: Any) -> None:
         raise AssertionError("nobody answers any more")
@@ -391,7 +392,7 @@ def test_end_of_the_triggerer_stores_the_place_asks_nobody_and_leaves_the_job(
 
     said: list[str] = []
     monkeypatch.setattr(triggers.LogWriter, "say", lambda _, text, level: said.append(f"{level}: {text}"))
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: calls_on_kill)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: calls_on_kill)
     monkeypatch.setattr(stop_in_trigger, "ask", ask)
     monkeypatch.setattr(triggerer, "ends", lambda *_: waiter.waits.is_set())
     cancelled(trigger(), waiter, user_action=True)
@@ -408,7 +409,7 @@ def test_place_in_the_log_that_cannot_be_stored_is_said(
         raise RuntimeError("refused")
 
     monkeypatch.setattr(waiter, "store_positions", store_positions)
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: True)
     cancelled(trigger(), waiter, user_action=False)
     assert [message for message in caplog.messages if message.endswith("RuntimeError")]
 
@@ -438,7 +439,7 @@ def test_trigger_that_is_cancelled_while_it_holds_its_event_stores_the_place_in_
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No event has told the outcome, so the next trigger follows the Job once more."""
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: True)
     monkeypatch.setattr(triggers, "HOLD_EVENT", 60.0)
     waiter.events = [OUTCOME]
 
@@ -458,7 +459,7 @@ def test_trigger_that_is_cancelled_while_it_holds_its_event_stores_the_place_in_
 def test_end_of_the_loop_which_cancels_every_task_at_once_stores_the_place_in_the_log(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: True)
 
     async def main() -> asyncio.Task[Any]:
         waiter.waits = asyncio.Event()
@@ -475,7 +476,7 @@ def test_place_in_the_log_is_not_stored_where_the_process_that_writes_the_log_wa
 ) -> None:
     parents = iter([4711])
     monkeypatch.setattr(triggers.os, "getppid", lambda: next(parents, 1))
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: True)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: True)
     cancelled(trigger(), waiter, user_action=False)
     assert waiter.calls == ["close"]
 
@@ -499,7 +500,7 @@ def test_older_airflow_cancels_again_each_second_and_the_delete_goes_on(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, held: float
 ) -> None:
     """As long as the trigger holds on, what becomes of the Job is said in the task's log; the delete goes on in any case."""
-    monkeypatch.setattr(stop_in_trigger, "airflow_calls_on_kill", lambda: False)
+    monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: False)
     monkeypatch.setattr(triggers, "HELD", held)
     answer = asyncio.Event()
 

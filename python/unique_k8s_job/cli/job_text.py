@@ -13,13 +13,24 @@ from unique_k8s_job.cli.units import count, since
 #: A line: what it begins with, a text of others, and its style.
 Line = tuple[str, str, str]
 
-_STYLES = {"failed": "bold red", "succeeded": "green", "running": "cyan", "deleting": "yellow", "suspended": "yellow"}
+#: The style of each state of a Job.
+STATE_STYLES = {
+    "failed": "bold red",
+    "succeeded": "green",
+    "running": "cyan",
+    "deleting": "yellow",
+    "suspended": "yellow",
+}
 
 
 def report_lines(report: dict[str, Any], now: str) -> Iterator[Line]:
     """Yield the lines of a report, as `docs/doctor.md` has it."""
     began = f"for {since(report['since'], now)}, " if report["since"] else ""
-    yield f"{report['state']} ", f"({began}made {since(report['created'], now)} ago)", _STYLES.get(report["state"], "")
+    yield (
+        f"{report['state']} ",
+        f"({began}made {since(report['created'], now)} ago)",
+        STATE_STYLES.get(report["state"], ""),
+    )
     yield "  ", report["summary"], ""
     if made := report["made_by"]:
         yield "  task: ", _task(made), ""

@@ -10,12 +10,12 @@ from collections import Counter
 from typing import Any
 
 from unique_k8s_job.cli.doctor_text import DoctorText, wrapped
+from unique_k8s_job.cli.job_text import STATE_STYLES
 from unique_k8s_job.cli.units import count, since
 from unique_k8s_job.visible import visible
 
 #: From so many columns on, a Job takes one line.
 _WIDE = 150
-_STYLES = {"failed": "red", "succeeded": "green", "running": "cyan", "deleting": "yellow", "suspended": "yellow"}
 _HEAD = f"{'STATE':<10} {'AGE':>6} {'EXIT':>4} {'TRY':>3}  "
 
 
@@ -33,10 +33,10 @@ def show_jobs(listing: dict[str, Any], text: DoctorText) -> None:
             begin = _begin(job, listing["time"])
             task = _task(job)
             if one_line:
-                text.line(f"{begin}{name.ljust(longest)}  {task}", style=_STYLES.get(job["state"], ""))
+                text.line(f"{begin}{name.ljust(longest)}  {task}", style=STATE_STYLES.get(job["state"], ""))
                 continue
             for number, line in enumerate((name, *wrapped(task, console.width - len(_HEAD)))):
-                style = "dim" if number else _STYLES.get(job["state"], "")
+                style = "dim" if number else STATE_STYLES.get(job["state"], "")
                 text.line((" " * len(begin) if number else begin) + line, style=style)
     for why in listing["unknown"]:
         text.line(visible(why), style="dim")

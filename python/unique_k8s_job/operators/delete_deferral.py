@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from unique_k8s_job import native
 from unique_k8s_job.request.arguments import connection
 from unique_k8s_job.task import trigger_event
-from unique_k8s_job.task.compat import Context, airflow_version
-from unique_k8s_job.task.deferral import deadline
+from unique_k8s_job.task.compat import Context
+from unique_k8s_job.task.deferral import deadline, moment
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
@@ -41,11 +41,11 @@ def defer(operator: K8sJobDeleteOperator, context: Context, job: Mapping[str, An
 
     ti: Any = context["ti"]
     start = getattr(ti, "start_date", None)
-    limits = [deadline(start, timedelta(seconds=operator.timeout), airflow=airflow_version())]
+    limits = [deadline(start, timedelta(seconds=operator.timeout))]
     if operator.release_stuck != "never":
-        limits.append(deadline(None, timedelta(seconds=operator.release_after_seconds), airflow=(3, 0)))
+        limits.append(moment(None, timedelta(seconds=operator.release_after_seconds)))
     if operator.execution_timeout is not None:
-        limits.append(deadline(start, operator.execution_timeout, airflow=airflow_version()))
+        limits.append(deadline(start, operator.execution_timeout))
     trigger = UniqueK8sJobSensorTrigger(
         target=dict(job),
         until="gone",

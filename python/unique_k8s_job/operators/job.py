@@ -41,7 +41,8 @@ from unique_k8s_job.request.arguments import (
     ttl,
 )
 from unique_k8s_job.request.literals import is_literal, judge, judge_queue, judge_ways_to_run
-from unique_k8s_job.task.compat import BaseOperator, Context, airflow_version, moved_exception
+from unique_k8s_job.task.compat import BaseOperator, Context, moved_exception
+from unique_k8s_job.task.compat.behaviour import sigkill_is_near
 from unique_k8s_job.task.settings import default_deferrable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from unique_k8s_job.task.log_writer import LogWriter
     from unique_k8s_job.task.settings import Settings
 
-#: Seconds to confirm a deletion. Airflow 3 kills a task process 5 s after its signal, 2.11 after 60 s.
+#: Seconds to confirm a deletion where Airflow kills the task process soon after its signal.
 CONFIRM_BEFORE_SIGKILL = 2.0
 #: The same in all other cases: longer than the default grace period of Pods, 30 s.
 CONFIRM_OTHERWISE = 60.0
@@ -624,7 +625,7 @@ class UniqueK8sJobOperator(BaseOperator):
         why = stop_in_worker.reason(cause, error, asked, limit)
         if action is stop_in_worker.JobAction.DELETE:
             # SIGKILL may be near.
-            soon = cause is stop_in_worker.Cause.KILLED and airflow_version() >= (3, 0)
+            soon = cause is stop_in_worker.Cause.KILLED and sigkill_is_near()
             result = self._delete(
                 run, why, log, CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE, given_up_soon=soon
             )

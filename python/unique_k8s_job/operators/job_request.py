@@ -8,6 +8,7 @@ from unique_k8s_job.described import failure
 from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.request.arguments import FINISHES, fixed_name, flag, given, one_of, per_outcome, seconds, text, ttl
 from unique_k8s_job.task import identity
+from unique_k8s_job.task.compat.behaviour import clears_are_counted
 
 if TYPE_CHECKING:
     from unique_k8s_job.operators.job import UniqueK8sJobOperator
@@ -85,7 +86,7 @@ def request_of(
             "line_levels": flag("log_levels", chosen(task.log_levels, options.log_levels)),
             "line_times": flag("log_line_times", chosen(task.log_line_times, options.log_line_times)),
         },
-        "running_clear_is_visible": identity.clears_are_counted(),
+        "running_clear_is_visible": clears_are_counted(),
     }
 
 

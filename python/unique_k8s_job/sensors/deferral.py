@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from unique_k8s_job.request.arguments import connection
 from unique_k8s_job.task import trigger_event
-from unique_k8s_job.task.compat import Context, airflow_version
+from unique_k8s_job.task.compat import Context
 from unique_k8s_job.task.deferral import deadline
 from unique_k8s_job.task.sensor_condition import Verdict
 
@@ -30,7 +30,7 @@ def defer(sensor: UniqueK8sJobSensor, context: Context) -> NoReturn:
         logs=sensor.logs,
         poke_interval=sensor.poke_interval,
         connection=connection(sensor),
-        deadline=deadline(getattr(ti, "start_date", None), limit, airflow=airflow_version()),
+        deadline=deadline(getattr(ti, "start_date", None), limit),
     )
     sensor.defer(trigger=trigger, method_name="execute_complete")
 

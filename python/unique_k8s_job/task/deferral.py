@@ -14,26 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job.request.arguments import connection
 from unique_k8s_job.task import trigger_event
-from unique_k8s_job.task.compat import Context, airflow_version, moved_exception
+from unique_k8s_job.task.compat import Context, moved_exception
+from unique_k8s_job.task.compat.behaviour import deferred_tasks_are_timed_out
 
 if TYPE_CHECKING:
     from unique_k8s_job.triggers.job import UniqueK8sJobTrigger
 
-#: Airflow 2 fails a deferred task at its `execution_timeout` without calling its code, so the trigger's time is over
-#: this much earlier, and it has this time to delete the Job.
+#: Where Airflow itself fails a deferred task, the trigger's time is over this much earlier: it has this time to delete
+#: the Job.
 BEFORE_AIRFLOW_2 = timedelta(seconds=20)
 
 
-def deadline(start: datetime | None, limit: timedelta | None, *, airflow: tuple[int, int]) -> str | None:
-    """Return the moment at which `execution_timeout` is over, counted from the first start of the try, in ISO 8601."""
-    if limit is None:
-        return None
+def moment(start: datetime | None, limit: timedelta) -> str:
+    """Return the moment at which a limit is over, in ISO 8601; it counts from now if there is no start."""
     start = start or datetime.now(timezone.utc)
     if start.tzinfo is None:
         start = start.replace(tzinfo=timezone.utc)
-    if airflow < (3, 0):
-        limit -= min(BEFORE_AIRFLOW_2, limit / 4)
     return (start + limit).astimezone(timezone.utc).isoformat()
+
+
+def deadline(start: datetime | None, limit: timedelta | None) -> str | None:
+    """Return the moment at which `execution_timeout` is over for us, counted from the first start of the try."""
+    if limit is not None and deferred_tasks_are_timed_out():
+        limit -= min(BEFORE_AIRFLOW_2, limit / 4)
+    return None if limit is None else moment(start, limit)
 
 
 def trigger(operator: Any, context: Context, job: str) -> UniqueK8sJobTrigger:
@@ -47,7 +51,7 @@ def trigger(operator: Any, context: Context, job: str) -> UniqueK8sJobTrigger:
     return UniqueK8sJobTrigger(
         job=job,
         connection=connection(operator),
-        deadline=deadline(getattr(ti, "start_date", None), operator.execution_timeout, airflow=airflow_version()),
+        deadline=deadline(getattr(ti, "start_date", None), operator.execution_timeout),
         on_stop=operator.on_stop,
     )
 

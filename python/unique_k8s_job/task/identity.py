@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from unique_k8s_job import native
-from unique_k8s_job.task.compat import Context, airflow_version, configuration
+from unique_k8s_job.task.compat import Context, configuration
+from unique_k8s_job.task.compat.behaviour import base_url, clears_are_counted
 
 log = logging.getLogger("unique_k8s_job.identity")
 
@@ -34,12 +35,11 @@ def deployment() -> Deployment:
     if key.startswith("{"):
         # The Task SDK's configuration shows an unset key as the placeholder of its template: the same one everywhere.
         key = ""
-    base_url = configuration("api" if airflow_version() >= (3, 0) else "webserver", "base_url", "")
-    execution_url = configuration("core", "execution_api_server_url", "")
+    url, execution_url = base_url(), configuration("core", "execution_api_server_url", "")
     ordinary = all(
-        not url or url.startswith(("http://localhost:", "http://localhost/")) for url in (base_url, execution_url)
+        not known or known.startswith(("http://localhost:", "http://localhost/")) for known in (url, execution_url)
     )
-    return Deployment(native.deployment_digest(key, base_url, execution_url), bool(key) or not ordinary)
+    return Deployment(native.deployment_digest(key, url, execution_url), bool(key) or not ordinary)
 
 
 def attempt(context: Context, of: Deployment, retries: int | None) -> dict[str, Any]:
@@ -58,11 +58,6 @@ def attempt(context: Context, of: Deployment, retries: int | None) -> dict[str, 
         "retries": retries,
         "clear_number": _number(getattr(dag_run, "clear_number", None), None) if clears_are_counted() else None,
     }
-
-
-def clears_are_counted() -> bool:
-    """Whether the run's `clear_number` grows when a running task is cleared. Before 3.2 only finished runs grow it."""
-    return airflow_version() >= (3, 2)
 
 
 def _instance(ti: Any, dag_run: Any, of: Deployment) -> str:

@@ -24,7 +24,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
 from unique_k8s_job.exceptions import InternalError
-from unique_k8s_job.task.compat import airflow_version
+from unique_k8s_job.task.compat.behaviour import records_have_fields
 from unique_k8s_job.task.compat.log_channel import room
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class LogWriter:
     @classmethod
     def of_task(cls, log: Any) -> LogWriter:
         """Make a writer for the logger of a task, as this Airflow needs it."""
-        return cls(log, structured=airflow_version() >= (3, 0))
+        return cls(log, structured=records_have_fields())
 
     def say(self, text: str, level: str = "info") -> None:
         """Write a sentence of our own."""

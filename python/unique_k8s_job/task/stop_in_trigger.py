@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from unique_k8s_job.described import failure
 from unique_k8s_job.task import triggerer
-from unique_k8s_job.task.compat import airflow_version
+from unique_k8s_job.task.compat import behaviour
 from unique_k8s_job.task.compat.task_state import Answer, States, answer_in_triggerer, states_in_triggerer
 from unique_k8s_job.task.stop_in_worker import ENDED, RUNNING, JobAction
 from unique_k8s_job.task.triggerer import off_the_loop
@@ -127,7 +127,7 @@ async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
             return Decision(decided, answer, known=True)
         now = time.monotonic()
         if answer is None:
-            over = ti is None or (not airflow_calls_on_kill() and now + pause > began + ASK_FOR)
+            over = ti is None or (not behaviour.airflow_calls_on_kill() and now + pause > began + ASK_FOR)
         else:
             pause, arrives_until = PAUSE, arrives_until or now + ARRIVES_WITHIN
             over = now + pause > arrives_until
@@ -141,7 +141,7 @@ async def _decided(ti: Any, *, event_sent: bool, job_uid: str) -> Decision:
 
 
 async def _asked_in_time(ti: Any, within: float, began: float) -> Answer | None:
-    if airflow_calls_on_kill():
+    if behaviour.airflow_calls_on_kill():
         return await ask(ti, within)
     # The time limit holds even if many triggers wait for their turn.
     return await _in_time(ask(ti, within), max(0.0, began + ASK_FOR - time.monotonic()))
@@ -155,11 +155,6 @@ async def _in_time(asking: Coroutine[Any, Any, Found], seconds: float) -> Found 
         return task.result() if task.done() else None
     finally:
         task.cancel()  # it waits for its turn or its answer: a question that has begun goes on to its end
-
-
-def airflow_calls_on_kill() -> bool:
-    """Whether this Airflow tells a trigger of a user's stop; if it does not, each cancellation may be one."""
-    return airflow_version() >= (3, 3)
 
 
 async def ask(ti: Any, within: float = ANSWER_WITHIN, *, key: str = JOB_UID) -> Answer | None:

@@ -25,6 +25,7 @@ from unique_k8s_job import native
 from unique_k8s_job.described import failure, fault
 from unique_k8s_job.exceptions import DeletionUnconfirmedError, UniqueK8sJobError
 from unique_k8s_job.task import stop_in_trigger, trigger_event, triggerer
+from unique_k8s_job.task.compat import behaviour
 from unique_k8s_job.task.log_writer import LogWriter, write_down
 from unique_k8s_job.task.stop_in_worker import JobAction
 from unique_k8s_job.task.triggerer import held, to_its_end
@@ -113,7 +114,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         except asyncio.CancelledError:
             if self._finished_waiter:  # no event has told the outcome yet: the next trigger follows the Job once more
                 await self._store_positions(self._finished_waiter)
-            if not stop_in_trigger.airflow_calls_on_kill():  # a user's stop looks like everything else
+            if not behaviour.airflow_calls_on_kill():  # a user's stop looks like everything else
                 await held(self._stop(), HELD)
             raise
         self._event_sent = True
