@@ -27,6 +27,8 @@ NAVIGATION = {
         "docs/manifest-texts",
         "docs/decorators",
         "docs/results",
+        "docs/after-a-job",
+        "docs/kueue",
         "docs/task-log",
         "docs/waiting",
         "docs/following",
