@@ -21,7 +21,7 @@ sys.path.insert(0, str(CHECKOUT / "python"))
 
 #: In the order in which a newcomer needs them: a group, and its pages without their endings.
 NAVIGATION = {
-    "Start": ("docs/install", "docs/migrate"),
+    "Start": ("docs/start", "docs/examples", "docs/install", "docs/rbac", "docs/connection", "docs/migrate"),
     "Use": (
         "docs/manifests",
         "docs/manifest-texts",
@@ -48,6 +48,7 @@ NAVIGATION = {
     ),
     "Classes": (
         "docs/site/reference/operators",
+        "docs/site/reference/decorators",
         "docs/site/reference/sensor",
         "docs/site/reference/hook",
         "docs/site/reference/triggers",
@@ -58,7 +59,6 @@ NAVIGATION = {
         "docs/exceptions",
         "docs/parameters",
         "docs/differences",
-        "docs/connection",
         "docs/kubeconfig",
         "docs/configuration",
         "docs/versions",
@@ -72,7 +72,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "README"
 nitpicky = True
 # Classes of others have no page here; that of the value of an argument that is not given is nobody's business.
-nitpick_ignore_regex = [("py:.*", r"(airflow|collections|os|typing)\..*|.*\.NotGiven")]
+nitpick_ignore_regex = [("py:.*", r"(airflow|collections|os|typing)\..*|.*\.NotGiven|TaskDecorator")]
 
 # Sphinx reads no folder that has none of our pages: environments and builds hold thousands of files.
 include_patterns = ["*.md", "docs/**", "tests/README.md"]

@@ -73,6 +73,31 @@ def test_every_argument_of_a_class_has_its_meaning_in_the_reference(documented: 
     assert re.search(rf"autoclass:: unique_k8s_job\.(\w+\.)*{documented.__name__}$", pages, re.MULTILINE)
 
 
+def test_every_right_is_documented_with_what_is_lost_without_it() -> None:
+    source = (DOCS.parent / "src/diagnose/rights.rs").read_text().split("/// A right, and whether")[0]
+    calls = re.findall(
+        r'(required|optional)\(\s*"(\w+)",(?:\s*"(?:batch)?",)?\s*"([\w/]+)",(?:\s*(?:true|false),)?\s*"([^"]+)"',
+        source,
+    )
+    needed = {(verb, resource): without for need, verb, resource, without in calls if need == "required"}
+    used = {(verb, resource): without for need, verb, resource, without in calls if need == "optional"}
+    used["get", "cronjobs"] = re.findall(r'resource: "cronjobs",[^"]*"([^"]+)"', source)[0]
+    assert len(needed) + len(used) == int(re.findall(r"RIGHTS: \[Right; (\d+)\]", source)[0])
+    page = (DOCS / "rbac.md").read_text()
+    for heading, rights in (("The Role", needed), ("Rights that are used if they are there", used)):
+        table = page.split(f"## {heading}\n")[1].split("\n## ")[0]
+        found = {
+            (verb, on): without
+            for verb, on, without in re.findall(r"^\| `(\w+)` \| `(\S+)` \| (.+) \|$", table, re.MULTILINE)
+        }
+        assert found == rights
+
+
+def test_every_example_is_documented() -> None:
+    files = {file.name for file in (DOCS.parent / "dags_examples").iterdir() if file.is_file()}
+    assert set(re.findall(r"\]\(\.\./dags_examples/(\S+)\)", (DOCS / "examples.md").read_text())) == files
+
+
 def test_every_exception_and_every_field_is_documented() -> None:
     classes = set(exceptions.__all__) - {"UniqueK8sJobError"}
     assert set(rows("exceptions.md", "exception")) == classes <= set(unique_k8s_job.__all__)

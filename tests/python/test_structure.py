@@ -119,3 +119,14 @@ def test_allowance_that_nothing_needs_is_a_fault(measures: ModuleType) -> None:
     assert measures.complaints(["a"], {"a": "soon"}) == []
     assert measures.complaints(["a"], {}) == ["a"]
     assert measures.complaints([], {"a": "soon"}) == ["no longer needed in ALLOWED: a"]
+
+
+def test_page_outside_the_navigation_and_place_without_a_page_are_named(tmp_path: Path, measures: ModuleType) -> None:
+    (tmp_path / "docs/site").mkdir(parents=True)
+    (tmp_path / "docs/site/conf.py").write_text('NAVIGATION = {"Start": ("docs/start", "docs/gone")}')
+    for page in ("start", "orphan"):
+        (tmp_path / f"docs/{page}.md").write_text("# A page")
+    assert measures.documents(tmp_path).violations == [
+        "docs/orphan.md has no place in NAVIGATION of docs/site/conf.py",
+        "NAVIGATION of docs/site/conf.py names docs/gone, which is not there",
+    ]

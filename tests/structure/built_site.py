@@ -2,7 +2,7 @@
 """Checks the site that `make docs` has built: it is whole, and it can be read without a network.
 
 - Every public name of the package has its place in the reference: what `__all__` of the package and of `compat` names,
-  and every trigger.
+  every decorator and every trigger.
 - Every Markdown page of the checkout's root and of `docs` is in it.
 - No page loads anything from elsewhere: a script, a style, a font or an image. A link to elsewhere is fine.
 
@@ -36,6 +36,8 @@ def public_names(package: Path) -> Iterator[str]:
                 for name in ast.literal_eval(node.value):
                     if not name.startswith("__"):
                         yield f"{prefix}.{name}"
+    # What Airflow finds by the provider's info.
+    yield from re.findall(r'"class-name": "([\w.]+)"', (package / "provider_info.py").read_text())
     yield f"{PACKAGE}.triggers.sensor.UniqueK8sJobSensorTrigger"
 
 

@@ -8,7 +8,8 @@ room once; its order is the order of the *floors*, the highest first, and rooms 
 - no circle between rooms, and no arrow upward on the map;
 - `model`, `identity` and `manifest` name nothing outside the rooms below them, and no crate that does I/O;
 - no type name twice in the core, no function called `look`, at most 20 rooms, 11 floors and 8 calls of `into_error`;
-- no circle between the modules of the Python package, nor between its folders.
+- no circle between the modules of the Python package, nor between its folders;
+- each page of `docs` has its place in the navigation of the site, and each place has its page.
 
 What is not yet cured stands in `ALLOWED` with its reason. An entry that is no longer needed fails as well, so the list shrinks.
 Needs nothing but Python. Usage: `python3 tests/structure/measures.py [CHECKOUT]`.
@@ -281,6 +282,26 @@ def height(arrows: Graph) -> int:
     return max(map(of, below), default=0)
 
 
+# --- the documents --------------------------------------------------------------------------------------------------
+
+
+def documents(checkout: Path) -> Measured:
+    """The pages of `docs` against `NAVIGATION` in `docs/site/conf.py`."""
+    (navigation,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse((checkout / "docs/site/conf.py").read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NAVIGATION"
+    ]
+    places = [page for pages in navigation.values() for page in pages]
+    pages = {str(page.relative_to(checkout).with_suffix("")) for page in (checkout / "docs").glob("*.md")}
+    missing = [place for place in places if not any((checkout / f"{place}{end}").is_file() for end in (".md", ".rst"))]
+    return Measured(
+        {"pages": len(places), "groups": len(navigation)},
+        [f"{page}.md has no place in NAVIGATION of docs/site/conf.py" for page in sorted(pages - set(places))]
+        + [f"NAVIGATION of docs/site/conf.py names {place}, which is not there" for place in missing],
+    )
+
+
 # --- the verdict ----------------------------------------------------------------------------------------------------
 
 
@@ -295,7 +316,11 @@ def complaints(violations: Iterable[str], allowed: Mapping[str, str]) -> list[st
 def main(checkout: Path) -> int:
     """Prints the measures of a checkout; 1 where a rule is broken."""
     violations = []
-    for title, measured in (("src", rust(checkout / "src")), ("python", python(checkout / "python/unique_k8s_job"))):
+    for title, measured in (
+        ("src", rust(checkout / "src")),
+        ("python", python(checkout / "python/unique_k8s_job")),
+        ("docs", documents(checkout)),
+    ):
         print(f"{title}: " + ", ".join(f"{number} {what}" for what, number in measured.numbers.items()))
         violations += measured.violations
     wrong = complaints(violations, ALLOWED)
