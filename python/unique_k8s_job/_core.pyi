@@ -172,6 +172,12 @@ class EndedEvent(TypedDict):
     skipped: dict[str, str]
 
 @type_check_only
+class RemovedEvent(TypedDict):
+    kind: Literal["removed"]
+    #: What was done; None if no Job was made.
+    text: str | None
+
+@type_check_only
 class FoundJob(TypedDict):
     job: JobReference
     suspended: bool
@@ -241,13 +247,13 @@ class Run:
 
         Returns `message` events: what was done, and warnings of what could not be. Raises TakenOverError only.
         """
-    def delete(self, confirm_for: float = 60.0, say: Callable[[MessageEvent], object] | None = None) -> str | None:
-        """Stop following, delete the Job this attempt owns, confirm it gone with its Pods; says what was done.
+    def delete(self, confirm_for: float = 60.0) -> Work:
+        """Stop following, and start to delete the Job this attempt owns and to confirm it gone with its Pods.
 
-        None if no Job was made. `say` hears that the DELETE was accepted, and every so often that the wait goes on.
-
+        Its events say that the DELETE was accepted, and every so often that the wait goes on; the last one is `removed`.
         Sends the DELETE at once, also while the submission is still under way. `confirm_for` seconds are given to
-        the confirmation; raises DeletionUnconfirmedError after them, TakenOverError if another try owns the Job.
+        the confirmation; after them its `next` raises DeletionUnconfirmedError, and TakenOverError if another try owns
+        the Job.
         """
     def hand_over(self) -> str | None:
         """Stop following, as `close`, and return what a `Waiter` and `resume` need, as JSON; None without a Job."""
@@ -323,14 +329,14 @@ class Unattended:
 
 @final
 class Work:
-    """Something under way, told event by event. Dropping it stops the watching, not what the cluster does."""
+    """A deletion under way, told event by event. Dropping it stops the watching, not what the cluster does."""
 
-    def next(self, timeout: float) -> list[MessageEvent | DeletedEvent | EndedEvent]:
+    def next(self, timeout: float) -> list[MessageEvent | DeletedEvent | EndedEvent | RemovedEvent]:
         """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
 
         Kinds (key `kind`) of an order to delete: `message` {level: info|warning, code, text}; `deleted` {name, namespace,
         uid, pods_kept}, one a Job; `ended` {deleted, released, pods_deleted, pods_kept: names; skipped: {name: why}},
-        always the last one.
+        always the last one. Of `Run.delete`: `message`, and `removed` {text: what was done | None}, the last one.
         Raises what ended the work instead (a subclass of UniqueK8sJobError).
         """
     def wake(self) -> None:

@@ -13,18 +13,30 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::{errors::python, held::Held, runtime};
-use crate::error::Error;
+use crate::{
+    error::Error,
+    session::{Event, Session, Work},
+};
 
 /// At most this many events in one list, so that signals are served between them.
 const EVENTS_A_CALL: usize = 64;
 
 /// Work that hands over events, the last of which ends it.
 pub(super) trait Events: Send + Sync + 'static {
-    /// What it hands over.
-    type Event: Send + 'static;
-
     /// The next event; `None` after the last one. Nothing is lost where this is cancelled.
-    fn next(&self) -> impl Future<Output = Option<Result<Self::Event, Error>>> + Send;
+    fn next(&self) -> impl Future<Output = Option<Result<Event, Error>>> + Send;
+}
+
+impl Events for Session {
+    async fn next(&self) -> Option<Result<Event, Error>> {
+        Self::next(self).await
+    }
+}
+
+impl Events for Work {
+    async fn next(&self) -> Option<Result<Event, Error>> {
+        Self::next(self).await
+    }
 }
 
 /// Work under way, whose events Python takes list by list.
@@ -40,13 +52,8 @@ impl<W: Events> InSteps<W> {
         Self { work: Held::new(class, work), woken: Arc::default(), held: Arc::default() }
     }
 
-    /// Waits for events, at most so many seconds, and gives each as the dict that `as_dict` makes of it.
-    pub fn next<'py>(
-        &self,
-        py: Python<'py>,
-        timeout: f64,
-        as_dict: impl Fn(Python<'py>, W::Event) -> PyResult<Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    /// Waits for events, at most so many seconds, and gives each as a dict.
+    pub fn next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
         let (work, woken, held) = (self.work.get(py)?, Arc::clone(&self.woken), Arc::clone(&self.held));
         let timeout = runtime::seconds(timeout);
         let list = PyList::empty(py);
@@ -73,7 +80,7 @@ async fn take<W: Events>(
     woken: &Notify,
     held: &OnceLock<Error>,
     timeout: Duration,
-) -> Result<Vec<W::Event>, Error> {
+) -> Result<Vec<Event>, Error> {
     if let Some(error) = held.get() {
         return Err(error.clone());
     }
@@ -105,13 +112,50 @@ async fn take<W: Events>(
     }
 }
 
+/// An event as the dict that Python gets.
+pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    match event {
+        Event::Submitted { job, origin, made_by_try } => {
+            dict.set_item("kind", "submitted")?;
+            dict.set_item("name", job.name.as_str())?;
+            dict.set_item("namespace", job.namespace.as_str())?;
+            dict.set_item("uid", job.uid)?;
+            dict.set_item("origin", python(py, &json(&origin)?)?)?;
+            dict.set_item("try_number", made_by_try)?;
+        }
+        Event::Message(message) => merge(py, &dict, "message", &json(&message)?)?,
+        Event::Log(record) => {
+            dict.set_item("kind", "log")?;
+            dict.set_item("pod", record.pod)?;
+            dict.set_item("container", record.container)?;
+            dict.set_item("text", record.text)?;
+            dict.set_item("lines", record.lines)?;
+            let parts = record.parts.into_iter().map(|part| (part.lines, part.level.as_str(), part.timestamp));
+            dict.set_item("parts", parts.collect::<Vec<_>>())?;
+            dict.set_item("mark", record.mark)?;
+        }
+        Event::Outcome(outcome) => merge(py, &dict, "outcome", &json(&*outcome)?)?,
+        Event::Deleted { job, pods_kept } => {
+            merge(py, &dict, "deleted", &json(&job)?)?;
+            dict.set_item("pods_kept", pods_kept)?;
+        }
+        Event::Ended(jobs) => merge(py, &dict, "ended", &json(&jobs)?)?,
+        Event::Removed(done) => {
+            dict.set_item("kind", "removed")?;
+            dict.set_item("text", done)?;
+        }
+    }
+    Ok(dict)
+}
+
 /// A value of ours as JSON.
 pub(super) fn json(value: &impl serde::Serialize) -> PyResult<Value> {
     serde_json::to_value(value).map_err(|error| pyo3::exceptions::PyRuntimeError::new_err(error.to_string()))
 }
 
 /// Puts the kind and the fields of an object into a dict.
-pub(super) fn merge(py: Python<'_>, dict: &Bound<'_, PyDict>, kind: &str, value: &Value) -> PyResult<()> {
+fn merge(py: Python<'_>, dict: &Bound<'_, PyDict>, kind: &str, value: &Value) -> PyResult<()> {
     dict.set_item("kind", kind)?;
     for (key, value) in value.as_object().into_iter().flatten() {
         dict.set_item(key, python(py, value)?)?;

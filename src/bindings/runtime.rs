@@ -147,19 +147,6 @@ pub(super) fn wait<T: Send + 'static>(
 ) -> PyResult<T> {
     let runtime = runtime().map_err(|error| raised(py, &error))?;
     let mut task = Task(spawn(work).map_err(|error| raised(py, &error))?);
-    waited(py, runtime, &mut task)
-}
-
-/// Waits for work that was started by [`spawn`], in the same way.
-pub(super) fn ended<T>(py: Python<'_>, task: &mut Task<Result<T, Error>>) -> PyResult<T>
-where
-    T: Send + 'static,
-{
-    let runtime = runtime().map_err(|error| raised(py, &error))?;
-    waited(py, runtime, task)
-}
-
-fn waited<T: Send + 'static>(py: Python<'_>, runtime: &Runtime, task: &mut Task<Result<T, Error>>) -> PyResult<T> {
     loop {
         let step = py.detach(|| runtime.block_on(async { tokio::time::timeout(SLICE, &mut task.0).await }));
         match step {

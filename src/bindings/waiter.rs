@@ -11,11 +11,11 @@ use super::{
     bell::Call,
     cluster::Cluster,
     errors::raised,
+    events::as_dict,
     held::{Held, Task},
-    run::as_dict,
     runtime,
 };
-use crate::{model::handoff::Handoff, session::waiter};
+use crate::{model::handoff::Handoff, session::Session};
 use pyo3::{
     exceptions::PyStopIteration,
     prelude::*,
@@ -23,13 +23,13 @@ use pyo3::{
 };
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Waiter(Held<waiter::Waiter>);
+pub(super) struct Waiter(Held<Session>);
 
 #[pymethods]
 impl Waiter {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
-        let waiter = runtime::done(py, || Ok(waiter::Waiter::new(cluster.shared_watches()?, Handoff::read(request)?)))?;
+        let waiter = runtime::done(py, || Ok(Session::follow(cluster.shared_watches()?, Handoff::read(request)?)))?;
         Ok(Self(Held::new("Waiter", waiter)))
     }
 
@@ -43,7 +43,8 @@ impl Waiter {
     fn delete<'py>(&self, py: Python<'py>, confirm_for: f64) -> PyResult<Bound<'py, PyAny>> {
         let waiter = self.0.get(py)?;
         let within = runtime::seconds(confirm_for);
-        awaitable(py, async move { waiter.delete(within).await })
+        // It has its Job, so there is something to say.
+        awaitable(py, async move { waiter.delete(within, &|_| {}).await.map(Option::unwrap_or_default) })
     }
 
     fn store_positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -65,7 +66,7 @@ impl Waiter {
 /// instead, the next call has them.
 #[pyclass(frozen, module = "unique_k8s_job._core")]
 struct Next {
-    waiter: Arc<waiter::Waiter>,
+    waiter: Arc<Session>,
     timeout: Option<Duration>,
     step: Mutex<Step>,
 }

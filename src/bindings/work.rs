@@ -1,39 +1,37 @@
-//! `Work`: something under way that Python waits for event by event. So far: an order to delete Jobs.
+//! `Work`: a deletion under way, whose events Python takes.
 
-use pyo3::{
-    prelude::*,
-    types::{PyDict, PyList},
-};
+use pyo3::{prelude::*, types::PyList};
 
-use super::{
-    cluster::Cluster,
-    events::{Events, InSteps, json, merge},
-    runtime,
-};
-use crate::{
-    delete::{DeleteRequest, Deletion, DeletionEvent},
-    error::Error,
-};
+use super::{cluster::Cluster, events::InSteps, runtime};
+use crate::{delete::DeleteRequest, error::Error, session};
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Work(InSteps<Deletion>);
+pub(super) struct Work(InSteps<session::Work>);
 
 /// Starts an order to delete Jobs.
 #[pyfunction]
 pub(super) fn delete_jobs(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Work> {
-    let deletion = runtime::done(py, || {
+    Work::start(py, || {
         let order = DeleteRequest::read(request)?;
-        let cluster = cluster.handle()?;
-        let _context = runtime::runtime()?.enter();
-        Ok(Deletion::start(cluster, order))
-    })?;
-    Ok(Work(InSteps::new("Work", deletion)))
+        Ok(session::Work::delete_jobs(cluster.handle()?, order))
+    })
+}
+
+impl Work {
+    /// What `begin` begins, inside the runtime of this process.
+    pub fn start(py: Python<'_>, begin: impl FnOnce() -> Result<session::Work, Error>) -> PyResult<Self> {
+        let work = runtime::done(py, || {
+            let _context = runtime::runtime()?.enter();
+            begin()
+        })?;
+        Ok(Self(InSteps::new("Work", work)))
+    }
 }
 
 #[pymethods]
 impl Work {
     fn next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
-        self.0.next(py, timeout, as_dict)
+        self.0.next(py, timeout)
     }
 
     fn wake(&self) {
@@ -41,29 +39,8 @@ impl Work {
     }
 
     fn close(&self) {
-        if let Some(deletion) = self.0.work.here() {
-            deletion.close();
+        if let Some(work) = self.0.work.here() {
+            work.close();
         }
     }
-}
-
-impl Events for Deletion {
-    type Event = DeletionEvent;
-
-    async fn next(&self) -> Option<Result<DeletionEvent, Error>> {
-        Self::next(self).await
-    }
-}
-
-fn as_dict(py: Python<'_>, piece: DeletionEvent) -> PyResult<Bound<'_, PyDict>> {
-    let dict = PyDict::new(py);
-    match piece {
-        DeletionEvent::Message(message) => merge(py, &dict, "message", &json(&message)?)?,
-        DeletionEvent::Deleted { job, pods_kept } => {
-            merge(py, &dict, "deleted", &json(&job)?)?;
-            dict.set_item("pods_kept", pods_kept)?;
-        }
-        DeletionEvent::Ended(jobs) => merge(py, &dict, "ended", &json(&jobs)?)?,
-    }
-    Ok(dict)
 }

@@ -6,16 +6,15 @@
 //! An order by selector finds Pods through their Jobs: given again after its Jobs are gone, it cannot know of Pods that
 //! still run. The error of the first time names them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 use serde_json::json;
-use tokio::{
-    sync::{Mutex as AsyncMutex, mpsc},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::{
     absent::Absent,
@@ -34,7 +33,6 @@ use crate::{
     job_api::{
         api_call::ApiCall,
         jobs::{find_job, list_jobs, named},
-        warnings::telling,
     },
     model::{
         message::{Message, Say},
@@ -46,20 +44,11 @@ use crate::{
 /// At most this many Jobs are told in an error; each is told as it happens.
 const NAMED: usize = 5;
 
-/// What an order tells.
-#[derive(Debug)]
-pub enum DeletionEvent {
-    /// A sentence for the log.
-    Message(Message),
-    /// A Job is gone, or its deletion was accepted where nobody waits for more.
-    Deleted {
-        /// Which Job.
-        job: JobReference,
-        /// Its Pods that stay; all others have ended.
-        pods_kept: BTreeSet<String>,
-    },
-    /// The end.
-    Ended(DeletedJobs),
+/// Hears what becomes of the Jobs of an order.
+pub trait DeletionListener: Say {
+    /// A Job is gone, or its deletion was accepted where nobody waits for more. `pods_kept` are its Pods that stay; all
+    /// others have ended.
+    fn deleted(&self, job: JobReference, pods_kept: BTreeSet<String>);
 }
 
 /// What became of the Jobs of an order.
@@ -77,64 +66,11 @@ pub struct DeletedJobs {
     pub skipped: BTreeMap<String, String>,
 }
 
-/// An order at work. Dropping it stops the watching; what was accepted goes on in the cluster.
-pub struct Deletion {
-    task: JoinHandle<()>,
-    inbox: AsyncMutex<DeletionEvents>,
-}
-
-struct DeletionEvents {
-    news: mpsc::UnboundedReceiver<Result<DeletionEvent, Error>>,
-    over: bool,
-}
-
-impl From<Message> for DeletionEvent {
-    fn from(message: Message) -> Self {
-        Self::Message(message)
-    }
-}
-
-impl Deletion {
-    /// Starts the order. Must run inside a tokio runtime.
-    #[must_use]
-    pub fn start(cluster: Cluster, order: DeleteRequest) -> Self {
-        let (news, inbox) = mpsc::unbounded_channel();
-        let cluster = telling(cluster, news.clone());
-        let task = tokio::spawn(async move {
-            let end = Box::pin(work(&cluster, &order, &news)).await;
-            let _ = news.send(end.map(DeletionEvent::Ended));
-        });
-        Self { task, inbox: AsyncMutex::new(DeletionEvents { news: inbox, over: false }) }
-    }
-
-    /// The next piece of news; `None` after the last one.
-    pub async fn next(&self) -> Option<Result<DeletionEvent, Error>> {
-        let mut inbox = self.inbox.lock().await;
-        if inbox.over {
-            return None;
-        }
-        let piece = inbox.news.recv().await;
-        let piece = piece.unwrap_or_else(|| Err(Error::internal("an order to delete broke off without an end")));
-        inbox.over = matches!(piece, Ok(DeletionEvent::Ended(_)) | Err(_));
-        Some(piece)
-    }
-
-    /// Stops watching.
-    pub fn close(&self) {
-        self.task.abort();
-    }
-}
-
-impl Drop for Deletion {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn work(
+/// Carries an order out to its end.
+pub async fn delete_jobs(
     beyond: &Cluster,
     order: &DeleteRequest,
-    news: &mpsc::UnboundedSender<Result<DeletionEvent, Error>>,
+    news: &Arc<dyn DeletionListener>,
 ) -> Result<DeletedJobs, Error> {
     let deadline = Instant::now() + order.timeout();
     let cluster = &beyond.until(deadline);
@@ -143,13 +79,12 @@ async fn work(
         None => cluster.namespace().await?,
     };
     // Pods are looked at once more when the deadline has come.
-    let pods = PodsWatcher::start(beyond.until(deadline + NO_ANSWER), namespace.clone(), news.clone());
+    let pods = PodsWatcher::start(beyond.until(deadline + NO_ANSWER), namespace.clone(), Arc::clone(news));
     let jobs = find(cluster, order, &namespace).await?;
     if jobs.is_empty() {
         return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, say: news }.settle().await;
     }
-    let watch = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), news.clone());
-    let tell = |event: DeletionEvent| _ = news.send(Ok(event));
+    let watch = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), Arc::clone(news));
     let removal =
         Removal { release: order.release(), watch: Some(&watch), say: Some(news), ..Removal::new(beyond, deadline) };
     let (by, removal, pods) = (DeletedBy::Person(order), &removal, &pods);
@@ -175,11 +110,11 @@ async fn work(
                 done.pods_deleted.extend(pods_deleted);
                 done.pods_kept.extend(pods_kept.iter().cloned());
                 done.deleted.push(job.name.to_string());
-                tell(DeletionEvent::Deleted { job, pods_kept });
+                news.deleted(job, pods_kept);
             }
             Ok(RemovalEnd::Accepted) => {
                 done.deleted.push(job.name.to_string());
-                tell(DeletionEvent::Deleted { job, pods_kept: BTreeSet::new() });
+                news.deleted(job, BTreeSet::new());
             }
             Ok(RemovalEnd::Skipped(why)) => {
                 news.say(Message::info("job-skipped", format!("{job} is left alone: {why}")));

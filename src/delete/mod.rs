@@ -25,7 +25,7 @@ mod removal;
 mod request;
 mod unconfirmed;
 
-pub use batch::{DeletedJobs, Deletion, DeletionEvent};
+pub use batch::{DeletedJobs, DeletionListener, delete_jobs};
 pub use owned::{NO_ANSWER, delete_owned, delete_owned_until, pods_ended};
 pub use release::{OF_GARBAGE_COLLECTOR, ReleaseRule};
 pub(crate) use removal::{Removal, Wait, WaitEnd};

@@ -1,116 +1,75 @@
-//! One attempt at work, as a handle: it submits, follows, and hands over what happened, event by event.
+//! One attempt that submits its Job and follows it, as the task behind a [`Session`](super::Session).
 //!
-//! Promise: events come in order, the outcome last and only after the whole log; the attempt can be told at any
-//! moment to stop, or to delete its Job, also while the submission is still under way. Log text waits in at most
-//! [`logs::BUFFER`] bytes; when nobody takes it, reading pauses.
+//! Promise: it can be told at any moment to stop, or to delete its Job, also while the submission is still under way. Log text
+//! waits in at most [`logs::BUFFER`] bytes; when nobody takes it, reading pauses.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 use tracing::{Instrument, debug_span};
 
-pub use super::shared::Event;
-use super::{acknowledge::acknowledge, shared::AttemptState};
+use super::{event::Event, handle::SessionState};
 use crate::{
-    cluster::Cluster,
     delete,
     error::{Error, Report},
     follow::{
         feed::Feed,
         follower::{self, Following},
     },
+    identity::{JobName, Namespace},
     job_api::{
         api_call::ApiCall,
         jobs::{find_job, named},
     },
     logs,
     model::{
-        handoff::Handoff,
         message::{Message, Say},
         observed_job::JobReference,
         policies::Finish,
     },
+    panics,
     submit::{
-        self, Submitted,
+        self, Submitted, Tell,
         decide::{self, NameConflict},
         request::JobRequest,
     },
 };
 
-/// One attempt at work. Dropping it stops following and leaves the Job as it is.
-pub struct Run {
-    shared: Arc<AttemptState>,
-    task: JoinHandle<()>,
+/// Pause between two requests for a Job whose POST was interrupted.
+const POST_MAY_ARRIVE: Duration = Duration::from_millis(500);
+
+/// An attempt that submits its Job.
+pub(super) struct AttemptState {
+    state: Arc<SessionState>,
+    pub order: JobRequest,
+    /// Names under which a POST has left, newest last.
+    tried: Mutex<Vec<(Namespace, JobName)>>,
 }
 
-impl Run {
-    /// Starts the attempt. Must run inside a tokio runtime.
-    #[must_use]
-    pub fn start(cluster: Cluster, order: JobRequest) -> Self {
-        let shared = Arc::new(AttemptState::new(cluster, order));
-        let task = tokio::spawn(attempt(Arc::clone(&shared)));
-        Self { shared, task }
+impl AttemptState {
+    pub fn new(state: Arc<SessionState>, order: JobRequest) -> Self {
+        Self { state, order, tried: Mutex::default() }
     }
 
-    /// The next event; none comes after the last one.
-    pub async fn next(&self) -> Option<Result<Event, Error>> {
-        self.shared.outbox.next().await
+    fn tried(&self) -> MutexGuard<'_, Vec<(Namespace, JobName)>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The Job of this attempt, once it has one.
-    #[must_use]
-    pub fn job(&self) -> Option<JobReference> {
-        self.shared.known().handoff.as_ref().map(|handoff| handoff.job.clone())
-    }
-
-    /// Writes that this attempt has reached its verdict, and does what the user wants done with a finished Job.
-    /// Returns what there is to say; nothing of it changes the verdict. Before the outcome there is nothing to do.
-    pub async fn acknowledge(&self) -> Result<Vec<Message>, Error> {
-        let (handoff, finish) = {
-            let known = self.shared.known();
-            (known.handoff.clone(), known.finish)
-        };
-        let (Some(Handoff { job, clean_up, .. }), Some(finish)) = (handoff, finish) else { return Ok(Vec::new()) };
-        let owner = self.shared.order.attempt.owner();
-        let mut said = acknowledge(&self.shared.cluster, &job, &owner, &clean_up, finish).await?;
-        // What its answers warned of: after the outcome nobody else takes it.
-        said.extend(self.shared.outbox.take().into_iter().filter_map(|event| match event {
-            Ok(Event::Message(message)) => Some(message),
-            _ => None,
-        }));
-        Ok(said)
-    }
-
-    /// Stops following and deletes the Job this attempt owns; returns what was done once it is gone with its Pods.
-    /// `within` limits the confirmation; an API server that does not answer is given [`delete::NO_ANSWER`] more.
-    pub async fn delete(&self, within: Duration) -> Result<String, Error> {
-        let deed = self.delete_telling(within, &|_| {}).await?;
-        Ok(deed.unwrap_or_else(|| "No Job was made by this try: nothing to delete".to_owned()))
-    }
-
-    /// The same for somebody who hears that the deletion has begun, and every so often that it goes on; none if no Job
-    /// was made.
-    pub async fn delete_telling(&self, within: Duration, say: &dyn Say) -> Result<Option<String>, Error> {
-        self.task.abort();
-        let deadline = Instant::now() + within;
-        let cluster = self.shared.cluster.until(deadline + delete::NO_ANSWER);
-        let Some(job) = self.find_own(&cluster, deadline).await? else {
-            return Ok(None);
-        };
-        delete::delete_owned_until(&cluster, &job, &self.shared.order.attempt.owner(), deadline, say).await.map(Some)
-    }
-
-    /// The Job of this attempt, also if a POST has left whose answer was never read.
-    async fn find_own(&self, cluster: &Cluster, deadline: Instant) -> Result<Option<JobReference>, Error> {
-        let (job, tried) = (self.job(), self.shared.known().tried.last().cloned());
-        let (None, Some((namespace, name))) = (&job, tried) else { return Ok(job) };
+    /// The Job of this attempt if a POST has left whose answer was never read; none if no Job was made.
+    pub async fn find_own(&self, deadline: Instant) -> Result<Option<JobReference>, Error> {
+        let cluster = self.state.cluster.until(deadline + delete::NO_ANSWER);
+        let tried = self.tried().last().cloned();
+        let Some((namespace, name)) = tried else { return Ok(None) };
         loop {
-            let seen = find_job(cluster, &namespace, &name).await.map_err(|failure| {
+            let seen = find_job(&cluster, &namespace, &name).await.map_err(|failure| {
                 let error = ApiCall::CreatedJob(&named(&namespace, &name)).failed(failure, None);
                 delete::not_known(&namespace, &name, error)
             })?;
             match seen {
-                Some(seen) if decide::found(&self.shared.order.attempt, &seen) != NameConflict::Foreign => {
+                Some(seen) if decide::found(&self.order.attempt, &seen) != NameConflict::Foreign => {
                     return Ok(Some(seen.reference));
                 }
                 Some(_) => return Ok(None),
@@ -133,64 +92,66 @@ impl Run {
 
     /// What can be done about a Job that may be left: by the next try, where there can be one, or by a person.
     fn later(&self, next_try: &str, person: &str) -> String {
-        if self.shared.order.attempt.try_number == 0 {
+        if self.order.attempt.try_number == 0 {
             person.to_owned()
         } else {
             format!("the next try of this task {next_try}; or {person}")
         }
     }
+}
 
-    /// Stops following, and gives what somebody else needs to go on.
-    #[must_use]
-    pub fn hand_over(&self) -> Option<Handoff> {
-        self.task.abort();
-        let mut handoff = self.shared.known().handoff.clone()?;
-        handoff.positions = self.shared.outbox.positions();
-        Some(handoff)
-    }
-
-    /// Stops following and leaves the Job as it is.
-    pub fn close(&self) {
-        self.task.abort();
+impl Say for AttemptState {
+    fn say(&self, message: Message) {
+        self.state.outbox.say(message);
     }
 }
 
-/// Pause between two looks for a Job whose POST was interrupted.
-const POST_MAY_ARRIVE: Duration = Duration::from_millis(500);
+impl Tell for AttemptState {
+    fn trying(&self, namespace: &Namespace, name: &JobName) {
+        let mut tried = self.tried();
+        let pair = (namespace.clone(), name.clone());
+        if tried.last() != Some(&pair) {
+            tried.push(pair);
+        }
+    }
 
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.task.abort();
+    fn refused(&self) {
+        self.tried().pop();
     }
 }
 
-async fn attempt(shared: Arc<AttemptState>) {
+/// Submits and follows, and puts what happens into the outbox, the end last.
+pub(super) async fn attempt(shared: Arc<AttemptState>) {
     let (sink, lines) = logs::channel(logs::BUFFER, shared.order.log_format);
-    let (end, ()) = tokio::join!(to_the_end(&shared, sink), shared.outbox.deliver(lines, None));
-    shared.outbox.put(end);
+    let outbox = &shared.state.outbox;
+    let following = panics::caught_in(to_the_end(&shared, sink));
+    let (end, ()) = tokio::join!(following, outbox.deliver(lines, None));
+    outbox.put(end);
+    outbox.end();
 }
 
 /// Submits, and follows the Job to its end.
 async fn to_the_end(shared: &Arc<AttemptState>, sink: logs::Sink) -> Result<Event, Error> {
-    let submitting = debug_span!("submit", name = %shared.order.name(0).as_str());
+    let AttemptState { state, order, .. } = &**shared;
+    let submitting = debug_span!("submit", name = %order.name(0).as_str());
     let (submitted, handoff) =
-        Box::pin(submit::submit(&shared.cluster, &shared.order, &**shared)).instrument(submitting).await?;
+        Box::pin(submit::submit(&state.cluster, order, &**shared)).instrument(submitting).await?;
     let Submitted { job, origin, made_by_try } = submitted;
-    shared.known().handoff = Some(handoff.clone());
-    shared.outbox.put(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
-    let say: Arc<dyn Say> = Arc::clone(shared) as Arc<dyn Say>;
-    let sources = Feed::own(&shared.cluster, &handoff, &job, None);
+    let handoff = Arc::new(handoff);
+    state.has(Arc::clone(&handoff));
+    state.outbox.put(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
+    let say: Arc<dyn Say> = Arc::clone(&state.outbox) as Arc<dyn Say>;
     let following = Following {
-        cluster: &shared.cluster,
+        cluster: &state.cluster,
         handoff: &handoff,
         positions: Vec::new(),
         say: &say,
-        sources,
+        sources: Feed::own(&state.cluster, &handoff, &job, None),
         sink,
         quota: None,
         gone: false,
     };
     let outcome = Box::pin(follower::follow(following, job)).instrument(handoff.span()).await?;
-    shared.known().finish = Some(Finish::of(&outcome));
+    state.ended(Finish::of(&outcome));
     Ok(Event::Outcome(Box::new(outcome)))
 }

@@ -1,16 +1,19 @@
 //! What holds a Job for somebody: an attempt in a worker, or a deferred Job in a triggerer.
 //!
-//! Start at [`attempt`], which submits and follows, or at [`waiter`], which follows what an attempt has handed over.
-//! [`resumed`] ends what a waiter began; `acknowledge` writes the verdict on the Job. [`find_jobs`] only reads;
-//! [`patch_job`] changes a Job for a person.
+//! Start at [`Session`], the one handle. Who follows its Job is `attempt`, which submits it, or [`waiter`], which goes on by
+//! reference with what an attempt has handed over. `outbox` is the queue of events on their way out; `acknowledge` writes the
+//! verdict on the Job; [`Work`] is a deletion under way. [`find_jobs`] only reads; [`patch_job`] changes a Job for a person.
 
 pub(crate) mod acknowledge;
-pub mod attempt;
+mod attempt;
+mod event;
 pub mod find_jobs;
+mod handle;
 mod outbox;
 pub mod patch_job;
-pub mod resumed;
-mod shared;
 pub mod waiter;
+mod work;
 
-pub use shared::Event;
+pub use event::Event;
+pub use handle::Session;
+pub use work::Work;

@@ -1,4 +1,4 @@
-//! The queue of an attempt's events between those who follow the Job and whoever takes them.
+//! The queue of events between the work that they tell of and whoever takes them.
 //!
 //! Promise: events are taken in the order in which they were put. An error is taken alone, so nothing that came before it is
 //! lost with it. Only [`Outbox::take`] and [`Outbox::next`] move the positions: they are exactly what was delivered of the log.
@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::shared::Event;
+use super::event::Event;
 use crate::{
     error::Error,
     logs,

@@ -1,29 +1,17 @@
-//! One Job that is waited for beside many others: followed by reference, its events handed over as somebody asks.
-//!
-//! Promise: nothing is started before the first [`Waiter::poll_ready`]; events come in order, the last one only after
-//! the whole log; a poll that is given up loses nothing. What was handed over of the log is known exactly
-//! ([`Waiter::positions`]). Dropping it stops following and leaves the Job as it is.
+//! One Job that is waited for beside many others: followed by reference, as the task behind a [`Session`](super::Session).
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
-use tracing::Instrument;
-
-use super::{outbox::Outbox, shared::Event};
+use super::{event::Event, handle::SessionState, outbox::Outbox};
 use crate::{
     cluster::{Cluster, Failure, retry},
-    delete,
     error::Error,
     follow::{
         feed::{ASK_EVERY, Feed, FeedEvent},
         follower::{self, Following},
         shared_watch::{Hubs, Subscription, WatchChoice},
     },
-    job_api::{api_call::ApiCall, jobs::get_job, refusal_budget::RefusalBudget, warnings::telling},
+    job_api::{api_call::ApiCall, jobs::get_job, refusal_budget::RefusalBudget},
     logs::{self, position_store::PositionStore},
     model::{
         handoff::Handoff,
@@ -31,13 +19,12 @@ use crate::{
         message::{Message, Say},
         observed_job::ObservedJob,
     },
+    panics,
     resource::{Resource, Verb},
 };
 
 /// Bytes of log text of one Job that may wait to be taken.
 const BUFFER: usize = 256 << 10;
-/// At most this many records wait beyond that.
-const RECORDS: usize = 8;
 /// A watch that does not show the Job for so long is not waited for alone.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 /// Of one who was never answered, so many answers in a row that no repetition changes are final.
@@ -52,97 +39,17 @@ pub struct SharedWatches {
     pub quota: Arc<logs::LogQuota>,
 }
 
-/// A Job that is waited for.
-pub struct Waiter {
-    room: SharedWatches,
+/// Follows the Job, and puts what happens into the outbox, the end last.
+pub(super) async fn wait(
+    state: Arc<SessionState>,
     handoff: Arc<Handoff>,
-    outbox: Arc<Outbox>,
+    room: SharedWatches,
     keeper: Arc<PositionStore>,
-    task: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Waiter {
-    /// A waiter for this Job.
-    #[must_use]
-    pub fn new(room: SharedWatches, handoff: Handoff) -> Self {
-        let outbox = Arc::new(Outbox::new(RECORDS));
-        outbox.set_positions(&handoff.positions);
-        Self { room, handoff: Arc::new(handoff), outbox, keeper: Arc::default(), task: Mutex::default() }
-    }
-
-    /// Whether there is something to [`Waiter::take`]. The first call starts the work on `runtime`.
-    pub fn poll_ready(&self, context: &mut Context<'_>, runtime: &Handle) -> Poll<()> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
-            let (room, handoff, outbox) = (self.room.clone(), Arc::clone(&self.handoff), Arc::clone(&self.outbox));
-            let span = handoff.span();
-            runtime.spawn(wait(room, handoff, outbox, Arc::clone(&self.keeper)).instrument(span))
-        });
-        self.outbox.poll_ready(context)
-    }
-
-    /// Events, as many as are there; none after the last one, or once this is closed. An error comes alone.
-    #[must_use]
-    pub fn take(&self) -> Vec<Result<Event, Error>> {
-        self.outbox.take()
-    }
-
-    /// How far the log was handed over.
-    #[must_use]
-    pub fn positions(&self) -> Vec<SourcePosition> {
-        self.outbox.positions()
-    }
-
-    /// Writes on the Job how far its log was handed over, if it is the attempt's own and there is more than was
-    /// written before. Stops following, so that exactly this was handed over. Takes 1.5 s at most.
-    pub async fn store_positions(&self) {
-        self.close();
-        let storing = self.keeper.end(self.room.hubs.cluster(), &self.handoff, self.positions());
-        storing.instrument(self.handoff.span()).await;
-    }
-
-    /// Stops following and leaves the Job as it is.
-    pub fn close(&self) {
-        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
-            task.abort();
-        }
-        self.outbox.end();
-    }
-
-    /// Stops following and deletes the Job if it is the attempt's own; returns what was done once it is gone with its
-    /// Pods. `within` limits the confirmation.
-    pub async fn delete(&self, within: Duration) -> Result<String, Error> {
-        self.close();
-        delete_own(self.room.hubs.cluster(), &self.handoff, within, &|_| {}).await
-    }
-}
-
-/// Deletes the Job that was handed over, if it is its attempt's own.
-pub(crate) async fn delete_own(
-    cluster: &Cluster,
-    handoff: &Handoff,
-    within: Duration,
-    say: &dyn Say,
-) -> Result<String, Error> {
-    let job = &handoff.job;
-    let Some(owner) = &handoff.owner else {
-        return Err(Error::internal(format!("{job} was made by others and was left alone")));
-    };
-    let deleting = delete::delete_owned_until(cluster, job, owner, Instant::now() + within, say);
-    deleting.instrument(handoff.span()).await
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-async fn wait(room: SharedWatches, handoff: Arc<Handoff>, outbox: Arc<Outbox>, keeper: Arc<PositionStore>) {
+) {
     let (sink, lines) = logs::channel(BUFFER, handoff.log_format);
-    let say: Arc<dyn Say> = Arc::clone(&outbox) as Arc<dyn Say>;
-    let cluster = telling(room.hubs.cluster().clone(), Arc::clone(&say));
-    let cluster = &cluster;
-    let following = Box::pin(follow_by_reference(&room, cluster, &handoff, &say, &keeper, &outbox, sink));
+    let SessionState { cluster, outbox, .. } = &*state;
+    let say: Arc<dyn Say> = Arc::clone(outbox) as Arc<dyn Say>;
+    let following = Box::pin(follow_by_reference(&room, cluster, &handoff, &say, &keeper, outbox, sink));
     let keeping = async {
         let refused = keeper.keep(cluster, &handoff, || outbox.moved(), || outbox.positions());
         if let Some(warning) = refused.await {
@@ -151,7 +58,7 @@ async fn wait(room: SharedWatches, handoff: Arc<Handoff>, outbox: Arc<Outbox>, k
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        (end, ()) = async { tokio::join!(following, outbox.deliver(lines, Some(&room.quota))) } => {
+        (end, ()) = async { tokio::join!(panics::caught_in(following), outbox.deliver(lines, Some(&room.quota))) } => {
             outbox.put(end);
             outbox.end();
         }

@@ -74,6 +74,15 @@ class Follower:
         return next(event for event in Follower.events(run) if event["kind"] == kind)
 
 
+def deleted(run: Any, confirm_for: float = 60.0) -> str:
+    """Delete the Job of a run and wait until it is gone; what was done."""
+    work = run.delete(confirm_for)
+    while True:
+        for event in work.next(60.0):
+            if event["kind"] == "removed":
+                return event["text"] or "no Job"
+
+
 def follow(kubeconfig: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Run a request to its end and acknowledge it; the outcome."""
     run = Follower(kubeconfig).start(wanted)

@@ -6,7 +6,7 @@ import pytest
 
 from command_line import container, job_spec
 from fixed_name_runs import NAME, finished, wants
-from native_run import Follower
+from native_run import Follower, deleted
 from one_node_cluster import OneNodeCluster
 from roles import rules_without
 from unique_k8s_job.exceptions import ApiRefusedError, NameTakenError
@@ -54,7 +54,7 @@ def test_unfinished_job_of_another_run_is_left_alone_at_the_end_of_the_startup_t
     assert "run today" in str(refusal.value) and "max_active_runs" in str(refusal.value)
     job = cluster.the_job(namespace)
     assert job["metadata"]["uid"] == uid and job["metadata"].get("deletionTimestamp") is None
-    first.delete(60.0)
+    deleted(first)
 
 
 def test_retry_takes_the_job_over_and_a_clear_makes_it_anew(

@@ -12,7 +12,7 @@ from types import FrameType
 
 import pytest
 
-from native_run import request
+from native_run import deleted, request
 from native_waiter import Event, events_to_the_end, log_of, started_and_handed_over, wait_for
 from numbered_lines import check_whole, script
 from one_node_cluster import OneNodeCluster
@@ -67,7 +67,7 @@ def test_child_forked_while_another_thread_waits_in_the_core_runs_a_job(native: 
     thread.start()
     waiting.wait()
     assert in_a_fork(native, namespace) == 0
-    run.delete()
+    deleted(run)
 
 
 def test_forked_child_waits_for_a_job_and_the_waiters_of_its_parent_go_on(
@@ -121,7 +121,7 @@ def test_signal_handler_runs_and_its_exception_ends_a_wait(native: _core.Cluster
                 run.next(300.0)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert "is deleted" in (run.delete() or "")
+    assert "is deleted" in deleted(run)
 
 
 def test_handler_that_asks_the_core_itself_is_answered_inside_the_wait(native: _core.Cluster, namespace: str) -> None:
@@ -129,7 +129,7 @@ def test_handler_that_asks_the_core_itself_is_answered_inside_the_wait(native: _
     answers: list[str] = []
 
     def handler(_signal: int, _frame: FrameType | None) -> None:
-        answers.append(run.delete() or "no Job")
+        answers.append(deleted(run))
         run.wake()
 
     before = signal.signal(signal.SIGUSR1, handler)

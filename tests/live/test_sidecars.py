@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from command_line import container
-from native_run import Follower, request
+from native_run import Follower, deleted, request
 from one_node_cluster import OneNodeCluster
 
 #: Obeys SIGTERM, so that its deletion does not have to wait for the Pod's grace period.
@@ -76,4 +76,4 @@ def test_wait_says_within_a_minute_or_two_what_keeps_the_pod_and_leaves_the_job(
             break
     job = cluster.the_job(namespace)
     assert job["metadata"].get("deletionTimestamp") is None and job["status"]["active"] == 1, json.dumps(job["status"])
-    run.delete(60.0)
+    deleted(run)

@@ -137,6 +137,24 @@ def test_one_who_cannot_ask_about_a_job_has_lost_it_once_it_is_there(kind: type[
 JOB = {"namespace": "etl", "name": "work-1", "uid": "u"}
 
 
+class DeletingWork:
+    """The deletion of a run's Job, which ends as `result` says; without a Job it says nothing before its end."""
+
+    def __init__(self, result: str | Exception | None) -> None:
+        self.result = result
+        said = ("Job `etl/work-1` is being deleted; its Pod may take 30 s", "Waiting for the Pod: 10 s of up to 30 s")
+        self.said = [{"kind": "message", "level": "info", "text": text} for text in said if result is not None]
+
+    def next(self, _: float) -> list[dict[str, Any]]:
+        if self.said:
+            return [self.said.pop(0)]
+        if isinstance(self.result, Exception):
+            raise self.result
+        return [{"kind": "removed", "text": self.result}]
+
+    def close(self) -> None: ...
+
+
 class LosingRun:
     """A run that makes its Job, and then hears no more of it."""
 
@@ -149,9 +167,9 @@ class LosingRun:
             return [self.events.pop()]
         raise ApiRefusedError("the answer is not one that an API server gives", status=404)
 
-    def delete(self, _: float) -> str:
+    def delete(self, _: float) -> Any:
         self.deleted = True
-        return "deleted"
+        return DeletingWork("deleted")
 
     def wake(self) -> None: ...
 
@@ -226,15 +244,8 @@ class EndingRun(LosingRun):
             return [self.events.pop()]
         raise self.ends_with
 
-    def delete(self, _: float, say: Any = None) -> Any:
-        if self.result is not None:
-            say(
-                {"kind": "message", "level": "info", "text": "Job `etl/work-1` is being deleted; its Pod may take 30 s"}
-            )
-            say({"kind": "message", "level": "info", "text": "Waiting for the Pod: 10 s of up to 30 s"})
-        if isinstance(self.result, Exception):
-            raise self.result
-        return self.result
+    def delete(self, _: float) -> Any:
+        return DeletingWork(self.result)
 
 
 def ended(run: EndingRun, monkeypatch: pytest.MonkeyPatch, *, killed: str | None = None) -> tuple[list[str], Any]:

@@ -13,7 +13,7 @@ use unique_k8s_job::{
     cluster::{Cluster, Timing},
     error::Error,
     model::{job_result::RESULT_SIDECAR, outcome::Outcome},
-    session::{Event, attempt::Run},
+    session::{Event, Session},
     submit::{JobOrigin, request::JobRequest},
 };
 
@@ -466,7 +466,7 @@ fn merge(into: &mut Value, changes: Value) {
 
 /// What an attempt handed over until its end.
 pub struct Ended {
-    pub run: Run,
+    pub run: Session,
     pub origin: Option<JobOrigin>,
     pub messages: Vec<String>,
     /// All lines of its log, marks included.
@@ -486,11 +486,11 @@ impl Ended {
 
 /// Runs an attempt to its end.
 pub async fn run(cluster: &Cluster, order: JobRequest) -> Ended {
-    follow(Run::start(cluster.clone(), order)).await
+    follow(Session::submit(cluster.clone(), order)).await
 }
 
 /// Takes what an attempt hands over, to its end.
-pub async fn follow(run: Run) -> Ended {
+pub async fn follow(run: Session) -> Ended {
     let (mut origin, mut messages, mut log) = (None, Vec::new(), Vec::new());
     let end = loop {
         match run.next().await {
@@ -503,7 +503,7 @@ pub async fn follow(run: Run) -> Ended {
             }
             Some(Ok(Event::Outcome(outcome))) => break Ok(*outcome),
             Some(Err(error)) => break Err(error),
-            None => panic!("an attempt without an end"),
+            other => panic!("an attempt without an end: {other:?}"),
         }
     };
     Ended { run, origin, messages, log, end }

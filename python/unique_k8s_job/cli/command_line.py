@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import math
 import socket
 import sys
 import time
@@ -26,6 +27,7 @@ from unique_k8s_job.cli.run_ending import Cause, Ending, JobAction, ending
 from unique_k8s_job.cli.signals import Interrupted, forget, listen, waiting
 from unique_k8s_job.cli.streams import Streams
 from unique_k8s_job.described import described, fault
+from unique_k8s_job.events import events
 from unique_k8s_job.exceptions import ApiRefusedError, ApiUnreachableError, TakenOverError, UniqueK8sJobError
 from unique_k8s_job.manifest.encoding import read_stream, read_text
 from unique_k8s_job.manifest.plain import whole_text
@@ -280,7 +282,7 @@ class _Running:
 
     def _followed(self, prepared: Callable[[], tuple[str, str]]) -> OutcomeEvent:
         """Return the outcome, once it is reported and acknowledged."""
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
         self._check_streams()
         with waiting():
             cluster, request = prepared()
@@ -288,19 +290,14 @@ class _Running:
             self._display.submitting(*native.destination(where, request))
         self._check_streams()
         self._run = run = native.Run(where, request)
-        while True:
-            left = 60.0 if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                raise _Ended(Cause.TIMEOUT, f"The Job has not ended within {self._timeout:g} s: it is deleted")
-            with waiting():
-                events = run.next(min(left, 60.0))
-            for event in events:
-                self._display.event(event)
-                self._made = self._made or event["kind"] == "submitted"
-                if event["kind"] == "outcome":
-                    self._acknowledge(run)
-                    return event
-                self._check_streams()
+        for event in events(run, lambda: deadline - time.monotonic(), waiting=waiting):
+            self._display.event(event)
+            self._made = self._made or event["kind"] == "submitted"
+            if event["kind"] == "outcome":
+                self._acknowledge(run)
+                return event
+            self._check_streams()
+        raise _Ended(Cause.TIMEOUT, f"The Job has not ended within {self._timeout:g} s: it is deleted")
 
     def _acknowledge(self, run: Run) -> None:
         with waiting():
@@ -339,9 +336,12 @@ class _Running:
         if self._run is None:
             return
         try:
-            with waiting():
-                result = self._run.delete(confirm_for, self._display.event)
-                self._deleted = result or "No Job was made by this try: nothing to delete", "info"
+            with contextlib.closing(self._run.delete(confirm_for)) as work:
+                for event in events(work, waiting=waiting):
+                    if event["kind"] == "message":
+                        self._display.event(event)
+                    elif event["kind"] == "removed":
+                        self._deleted = event["text"] or "No Job was made by this try: nothing to delete", "info"
         except UniqueK8sJobError as error:
             self._deleted = str(error), "error"
 

@@ -13,6 +13,7 @@ from unique_k8s_job.cli.console import Speaker, stdin_is_a_terminal
 from unique_k8s_job.cli.exit_codes import INTERRUPTED, OUR_ERROR, STUCK, SUCCESS
 from unique_k8s_job.cli.selection import Selection, selection_options
 from unique_k8s_job.cli.signals import Interrupted, waiting
+from unique_k8s_job.events import events
 from unique_k8s_job.exceptions import DeletionUnconfirmedError, UniqueK8sJobError
 from unique_k8s_job.request.delete import (
     ONLY_IF,
@@ -160,11 +161,12 @@ def _wanted(listing: dict[str, Any], speaker: Speaker, *, yes: bool, dry_run: bo
 
 
 def _follow(work: Work, speaker: Speaker, *, gone: bool) -> dict[str, Any]:
-    while True:
-        for event in work.next(60.0):
-            if event["kind"] == "message":
-                speaker.say(event["text"], event["level"])
-            elif event["kind"] == "deleted":
-                speaker.say(sentence(event, gone=gone))
-            else:
-                return {key: value for key, value in event.items() if key != "kind"}
+    done: dict[str, Any] = {}
+    for event in events(work):
+        if event["kind"] == "message":
+            speaker.say(event["text"], event["level"])
+        elif event["kind"] == "deleted":
+            speaker.say(sentence(event, gone=gone))
+        else:
+            done = {key: value for key, value in event.items() if key != "kind"}
+    return done

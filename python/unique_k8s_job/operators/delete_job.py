@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job import native
+from unique_k8s_job.events import events
 from unique_k8s_job.exceptions import ConfigurationError, StoppedError
 from unique_k8s_job.request.arguments import connection, seconds
 from unique_k8s_job.request.delete import (
@@ -220,16 +221,19 @@ class K8sJobDeleteOperator(BaseOperator):
         from unique_k8s_job.operators.delete_deferral import only_waits
 
         check_at = time.monotonic() + defer_after
+
+        def left() -> float:
+            return check_at - time.monotonic()
+
         while not self._killed:
-            for event in work.next(max(0.0, min(60.0, check_at - time.monotonic()))):
+            for event in events(work, left, stopped=lambda: self._killed):
                 if event["kind"] == "message":
                     log.say(event["text"], event["level"])
                 elif event["kind"] == "deleted":
                     log.say(sentence(event, gone=self.wait_for == "gone"))
                 else:
                     return dict(event)
-            if time.monotonic() >= check_at:
-                if job := only_waits(cluster, self):
-                    return {"kind": "waits", "job": job}
-                check_at = time.monotonic() + CHECK_EVERY
+            if not self._killed and (job := only_waits(cluster, self)):
+                return {"kind": "waits", "job": job}
+            check_at = time.monotonic() + CHECK_EVERY
         raise StoppedError("The task was stopped before the deletion was confirmed; what was deleted stays deleted")

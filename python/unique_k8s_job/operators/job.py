@@ -11,10 +11,12 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from unique_k8s_job import native
+from unique_k8s_job.events import events
 from unique_k8s_job.exceptions import (
     ConfigurationError,
     DeletionUnconfirmedError,
@@ -46,7 +48,7 @@ from unique_k8s_job.task.compat.behaviour import sigkill_is_near
 from unique_k8s_job.task.settings import default_deferrable
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import MessageEvent, Run, SubmittedEvent
+    from unique_k8s_job._core import Run, SubmittedEvent
     from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
     from unique_k8s_job.task.known_names import KnownNames
     from unique_k8s_job.task.log_writer import LogWriter
@@ -508,25 +510,27 @@ class UniqueK8sJobOperator(BaseOperator):
         :raises StoppedError: after `on_kill`
         """
         defer_at = time.monotonic() + self.defer_after_seconds if self.deferrable else math.inf
-        while not self._killed:
-            left = defer_at - time.monotonic()
-            if left <= 0 and self._job_uid:
-                return self._hand_over(run, context)
-            for event in run.next(60.0 if self._job_uid is None else min(60.0, left)):
-                if self._killed:
-                    break
-                if event["kind"] == "log":
-                    self.write_log(event, log)
-                elif event["kind"] == "message":
-                    log.say(event["text"], event["level"])
-                elif event["kind"] == "submitted":
-                    self._submitted(event, context, names, log)
-                    if not self.follows:
-                        run.hand_over()
-                        return {"kind": "made", "job": {key: event[key] for key in ("namespace", "name", "uid")}}
-                else:
-                    return dict(event)
-        raise StoppedError("The task was stopped before its Job had ended")
+
+        def left() -> float:
+            return math.inf if self._job_uid is None else defer_at - time.monotonic()
+
+        for event in events(run, left, stopped=lambda: self._killed):
+            if self._killed:
+                break
+            if event["kind"] == "log":
+                self.write_log(event, log)
+            elif event["kind"] == "message":
+                log.say(event["text"], event["level"])
+            elif event["kind"] == "submitted":
+                self._submitted(event, context, names, log)
+                if not self.follows:
+                    run.hand_over()
+                    return {"kind": "made", "job": {key: event[key] for key in ("namespace", "name", "uid")}}
+            else:
+                return dict(event)
+        if self._killed:
+            raise StoppedError("The task was stopped before its Job had ended")
+        return self._hand_over(run, context)
 
     def _hand_over(self, run: Run, context: Context) -> dict[str, Any]:
         from unique_k8s_job.task import stop_in_worker
@@ -655,14 +659,15 @@ class UniqueK8sJobOperator(BaseOperator):
         :param given_up_soon: whether there is no time to see the deletion to its end
         """
         said: list[str] = []
-
-        def say(event: MessageEvent) -> None:
-            log.say(event["text"] if said else f"{why}. {event['text']}", event["level"])
-            said.append(event["text"])
-
-        level = "info"
+        result, level = None, "info"
         try:
-            result = run.delete(confirm_for, say)
+            with closing(run.delete(confirm_for)) as work:
+                for event in events(work):
+                    if event["kind"] == "message":
+                        log.say(event["text"] if said else f"{why}. {event['text']}", event["level"])
+                        said.append(event["text"])
+                    elif event["kind"] == "removed":
+                        result = event["text"]
             if result is None:
                 return None
         except DeletionUnconfirmedError as failure:

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use unique_k8s_job::{
-    delete::{DeleteRequest, DeletedJobs, Deletion, DeletionEvent},
+    delete::{DeleteRequest, DeletedJobs},
     diagnose::survey::survey,
     error::Error,
     resource::Namespaces,
+    session::{Event, Work},
 };
 
 use crate::{
@@ -36,13 +37,14 @@ fn order(changes: &Value) -> DeleteRequest {
 
 /// Carries an order out; what was said on the way, and its end.
 async fn carry_out(world: &Arc<World>, order: DeleteRequest) -> (Vec<String>, Result<DeletedJobs, Error>) {
-    let deletion = Deletion::start(world.cluster(), order);
+    let deletion = Work::delete_jobs(world.cluster(), order);
     let mut said = Vec::new();
     loop {
         match deletion.next().await.expect("an order ends with its end") {
-            Ok(DeletionEvent::Message(message)) => said.push(format!("{}: {}", message.code, message.text)),
-            Ok(DeletionEvent::Deleted { .. }) => {}
-            Ok(DeletionEvent::Ended(jobs)) => return (said, Ok(jobs)),
+            Ok(Event::Message(message)) => said.push(format!("{}: {}", message.code, message.text)),
+            Ok(Event::Deleted { .. }) => {}
+            Ok(Event::Ended(jobs)) => return (said, Ok(jobs)),
+            Ok(other) => panic!("of an order that was never given: {other:?}"),
             Err(error) => return (said, Err(error)),
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use unique_k8s_job::{
     error::Error,
     model::outcome::OutcomeState,
-    session::attempt::Run,
+    session::Session,
     submit::{JobOrigin, request::JobRequest},
 };
 
@@ -50,7 +50,7 @@ async fn yesterday(world: &Arc<World>, acknowledged: bool) -> Ended {
 
 /// A try of that run at work whose worker has died at this age.
 async fn dies_after(world: &Arc<World>, order: JobRequest, age: Duration) {
-    let dying = Run::start(world.cluster(), order);
+    let dying = Session::submit(world.cluster(), order);
     tokio::time::sleep(age).await;
     drop(dying);
 }
@@ -177,7 +177,7 @@ async fn predecessor_that_outlasts_the_startup_timeout_is_left_alone_and_its_own
     );
     assert_eq!(begin.elapsed().as_secs(), 30);
     assert_eq!((world.jobs().len(), writes(&world)), (1, 0));
-    assert!(ended.run.delete(Duration::from_secs(5)).await.unwrap().contains("nothing to delete"));
+    assert!(ended.run.delete(Duration::from_secs(5), &|_| {}).await.unwrap().is_none(), "nothing to delete");
     assert_eq!(world.jobs().len(), 1);
 }
 
@@ -414,10 +414,9 @@ async fn stop_while_waiting_for_the_name_deletes_nothing() {
     let world = World::new();
     world.runs_jobs(Course { runs: Duration::from_secs(3600), ..Course::default() });
     dies_after(&world, wants("yesterday", 1, &json!({})), Duration::from_secs(5)).await;
-    let waiting = Run::start(world.cluster(), today(1));
+    let waiting = Session::submit(world.cluster(), today(1));
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let deed = waiting.delete(Duration::from_secs(10)).await.unwrap();
-    assert!(deed.contains("nothing to delete"), "{deed}");
+    assert_eq!(waiting.delete(Duration::from_secs(10), &|_| {}).await.unwrap(), None, "nothing to delete");
     assert_eq!((world.jobs().len(), world.asked("delete jobs")), (1, 0));
 }
 
@@ -427,7 +426,7 @@ async fn predecessor_that_somebody_deletes_while_it_is_waited_for_frees_the_name
     world.runs_jobs(slow());
     dies_after(&world, wants("yesterday", 1, &json!({})), Duration::from_secs(5)).await;
     let cluster = world.cluster();
-    let waiting = tokio::spawn(async move { follow(Run::start(cluster, today(1))).await });
+    let waiting = tokio::spawn(async move { follow(Session::submit(cluster, today(1))).await });
     tokio::time::sleep(Duration::from_secs(10)).await;
     world.vanish(NAME, true);
     let ended = waiting.await.unwrap();
@@ -441,7 +440,7 @@ async fn outage_longer_than_a_request_is_repeated_does_not_end_the_wait_for_the_
     dies_after(&world, wants("yesterday", 1, &json!({})), Duration::from_secs(5)).await;
     let cluster = world.cluster();
     let patient = wants("today", 1, &json!({"startup_timeout_seconds": 900}));
-    let waiting = tokio::spawn(async move { follow(Run::start(cluster, patient)).await });
+    let waiting = tokio::spawn(async move { follow(Session::submit(cluster, patient)).await });
     tokio::time::sleep(Duration::from_secs(10)).await;
     world.fault("get jobs", Fault::LoseRequest, 40);
     tokio::time::sleep(Duration::from_secs(65)).await;
@@ -458,7 +457,7 @@ async fn work_of_a_predecessor_that_outlives_its_job_is_waited_for() {
     dies_after(&world, wants("yesterday", 1, &json!({})), Duration::from_secs(5)).await;
     orphan(&world);
     let cluster = world.cluster();
-    let waiting = tokio::spawn(async move { follow(Run::start(cluster, today(1))).await });
+    let waiting = tokio::spawn(async move { follow(Session::submit(cluster, today(1))).await });
     tokio::time::sleep(Duration::from_secs(10)).await;
     // The garbage collector wakes up: the Job goes, its Pod stays, an orphan at work.
     world.update_job(NAME, |job| job["metadata"]["finalizers"] = json!([]));

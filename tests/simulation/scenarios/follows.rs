@@ -6,7 +6,7 @@ use serde_json::json;
 use unique_k8s_job::{
     error::Error,
     model::{job_result::JobResult, outcome::OutcomeState},
-    session::attempt::Run,
+    session::Session,
 };
 
 use crate::{
@@ -20,7 +20,7 @@ fn lines(count: u32) -> Vec<String> {
 
 /// A Job that is there, followed, and run by hand.
 async fn begun(world: &Arc<World>) -> (tokio::task::JoinHandle<crate::world::Ended>, String) {
-    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order(1))));
+    let attempt = tokio::spawn(follow(Session::submit(world.cluster(), order(1))));
     while world.jobs_made().is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -208,7 +208,7 @@ async fn job_that_gets_no_pod_is_given_up_at_the_startup_timeout() {
 async fn suspended_job_is_waited_for_without_a_timer() {
     let world = World::new();
     let suspended = json!({"startup_timeout_seconds": 40, "arguments": {"suspend": true}});
-    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order_with(1, suspended))));
+    let attempt = tokio::spawn(follow(Session::submit(world.cluster(), order_with(1, suspended))));
     tokio::time::sleep(Duration::from_secs(86_400)).await;
     assert!(!attempt.is_finished());
     let name = world.jobs_made()[0].clone();
@@ -340,7 +340,7 @@ fn head(ended: &crate::world::Ended) -> String {
 async fn job_of_parallelism_0_is_waited_for_without_a_timer_and_said_once() {
     let world = World::new();
     let paused = json!({"startup_timeout_seconds": 40, "manifest": {"spec": {"parallelism": 0}}});
-    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order_with(1, paused))));
+    let attempt = tokio::spawn(follow(Session::submit(world.cluster(), order_with(1, paused))));
     tokio::time::sleep(Duration::from_secs(86_400)).await;
     assert!(!attempt.is_finished());
     let name = world.jobs_made()[0].clone();
@@ -359,7 +359,7 @@ async fn job_of_parallelism_0_is_waited_for_without_a_timer_and_said_once() {
 async fn job_that_is_scaled_to_0_in_mid_run_is_waited_for_and_goes_on() {
     let world = World::new();
     let order = order_with(1, json!({"startup_timeout_seconds": 40}));
-    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order)));
+    let attempt = tokio::spawn(follow(Session::submit(world.cluster(), order)));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let name = world.jobs_made()[0].clone();
     let pod = world.start_pod(&name);
@@ -567,7 +567,7 @@ async fn pods_are_listed_where_their_watch_does_not_open_or_breaks_off_among_tho
 async fn with_sidecar(world: &Arc<World>) -> (tokio::task::JoinHandle<crate::world::Ended>, String) {
     world.runs_jobs(Course::default());
     let order = order_with(1, json!({"result": "sidecar"}));
-    let attempt = tokio::spawn(follow(Run::start(world.cluster(), order)));
+    let attempt = tokio::spawn(follow(Session::submit(world.cluster(), order)));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let job = world.jobs_made().remove(0);
     (attempt, format!("{job}-p0"))

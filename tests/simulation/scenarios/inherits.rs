@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use unique_k8s_job::{
     error::Error,
     model::{job_result::JobResult, outcome::OutcomeState},
-    session::attempt::Run,
+    session::Session,
     submit::{JobOrigin, request::JobRequest},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 
 /// Lets try 1 make its Job and die at this age of the world.
 async fn try_one_dies_after(world: &std::sync::Arc<World>, age: Duration) {
-    let dying = Run::start(world.cluster(), order(1));
+    let dying = Session::submit(world.cluster(), order(1));
     tokio::time::sleep(age).await;
     drop(dying);
 }
@@ -60,7 +60,7 @@ async fn retry_that_uses_or_takes_over_a_job_has_its_result() {
     for (age, origin) in [(10, JobOrigin::TakenOver), (90, JobOrigin::OutcomeUsed)] {
         let world = World::new();
         world.runs_jobs(Course { message: "[1, 2]", ..slow() });
-        let dying = Run::start(world.cluster(), with_result(1));
+        let dying = Session::submit(world.cluster(), with_result(1));
         tokio::time::sleep(Duration::from_secs(age)).await;
         drop(dying);
         let ended = run(&world.cluster(), with_result(2)).await;
@@ -75,7 +75,7 @@ async fn retry_that_uses_or_takes_over_a_job_has_its_result() {
 async fn result_that_is_lost_is_told_and_the_retry_after_it_runs_anew() {
     let world = World::new();
     world.runs_jobs(Course { message: "[1, 2]", ..Course::default() });
-    let dying = Run::start(world.cluster(), with_result(1));
+    let dying = Session::submit(world.cluster(), with_result(1));
     tokio::time::sleep(Duration::from_secs(30)).await;
     drop(dying);
     let job = world.jobs().remove(0);
@@ -191,7 +191,7 @@ async fn job_whose_name_was_written_down_is_found_under_another_deployment_id() 
 async fn old_worker_that_wakes_up_late_stops_and_touches_nothing() {
     let world = World::new();
     world.runs_jobs(slow());
-    let old = tokio::spawn(follow(Run::start(world.cluster(), order(1))));
+    let old = tokio::spawn(follow(Session::submit(world.cluster(), order(1))));
     tokio::time::sleep(Duration::from_secs(10)).await;
     let new = run(&world.cluster(), order(2)).await;
     assert_eq!((new.outcome().state, new.origin), (OutcomeState::Succeeded, Some(JobOrigin::TakenOver)));
@@ -199,7 +199,7 @@ async fn old_worker_that_wakes_up_late_stops_and_touches_nothing() {
     assert!(matches!(old.error(), Error::TakenOver(_)), "{}", old.error());
     assert!(old.error().to_string().contains("taken over by try 2"), "{}", old.error());
     assert_eq!(old.run.acknowledge().await.unwrap(), [], "it has no outcome");
-    assert!(matches!(old.run.delete(Duration::from_secs(1)).await, Err(Error::TakenOver(_))));
+    assert!(matches!(old.run.delete(Duration::from_secs(1), &|_| {}).await, Err(Error::TakenOver(_))));
     assert_eq!((world.jobs().len(), world.asked("delete jobs")), (1, 0));
 }
 
@@ -207,7 +207,7 @@ async fn old_worker_that_wakes_up_late_stops_and_touches_nothing() {
 async fn post_of_a_lower_try_that_arrives_late_is_noticed_and_its_job_deleted() {
     let world = World::new();
     world.runs_jobs(slow());
-    let newest = tokio::spawn(follow(Run::start(world.cluster(), order(2))));
+    let newest = tokio::spawn(follow(Session::submit(world.cluster(), order(2))));
     tokio::time::sleep(Duration::from_secs(5)).await;
     let late = order(1).draft(0, &"etl".parse().unwrap(), None).unwrap();
     let late: Value = serde_json::from_slice(&late.body).unwrap();
@@ -246,10 +246,10 @@ async fn stop_while_the_post_is_under_way_deletes_what_it_made() {
     world.runs_jobs(slow());
     world.fault("create jobs", Fault::LoseReply, 1);
     world.fault("get jobs", Fault::Delay(Duration::from_secs(5)), 1);
-    let stopped = Run::start(world.cluster(), order(1));
+    let stopped = Session::submit(world.cluster(), order(1));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.jobs().len(), 1);
-    stopped.delete(Duration::from_secs(30)).await.unwrap();
+    stopped.delete(Duration::from_secs(30), &|_| {}).await.unwrap();
     assert_eq!(world.jobs().len(), 0);
 }
 
@@ -257,11 +257,11 @@ async fn stop_while_the_post_is_under_way_deletes_what_it_made() {
 async fn deletion_that_a_finalizer_holds_is_not_called_done() {
     let world = World::new();
     world.runs_jobs(slow());
-    let stopped = Run::start(world.cluster(), order(1));
+    let stopped = Session::submit(world.cluster(), order(1));
     tokio::time::sleep(Duration::from_secs(10)).await;
     let name = world.jobs_made()[0].clone();
     world.update_job(&name, |job| job["metadata"]["finalizers"] = json!(["example.com/hold"]));
-    let error = stopped.delete(Duration::from_secs(10)).await.unwrap_err();
+    let error = stopped.delete(Duration::from_secs(10), &|_| {}).await.unwrap_err();
     assert!(matches!(error, Error::DeletionUnconfirmed(_)), "{error}");
     assert!(error.to_string().contains("example.com/hold"), "{error}");
 }
@@ -269,7 +269,7 @@ async fn deletion_that_a_finalizer_holds_is_not_called_done() {
 #[tokio::test(start_paused = true)]
 async fn outage_longer_than_a_request_is_repeated_does_not_end_the_confirmation_of_a_stop() {
     let world = World::new();
-    let stopped = Run::start(world.cluster(), order(1));
+    let stopped = Session::submit(world.cluster(), order(1));
     tokio::time::sleep(Duration::from_secs(10)).await;
     let name = world.jobs_made()[0].clone();
     world.update_job(&name, |job| job["metadata"]["finalizers"] = json!(["example.com/hold"]));
@@ -280,7 +280,7 @@ async fn outage_longer_than_a_request_is_repeated_does_not_end_the_confirmation_
         helper.update_job(&name, |job| job["metadata"]["finalizers"] = json!([]));
     });
     let begin = tokio::time::Instant::now();
-    let done = stopped.delete(Duration::from_secs(600)).await.unwrap();
+    let done = stopped.delete(Duration::from_secs(600), &|_| {}).await.unwrap().expect("a Job");
     assert!(done.contains("is deleted, and its Pods have ended"), "{done}");
     assert!(begin.elapsed() > Duration::from_secs(60), "no outage: {:?}", begin.elapsed());
     assert_eq!((world.jobs().len(), world.asked("delete jobs")), (0, 1));
@@ -291,9 +291,9 @@ async fn deletion_whose_pod_still_runs_names_the_pod_and_its_node() {
     let world = World::new();
     world.runs_jobs(slow());
     world.inner().collects_garbage = false;
-    let stopped = Run::start(world.cluster(), order(1));
+    let stopped = Session::submit(world.cluster(), order(1));
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let error = stopped.delete(Duration::from_secs(10)).await.unwrap_err();
+    let error = stopped.delete(Duration::from_secs(10), &|_| {}).await.unwrap_err();
     assert!(error.to_string().contains("may still run, on `node1`"), "{error}");
 }
 
@@ -311,7 +311,7 @@ async fn try_after_one_whose_job_is_gone_waits_for_the_pods_that_it_left() {
         helper.end_pod(&pod, 143);
     });
     let begin = tokio::time::Instant::now();
-    let second = Run::start(world.cluster(), order(2));
+    let second = Session::submit(world.cluster(), order(2));
     while world.jobs_made().len() < 2 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -15,7 +15,7 @@ use proptest::{
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, time::Instant};
 use unique_k8s_job::{
-    delete::{DeleteRequest, Deletion, DeletionEvent, remedy::carry_out},
+    delete::{DeleteRequest, remedy::carry_out},
     diagnose::{Remedy, survey::survey},
     error::Error,
     follow::shared_watch::Hubs,
@@ -23,10 +23,9 @@ use unique_k8s_job::{
     model::{handoff::Handoff, observed_job::JobReference, outcome::OutcomeState},
     resource::{Namespaces, Resource, Selector},
     session::{
-        Event,
-        attempt::Run,
+        Event, Session, Work,
         find_jobs::{JobSelector, find_jobs},
-        waiter::{SharedWatches, Waiter},
+        waiter::SharedWatches,
     },
     submit::request::JobRequest,
 };
@@ -108,6 +107,7 @@ impl Told {
             Ok(Event::Log(record)) => self.said.push((now, record.text)),
             Ok(Event::Submitted { .. }) => {}
             Ok(Event::Outcome(outcome)) => self.end = Some((now, Ok(outcome.state))),
+            Ok(other) => panic!("of a deletion: {other:?}"),
             Err(error) => self.end = Some((now, Err(error))),
         }
         self.end.is_none()
@@ -175,7 +175,7 @@ async fn attempt(scripts: &[Script]) -> (Arc<World>, Told, Instant) {
 
 async fn attempt_of(scripts: &[Script], times: &Times) -> (Arc<World>, Told, Instant) {
     let world = World::new();
-    let run = Run::start(world.cluster(), order(1));
+    let run = Session::submit(world.cluster(), order(1));
     let mut told = Told::default();
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
     let name = world.jobs_made()[0].clone();
@@ -202,7 +202,7 @@ async fn waiters_of(scripts: &[Script], times: &Times) -> (Arc<World>, Vec<Told>
     for number in 0..3 {
         let handoff = handed_over(&world, number).await;
         let name = handoff.job.name.to_string();
-        let waiter = Waiter::new(room.clone(), handoff);
+        let waiter = Session::follow(room.clone(), handoff);
         all.push((name, tokio::spawn(waited(waiter, times.runs))));
     }
     let jobs: Vec<_> = all
@@ -228,12 +228,12 @@ async fn waiters_of(scripts: &[Script], times: &Times) -> (Arc<World>, Vec<Told>
 
 async fn handed_over(world: &Arc<World>, task: u32) -> Handoff {
     let changes = json!({"attempt": {"task_id": format!("train-{task}"), "instance": format!("ti-{task}")}});
-    let run = Run::start(world.cluster(), order_with(1, changes));
+    let run = Session::submit(world.cluster(), order_with(1, changes));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
     run.hand_over().expect("a Job")
 }
 
-async fn waited(waiter: Waiter, runs: Duration) -> Told {
+async fn waited(waiter: Session, runs: Duration) -> Told {
     let mut told = Told::default();
     let ended = async {
         loop {
@@ -362,7 +362,7 @@ async fn one_who_begins_to_wait_while_neither_watch_nor_list_works_asks_by_get()
     let name = handoff.job.name.to_string();
     lie(&world, &[("watch jobs", vec![Some(answer(500))]), ("list jobs", vec![Some(answer(500))])], 1);
     let room = SharedWatches { hubs: Arc::new(Hubs::new(world.cluster())), quota: Arc::new(LogQuota::default()) };
-    let task = tokio::spawn(waited(Waiter::new(room, handoff), RUNS));
+    let task = tokio::spawn(waited(Session::follow(room, handoff), RUNS));
     let job_ended = let_it_run(&world, &name).await;
     let told = task.await.unwrap();
     let (at, end) = told.end.as_ref().unwrap_or_else(|| panic!("{told:#?}"));
@@ -394,7 +394,7 @@ async fn job_goes_on_while_a_gateway_answers_in_the_place_of_the_api_server() {
 #[tokio::test(start_paused = true)]
 async fn interruptions_that_come_and_go_are_counted() {
     let world = World::new();
-    let run = Run::start(world.cluster(), order(1));
+    let run = Session::submit(world.cluster(), order(1));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
     world.start_pod(&world.jobs_made()[0]);
     // Each stream lasts a while, and is cut.
@@ -602,7 +602,7 @@ fn random_lies_while_a_job_is_made() {
             for (kind, faults) in &scripts {
                 world.script(kind, faults.clone());
             }
-            let run = Run::start(world.cluster(), order(1));
+            let run = Session::submit(world.cluster(), order(1));
             let made = async {
                 loop {
                     match run.next().await.expect("an end") {
@@ -615,7 +615,8 @@ fn random_lies_while_a_job_is_made() {
             let made = tokio::time::timeout(Duration::from_secs(600), made).await;
             assert!(made.is_ok(), "no word for ten minutes");
             assert_eq!(world.too_often(), None);
-            let deleted = tokio::time::timeout(Duration::from_secs(64), run.delete(Duration::from_secs(60))).await;
+            let deleted =
+                tokio::time::timeout(Duration::from_secs(64), run.delete(Duration::from_secs(60), &|_| {})).await;
             assert!(deleted.is_ok(), "a deletion without an end");
         });
     });
@@ -623,11 +624,11 @@ fn random_lies_while_a_job_is_made() {
 
 /// Until the Job is there or it is known that it will not be; nobody is silent for ever, or asks without a pause.
 async fn made_or_not(world: &Arc<World>, order: JobRequest) {
-    let run = Run::start(world.cluster(), order);
+    let run = Session::submit(world.cluster(), order);
     let made = async { while !matches!(run.next().await.expect("an end"), Ok(Event::Submitted { .. }) | Err(_)) {} };
     assert!(tokio::time::timeout(Duration::from_secs(1_200), made).await.is_ok(), "no word for twenty minutes");
     assert_eq!(world.too_often(), None);
-    let deleted = tokio::time::timeout(Duration::from_secs(64), run.delete(Duration::from_secs(60))).await;
+    let deleted = tokio::time::timeout(Duration::from_secs(64), run.delete(Duration::from_secs(60), &|_| {})).await;
     assert!(deleted.is_ok(), "a deletion without an end");
 }
 
@@ -640,7 +641,7 @@ fn random_lies_while_a_retry_looks_for_what_is_there() {
         for cleared in [false, true] {
             simulated(async {
                 let world = World::new();
-                let first = Run::start(world.cluster(), order(1));
+                let first = Session::submit(world.cluster(), order(1));
                 while !matches!(first.next().await, Some(Ok(Event::Submitted { .. }))) {}
                 drop(first);
                 world.start_pod(&world.jobs_made()[0]);
@@ -663,7 +664,7 @@ fn random_lies_while_a_fixed_name_is_taken() {
                     let attempt = json!({"run_id": run_id, "instance": run_id});
                     order_with(1, json!({"fixed_name": "nightly", "attempt": attempt}))
                 };
-                let first = Run::start(world.cluster(), wants("yesterday"));
+                let first = Session::submit(world.cluster(), wants("yesterday"));
                 while !matches!(first.next().await, Some(Ok(Event::Submitted { .. }))) {}
                 drop(first);
                 let pod = world.start_pod("nightly");
@@ -745,10 +746,9 @@ fn random_lies_while_jobs_are_deleted() {
                 }
                 lie(&world, &scripts, 3);
                 let request = json!({"target": target, "namespace": NAMESPACE, "timeout_seconds": 120});
-                let deletion = Deletion::start(world.cluster(), DeleteRequest::read(&request.to_string()).unwrap());
-                let over = async {
-                    while !matches!(deletion.next().await.expect("an end"), Ok(DeletionEvent::Ended(_)) | Err(_)) {}
-                };
+                let deletion = Work::delete_jobs(world.cluster(), DeleteRequest::read(&request.to_string()).unwrap());
+                let over =
+                    async { while !matches!(deletion.next().await.expect("an end"), Ok(Event::Ended(_)) | Err(_)) {} };
                 let over = tokio::time::timeout(Duration::from_secs(150), over).await;
                 assert_eq!(world.too_often(), None);
                 assert!(over.is_ok(), "a deletion without an end");

@@ -18,7 +18,7 @@ use tokio::{
 };
 use unique_k8s_job::{
     cluster::{Cluster, Configuration, Timing},
-    delete::{DeleteRequest, Deletion},
+    delete::DeleteRequest,
     diagnose::{
         collect::by_name,
         rights::rights,
@@ -31,9 +31,9 @@ use unique_k8s_job::{
     model::handoff::Handoff,
     resource::Namespaces,
     session::{
-        attempt::Run,
+        Session, Work,
         find_jobs::{JobSelector, find_jobs},
-        waiter::{SharedWatches, Waiter},
+        waiter::SharedWatches,
     },
     submit::request::JobRequest,
 };
@@ -164,21 +164,21 @@ async fn for_a_while(work: impl Future<Output = ()>) {
 
 async fn run(cluster: &Cluster, request: &Value) {
     let Ok(order) = JobRequest::read(&request.to_string()) else { return };
-    let run = Run::start(cluster.clone(), order);
+    let run = Session::submit(cluster.clone(), order);
     for_a_while(async { while run.next().await.is_some() {} }).await;
-    let _ = run.delete(Duration::from_secs(2)).await;
+    let _ = run.delete(Duration::from_secs(2), &|_| {}).await;
 }
 
 async fn delete(cluster: &Cluster, request: &Value) {
     let Ok(order) = DeleteRequest::read(&request.to_string()) else { return };
-    let deletion = Deletion::start(cluster.clone(), order);
+    let deletion = Work::delete_jobs(cluster.clone(), order);
     for_a_while(async { while deletion.next().await.is_some() {} }).await;
 }
 
 async fn wait(cluster: &Cluster, request: &Value) {
     let Ok(handoff) = Handoff::read(&request.to_string()) else { return };
     let room = SharedWatches { hubs: Arc::new(Hubs::new(cluster.clone())), quota: Arc::new(LogQuota::default()) };
-    let waiter = Waiter::new(room, handoff);
+    let waiter = Session::follow(room, handoff);
     for_a_while(async {
         loop {
             poll_fn(|context| waiter.poll_ready(context, &Handle::current())).await;
@@ -189,7 +189,7 @@ async fn wait(cluster: &Cluster, request: &Value) {
     })
     .await;
     waiter.store_positions().await;
-    let _ = waiter.delete(Duration::from_secs(2)).await;
+    let _ = waiter.delete(Duration::from_secs(2), &|_| {}).await;
 }
 
 /// Where a survey tells what it finds, to nobody.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use unique_k8s_job::{error::Error, model::outcome::OutcomeState, session::attempt::Run, submit::JobOrigin};
+use unique_k8s_job::{error::Error, model::outcome::OutcomeState, session::Session, submit::JobOrigin};
 
 use crate::{
     faults::Fault,
@@ -108,8 +108,8 @@ async fn refusals_for_good_are_said_at_once_with_what_to_do() {
         assert!(matches!(ended.error(), Error::ApiRefused(_)), "{}", ended.error());
         assert!(ended.error().to_string().contains(words), "{}", ended.error());
         assert_eq!(world.asked("create jobs"), 1);
-        let deleted = ended.run.delete(std::time::Duration::from_secs(30)).await.unwrap();
-        assert!(deleted.contains("nothing to delete"), "{deleted}");
+        let deleted = ended.run.delete(std::time::Duration::from_secs(30), &|_| {}).await.unwrap();
+        assert_eq!(deleted, None, "nothing to delete");
     }
 }
 
@@ -281,7 +281,7 @@ async fn nobody_says_that_no_job_was_made_where_that_is_not_proven() {
             "{text}"
         );
         assert!(!text.contains("did not answer") && !text.contains("secret"), "{text}");
-        let deleted = ended.run.delete(std::time::Duration::from_secs(30)).await.unwrap_err().to_string();
+        let deleted = ended.run.delete(std::time::Duration::from_secs(30), &|_| {}).await.unwrap_err().to_string();
         assert!(deleted.contains("was interrupted before its answer"), "{code} {body}: {deleted}");
     }
 }
@@ -299,9 +299,9 @@ async fn command_line_which_has_one_try_is_told_of_no_other() {
     for (try_number, told) in [(0, false), (1, true)] {
         let world = World::new();
         world.fault("create jobs", Fault::Delay(Duration::from_secs(1_000)), usize::MAX);
-        let run = Run::start(world.cluster(), order(try_number));
+        let run = Session::submit(world.cluster(), order(try_number));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let text = run.delete(Duration::from_secs(2)).await.unwrap_err().to_string();
+        let text = run.delete(Duration::from_secs(2), &|_| {}).await.unwrap_err().to_string();
         assert!(text.contains("look once more, and delete it by hand") || told, "{text}");
         assert_eq!(text.contains("the next try of this task removes it"), told, "{text}");
     }

@@ -12,11 +12,7 @@ use unique_k8s_job::{
         handoff::Handoff,
         outcome::{Outcome, OutcomeState},
     },
-    session::{
-        Event,
-        attempt::Run,
-        waiter::{SharedWatches, Waiter},
-    },
+    session::{Event, Session, waiter::SharedWatches},
     submit::JobOrigin,
 };
 
@@ -53,13 +49,13 @@ impl Waited {
                 self.log.extend(record.text.lines().map(str::to_owned));
             }
             Ok(Event::Outcome(outcome)) => self.end = Some(Ok(*outcome)),
-            Ok(Event::Submitted { .. }) => panic!("a waiter submits nothing"),
+            Ok(other) => panic!("a waiter submits and deletes nothing: {other:?}"),
             Err(error) => self.end = Some(Err(error)),
         }
     }
 }
 
-async fn to_the_end(waiter: Arc<Waiter>) -> Waited {
+async fn to_the_end(waiter: Arc<Session>) -> Waited {
     let mut all = Waited::default();
     while all.end.is_none() {
         poll_fn(|context| waiter.poll_ready(context, &Handle::current())).await;
@@ -73,7 +69,7 @@ async fn to_the_end(waiter: Arc<Waiter>) -> Waited {
 }
 
 /// What a waiter handed over until so many lines were there.
-async fn taken(waiter: &Waiter, lines: usize) -> Waited {
+async fn taken(waiter: &Session, lines: usize) -> Waited {
     let mut taken = Waited::default();
     while taken.log.len() < lines && taken.end.is_none() {
         poll_fn(|context| waiter.poll_ready(context, &Handle::current())).await;
@@ -87,20 +83,20 @@ async fn taken(waiter: &Waiter, lines: usize) -> Waited {
 /// A Job of a task of its own, made and handed over.
 async fn handed_over(world: &Arc<World>, task: u32) -> Handoff {
     let changes = json!({"attempt": {"task_id": format!("train-{task}"), "instance": format!("ti-{task}")}});
-    let run = Run::start(world.cluster(), order_with(1, changes));
+    let run = Session::submit(world.cluster(), order_with(1, changes));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
     run.hand_over().expect("a Job")
 }
 
 struct Waiting {
     handoff: Handoff,
-    waiter: Arc<Waiter>,
+    waiter: Arc<Session>,
     task: JoinHandle<Waited>,
 }
 
 async fn waiting(world: &Arc<World>, room: &SharedWatches, task: u32) -> Waiting {
     let handoff = handed_over(world, task).await;
-    let waiter = Arc::new(Waiter::new(room.clone(), handoff.clone()));
+    let waiter = Arc::new(Session::follow(room.clone(), handoff.clone()));
     let task = tokio::spawn(to_the_end(Arc::clone(&waiter)));
     Waiting { handoff, waiter, task }
 }
@@ -122,7 +118,7 @@ async fn hundred_who_wait_ask_for_two_lists_and_two_watches() {
     let room = room(&world);
     let tasks: Vec<_> = subjects
         .iter()
-        .map(|handoff| tokio::spawn(to_the_end(Arc::new(Waiter::new(room.clone(), suspended(&world, handoff))))))
+        .map(|handoff| tokio::spawn(to_the_end(Arc::new(Session::follow(room.clone(), suspended(&world, handoff))))))
         .collect();
     tokio::time::sleep(Duration::from_secs(30)).await;
     let asked = ["list jobs", "watch jobs", "list pods", "watch pods"].map(|kind| world.asked(kind));
@@ -249,13 +245,13 @@ async fn those_who_wait_one_after_the_other_for_a_job_that_cannot_start_have_one
     let limit = handoff.startup_timeout().expect("a limit");
     // Each in a triggerer of its own; the first two are ended with it.
     for _ in 0..2 {
-        let waiter = Arc::new(Waiter::new(room(&world), handoff.clone()));
+        let waiter = Arc::new(Session::follow(room(&world), handoff.clone()));
         let task = tokio::spawn(to_the_end(Arc::clone(&waiter)));
         tokio::time::sleep(limit * 2 / 5).await;
         waiter.close();
         task.abort();
     }
-    let waited = to_the_end(Arc::new(Waiter::new(room(&world), handoff.clone()))).await;
+    let waited = to_the_end(Arc::new(Session::follow(room(&world), handoff.clone()))).await;
     assert!(matches!(waited.end, Some(Err(Error::JobStartup(_)))), "{:?}", waited.end);
     let late = begin.elapsed().abs_diff(limit);
     assert!(late <= Duration::from_secs(2), "given up {late:?} off the limit");
@@ -266,7 +262,7 @@ async fn job_that_starts_soon_after_a_late_handover_is_waited_for() {
     let world = World::new();
     let handoff = handed_over(&world, 1).await;
     tokio::time::sleep(handoff.startup_timeout().expect("a limit") * 3).await;
-    let waiter = tokio::spawn(to_the_end(Arc::new(Waiter::new(room(&world), handoff.clone()))));
+    let waiter = tokio::spawn(to_the_end(Arc::new(Session::follow(room(&world), handoff.clone()))));
     tokio::time::sleep(Duration::from_secs(20)).await;
     let pod = world.start_pod(handoff.job.name.as_str());
     tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -316,7 +312,7 @@ async fn job_gone_before_anybody_waited_vanishes() {
     let handoff = handed_over(&world, 1).await;
     settled().await;
     world.vanish(handoff.job.name.as_str(), true);
-    let waiter = Arc::new(Waiter::new(room(&world), handoff));
+    let waiter = Arc::new(Session::follow(room(&world), handoff));
     assert_eq!(to_the_end(waiter).await.state(), OutcomeState::Vanished);
 }
 
@@ -335,7 +331,7 @@ async fn outcome_that_the_watch_brings_while_a_get_is_under_way_is_not_lost() {
         let name = handoff.job.name.to_string();
         world.fault("get jobs", Fault::DelayReply(Duration::from_secs(20)), 1);
         world.forget_requests();
-        let second = tokio::spawn(to_the_end(Arc::new(Waiter::new(room, handoff))));
+        let second = tokio::spawn(to_the_end(Arc::new(Session::follow(room, handoff))));
         tokio::time::sleep(Duration::from_secs(15)).await;
         assert_eq!(world.asked("get jobs"), 1, "it was missing");
         if gone {
@@ -388,7 +384,7 @@ async fn first_look_that_is_refused_is_repeated_until_it_is_answered_or_there_is
         settled().await;
         world.fault("get jobs", Fault::answer(code, "Refused", "no"), times);
         let begin = Instant::now();
-        let waited = to_the_end(Arc::new(Waiter::new(room(&world), handoff))).await;
+        let waited = to_the_end(Arc::new(Session::follow(room(&world), handoff))).await;
         assert_eq!(waited.messages.iter().filter(|code| *code == "watch-interrupted").count(), 1, "{name}");
         match (waited.end.expect("an end"), expected) {
             (Ok(outcome), Ok(state)) => assert_eq!(outcome.state, state, "{name}"),
@@ -405,7 +401,7 @@ async fn two_who_wait_for_one_job_both_have_its_outcome() {
     let world = World::new();
     let room = room(&world);
     let first = waiting(&world, &room, 1).await;
-    let second = tokio::spawn(to_the_end(Arc::new(Waiter::new(room, first.handoff.clone()))));
+    let second = tokio::spawn(to_the_end(Arc::new(Session::follow(room, first.handoff.clone()))));
     settled().await;
     world.end_job(first.handoff.job.name.as_str(), true);
     assert_eq!(first.task.await.unwrap().state(), OutcomeState::Succeeded);
@@ -418,7 +414,7 @@ async fn one_who_takes_nothing_holds_up_nobody() {
     let room = room(&world);
     world.runs_jobs(Course { lines: 600, runs: Duration::from_secs(30), ..Course::default() });
     let handoff = handed_over(&world, 1).await;
-    let slow = Arc::new(Waiter::new(room.clone(), handoff));
+    let slow = Arc::new(Session::follow(room.clone(), handoff));
     // It begins, and takes nothing of what comes.
     let _ = futures::poll!(std::pin::pin!(poll_fn(|context| slow.poll_ready(context, &Handle::current()))));
     let quick = waiting(&world, &room, 2).await.task.await.unwrap();
@@ -446,14 +442,14 @@ async fn log_goes_on_at_the_position_that_the_one_before_wrote_and_only_a_death_
         let world = World::new();
         world.runs_jobs(Course { lines: 60, runs: Duration::from_secs(240), ..Course::default() });
         let handoff = handed_over(&world, 1).await;
-        let first = Arc::new(Waiter::new(room(&world), handoff.clone()));
+        let first = Arc::new(Session::follow(room(&world), handoff.clone()));
         let before = taken(&first, 30).await;
         if killed {
             first.close();
         } else {
             first.store_positions().await;
         }
-        let after = to_the_end(Arc::new(Waiter::new(room(&world), handoff))).await;
+        let after = to_the_end(Arc::new(Session::follow(room(&world), handoff))).await;
         let marked = after.messages.iter().any(|code| code == "log-repeats");
         assert_eq!(marked, killed);
         let all: Vec<_> = (1..=60).map(|number| format!("line {number}")).collect();
@@ -472,18 +468,18 @@ async fn log_goes_on_at_the_position_that_the_one_before_wrote_and_only_a_death_
 async fn try_that_takes_over_a_job_has_its_log_from_the_beginning_and_keeps_its_own_position() {
     let world = World::new();
     world.runs_jobs(Course { lines: 60, runs: Duration::from_secs(240), ..Course::default() });
-    let first = Arc::new(Waiter::new(room(&world), handed_over(&world, 1).await));
+    let first = Arc::new(Session::follow(room(&world), handed_over(&world, 1).await));
     taken(&first, 30).await;
     first.store_positions().await;
     let changes = json!({"attempt": {"task_id": "train-1", "instance": "ti-1b"}});
-    let run = Run::start(world.cluster(), order_with(2, changes));
+    let run = Session::submit(world.cluster(), order_with(2, changes));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { origin: JobOrigin::TakenOver, .. }))) {}
     let handoff = run.hand_over().expect("a Job");
     assert!(handoff.positions.is_empty(), "nothing of its log was handed over");
-    let second = Arc::new(Waiter::new(room(&world), handoff.clone()));
+    let second = Arc::new(Session::follow(room(&world), handoff.clone()));
     let before = taken(&second, 40).await;
     second.store_positions().await;
-    let after = to_the_end(Arc::new(Waiter::new(room(&world), handoff))).await;
+    let after = to_the_end(Arc::new(Session::follow(room(&world), handoff))).await;
     assert_eq!(before.messages.iter().chain(&after.messages).filter(|code| *code == "log-repeats").count(), 0);
     let all: Vec<_> = (1..=60).map(|number| format!("line {number}")).collect();
     assert_eq!([before.log, after.log].concat(), all);
@@ -495,7 +491,7 @@ async fn late_predecessor_that_the_watch_knew_first_is_deleted() {
     let room = room(&world);
     // Somebody keeps the watch of the namespace.
     let other = waiting(&world, &room, 1).await;
-    let run = Run::start(world.cluster(), order_with(2, json!({})));
+    let run = Session::submit(world.cluster(), order_with(2, json!({})));
     while !matches!(run.next().await, Some(Ok(Event::Submitted { .. }))) {}
     let handoff = run.hand_over().expect("a Job");
     let late = order_with(1, json!({}));
@@ -505,7 +501,7 @@ async fn late_predecessor_that_the_watch_knew_first_is_deleted() {
     settled().await;
     assert_eq!(world.jobs().len(), 3);
     let name = handoff.job.name.to_string();
-    let waited = tokio::spawn(to_the_end(Arc::new(Waiter::new(room, handoff))));
+    let waited = tokio::spawn(to_the_end(Arc::new(Session::follow(room, handoff))));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.jobs().len(), 2);
     world.end_job(&name, true);
@@ -521,7 +517,7 @@ async fn positions_are_written_once_a_minute_and_only_while_lines_come() {
     world.runs_jobs(Course { lines: 100, runs: Duration::from_secs(150), ..Course::default() });
     let handoff = handed_over(&world, 1).await;
     world.forget_requests();
-    let waited = to_the_end(Arc::new(Waiter::new(room(&world), handoff))).await;
+    let waited = to_the_end(Arc::new(Session::follow(room(&world), handoff))).await;
     assert_eq!(waited.log.len(), 100);
     let written = world.asked("patch jobs");
     assert!((2..=4).contains(&written), "{written} writes in 150 s");
@@ -541,7 +537,7 @@ async fn job_of_others_is_followed_and_never_written_to() {
     world.forget_requests();
     let tasks: Vec<_> = subjects
         .iter()
-        .map(|handoff| tokio::spawn(to_the_end(Arc::new(Waiter::new(room.clone(), handoff.clone())))))
+        .map(|handoff| tokio::spawn(to_the_end(Arc::new(Session::follow(room.clone(), handoff.clone())))))
         .collect();
     tokio::time::sleep(Duration::from_secs(30)).await;
     let watches = world.asked("watch jobs");
@@ -566,7 +562,7 @@ async fn pods_that_came_before_their_job_was_waited_for_are_seen_beside_jobs_of_
         let pod = world.start_pod(handoff.job.name.as_str());
         world.print(&pod, "early");
         settled().await;
-        let waiter = Arc::new(Waiter::new(room.clone(), handoff));
+        let waiter = Arc::new(Session::follow(room.clone(), handoff));
         waiters.push((Arc::clone(&waiter), tokio::spawn(to_the_end(waiter))));
         settled().await;
     }
