@@ -5,7 +5,6 @@
 //! The stub `python/unique_k8s_job/_core.pyi` documents what is here for Python's readers.
 
 mod asyncio;
-mod bell;
 mod cluster;
 mod debug_log;
 mod doctor;
@@ -13,6 +12,7 @@ mod errors;
 mod events;
 mod find_jobs;
 mod held;
+mod loop_waker;
 mod pure;
 mod run;
 mod runtime;

@@ -22,7 +22,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{bell::Bell, debug_log, errors::raised, held::Task};
+use super::{debug_log, errors::raised, held::Task, loop_waker::WakeUps};
 use crate::{
     cluster::{Cluster, Configuration, Timing},
     error::Error,
@@ -45,7 +45,7 @@ struct Slot {
     runtime: Runtime,
     clusters: Mutex<HashMap<Configuration, Arc<Hubs>>>,
     quota: Arc<LogQuota>,
-    bell: Bell,
+    wake_ups: WakeUps,
     debug_log: debug_log::Outbox,
 }
 
@@ -75,7 +75,7 @@ fn slot() -> Result<&'static Slot, Error> {
         runtime,
         clusters: Mutex::default(),
         quota: Arc::default(),
-        bell: Bell::default(),
+        wake_ups: WakeUps::default(),
         debug_log: debug_log::Outbox::default(),
     }));
     match SLOT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
@@ -113,8 +113,8 @@ pub(super) fn debug_log() -> Option<&'static debug_log::Outbox> {
 }
 
 /// What wakes the asyncio loops of this process.
-pub(super) fn bell() -> Result<&'static Bell, Error> {
-    slot().map(|slot| &slot.bell)
+pub(super) fn wake_ups() -> Result<&'static WakeUps, Error> {
+    slot().map(|slot| &slot.wake_ups)
 }
 
 /// The handle of a cluster in this process: one per configuration, connections shared.

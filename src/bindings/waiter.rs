@@ -8,11 +8,11 @@ use std::{
 
 use super::{
     asyncio::awaitable,
-    bell::Call,
     cluster::Cluster,
     errors::raised,
     events::as_dict,
     held::{Held, Task},
+    loop_waker::LoopWaker,
     runtime,
 };
 use crate::{model::handoff::Handoff, session::Session};
@@ -77,7 +77,7 @@ enum Step {
     First,
     /// There are events; others had their turn.
     Yielded,
-    /// The iterator of an `asyncio.Future` that the bell sets.
+    /// The iterator of an `asyncio.Future` that a [`LoopWaker`] sets.
     Waiting(Py<PyAny>, Option<Alarm>),
 }
 
@@ -119,10 +119,9 @@ impl Next {
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
         let future = event_loop.call_method0("create_future")?;
-        let bell = runtime::done(py, runtime::bell)?;
-        let call = Call::new(bell, event_loop.unbind(), future.clone().unbind());
+        let wake_ups = runtime::done(py, runtime::wake_ups)?;
+        let waker = Waker::from(LoopWaker::new(wake_ups, event_loop.unbind(), future.clone().unbind()));
         let runtime = runtime::done(py, runtime::runtime)?;
-        let waker = Waker::from(call);
         match self.waiter.poll_ready(&mut Context::from_waker(&waker), runtime.handle()) {
             // A bare `yield`: whoever always has events lets others have their turn all the same.
             Poll::Ready(()) => {
