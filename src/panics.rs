@@ -1,7 +1,7 @@
-//! Turns a panic into an error that names its place in the source.
+//! Turns a panic into an error that names its location in the source.
 //!
 //! Promise: the text of a panic, which may quote a token or a kubeconfig, goes neither to standard error nor into an
-//! error ([`Error::internal`]). Only the place does, as `src/file.rs:12`. A text that is a constant of the source has
+//! error ([`Error::internal`]). Only the location does, as `src/file.rs:12`. A text that is a constant of the source has
 //! nothing of a user in it, and is shown, too.
 
 use std::{
@@ -16,17 +16,17 @@ use futures::FutureExt;
 use crate::error::Error;
 
 thread_local! {
-    /// The place where this thread panicked last.
+    /// The location where this thread panicked last.
     static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Sets the hook that reports every panic of this process's Rust code by its place. Without it, the text of a panic
+/// Sets the hook that reports every panic of this process's Rust code by its location. Without it, the text of a panic
 /// goes to standard error.
 pub fn tell_by_place() {
     set_hook(Box::new(|panic| {
-        let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
-        let _ = writeln!(std::io::stderr(), "unique-k8s-job: a panic at {place}");
-        PANICKED_AT.set(place);
+        let location = panic.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
+        let _ = writeln!(std::io::stderr(), "unique-k8s-job: a panic at {location}");
+        PANICKED_AT.set(location);
     }));
 }
 
@@ -41,9 +41,9 @@ pub async fn caught_in<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
 }
 
 fn internal(panic: &(dyn Any + Send)) -> Error {
-    let place = PANICKED_AT.take();
+    let location = PANICKED_AT.take();
     let text = panic.downcast_ref::<&'static str>().copied().unwrap_or("its message is not shown");
-    Error::internal(format!("a panic at {place}: {text}"))
+    Error::internal(format!("a panic at {location}: {text}"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use kube::core::Status;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::request::{Failure, Speaker};
+use super::request::{Failure, Responder};
 use crate::resource::{Object, Resource, Review};
 
 /// At most this many characters of a text in an answer are kept.
@@ -97,7 +97,7 @@ fn shown(text: &str) -> String {
 }
 
 /// Reads a failing answer: the API server's own words, or the beginning of the text that came instead.
-pub(super) fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> (Box<Status>, Speaker) {
+pub(super) fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> (Box<Status>, Responder) {
     #[derive(Deserialize)]
     struct Kind {
         #[serde(default)]
@@ -117,7 +117,7 @@ pub(super) fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> (Bo
         status.message = leads_to(headers);
     }
     status.code = code.as_u16();
-    (Box::new(sane(status)), if own { Speaker::ApiServer } else { Speaker::Unknown })
+    (Box::new(sane(status)), if own { Responder::ApiServer } else { Responder::Unknown })
 }
 
 /// Cuts the texts of a `Status` to a length that a person can read.
@@ -213,13 +213,13 @@ mod tests {
             changed.to_string()
         };
         let cases = [
-            (403, with(json!({})), Speaker::ApiServer),
-            (401, with(json!({})), Speaker::Unknown),
-            (403, with(json!({"kind": null})), Speaker::Unknown),
-            (403, with(json!({"status": "Success"})), Speaker::Unknown),
-            (403, with(json!({"reason": ""})), Speaker::Unknown),
-            (403, "<html>blocked</html>".to_owned(), Speaker::Unknown),
-            (403, String::new(), Speaker::Unknown),
+            (403, with(json!({})), Responder::ApiServer),
+            (401, with(json!({})), Responder::Unknown),
+            (403, with(json!({"kind": null})), Responder::Unknown),
+            (403, with(json!({"status": "Success"})), Responder::Unknown),
+            (403, with(json!({"reason": ""})), Responder::Unknown),
+            (403, "<html>blocked</html>".to_owned(), Responder::Unknown),
+            (403, String::new(), Responder::Unknown),
         ];
         for (code, body, expected) in cases {
             let code = StatusCode::from_u16(code).unwrap();
@@ -238,8 +238,8 @@ mod tests {
             if let Some(location) = location {
                 headers.insert(header::LOCATION, location.parse().unwrap());
             }
-            let (status, speaker) = refusal(StatusCode::FOUND, &headers, b"secret");
-            assert_eq!(speaker, Speaker::Unknown);
+            let (status, responder) = refusal(StatusCode::FOUND, &headers, b"secret");
+            assert_eq!(responder, Responder::Unknown);
             assert!(status.message.contains(words), "{}", status.message);
             assert!(!status.message.contains("secret") && !status.message.contains("alice"), "{}", status.message);
         }

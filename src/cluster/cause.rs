@@ -21,11 +21,11 @@ use crate::{
 
 /// The reason why there is no whole answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cause(What);
+pub struct Cause(CauseKind);
 
 /// What happened. The table in [`super::retry`] says whether it can pass by itself.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum What {
+pub(super) enum CauseKind {
     Said(&'static str),
     /// An error code of the operating system, which has the text for it.
     Os(i32),
@@ -56,7 +56,7 @@ pub(super) enum What {
 /// Makes a cause of a sentence that stands in our own source.
 impl From<&'static str> for Cause {
     fn from(sentence: &'static str) -> Self {
-        Self(What::Said(sentence))
+        Self(CauseKind::Said(sentence))
     }
 }
 
@@ -71,75 +71,75 @@ impl Cause {
                 return Self(tunnel(error));
             }
             match known(error) {
-                Some(last @ (What::Name(_) | What::NoAnswerWithin(_))) => return Self(last),
+                Some(last @ (CauseKind::Name(_) | CauseKind::NoAnswerWithin(_))) => return Self(last),
                 Some(what) => exact = Some(what),
                 None => {}
             }
             let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             next = inside.map(|inside| inside as &(dyn StdError + 'static)).or_else(|| error.source());
         }
-        Self(exact.unwrap_or(What::Said("the connection failed, for a reason that is not known")))
+        Self(exact.unwrap_or(CauseKind::Said("the connection failed, for a reason that is not known")))
     }
 
     /// The cause if the whole answer was not there in time.
     #[must_use]
     pub fn no_answer_within(limit: Duration) -> Self {
-        Self(What::NoAnswerWithin(limit))
+        Self(CauseKind::NoAnswerWithin(limit))
     }
 
     /// The cause if an open stream brought nothing for this long.
     #[must_use]
     pub fn silence(limit: Duration) -> Self {
-        Self(What::Silence(limit))
+        Self(CauseKind::Silence(limit))
     }
 
     /// The cause if a stream was ended, cleanly and too soon.
     #[must_use]
     pub fn ended_after(age: Duration) -> Self {
-        Self(What::EndedAfter(age))
+        Self(CauseKind::EndedAfter(age))
     }
 
     /// The cause if a list has more pages than any real list.
     #[must_use]
     pub fn endless_list(pages: usize) -> Self {
-        Self(What::EndlessList(pages))
+        Self(CauseKind::EndlessList(pages))
     }
 
     /// The pages of a list have taken longer than any list may.
     #[must_use]
     pub fn long_list(limit: Duration) -> Self {
-        Self(What::LongList(limit))
+        Self(CauseKind::LongList(limit))
     }
 
     /// The cause if the answer is not what was asked for: `what` says which part.
     #[must_use]
     pub fn unreadable(what: &'static str, error: &serde_json::Error) -> Self {
-        Self(What::Unreadable(what, Unreadable::json(error)))
+        Self(CauseKind::Unreadable(what, Unreadable::json(error)))
     }
 
     /// The cause if the API server refuses everybody, because it has just started.
     #[must_use]
     pub(super) fn no_roles_yet(refusal: &Failure) -> Self {
-        Self(What::NoRolesYet(refusal.message()))
+        Self(CauseKind::NoRolesYet(refusal.message()))
     }
 
     /// The cause if expired credentials could not be renewed.
     #[must_use]
     pub(super) fn not_renewed(error: &Error) -> Self {
-        Self(What::NotRenewed(Box::new(error.report().clone())))
+        Self(CauseKind::NotRenewed(Box::new(error.report().clone())))
     }
 
     /// The same cause, with the address at which it happened.
     #[must_use]
     pub(super) fn at(self, address: &Address) -> Self {
-        Self(What::At(address.clone(), Box::new(self)))
+        Self(CauseKind::At(address.clone(), Box::new(self)))
     }
 
     /// The words without the address.
     #[must_use]
-    pub(super) fn what(&self) -> &What {
+    pub(super) fn what(&self) -> &CauseKind {
         match &self.0 {
-            What::At(_, cause) => cause.what(),
+            CauseKind::At(_, cause) => cause.what(),
             what => what,
         }
     }
@@ -148,36 +148,40 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            What::Said(sentence) | What::NoTls(sentence) | What::SocksRefused(sentence) => f.write_str(sentence),
-            What::ProxyRefused(code) if *code == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            CauseKind::Said(sentence) | CauseKind::NoTls(sentence) | CauseKind::SocksRefused(sentence) => {
+                f.write_str(sentence)
+            }
+            CauseKind::ProxyRefused(code) if *code == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 f.write_str("the proxy asks for credentials (HTTP 407)")
             }
-            What::ProxyRefused(code) => {
+            CauseKind::ProxyRefused(code) => {
                 write!(f, "the proxy refused to connect to the server (HTTP {})", code.as_u16())
             }
-            What::Os(code) => {
+            CauseKind::Os(code) => {
                 let text = io::Error::from_raw_os_error(*code).to_string();
                 f.write_str(text.split(" (os error").next().unwrap_or_default())
             }
-            What::Name(host) => write!(f, "the name `{host}` cannot be resolved"),
-            What::Alert(alert) => match of_the_client_certificate(*alert) {
+            CauseKind::Name(host) => write!(f, "the name `{host}` cannot be resolved"),
+            CauseKind::Alert(alert) => match of_the_client_certificate(*alert) {
                 Some(_) => write!(f, "the server does not accept the client certificate ({alert:?})"),
                 None => write!(f, "the server ended the TLS handshake ({alert:?})"),
             },
-            What::NoAnswerWithin(limit) => write!(f, "no whole answer within {} s", limit.as_secs()),
-            What::Silence(limit) => write!(f, "silence for {} s", limit.as_secs()),
-            What::EndedAfter(age) => write!(f, "it was ended after {:.1} s", age.as_secs_f32()),
-            What::EndlessList(pages) => write!(f, "a list without an end: it has more than {pages} pages"),
-            What::LongList(limit) => write!(f, "a list without an end: its pages have taken {} s", limit.as_secs()),
-            What::Unreadable(what, why) => write!(f, "{what}: {why}"),
-            What::NoRolesYet(message) => {
+            CauseKind::NoAnswerWithin(limit) => write!(f, "no whole answer within {} s", limit.as_secs()),
+            CauseKind::Silence(limit) => write!(f, "silence for {} s", limit.as_secs()),
+            CauseKind::EndedAfter(age) => write!(f, "it was ended after {:.1} s", age.as_secs_f32()),
+            CauseKind::EndlessList(pages) => write!(f, "a list without an end: it has more than {pages} pages"),
+            CauseKind::LongList(limit) => {
+                write!(f, "a list without an end: its pages have taken {} s", limit.as_secs())
+            }
+            CauseKind::Unreadable(what, why) => write!(f, "{what}: {why}"),
+            CauseKind::NoRolesYet(message) => {
                 write!(f, "it has just started and knows no Roles yet, as it seems: {message}")
             }
-            What::NotRenewed(report) | What::Certificate(report) => {
+            CauseKind::NotRenewed(report) | CauseKind::Certificate(report) => {
                 f.write_str(&report.message)?;
                 report.seen.iter().try_for_each(|evidence| write!(f, "; {evidence}"))
             }
-            What::At(address, cause) => write!(f, "{address}: {cause}"),
+            CauseKind::At(address, cause) => write!(f, "{address}: {cause}"),
         }
     }
 }
@@ -200,12 +204,12 @@ pub(super) fn of_the_client_certificate(alert: AlertDescription) -> Option<&'sta
 /// This lets a `Cause` travel inside an [`io::Error`].
 impl StdError for Cause {}
 
-fn known(error: &(dyn StdError + 'static)) -> Option<What> {
+fn known(error: &(dyn StdError + 'static)) -> Option<CauseKind> {
     if let Some(Cause(what)) = error.downcast_ref() {
         return Some(what.clone());
     }
     if let Some(NameNotResolved(host)) = error.downcast_ref() {
-        return Some(What::Name(host.clone()));
+        return Some(CauseKind::Name(host.clone()));
     }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(tls(error));
@@ -214,25 +218,25 @@ fn known(error: &(dyn StdError + 'static)) -> Option<What> {
         return io(error);
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return http(error).map(What::Said);
+        return http(error).map(CauseKind::Said);
     }
     if error.is::<tower::timeout::error::Elapsed>() {
-        return Some(What::NoAnswerWithin(super::transport::HEADER_TIMEOUT));
+        return Some(CauseKind::NoAnswerWithin(super::transport::HEADER_TIMEOUT));
     }
     if error.is::<LengthLimitError>() {
-        return Some(What::Said("the answer is larger than 64 MiB"));
+        return Some(CauseKind::Said("the answer is larger than 64 MiB"));
     }
     if let Some(LinesCodecError::MaxLineLengthExceeded) = error.downcast_ref() {
-        return Some(What::Said("a line of the answer is longer than 16 MiB"));
+        return Some(CauseKind::Said("a line of the answer is longer than 16 MiB"));
     }
     socks(&error.to_string())
 }
 
-fn io(error: &io::Error) -> Option<What> {
+fn io(error: &io::Error) -> Option<CauseKind> {
     if let Some(code) = error.raw_os_error() {
-        return Some(What::Os(code));
+        return Some(CauseKind::Os(code));
     }
-    Some(What::Said(match error.kind() {
+    Some(CauseKind::Said(match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset => "connection reset",
         io::ErrorKind::ConnectionAborted => "connection aborted",
@@ -257,50 +261,52 @@ fn http(error: &hyper::Error) -> Option<&'static str> {
     })
 }
 
-fn tunnel(error: &TunnelError) -> What {
+fn tunnel(error: &TunnelError) -> CauseKind {
     match error {
         TunnelError::Unreachable { proxy, source } => {
-            What::At(Address::of(proxy), Box::new(Cause::of(source.as_ref())))
+            CauseKind::At(Address::of(proxy), Box::new(Cause::of(source.as_ref())))
         }
-        TunnelError::Refused(code) => What::ProxyRefused(*code),
-        TunnelError::NoAnswer(error) if error.is_parse() => What::Said("the proxy's answer is not one of a proxy"),
-        TunnelError::NoAnswer(_) => What::Said("the proxy closed the connection"),
-        TunnelError::NoTarget => What::Said("the proxy gave no connection"),
+        TunnelError::Refused(code) => CauseKind::ProxyRefused(*code),
+        TunnelError::NoAnswer(error) if error.is_parse() => CauseKind::Said("the proxy's answer is not one of a proxy"),
+        TunnelError::NoAnswer(_) => CauseKind::Said("the proxy closed the connection"),
+        TunnelError::NoTarget => CauseKind::Said("the proxy gave no connection"),
     }
 }
 
 /// Recognizes errors of SOCKS by their text: they have no public type, but a fixed set of texts.
-fn socks(text: &str) -> Option<What> {
+fn socks(text: &str) -> Option<CauseKind> {
     let said = text.strip_prefix("SOCKS error: ")?;
     Some(match said {
-        "credentials not accepted" => What::SocksRefused("the SOCKS proxy does not accept the credentials"),
+        "credentials not accepted" => CauseKind::SocksRefused("the SOCKS proxy does not accept the credentials"),
         "server does not support user/pass authentication" | "server implements authentication incorrectly" => {
-            What::SocksRefused("the SOCKS proxy wants another kind of credentials")
+            CauseKind::SocksRefused("the SOCKS proxy wants another kind of credentials")
         }
-        "connection not allowed" => What::SocksRefused("the SOCKS proxy does not allow the connection to the server"),
-        _ => What::Said("the SOCKS proxy did not connect to the server"),
+        "connection not allowed" => {
+            CauseKind::SocksRefused("the SOCKS proxy does not allow the connection to the server")
+        }
+        _ => CauseKind::Said("the SOCKS proxy did not connect to the server"),
     })
 }
 
-fn tls(error: &rustls::Error) -> What {
+fn tls(error: &rustls::Error) -> CauseKind {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
             match other.0.downcast_ref::<CertificateRefused>() {
-                Some(CertificateRefused(report)) => What::Certificate(Box::new(report.clone())),
-                None => What::NoTls("the server's certificate is not valid"),
+                Some(CertificateRefused(report)) => CauseKind::Certificate(Box::new(report.clone())),
+                None => CauseKind::NoTls("the server's certificate is not valid"),
             }
         }
         // The verifier itself explains each certificate that it refuses, so this is about a signature in the handshake.
         rustls::Error::InvalidCertificate(_) => {
-            What::NoTls("the server has not the key of the certificate that it shows")
+            CauseKind::NoTls("the server has not the key of the certificate that it shows")
         }
-        rustls::Error::NoCertificatesPresented => What::NoTls("the server shows no certificate"),
-        rustls::Error::AlertReceived(alert) => What::Alert(*alert),
-        rustls::Error::InvalidMessage(_) => What::NoTls("the server does not speak TLS"),
+        rustls::Error::NoCertificatesPresented => CauseKind::NoTls("the server shows no certificate"),
+        rustls::Error::AlertReceived(alert) => CauseKind::Alert(*alert),
+        rustls::Error::InvalidMessage(_) => CauseKind::NoTls("the server does not speak TLS"),
         rustls::Error::PeerIncompatible(_) => {
-            What::NoTls("the server speaks no version of TLS that is safe (1.2, 1.3)")
+            CauseKind::NoTls("the server speaks no version of TLS that is safe (1.2, 1.3)")
         }
-        _ => What::Said("the TLS handshake failed"),
+        _ => CauseKind::Said("the TLS handshake failed"),
     }
 }
 

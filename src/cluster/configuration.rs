@@ -203,9 +203,9 @@ impl Configuration {
             error.with_report(|report| report.seen(format!("contexts: {}", known.join(", "))))
         };
         let named = context.as_deref().map(|wanted| entries(&merged.kubeconfig.contexts, wanted)).unwrap_or_default();
-        let place = |key: &str, name: &str, file: &str| format!("the {key} `{name}` in {file}");
-        let cluster = place("cluster", &named.0, merged.origin(|file| file.clusters.contains(&named.0)));
-        let user = place("user", &named.1, merged.origin(|file| file.users.contains(&named.1)));
+        let named_in = |key: &str, name: &str, file: &str| format!("the {key} `{name}` in {file}");
+        let cluster = named_in("cluster", &named.0, merged.origin(|file| file.clusters.contains(&named.0)));
+        let user = named_in("user", &named.1, merged.origin(|file| file.users.contains(&named.1)));
         let mut chosen = Chosen {
             config: Config::new(Uri::default()),
             proxy_url: None,

@@ -24,7 +24,7 @@ use super::{
     cause::Cause,
     clock::ServerClock,
     configuration::Configuration,
-    credentials::{self, Lifetime, Taken},
+    credentials::{self, Lifetime, UserCredentials},
     pages::{self, Pages},
     recovery::Recovery,
     request::{self, Answer, ApiRequest, Failure, HeaderReaders},
@@ -110,7 +110,7 @@ pub struct Listed {
 
 /// A request that can be tried with `dryRun=All`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trial {
+pub enum DryRun {
     /// A JSON Patch.
     Patch,
     /// A DELETE.
@@ -304,16 +304,16 @@ impl Cluster {
     }
 
     /// Tries a PATCH or DELETE: admission answers as for a real one, and nothing changes. It is sent once.
-    pub async fn try_out(&self, trial: Trial, object: Object<'_>, body: &Value) -> Result<Answer, Failure> {
+    pub async fn dry_run(&self, trial: DryRun, object: Object<'_>, body: &Value) -> Result<Answer, Failure> {
         let path = Path::object(object).with("dryRun", "All");
         let request = match trial {
-            Trial::Patch => ApiRequest::patch(path, body),
-            Trial::Delete => ApiRequest::delete(path, body),
+            DryRun::Patch => ApiRequest::patch(path, body),
+            DryRun::Delete => ApiRequest::delete(path, body),
         };
         let answer = self.once(&request).await?;
         match trial {
-            Trial::Patch => answer::object(object, answer),
-            Trial::Delete => answer::deletion(object, answer),
+            DryRun::Patch => answer::object(object, answer),
+            DryRun::Delete => answer::deletion(object, answer),
         }
     }
 
@@ -497,7 +497,8 @@ async fn connect(configuration: Configuration, generation: u64) -> Result<Connec
 async fn read_and_connect(configuration: Configuration, generation: u64) -> Result<Connected, Error> {
     let runtime = tokio::runtime::Handle::current();
     let mut loaded = off_the_threads(move || runtime.block_on(configuration.load())).await?;
-    let Taken { credentials, lifetime, certificate } = credentials::take(&mut loaded.config.auth_info).await?;
+    let UserCredentials { credentials, lifetime, certificate } =
+        credentials::take(&mut loaded.config.auth_info).await?;
     let runtime = tokio::runtime::Handle::current();
     off_the_threads(move || {
         let _context = runtime.enter();

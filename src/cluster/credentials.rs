@@ -16,7 +16,7 @@ use super::{
     plugin,
     secret::Secret,
     tls::ClientCertificate,
-    token_file::{TokenFile, Unread},
+    token_file::{TokenFile, TokenFileError},
 };
 use crate::error::{Error, Report};
 
@@ -71,58 +71,62 @@ impl Lifetime {
 }
 
 /// The credentials that were taken out of a user.
-pub(super) struct Taken {
+pub(super) struct UserCredentials {
     pub credentials: Credentials,
     pub lifetime: Option<Lifetime>,
     /// The client certificate that a plugin gave.
     pub certificate: Option<ClientCertificate>,
 }
 
-impl Taken {
+impl UserCredentials {
     fn lasting(credentials: Credentials) -> Self {
         Self { credentials, lifetime: None, certificate: None }
     }
 }
 
 /// Takes the credentials out of a user of a kubeconfig, and runs its plugin if it has nothing else.
-pub(super) async fn take(user: &mut AuthInfo) -> Result<Taken, Error> {
+pub(super) async fn take(user: &mut AuthInfo) -> Result<UserCredentials, Error> {
     let plugin = user.exec.take();
     if let Some(provider) = user.auth_provider.take() {
         let (token, ends) = of_provider(&provider)?;
         let lifetime = ends.map(|ends| Lifetime::of(Timestamp::now(), ends));
-        return Ok(Taken { lifetime, ..Taken::lasting(Credentials::Header(bearer(&token)?)) });
+        return Ok(UserCredentials { lifetime, ..UserCredentials::lasting(Credentials::Header(bearer(&token)?)) });
     }
     let (password, token, file) = (user.password.take(), user.token.take(), user.token_file.take());
     if let Some(name) = user.username.as_ref().filter(|name| !name.is_empty()) {
         let password = password.as_ref().map_or("", |password| password.expose_secret());
-        return Ok(Taken::lasting(basic(name, password)));
+        return Ok(UserCredentials::lasting(basic(name, password)));
     }
     let token = token.filter(|token| !token.expose_secret().trim().is_empty());
     let token = token.map(|token| bearer(&Secret::new(token.expose_secret().to_owned()))).transpose()?;
     if let Some(file) = file.filter(|file| !file.is_empty()) {
         let file = TokenFile::new(file.into(), token).map_err(|unread| {
             let seen = match unread {
-                Unread::Io(problem) => problem,
-                Unread::Empty => "it is empty".to_owned(),
-                Unread::ControlCharacter => "it holds a control character, which no HTTP header can carry".to_owned(),
+                TokenFileError::Io(problem) => problem,
+                TokenFileError::Empty => "it is empty".to_owned(),
+                TokenFileError::ControlCharacter => {
+                    "it holds a control character, which no HTTP header can carry".to_owned()
+                }
             };
             unusable("The file that `tokenFile` of the kubeconfig names gives no token", &seen, "write the token there")
         })?;
-        return Ok(Taken::lasting(Credentials::File(file)));
+        return Ok(UserCredentials::lasting(Credentials::File(file)));
     }
     if let Some(token) = token {
-        return Ok(Taken::lasting(Credentials::Header(token)));
+        return Ok(UserCredentials::lasting(Credentials::Header(token)));
     }
     let has = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let has_certificate = has(&user.client_certificate) || has(&user.client_certificate_data);
-    let Some(plugin) = plugin.filter(|_| !has_certificate) else { return Ok(Taken::lasting(Credentials::None)) };
+    let Some(plugin) = plugin.filter(|_| !has_certificate) else {
+        return Ok(UserCredentials::lasting(Credentials::None));
+    };
     let issued = plugin::credential(&plugin).await?;
     let credentials = match issued.token {
         Some(token) => Credentials::Header(bearer(&token)?),
         None => Credentials::None,
     };
     let lifetime = issued.expires.map(|ends| Lifetime::of(Timestamp::now(), ends));
-    Ok(Taken { credentials, lifetime, certificate: issued.certificate })
+    Ok(UserCredentials { credentials, lifetime, certificate: issued.certificate })
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
@@ -187,7 +191,7 @@ mod tests {
     }
 
     async fn header(mut user: AuthInfo) -> Result<String, String> {
-        let Taken { credentials, .. } = take(&mut user).await.map_err(|error| error.to_string())?;
+        let UserCredentials { credentials, .. } = take(&mut user).await.map_err(|error| error.to_string())?;
         let left = format!("{user:?}");
         assert!(!left.contains("hunter2"), "{left}");
         let request = credentials.authorize(Request::new(()));

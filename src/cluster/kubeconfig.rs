@@ -195,8 +195,8 @@ pub(super) fn io_problem(error: &io::Error) -> String {
 }
 
 fn refused(error: &serde_saphyr::Error, text: &str) -> String {
-    let mut said = match place(text) {
-        Some(place) => format!("`{place}`: {}", why(error)),
+    let mut said = match failing_path(text) {
+        Some(failing_path) => format!("`{failing_path}`: {}", why(error)),
         None => why(error),
     };
     if let Some(location) = error.location().filter(|location| location.line() > 0) {
@@ -236,24 +236,24 @@ fn expected_is(what: &str) -> String {
 }
 
 /// The keys that lead to the refused value; none if the text is not even YAML.
-fn place(text: &str) -> Option<String> {
+fn failing_path(text: &str) -> Option<String> {
     serde_saphyr::from_multiple::<IgnoredAny>(text).ok()?;
-    let mut place = String::new();
+    let mut failing_path = String::new();
     let _ = serde_saphyr::with_deserializer_from_str(text, |yaml| {
         serde_path_to_error::deserialize::<_, Kubeconfig>(yaml).map_err(|error| {
             for segment in error.path() {
                 let _ = match segment {
-                    Segment::Seq { index } => write!(place, "[{index}]"),
+                    Segment::Seq { index } => write!(failing_path, "[{index}]"),
                     Segment::Map { key } if KEYS.contains(&key.as_str()) => {
-                        write!(place, "{}{key}", if place.is_empty() { "" } else { "." })
+                        write!(failing_path, "{}{key}", if failing_path.is_empty() { "" } else { "." })
                     }
-                    Segment::Map { .. } | Segment::Enum { .. } | Segment::Unknown => write!(place, ".?"),
+                    Segment::Map { .. } | Segment::Enum { .. } | Segment::Unknown => write!(failing_path, ".?"),
                 };
             }
             error.into_inner()
         })
     });
-    (!place.is_empty()).then_some(place)
+    (!failing_path.is_empty()).then_some(failing_path)
 }
 
 #[cfg(test)]

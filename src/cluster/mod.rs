@@ -39,9 +39,9 @@ mod watch;
 
 pub use cause::Cause;
 pub use configuration::{Configuration, Source};
-pub use connection::{Cluster, Timing, Trial};
+pub use connection::{Cluster, DryRun, Timing};
 pub use pages::{Page, Pages};
 pub use pauses::Pauses;
-pub use request::{Answer, Failure, Speaker};
+pub use request::{Answer, Failure, Responder};
 pub use secret::Secret;
 pub use watch::{Start, WatchEvent, watch, watch_as};

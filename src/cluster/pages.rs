@@ -37,11 +37,11 @@ const LONGEST_LIST: Duration = Duration::from_secs(600);
 pub struct Pages<'a, T> {
     cluster: &'a Cluster,
     resource: Resource,
-    /// The path of the list, without the place in it.
+    /// The path of the list, without the cursor.
     path: Path,
-    place: PageCursor,
+    cursor: PageCursor,
     /// The places that were used so far, by their hash.
-    places: HashSet<u64>,
+    seen_cursors: HashSet<u64>,
     beginnings: u32,
     /// How long its pages have taken to come, with the pauses; not the time of those who read them.
     taken: Duration,
@@ -108,8 +108,8 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
             cluster,
             resource,
             path,
-            place: PageCursor::First,
-            places: HashSet::new(),
+            cursor: PageCursor::First,
+            seen_cursors: HashSet::new(),
             beginnings: 1,
             taken: Duration::ZERO,
             pauses,
@@ -126,9 +126,9 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
     }
 
     async fn asked_for(&mut self) -> Result<Option<Page<T>>, Failure> {
-        let mut anew = matches!(self.place, PageCursor::First);
+        let mut anew = matches!(self.cursor, PageCursor::First);
         loop {
-            let path = match &self.place {
+            let path = match &self.cursor {
                 PageCursor::First => self.path.clone(),
                 PageCursor::After(token) => self.path.clone().with("continue", token),
                 PageCursor::End => return Ok(None),
@@ -136,15 +136,15 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
             match self.cluster.page(self.resource, &path).await {
                 Ok(body) => {
                     let ListMetadata { resource_version, r#continue } = body.metadata;
-                    self.place = self.place_after(r#continue)?;
-                    if body.items.len() < PAGE && matches!(self.place, PageCursor::After(_)) {
+                    self.cursor = self.cursor_after(r#continue)?;
+                    if body.items.len() < PAGE && matches!(self.cursor, PageCursor::After(_)) {
                         self.pauses.turn().await;
                     }
                     let (items, unreadable) = self.parse(body.items);
                     return Ok(Some(Page { items, unreadable, resource_version, anew }));
                 }
                 // The API server forgets a place in a list after some minutes.
-                Err(failure) if failure.code() == Some(410) && matches!(self.place, PageCursor::After(_)) => {
+                Err(failure) if failure.code() == Some(410) && matches!(self.cursor, PageCursor::After(_)) => {
                     self.begin_anew(failure)?;
                     anew = true;
                     self.pauses.turn().await;
@@ -155,23 +155,23 @@ impl<'a, T: DeserializeOwned> Pages<'a, T> {
     }
 
     fn begin_anew(&mut self, failure: Failure) -> Result<(), Failure> {
-        self.place = PageCursor::First;
-        self.places.clear();
+        self.cursor = PageCursor::First;
+        self.seen_cursors.clear();
         self.beginnings += 1;
         if self.beginnings > MOST_BEGINNINGS { Err(failure) } else { Ok(()) }
     }
 
-    /// The place of the next page.
-    fn place_after(&mut self, token: String) -> Result<PageCursor, Failure> {
+    /// The cursor of the next page.
+    fn cursor_after(&mut self, token: String) -> Result<PageCursor, Failure> {
         if token.is_empty() {
             return Ok(PageCursor::End);
         }
         let mut hasher = DefaultHasher::new();
         token.hash(&mut hasher);
-        if !self.places.insert(hasher.finish()) {
+        if !self.seen_cursors.insert(hasher.finish()) {
             return Err(Failure::transport("a list that goes in a circle: it names the same `continue` again"));
         }
-        if self.places.len() >= MOST_PAGES {
+        if self.seen_cursors.len() >= MOST_PAGES {
             return Err(Failure::transport(Cause::endless_list(MOST_PAGES)));
         }
         Ok(PageCursor::After(token))

@@ -41,7 +41,7 @@ const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authenti
 
 /// The credential that a plugin gave.
 #[derive(Debug)]
-pub(super) struct Issued {
+pub(super) struct PluginCredential {
     pub token: Option<Secret>,
     pub certificate: Option<ClientCertificate>,
     /// When the credential expires; none if it never does.
@@ -66,18 +66,18 @@ struct Status {
 }
 
 /// The exit and the output of a plugin that has ended.
-struct Ended {
+struct PluginExit {
     status: ExitStatus,
     output: Vec<u8>,
     errors: Vec<u8>,
 }
 
 /// Runs the plugin and reads its credential.
-pub(super) async fn credential(exec: &ExecConfig) -> Result<Issued, Error> {
+pub(super) async fn credential(exec: &ExecConfig) -> Result<PluginCredential, Error> {
     credential_within(exec, LIMIT).await
 }
 
-async fn credential_within(exec: &ExecConfig, limit: Duration) -> Result<Issued, Error> {
+async fn credential_within(exec: &ExecConfig, limit: Duration) -> Result<PluginCredential, Error> {
     let told = exec.command.as_deref().filter(|command| !command.is_empty());
     let Some(command) = told else { return Err(failed("none", "the kubeconfig's `exec` names no `command`".into())) };
     let version = exec.api_version.as_deref().unwrap_or_default();
@@ -105,7 +105,7 @@ async fn credential_within(exec: &ExecConfig, limit: Duration) -> Result<Issued,
 }
 
 /// Reads the output of a plugin, which is JSON, or YAML as client-go allows.
-fn issued(output: &[u8], version: &str) -> Result<Issued, &'static str> {
+fn issued(output: &[u8], version: &str) -> Result<PluginCredential, &'static str> {
     let read: ExecCredential = serde_saphyr::from_slice(output).map_err(|_| "its output is not an ExecCredential")?;
     if read.kind != "ExecCredential" {
         return Err("its output is not an ExecCredential");
@@ -125,7 +125,11 @@ fn issued(output: &[u8], version: &str) -> Result<Issued, &'static str> {
         return Err("its output has neither a token nor a certificate");
     }
     let expires = status.expiration_timestamp.map(|time| time.parse()).transpose();
-    Ok(Issued { token, certificate, expires: expires.map_err(|_| "its `expirationTimestamp` is not a time")? })
+    Ok(PluginCredential {
+        token,
+        certificate,
+        expires: expires.map_err(|_| "its `expirationTimestamp` is not a time")?,
+    })
 }
 
 enum Fault {
@@ -133,7 +137,7 @@ enum Fault {
     Told(String),
 }
 
-async fn run(exec: &ExecConfig, command: &str, version: &str, limit: Duration) -> Result<Ended, Fault> {
+async fn run(exec: &ExecConfig, command: &str, version: &str, limit: Duration) -> Result<PluginExit, Fault> {
     let mut call = Command::new(command);
     call.args(exec.args.iter().flatten())
         .envs(variables(exec))
@@ -171,14 +175,14 @@ impl Group {
         Self { child, id }
     }
 
-    async fn end(&mut self) -> Result<Ended, Fault> {
+    async fn end(&mut self) -> Result<PluginExit, Fault> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         // A process that inherited the pipes may keep them open after the plugin has ended, so the limit is for all
         // three.
         let (output, errors) = tokio::try_join!(all_of(stdout), all_of(stderr))?;
         let status = self.child.wait().await;
         let status = status.map_err(|error| Fault::Told(format!("its end is not known: {}", io_problem(&error))))?;
-        Ok(Ended { status, output, errors })
+        Ok(PluginExit { status, output, errors })
     }
 }
 
@@ -234,7 +238,7 @@ fn exec_info(exec: &ExecConfig, version: &str) -> Value {
 }
 
 /// The masking of all secrets in the input and the output of the plugin.
-fn masking(exec: &ExecConfig, ended: &Ended) -> Masking {
+fn masking(exec: &ExecConfig, ended: &PluginExit) -> Masking {
     let mut masking = Masking::default();
     for (_, value) in variables(exec) {
         masking.add(value);
@@ -282,7 +286,7 @@ fn how_it_ended(status: ExitStatus) -> String {
 
 fn not_found(exec: &ExecConfig, command: &str) -> Error {
     let hint = exec.install_hint.as_deref().unwrap_or_default();
-    let hint = masking(exec, &Ended { status: ExitStatus::default(), output: Vec::new(), errors: Vec::new() })
+    let hint = masking(exec, &PluginExit { status: ExitStatus::default(), output: Vec::new(), errors: Vec::new() })
         .one_line(hint, TOLD);
     failed(command, "the command is not found".into()).with_report(|report| {
         report.hint(if hint.is_empty() {

@@ -38,7 +38,7 @@ const REFUSAL_WITHIN: Duration = Duration::from_secs(5);
 
 /// The sender of a failing answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
+pub enum Responder {
     /// The API server: the answer is a `Status` that says what its HTTP code says.
     ApiServer,
     /// Perhaps a proxy or a gateway: whether the request had an effect is unknown.
@@ -53,7 +53,7 @@ pub enum Failure {
         /// The answer, with its HTTP code.
         status: Box<Status>,
         /// The sender of the answer.
-        speaker: Speaker,
+        responder: Responder,
         /// The header `Retry-After`.
         retry_after: Option<Duration>,
     },
@@ -88,13 +88,13 @@ impl Failure {
             metadata: None,
             details: None,
         };
-        Self::Status { status: Box::new(status), speaker: Speaker::ApiServer, retry_after }
+        Self::Status { status: Box::new(status), responder: Responder::ApiServer, retry_after }
     }
 
     /// Whether the API server says that the object does not exist. A 404 of another sender proves nothing.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status, speaker: Speaker::ApiServer, .. } if status.code == 404)
+        matches!(self, Self::Status { status, responder: Responder::ApiServer, .. } if status.code == 404)
     }
 
     /// The API server does not let us.
@@ -106,7 +106,7 @@ impl Failure {
     /// The API server does not let us, or knows nothing under that path. Asking again helps only where somebody changes that.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        let Self::Status { status, speaker: Speaker::ApiServer, .. } = self else { return false };
+        let Self::Status { status, responder: Responder::ApiServer, .. } = self else { return false };
         matches!(status.code, 401 | 403 | 404)
     }
 
@@ -189,7 +189,7 @@ impl Failure {
                 }
                 Error::ApiUnreachable(Box::new(report.hint(CHECK_WHO_ANSWERS)))
             }
-            Self::Status { status, speaker, .. } => refused(&status, speaker, what, verb, resource, limit),
+            Self::Status { status, responder, .. } => refused(&status, responder, what, verb, resource, limit),
         }
     }
 }
@@ -200,7 +200,7 @@ const CHECK_WHO_ANSWERS: &str = "check that the address of the kubeconfig is tha
 
 fn refused(
     status: &Status,
-    speaker: Speaker,
+    responder: Responder,
     what: &str,
     verb: Verb,
     resource: Resource,
@@ -214,9 +214,9 @@ fn refused(
             let _ = write!(seen, "; {} {}", cause.field, cause.message);
         }
     }
-    let happened = match speaker {
-        Speaker::ApiServer => "refused by the API server",
-        Speaker::Unknown => "the answer is not one that an API server gives",
+    let happened = match responder {
+        Responder::ApiServer => "refused by the API server",
+        Responder::Unknown => "the answer is not one that an API server gives",
     };
     let report = Report::new(format!("Cannot {what}: {happened}"))
         .seen(seen)
@@ -245,14 +245,14 @@ fn refused(
         500 if message.contains("webhook") => {
             Some("the admission webhook named above does not work: its owner has to repair or remove it".to_owned())
         }
-        _ if speaker == Speaker::Unknown => Some(CHECK_WHO_ANSWERS.to_owned()),
+        _ if responder == Responder::Unknown => Some(CHECK_WHO_ANSWERS.to_owned()),
         _ => None,
     };
     let report = match hint {
         Some(hint) => report.hint(hint),
         None => report,
     };
-    let no_answer_of_its_own = speaker == Speaker::Unknown && !(400..500).contains(&status.code);
+    let no_answer_of_its_own = responder == Responder::Unknown && !(400..500).contains(&status.code);
     if no_answer_of_its_own || matches!(status.code, 500 | 502..=504 | 429) {
         Error::ApiUnreachable(Box::new(report))
     } else {
@@ -368,8 +368,8 @@ pub(super) async fn open(
     }
     let (retry_after, headers) = (retry_after(response.headers()), response.headers().clone());
     let body = beginning(response.into_body()).await;
-    let (status, speaker) = answer::refusal(code, &headers, &body);
-    Err(Failure::Status { status, speaker, retry_after })
+    let (status, responder) = answer::refusal(code, &headers, &body);
+    Err(Failure::Status { status, responder, retry_after })
 }
 
 async fn collect(body: Body) -> Result<bytes::Bytes, Failure> {

@@ -11,7 +11,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tracing::{Level, debug, enabled};
 
-use super::request::{ApiRequest, Failure, Speaker};
+use super::request::{ApiRequest, Failure, Responder};
 use crate::resource::Path;
 
 /// The parameters that are shown: their values are constants of ours, numbers, times and names.
@@ -83,8 +83,8 @@ pub(super) struct Named<'a>(pub &'a Failure);
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Failure::Status { status, speaker: Speaker::ApiServer, .. } => write!(f, "{}", status.code),
-            Failure::Status { status, speaker: Speaker::Unknown, .. } => {
+            Failure::Status { status, responder: Responder::ApiServer, .. } => write!(f, "{}", status.code),
+            Failure::Status { status, responder: Responder::Unknown, .. } => {
                 write!(f, "{}, perhaps not of the API server", status.code)
             }
             Failure::Transport { cause } => cause.fmt(f),

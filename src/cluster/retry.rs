@@ -13,7 +13,7 @@ use http::StatusCode;
 use rustls::AlertDescription;
 
 use super::{
-    cause::{Cause, What, of_the_client_certificate},
+    cause::{Cause, CauseKind, of_the_client_certificate},
     request::Failure,
 };
 use crate::resource::Verb;
@@ -57,9 +57,9 @@ pub(super) fn is_transient(code: u16) -> bool {
 
 fn passes(cause: &Cause) -> bool {
     match cause.what() {
-        What::Certificate(_) | What::NoTls(_) | What::SocksRefused(_) => false,
-        What::ProxyRefused(code) => TRANSIENT_OF_PROXY.contains(&code.as_u16()),
-        What::Alert(alert) => {
+        CauseKind::Certificate(_) | CauseKind::NoTls(_) | CauseKind::SocksRefused(_) => false,
+        CauseKind::ProxyRefused(code) => TRANSIENT_OF_PROXY.contains(&code.as_u16()),
+        CauseKind::Alert(alert) => {
             let of_versions_and_names = matches!(
                 alert,
                 AlertDescription::HandshakeFailure
@@ -70,18 +70,18 @@ fn passes(cause: &Cause) -> bool {
             !of_versions_and_names && of_the_client_certificate(*alert).is_none()
         }
         // A server that is away or does not answer, and a name that cannot be resolved, may come back.
-        What::Said(_)
-        | What::Os(_)
-        | What::Name(_)
-        | What::NoAnswerWithin(_)
-        | What::Silence(_)
-        | What::EndedAfter(_)
-        | What::EndlessList(_)
-        | What::LongList(_)
-        | What::Unreadable(..)
-        | What::NoRolesYet(_)
-        | What::NotRenewed(_)
-        | What::At(..) => true,
+        CauseKind::Said(_)
+        | CauseKind::Os(_)
+        | CauseKind::Name(_)
+        | CauseKind::NoAnswerWithin(_)
+        | CauseKind::Silence(_)
+        | CauseKind::EndedAfter(_)
+        | CauseKind::EndlessList(_)
+        | CauseKind::LongList(_)
+        | CauseKind::Unreadable(..)
+        | CauseKind::NoRolesYet(_)
+        | CauseKind::NotRenewed(_)
+        | CauseKind::At(..) => true,
     }
 }
 

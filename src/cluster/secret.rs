@@ -76,8 +76,8 @@ impl Address {
             builder = builder.scheme(scheme.clone());
         }
         if let Some(authority) = url.authority() {
-            let place = authority.as_str().rsplit('@').next().unwrap_or_default();
-            builder = builder.authority(place);
+            let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+            builder = builder.authority(host);
         }
         // Parts of a URL make a URL, except for a host without a scheme, as in `CONNECT`.
         Self(builder.build().unwrap_or_default())

@@ -5,7 +5,7 @@ use std::path::Path;
 use http::StatusCode;
 
 use super::{
-    cause::{Cause, What, of_the_client_certificate},
+    cause::{Cause, CauseKind, of_the_client_certificate},
     certificate::Certificate,
     secret::Address,
 };
@@ -36,16 +36,16 @@ impl Settings {
     pub fn blame(&self, cause: &Cause) -> Error {
         let Self { server, cluster, proxy, .. } = self;
         let report = match cause.what() {
-            What::Certificate(report) => (**report).clone(),
-            What::Alert(alert) if let Some(why) = of_the_client_certificate(*alert) => {
+            CauseKind::Certificate(report) => (**report).clone(),
+            CauseKind::Alert(alert) if let Some(why) = of_the_client_certificate(*alert) => {
                 self.blame_client_certificate(why, &format!("{alert:?}"))
             }
-            What::ProxyRefused(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
+            CauseKind::ProxyRefused(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
                 Report::new(format!("The proxy on the way to the API server {server} asks for credentials"))
                     .seen(cause.to_string())
                     .hint(format!("write them into {proxy}, as http://user:password@host:port"))
             }
-            What::ProxyRefused(_) | What::SocksRefused(_) => {
+            CauseKind::ProxyRefused(_) | CauseKind::SocksRefused(_) => {
                 Report::new(format!("The proxy does not connect to the API server {server}"))
                     .seen(cause.to_string())
                     .hint(format!("check {proxy}, or let the proxy's owner allow it"))

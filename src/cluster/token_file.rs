@@ -26,7 +26,7 @@ pub(super) struct TokenFile {
 
 /// Why a file gives no token. Its content is never shown.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum TokenFileError {
     /// The error in the words of the operating system.
     Io(String),
     Empty,
@@ -35,7 +35,7 @@ pub(super) enum Unread {
 
 impl TokenFile {
     /// Reads the file. If that fails, the token beside it in the kubeconfig counts until a read succeeds.
-    pub fn new(path: PathBuf, beside: Option<HeaderValue>) -> Result<Self, Unread> {
+    pub fn new(path: PathBuf, beside: Option<HeaderValue>) -> Result<Self, TokenFileError> {
         let (at, value) = match (read(&path), beside) {
             (Ok(value), _) => (Some(Instant::now()), value),
             (Err(_), Some(beside)) => (None, beside),
@@ -60,13 +60,13 @@ impl TokenFile {
     }
 }
 
-fn read(path: &Path) -> Result<HeaderValue, Unread> {
-    let text = bounded_file::read_text(path).map_err(|error| Unread::Io(io_problem(&error)))?;
+fn read(path: &Path) -> Result<HeaderValue, TokenFileError> {
+    let text = bounded_file::read_text(path).map_err(|error| TokenFileError::Io(io_problem(&error)))?;
     let token = text.trim();
     if token.is_empty() {
-        return Err(Unread::Empty);
+        return Err(TokenFileError::Empty);
     }
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Unread::ControlCharacter)?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| TokenFileError::ControlCharacter)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -104,8 +104,8 @@ mod tests {
         std::fs::write(&path, "one").unwrap();
         assert_eq!(header(&file), "Bearer one");
         std::fs::write(&path, " \n").unwrap();
-        assert_eq!(TokenFile::new(path.clone(), None).err(), Some(Unread::Empty));
+        assert_eq!(TokenFile::new(path.clone(), None).err(), Some(TokenFileError::Empty));
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(TokenFile::new(path, None).err(), Some(Unread::Io(_))));
+        assert!(matches!(TokenFile::new(path, None).err(), Some(TokenFileError::Io(_))));
     }
 }

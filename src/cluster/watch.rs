@@ -34,7 +34,7 @@ use super::{
     cause::Cause,
     connection::Cluster,
     pauses::Pauses,
-    request::{Failure, Speaker},
+    request::{Failure, Responder},
     request_log::Named,
 };
 use crate::resource::Selector;
@@ -98,7 +98,7 @@ pub enum WatchEvent<T = Value> {
 }
 
 /// Turns a frame's object into an event; bookmarks give none.
-type Told<T> = fn(T) -> Option<WatchEvent<T>>;
+type ToEvent<T> = fn(T) -> Option<WatchEvent<T>>;
 
 #[derive(Deserialize)]
 #[serde(tag = "type", content = "object", rename_all = "UPPERCASE")]
@@ -218,7 +218,7 @@ pub fn watch_as<T: Send + 'static>(
                 resumable |= !matches!(frame, Frame::Added(_));
                 // A bookmark has a version and nothing else.
                 let tells = !matches!(frame, Frame::Bookmark(_));
-                let (object, event): (Value, Told<T>) = match frame {
+                let (object, event): (Value, ToEvent<T>) = match frame {
                     Frame::Added(object) | Frame::Modified(object) => (object, |o| Some(WatchEvent::Applied(o))),
                     Frame::Deleted(object) => (object, |o| Some(WatchEvent::Deleted(o))),
                     Frame::Bookmark(object) => (object, |_| None),
@@ -266,8 +266,8 @@ enum StreamEnd {
 impl StreamEnd {
     /// The end by a `Status` in the stream.
     fn refused(status: Status) -> Self {
-        let (status, speaker) = (Box::new(answer::sane(status)), Speaker::ApiServer);
-        Self::Wrong(Failure::Status { status, speaker, retry_after: None })
+        let (status, responder) = (Box::new(answer::sane(status)), Responder::ApiServer);
+        Self::Wrong(Failure::Status { status, responder, retry_after: None })
     }
 
     /// The words for the debug log.

@@ -149,9 +149,9 @@ fn waiting_for(jobs: &BTreeSet<String>, seconds: u64) -> Message {
 async fn find(cluster: &Cluster, order: &DeleteRequest, namespace: &Namespace) -> Result<Vec<ObservedJob>, Error> {
     let listed = async |selector: &Selector| {
         let limit = Some(cluster.timing().retry_for);
-        let place = format!("namespace `{namespace}`");
+        let scope = format!("namespace `{namespace}`");
         let listed = list_jobs(cluster, namespace, selector).await;
-        listed.map_err(|failure| ApiCall::ListJobs(&place).failed(failure, limit))
+        listed.map_err(|failure| ApiCall::ListJobs(&scope).failed(failure, limit))
     };
     match &order.target {
         DeleteTarget::Name { name, uid } => {

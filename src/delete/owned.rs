@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     deleted_by::DeletedBy,
     pods::{FoundBy, Ownership, PodsWatcher},
-    progress::Stopping,
+    progress::DeletionProgress,
     removal::Removal,
     unconfirmed::{may_still_run, not_known},
 };
@@ -58,14 +58,14 @@ async fn delete(
 ) -> Result<(), Error> {
     let found = get_job_or_error(cluster, job).await?;
     let Some(found) = found else {
-        let stopping = Stopping::of_gone(job);
+        let stopping = DeletionProgress::of_gone(job);
         return stopping.told(say, Box::pin(stopped(cluster, job, Ownership::Owned, deadline()))).await;
     };
     let by = DeletedBy::Owner(owner);
     let mut removal = Removal { say, ..Removal::new(cluster, Instant::now()) };
     let sent = removal.send(by, found).await?;
     removal.deadline = deadline();
-    let stopping = Stopping::of(&sent.found);
+    let stopping = DeletionProgress::of(&sent.found);
     if let Some(say) = say {
         say.say(stopping.begun());
     }

@@ -149,10 +149,10 @@ impl FoundBy {
 /// Sees the Pods of many Jobs end, in lists that they share.
 #[derive(Clone)]
 pub struct PodsWatcher {
-    asked: mpsc::UnboundedSender<Asked>,
+    asked: mpsc::UnboundedSender<PodsWait>,
 }
 
-struct Asked {
+struct PodsWait {
     uid: String,
     found_by: FoundBy,
     ownership: Ownership,
@@ -185,7 +185,7 @@ impl PodsWatcher {
         let (answer, end) = oneshot::channel();
         let (uid, gone) = (job.uid.clone(), Instant::now());
         let (end_so_far, sent) = (PodsEnd::default(), HashMap::new());
-        let asked = Asked { uid, found_by, ownership, gone, deadline, end: end_so_far, sent, answer };
+        let asked = PodsWait { uid, found_by, ownership, gone, deadline, end: end_so_far, sent, answer };
         let _ = self.asked.send(asked);
         end.await.unwrap_or_else(|_| Err(Failure::transport("the wait for Pods was ended")))
     }
@@ -201,8 +201,8 @@ struct Rounds {
 }
 
 impl Rounds {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Asked>) {
-        let mut waiting: Vec<Asked> = Vec::new();
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<PodsWait>) {
+        let mut waiting: Vec<PodsWait> = Vec::new();
         let mut pauses = retry::backoff(self.cluster.next_seed(), None);
         let mut next = Instant::now();
         loop {
@@ -236,7 +236,7 @@ impl Rounds {
     }
 
     /// One list, and what it says about each of these Jobs; those whose Pods have not ended.
-    async fn round(&mut self, chunk: Vec<Asked>) -> Vec<Asked> {
+    async fn round(&mut self, chunk: Vec<PodsWait>) -> Vec<PodsWait> {
         let listed = list_pods(&self.cluster, &self.namespace, &selector(&chunk)).await;
         let now = Instant::now();
         let mut pods = match listed {
@@ -289,7 +289,7 @@ impl Rounds {
     }
 
     /// Some side by side, as long as a round may take; what is left is sent in the next round.
-    async fn delete(&mut self, pods: &[Pod], asked: &mut Asked) {
+    async fn delete(&mut self, pods: &[Pod], asked: &mut PodsWait) {
         if !self.may_delete {
             return;
         }
@@ -346,10 +346,10 @@ impl Rounds {
 }
 
 /// The selector that finds the Pods of these Jobs; only alone may one be found by a selector of its own.
-fn selector(jobs: &[Asked]) -> Selector {
+fn selector(jobs: &[PodsWait]) -> Selector {
     let labels = match jobs {
-        [Asked { found_by: FoundBy::Selector(labels), .. }] => labels.clone(),
-        [Asked { uid, .. }] => format!("{CONTROLLER_UID}={uid}"),
+        [PodsWait { found_by: FoundBy::Selector(labels), .. }] => labels.clone(),
+        [PodsWait { uid, .. }] => format!("{CONTROLLER_UID}={uid}"),
         jobs => {
             let uids: Vec<_> = jobs.iter().map(|asked| asked.uid.as_str()).collect();
             format!("{CONTROLLER_UID} in ({})", uids.join(","))

@@ -16,7 +16,7 @@ const GRACE_SECONDS: i64 = 30;
 
 /// What runs of a Job as it is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stopping {
+pub(crate) struct DeletionProgress {
     job: String,
     /// How many Pods run or are about to.
     pods: i32,
@@ -24,7 +24,7 @@ pub(crate) struct Stopping {
     grace_seconds: i64,
 }
 
-impl Stopping {
+impl DeletionProgress {
     /// As the Job says it.
     pub fn of(job: &ObservedJob) -> Self {
         let spec = job.job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
@@ -96,10 +96,10 @@ mod tests {
 
     use super::*;
 
-    fn stopping(active: i32, grace: Option<i64>) -> Stopping {
+    fn stopping(active: i32, grace: Option<i64>) -> DeletionProgress {
         let job = json!({"metadata": {"namespace": "etl", "name": "train", "uid": "u"}, "status": {"active": active},
             "spec": {"template": {"spec": {"containers": [], "terminationGracePeriodSeconds": grace}}}});
-        Stopping::of(&ObservedJob::read(&job).unwrap())
+        DeletionProgress::of(&ObservedJob::read(&job).unwrap())
     }
 
     #[test]

@@ -43,14 +43,14 @@ const MOVES: &str = "or a Pod of it changed during the check, so something else 
 
 /// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Carried {
+pub struct RemedyResult {
     /// Whether it is as the order wants it; else it was not safe any more, and left alone.
     pub done: bool,
     /// A sentence that says what.
     pub text: String,
 }
 
-impl Carried {
+impl RemedyResult {
     fn out(text: String) -> Self {
         Self { done: true, text }
     }
@@ -66,7 +66,7 @@ pub async fn carry_out(
     job: &JobReference,
     remedy: Remedy,
     within: Duration,
-) -> Result<Carried, Error> {
+) -> Result<RemedyResult, Error> {
     let deadline = Instant::now() + within;
     match remedy {
         Remedy::ReleaseGcFinalizers => free(cluster, job, deadline).await,
@@ -74,8 +74,8 @@ pub async fn carry_out(
     }
 }
 
-async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
-    let gone = || Carried::out(format!("{job} (uid {}) is gone by now, without our doing", job.uid));
+async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<RemedyResult, Error> {
+    let gone = || RemedyResult::out(format!("{job} (uid {}) is gone by now, without our doing", job.uid));
     let mut detector = StuckDetector::new(AT_ONCE, Instant::now(), Duration::ZERO);
     let mut checked = false;
     let seen = loop {
@@ -86,7 +86,7 @@ async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Resul
         match detector.observe(Instant::now(), versions) {
             ReleaseVerdict::CheckAgain(pause) if !checked => tokio::time::sleep(pause).await,
             verdict => match no_longer_safe(&facts, verdict == ReleaseVerdict::Release) {
-                Some(why) => return Ok(Carried::not(format!("{job} {why}: it was left alone"))),
+                Some(why) => return Ok(RemedyResult::not(format!("{job} {why}: it was left alone"))),
                 None => break seen,
             },
         }
@@ -94,7 +94,7 @@ async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Resul
     };
     let freed = release(cluster, &seen).await.map_err(|failure| ApiCall::FreeJob(job).failed(failure, None))?;
     if freed == ReleaseResult::Changed {
-        return Ok(Carried::not(format!("{job} {MOVES}: it was left alone")));
+        return Ok(RemedyResult::not(format!("{job} {MOVES}: it was left alone")));
     }
     let seen = Arc::unwrap_or_clone(seen);
     match Removal::new(cluster, deadline).until_gone(seen, &|_| Wait::GoOn { ours: true }).await? {
@@ -109,7 +109,7 @@ async fn free(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Resul
         ),
         Err(failure) => format!("; whether Pods of it are left is not known: {}", failure.message()),
     };
-    Ok(Carried::out(format!("{job} (uid {}) is gone{left}", job.uid)))
+    Ok(RemedyResult::out(format!("{job} (uid {}) is gone{left}", job.uid)))
 }
 
 /// Why a Job is not to be freed now, although that was offered before.
@@ -133,13 +133,13 @@ fn no_longer_safe(facts: &Facts, still: bool) -> Option<String> {
     Some(format!("can no longer be freed safely{evidence}"))
 }
 
-async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<Carried, Error> {
+async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -> Result<RemedyResult, Error> {
     if get_job_or_error(cluster, job).await?.is_some() {
-        return Ok(Carried::not(format!("{job} exists: its Pods were left alone")));
+        return Ok(RemedyResult::not(format!("{job} exists: its Pods were left alone")));
     }
     let pods = pods_of(cluster, job).await?;
     if pods.is_empty() {
-        return Ok(Carried::out(format!("{job} has no Pods any more, without our doing")));
+        return Ok(RemedyResult::out(format!("{job} has no Pods any more, without our doing")));
     }
     for pod in &pods {
         delete(cluster, pod).await?;
@@ -148,10 +148,10 @@ async fn delete_pods(cluster: &Cluster, job: &JobReference, deadline: Instant) -
     loop {
         let left = pods_of(cluster, job).await?;
         if left.is_empty() {
-            return Ok(Carried::out(format!("Pods `{names}` of {job} are gone")));
+            return Ok(RemedyResult::out(format!("Pods `{names}` of {job} are gone")));
         }
         if left.iter().all(|pod| only_uncounted(pod)) {
-            return Ok(Carried::out(format!(
+            return Ok(RemedyResult::out(format!(
                 "Pods `{names}` of {job} have ended and are deleted; what is left of them goes once the Job controller of \
                  kube-controller-manager works and takes their finalizer `{JOB_TRACKING}` away"
             )));

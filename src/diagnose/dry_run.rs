@@ -12,7 +12,7 @@ use super::{
     findings,
 };
 use crate::{
-    cluster::{Cluster, Failure, Trial},
+    cluster::{Cluster, DryRun, Failure},
     identity::{Namespace, PodName},
     job_api::deletes::options_for_job,
     model::{observed_job::JobReference, policies::Propagation},
@@ -60,14 +60,14 @@ fn reference(pod: &Pod) -> Option<(Namespace, PodName, String)> {
 
 async fn update(cluster: &Cluster, object: Object<'_>, uid: &str) -> Known<Probe> {
     let nothing = json!([{"op": "test", "path": "/metadata/uid", "value": uid}]);
-    let answer = cluster.try_out(Trial::Patch, object, &nothing).await;
+    let answer = cluster.dry_run(DryRun::Patch, object, &nothing).await;
     told(&answer, Verb::Patch, object.resource())
 }
 
 async fn deletion(cluster: &Cluster, job: &JobReference) -> Known<Probe> {
     let mut options = options_for_job(job, Propagation::Background);
     options["dryRun"] = json!(["All"]);
-    let answer = cluster.try_out(Trial::Delete, job.object(), &options).await;
+    let answer = cluster.dry_run(DryRun::Delete, job.object(), &options).await;
     told(&answer, Verb::Delete, Resource::Jobs)
 }
 

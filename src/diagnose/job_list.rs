@@ -147,13 +147,13 @@ impl ListedJob {
 }
 
 /// Lists the Jobs of one namespace or of all that fit.
-pub async fn list(cluster: &Cluster, place: &Namespaces, query: &JobQuery) -> Result<JobList, Error> {
+pub async fn list(cluster: &Cluster, scope: &Namespaces, query: &JobQuery) -> Result<JobList, Error> {
     let mut found = JobList::default();
     let mut unreadable = Vec::new();
     let selector = query.selector();
-    let mut pages = cluster.survey::<Value>(Resource::Jobs, place, &selector);
+    let mut pages = cluster.survey::<Value>(Resource::Jobs, scope, &selector);
     loop {
-        let page = pages.next().await.map_err(|failure| jobs_not_listed(place, failure))?;
+        let page = pages.next().await.map_err(|failure| jobs_not_listed(scope, failure))?;
         let Some(page) = page else { break };
         if page.anew {
             found.jobs.clear();
@@ -169,11 +169,11 @@ pub async fn list(cluster: &Cluster, place: &Namespaces, query: &JobQuery) -> Re
         }
     }
     // A namespace that does not exist has no Jobs either, and is a slip.
-    if let Namespaces::One(place) = place
+    if let Namespaces::One(scope) = scope
         && found.jobs.is_empty()
-        && matches!(namespace(cluster, place).await, Known::Seen(NamespaceState::Gone))
+        && matches!(namespace(cluster, scope).await, Known::Seen(NamespaceState::Gone))
     {
-        return Err(no_namespace(place));
+        return Err(no_namespace(scope));
     }
     found.jobs.sort_by(|one, other| {
         let key = |row: &ListedJob| (row.created, row.job.namespace.clone(), row.job.name.clone());

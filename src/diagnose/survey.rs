@@ -143,21 +143,21 @@ impl Totals {
 }
 
 /// Examines all Jobs of a namespace, or of all namespaces.
-pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSender) -> Result<Totals, Error> {
+pub async fn survey(cluster: &Cluster, scope: &Namespaces, found: &DiagnosisSender) -> Result<Totals, Error> {
     let mut totals = Totals::default();
-    let pods = match pods_under_way(cluster, place).await {
+    let pods = match pods_under_way(cluster, scope).await {
         Ok(pods) => Known::Seen(pods),
         Err(failure) if failure.is_forbidden() => Known::Not(unknown(&failure, Verb::List, Resource::Pods)),
-        Err(failure) => return Err(ApiCall::ListPods(&place_name(place)).failed(failure, None)),
+        Err(failure) => return Err(ApiCall::ListPods(&scope_name(scope)).failed(failure, None)),
     };
     totals.unknown.extend(pods.missing().cloned());
-    let mut surroundings = Surroundings::of(cluster, place).await?;
+    let mut shared_facts = SharedFacts::of(cluster, scope).await?;
     let (mut told, mut unreadable) = (HashSet::new(), Vec::new());
     let mut uids = HashSet::new();
     let nothing = Selector::default();
-    let mut pages = cluster.survey::<Job>(Resource::Jobs, place, &nothing);
+    let mut pages = cluster.survey::<Job>(Resource::Jobs, scope, &nothing);
     loop {
-        let page = pages.next().await.map_err(|failure| jobs_not_listed(place, failure))?;
+        let page = pages.next().await.map_err(|failure| jobs_not_listed(scope, failure))?;
         let Some(page) = page else { break };
         if page.anew {
             (totals.jobs, totals.failed) = (0, 0);
@@ -177,7 +177,7 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
         }
         // A list that began again brings Jobs that were already handed over.
         suspects.retain(|facts| told.insert(facts.reference.uid.clone()));
-        surroundings.judge(suspects, found, &mut totals).await;
+        shared_facts.judge(suspects, found, &mut totals).await;
     }
     totals.unknown.extend(some_of(&unreadable));
     let Known::Seen(ListedPods { by_job: mut unclaimed, unreadable, .. }) = pods else { return Ok(totals) };
@@ -189,14 +189,14 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
     }
     while !candidates.is_empty() {
         let some = candidates.split_off(candidates.len().saturating_sub(GONE_AT_ONCE));
-        surroundings.judge(vanished(cluster, some).await, found, &mut totals).await;
+        shared_facts.judge(vanished(cluster, some).await, found, &mut totals).await;
     }
     if told.is_empty()
-        && let Namespaces::One(place) = place
-        && let Some(finding) = surroundings.own_namespace.as_ref().and_then(|state| of_namespace(place, state))
+        && let Namespaces::One(scope) = scope
+        && let Some(finding) = shared_facts.own_namespace.as_ref().and_then(|state| of_namespace(scope, state))
     {
         // No Job is left that could carry this finding.
-        let job = Diagnosed::Namespace { namespace: place.clone(), name: "", uid: "" };
+        let job = Diagnosed::Namespace { namespace: scope.clone(), name: "", uid: "" };
         let diagnosis = Diagnosis { job, findings: vec![finding] };
         totals.stuck += usize::from(diagnosis.is_stuck());
         let _ = found.send(vec![diagnosis]).await;
@@ -205,9 +205,9 @@ pub async fn survey(cluster: &Cluster, place: &Namespaces, found: &DiagnosisSend
 }
 
 /// The error where the Jobs cannot be listed. A Role of one namespace gives no right to list those of all.
-pub(super) fn jobs_not_listed(place: &Namespaces, failure: Failure) -> Error {
-    let everywhere = *place == Namespaces::All && failure.is_forbidden();
-    let error = ApiCall::ListJobs(&place_name(place)).failed(failure, None);
+pub(super) fn jobs_not_listed(scope: &Namespaces, failure: Failure) -> Error {
+    let everywhere = *scope == Namespaces::All && failure.is_forbidden();
+    let error = ApiCall::ListJobs(&scope_name(scope)).failed(failure, None);
     if !everywhere {
         return error;
     }
@@ -216,8 +216,8 @@ pub(super) fn jobs_not_listed(place: &Namespaces, failure: Failure) -> Error {
     })
 }
 
-fn place_name(place: &Namespaces) -> String {
-    match place {
+fn scope_name(scope: &Namespaces) -> String {
+    match scope {
         Namespaces::One(namespace) => format!("namespace `{namespace}`"),
         Namespaces::All => "all namespaces".to_owned(),
     }
@@ -282,9 +282,9 @@ fn words(pod: Pod) -> Option<String> {
     pod_end(&seen, Some("base"), &[]).map(|end| end.words)
 }
 
-async fn pods_under_way(cluster: &Cluster, place: &Namespaces) -> Result<ListedPods, Failure> {
+async fn pods_under_way(cluster: &Cluster, scope: &Namespaces) -> Result<ListedPods, Failure> {
     let of_jobs = Selector::labels(CONTROLLER_UID);
-    let mut pages = cluster.survey::<Box<RawValue>>(Resource::Pods, place, &of_jobs);
+    let mut pages = cluster.survey::<Box<RawValue>>(Resource::Pods, scope, &of_jobs);
     let mut found = ListedPods::default();
     while let Some(page) = pages.next().await? {
         if page.anew {
@@ -376,9 +376,9 @@ async fn vanished(cluster: &Cluster, candidates: Vec<JobReference>) -> Vec<Facts
 }
 
 /// Facts that many Jobs share. Each is read once, as soon as a Job needs it.
-struct Surroundings<'a> {
+struct SharedFacts<'a> {
     cluster: &'a Cluster,
-    place: &'a Namespaces,
+    scope: &'a Namespaces,
     /// The state of the survey's namespace, if the survey is about one.
     own_namespace: Option<Known<NamespaceState>>,
     namespaces: Option<Known<BTreeMap<String, NamespaceState>>>,
@@ -389,19 +389,19 @@ struct Surroundings<'a> {
     workloads_left: usize,
 }
 
-impl<'a> Surroundings<'a> {
-    async fn of(cluster: &'a Cluster, place: &'a Namespaces) -> Result<Self, Error> {
+impl<'a> SharedFacts<'a> {
+    async fn of(cluster: &'a Cluster, scope: &'a Namespaces) -> Result<Self, Error> {
         let mut own_namespace = None;
-        if let Namespaces::One(place) = place {
-            let state = namespace(cluster, place).await;
+        if let Namespaces::One(scope) = scope {
+            let state = namespace(cluster, scope).await;
             if matches!(state, Known::Seen(NamespaceState::Gone)) {
-                return Err(no_namespace(place));
+                return Err(no_namespace(scope));
             }
             own_namespace = Some(state);
         }
         Ok(Self {
             cluster,
-            place,
+            scope,
             own_namespace,
             namespaces: None,
             nodes: None,
@@ -521,14 +521,14 @@ impl<'a> Surroundings<'a> {
             .collect();
         if !self.events.contains_key(&None) {
             let mut missing: BTreeSet<Option<Namespace>> = wanted.into_iter().map(Some).collect();
-            missing.retain(|place| !self.events.contains_key(place));
-            if *self.place == Namespaces::All && self.events.len() + missing.len() > MANY_NAMESPACES {
+            missing.retain(|scope| !self.events.contains_key(scope));
+            if *self.scope == Namespaces::All && self.events.len() + missing.len() > MANY_NAMESPACES {
                 self.events.clear();
                 missing = BTreeSet::from([None]);
             }
-            for place in missing {
-                let listed = warnings(self.cluster, &place.clone().map_or(Namespaces::All, Namespaces::One)).await;
-                self.events.insert(place, known(listed, Verb::List, Resource::Events));
+            for scope in missing {
+                let listed = warnings(self.cluster, &scope.clone().map_or(Namespaces::All, Namespaces::One)).await;
+                self.events.insert(scope, known(listed, Verb::List, Resource::Events));
             }
         }
         for facts in suspects {
@@ -620,9 +620,9 @@ impl Warnings {
     }
 }
 
-async fn warnings(cluster: &Cluster, place: &Namespaces) -> Result<Warnings, Failure> {
+async fn warnings(cluster: &Cluster, scope: &Namespaces) -> Result<Warnings, Failure> {
     let of_type = Selector::fields("type=Warning");
-    let mut pages = cluster.survey::<Event>(Resource::Events, place, &of_type);
+    let mut pages = cluster.survey::<Event>(Resource::Events, scope, &of_type);
     let mut found = Warnings::default();
     while let Some(page) = pages.next().await? {
         if page.anew {
@@ -673,11 +673,11 @@ fn reference(uid: &str, pods: &[Arc<Pod>]) -> Option<JobReference> {
 async fn all<T: DeserializeOwned, K>(
     cluster: &Cluster,
     resource: Resource,
-    place: &Namespaces,
+    scope: &Namespaces,
     selector: &Selector,
     mut keep: impl FnMut(T) -> Option<K>,
 ) -> Result<Vec<K>, Failure> {
-    let mut pages = cluster.survey::<T>(resource, place, selector);
+    let mut pages = cluster.survey::<T>(resource, scope, selector);
     let mut kept = Vec::new();
     while let Some(page) = pages.next().await? {
         if page.anew {

@@ -30,12 +30,15 @@ pub(crate) enum PodVisibility {
 pub(crate) async fn last_pods(
     cluster: &Cluster,
     job: &JobReference,
-    sight: PodVisibility,
+    pod_visibility: PodVisibility,
     deadline: Instant,
 ) -> Result<Vec<Arc<Pod>>, Failure> {
     let cluster = cluster.until(deadline);
-    let mut patience =
-        if sight == PodVisibility::Seen { RefusalBudget::of_one_that_worked() } else { RefusalBudget::default() };
+    let mut budget = if pod_visibility == PodVisibility::Seen {
+        RefusalBudget::of_one_that_worked()
+    } else {
+        RefusalBudget::default()
+    };
     let pauses = Pauses::new(cluster.next_seed());
     loop {
         tokio::time::sleep_until(pauses.next().min(deadline)).await;
@@ -43,7 +46,7 @@ pub(crate) async fn last_pods(
             Ok(pods) => return Ok(pods),
             Err(failure) => failure,
         };
-        if patience.ends_with(&failure) || Instant::now() >= deadline {
+        if budget.ends_with(&failure) || Instant::now() >= deadline {
             return Err(failure);
         }
     }

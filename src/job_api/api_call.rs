@@ -10,7 +10,7 @@ use crate::{
     resource::{Resource, Verb},
 };
 
-/// A request and its object: a Job as its reference names it, a Pod, or a place such as "namespace `etl`".
+/// A request and its object: a Job as its reference names it, a Pod, or a scope such as "namespace `etl`".
 #[derive(Clone, Copy)]
 pub(crate) enum ApiCall<'a> {
     /// POST of a Job.
@@ -19,9 +19,9 @@ pub(crate) enum ApiCall<'a> {
     GetJob(&'a dyn Display),
     /// GET of a Job after a POST without a clear answer.
     CreatedJob(&'a dyn Display),
-    /// List of the Jobs of a place.
+    /// List of the Jobs of a scope.
     ListJobs(&'a dyn Display),
-    /// List of the Jobs that earlier tries of a task have left in a place.
+    /// List of the Jobs that earlier tries of a task have left in a scope.
     EarlierJobs(&'a dyn Display),
     /// Watch of a Job.
     WatchJob(&'a dyn Display),
@@ -35,7 +35,7 @@ pub(crate) enum ApiCall<'a> {
     Acknowledge(&'a dyn Display),
     /// PATCH of a Job that a person asked for.
     PatchJob(&'a dyn Display),
-    /// List of the Pods of a Job, or of a place.
+    /// List of the Pods of a Job, or of a scope.
     ListPods(&'a dyn Display),
     /// DELETE of a Pod.
     DeletePod(&'a dyn Display),
@@ -53,9 +53,9 @@ impl ApiCall<'_> {
             Self::CreateJob(job) => (format!("create {job}"), Verb::Create, Resource::Jobs),
             Self::GetJob(job) => (format!("look at {job}"), Verb::Get, Resource::Jobs),
             Self::CreatedJob(job) => (format!("see whether {job} was created"), Verb::Get, Resource::Jobs),
-            Self::ListJobs(place) => (format!("list the Jobs of {place}"), Verb::List, Resource::Jobs),
-            Self::EarlierJobs(place) => {
-                (format!("look for Jobs of earlier tries in {place}"), Verb::List, Resource::Jobs)
+            Self::ListJobs(scope) => (format!("list the Jobs of {scope}"), Verb::List, Resource::Jobs),
+            Self::EarlierJobs(scope) => {
+                (format!("look for Jobs of earlier tries in {scope}"), Verb::List, Resource::Jobs)
             }
             Self::WatchJob(job) => (format!("watch {job}"), Verb::Watch, Resource::Jobs),
             Self::DeleteJob(job) => (format!("delete {job}"), Verb::Delete, Resource::Jobs),

@@ -55,7 +55,7 @@ impl RefusalBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cluster::Speaker, error::Error};
+    use crate::{cluster::Responder, error::Error};
 
     fn unusable() -> Failure {
         Failure::Unusable(Error::internal("half a kubeconfig"))
@@ -68,13 +68,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_has_never_worked_is_given_up_soon() {
         for failure in [unusable(), refused()] {
-            let mut patience = RefusalBudget::default();
-            assert_eq!([(); 3].map(|()| patience.ends_with(&failure)), [false, false, true]);
+            let mut budget = RefusalBudget::default();
+            assert_eq!([(); 3].map(|()| budget.ends_with(&failure)), [false, false, true]);
         }
-        let mut patience = RefusalBudget::default();
+        let mut budget = RefusalBudget::default();
         for _ in 0..10 {
-            assert!(!patience.ends_with(&refused()));
-            assert!(!patience.ends_with(&Failure::transport("reset")), "only refusals in a row count");
+            assert!(!budget.ends_with(&refused()));
+            assert!(!budget.ends_with(&Failure::transport("reset")), "only refusals in a row count");
         }
     }
 
@@ -82,12 +82,12 @@ mod tests {
     async fn what_another_than_the_api_server_says_is_never_final() {
         for code in [401, 403, 404] {
             let mut said = Failure::status(code, "", "<html>", None);
-            if let Failure::Status { speaker, .. } = &mut said {
-                *speaker = Speaker::Unknown;
+            if let Failure::Status { responder, .. } = &mut said {
+                *responder = Responder::Unknown;
             }
-            let mut patience = RefusalBudget::default();
+            let mut budget = RefusalBudget::default();
             for _ in 0..10 {
-                assert!(!patience.ends_with(&said));
+                assert!(!budget.ends_with(&said));
                 tokio::time::advance(REFUSED_FOR).await;
             }
         }
@@ -96,16 +96,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_has_worked_is_given_up_after_ten_minutes_of_refusals_only() {
         for failure in [unusable(), refused()] {
-            let mut patience = RefusalBudget::of_one_that_worked();
+            let mut budget = RefusalBudget::of_one_that_worked();
             for _ in 0..100 {
-                assert!(!patience.ends_with(&failure));
+                assert!(!budget.ends_with(&failure));
             }
             tokio::time::advance(Duration::from_secs(599)).await;
-            assert!(!patience.ends_with(&failure));
+            assert!(!budget.ends_with(&failure));
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(patience.ends_with(&failure));
-            patience.works();
-            assert!(!patience.ends_with(&failure));
+            assert!(budget.ends_with(&failure));
+            budget.works();
+            assert!(!budget.ends_with(&failure));
         }
     }
 }

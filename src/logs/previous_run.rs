@@ -6,7 +6,7 @@ use super::{
     container::ContainerNow,
     container_log::{ContainerFollower, PassEnd, REFUSED_AGAIN},
     reader::{ReadState, Reader},
-    source::{LogApi, Which},
+    source::{LogApi, LogRun},
 };
 
 /// Answers such as `previous terminated container not found` are final after so many.
@@ -39,7 +39,7 @@ impl<A: LogApi> ContainerFollower<A> {
             }
             PreviousRun::Other => {
                 // The log of the next run is served a moment before the Pod tells of it.
-                self.pass(&mut reader, Which::Current).await;
+                self.pass(&mut reader, LogRun::Current).await;
                 if reader.state() == ReadState::Reached {
                     self.mark(&format!("the run before restart {current} printed, up to its end:")).await;
                     of_current = std::mem::replace(&mut reader, Reader::new(current - 1, None)).of_run(current);
@@ -66,7 +66,7 @@ impl<A: LogApi> ContainerFollower<A> {
             } else {
                 self.pauses.turn().await;
             }
-            let end = self.pass(reader, Which::Previous).await;
+            let end = self.pass(reader, LogRun::Previous).await;
             match &end {
                 PassEnd::Closed => return PreviousRun::Whole,
                 PassEnd::Clean(_) => {

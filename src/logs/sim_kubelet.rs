@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     container::{ContainerNow, RunState},
-    source::{LogApi, LogRequest, Which},
+    source::{LogApi, LogRequest, LogRun},
     stream_quota::StreamPermit,
 };
 use crate::{cluster::Failure, model::log_position::LogSource};
@@ -105,7 +105,7 @@ impl SimKubelet {
 
     fn stream(&self, run: usize, request: &LogRequest, fault: Option<Fault>) -> BoxStream<'static, io::Result<Bytes>> {
         let (sim, since) = (Arc::clone(&self.0), request.since.clone());
-        let follow = request.which == Which::Follow;
+        let follow = request.which == LogRun::Follow;
         let mut changed = sim.changed.subscribe();
         let limit = match fault {
             Some(Fault::Break(at) | Fault::End(at) | Fault::Freeze(at)) => at,
@@ -148,7 +148,7 @@ impl SimKubelet {
 impl LogApi for SimKubelet {
     type Stream = BoxStream<'static, io::Result<Bytes>>;
 
-    async fn turn(&self, which: Which) -> StreamPermit {
+    async fn turn(&self, which: LogRun) -> StreamPermit {
         StreamPermit::at_once(which)
     }
 
@@ -169,9 +169,9 @@ impl LogApi for SimKubelet {
             _ => {}
         }
         let run = match request.which {
-            Which::Follow | Which::Current => runs - 1,
-            Which::Previous if runs > 1 => runs - 2,
-            Which::Previous => {
+            LogRun::Follow | LogRun::Current => runs - 1,
+            LogRun::Previous if runs > 1 => runs - 2,
+            LogRun::Previous => {
                 return Err(Failure::status(400, "BadRequest", "previous terminated container not found", None));
             }
         };

@@ -16,7 +16,7 @@ use crate::{
 
 /// Which log of a container is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum LogRun {
     /// That of the current run, or the last one, and on as it grows.
     Follow,
     /// The same, as far as it is written.
@@ -29,7 +29,7 @@ pub enum Which {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRequest {
     /// Which one.
-    pub which: Which,
+    pub which: LogRun,
     /// Lines older than this are left out, one by one.
     pub since: Option<String>,
 }
@@ -40,7 +40,7 @@ pub trait LogApi: Send + Sync + 'static {
     type Stream: Stream<Item = io::Result<Bytes>> + Send;
 
     /// Waits until a log may be read, for as long as that is kept.
-    fn turn(&self, which: Which) -> impl Future<Output = StreamPermit> + Send;
+    fn turn(&self, which: LogRun) -> impl Future<Output = StreamPermit> + Send;
 
     /// Opens a log. Not repeated; may take as long as the container is silent.
     fn open(
@@ -59,7 +59,7 @@ pub trait LogApi: Send + Sync + 'static {
 impl LogApi for Cluster {
     type Stream = BoxStream<'static, io::Result<Bytes>>;
 
-    async fn turn(&self, which: Which) -> StreamPermit {
+    async fn turn(&self, which: LogRun) -> StreamPermit {
         StreamPermit::at_once(which)
     }
 
@@ -88,9 +88,9 @@ impl LogApi for Cluster {
 fn path(source: &LogSource, request: &LogRequest) -> Path {
     let path = Path::log(&source.namespace, &source.pod, &source.container).with("timestamps", "true");
     let path = match request.which {
-        Which::Follow => path.with("follow", "true"),
-        Which::Current => path,
-        Which::Previous => path.with("previous", "true"),
+        LogRun::Follow => path.with("follow", "true"),
+        LogRun::Current => path,
+        LogRun::Previous => path.with("previous", "true"),
     };
     match &request.since {
         Some(since) => path.with("sinceTime", since),

@@ -18,7 +18,7 @@ pub struct Argument {
     /// The name in the operator's signature.
     pub name: &'static str,
     /// The form in which a user may give it.
-    pub given_as: GivenAs,
+    pub given_as: ArgumentForm,
     pub(super) parent: Parent,
     pub(super) field: &'static str,
     pub(super) merge: Merge,
@@ -26,7 +26,7 @@ pub struct Argument {
 
 /// The form in which a user may give an argument; the Python side turns it into the type of the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GivenAs {
+pub enum ArgumentForm {
     /// A text.
     Text,
     /// A list of texts.
@@ -51,7 +51,7 @@ pub enum GivenAs {
     Secrets,
 }
 
-impl GivenAs {
+impl ArgumentForm {
     /// The word for the form at the border to Python.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -85,14 +85,20 @@ pub(super) enum Merge {
     Append,
 }
 
-const fn row(name: &'static str, given_as: GivenAs, parent: Parent, field: &'static str, merge: Merge) -> Argument {
+const fn row(
+    name: &'static str,
+    given_as: ArgumentForm,
+    parent: Parent,
+    field: &'static str,
+    merge: Merge,
+) -> Argument {
     Argument { name, given_as, parent, field, merge }
 }
 
 /// Every argument that shapes the Job. A new one is a row here, and its lines in the operator's signature and
 /// docstring.
 pub const ARGUMENTS: &[Argument] = {
-    use GivenAs::{
+    use ArgumentForm::{
         ConfigMaps, Environment, Flag, Names, Object, Objects, Secrets, Text, TextByKey, Texts, WholeNumber,
     };
     use Merge::{Append, Items, Keys, Replace};

@@ -25,7 +25,7 @@ const ALIKE: f64 = 0.8;
 
 /// The places of a Job that people write in, with the fields that may stand there; `[]` is any item of a list. If two
 /// places are equally near, the first is suggested.
-fn places_of_a_job() -> [(&'static str, Fields); 17] {
+fn objects_of_a_job() -> [(&'static str, Fields); 17] {
     const POD: &str = "spec.template.spec";
     [
         ("", fields_of::<Job>()),
@@ -57,46 +57,51 @@ fn places_of_a_cron_job() -> Vec<(String, Fields)> {
         ("spec.jobTemplate", fields_of::<JobTemplateSpec>()),
         ("spec.jobTemplate.metadata", fields_of::<ObjectMeta>()),
     ];
-    let own = own.into_iter().map(|(place, fields)| (place.to_owned(), fields));
-    let inner = places_of_a_job().into_iter().filter(|(place, _)| place.starts_with("spec"));
-    own.chain(inner.map(|(place, fields)| (format!("spec.jobTemplate.{place}"), fields))).collect()
+    let own = own.into_iter().map(|(object_path, fields)| (object_path.to_owned(), fields));
+    let inner = objects_of_a_job().into_iter().filter(|(object_path, _)| object_path.starts_with("spec"));
+    own.chain(inner.map(|(object_path, fields)| (format!("spec.jobTemplate.{object_path}"), fields))).collect()
 }
 
-/// Suggests in words what an unknown field of a Job was meant to be. `job` is the place of the Job in what the user
+/// Suggests in words what an unknown field of a Job was meant to be. `job` is the path of the Job in what the user
 /// wrote.
 pub(super) fn meant_in_a_job(path: &str, job: &str) -> Option<String> {
-    let places = places_of_a_job().map(|(place, fields)| (place.to_owned(), fields));
-    meant(path, &places, job)
+    let object_paths = objects_of_a_job().map(|(object_path, fields)| (object_path.to_owned(), fields));
+    meant(path, &object_paths, job)
 }
 
 /// Finds the fields of an object that no `CronJob` has, as paths with suggestions. The API server judges the fields
 /// below the spec of its Job.
 pub(super) fn unknown_in_a_cron_job(cron_job: &serde_json::Value) -> Vec<(String, Option<String>)> {
-    let places = places_of_a_cron_job();
+    let object_paths = places_of_a_cron_job();
     let mut unknown = Vec::new();
-    for (place, fields) in places.iter().take_while(|(place, _)| place != "spec.jobTemplate.spec") {
-        let pointer = if place.is_empty() { String::new() } else { format!("/{}", place.replace('.', "/")) };
+    for (object_path, fields) in
+        object_paths.iter().take_while(|(object_path, _)| object_path != "spec.jobTemplate.spec")
+    {
+        let pointer =
+            if object_path.is_empty() { String::new() } else { format!("/{}", object_path.replace('.', "/")) };
         let object = cron_job.pointer(&pointer).and_then(serde_json::Value::as_object);
         for key in object.into_iter().flat_map(serde_json::Map::keys).filter(|key| !fields.contains(&key.as_str())) {
-            let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-            let meant = meant(&path, &places, "");
+            let path = if object_path.is_empty() { key.clone() } else { format!("{object_path}.{key}") };
+            let meant = meant(&path, &object_paths, "");
             unknown.push((path, meant));
         }
     }
     unknown
 }
 
-fn meant(path: &str, places: &[(String, Fields)], root: &str) -> Option<String> {
+fn meant(path: &str, object_paths: &[(String, Fields)], root: &str) -> Option<String> {
     let path = without_numbers(path);
-    let (place, key) = path.rsplit_once('.').unwrap_or(("", &path));
-    let here = places.iter().find(|(other, _)| other == place).map(|(_, fields)| *fields);
+    let (object_path, key) = path.rsplit_once('.').unwrap_or(("", &path));
+    let here = object_paths.iter().find(|(other, _)| other == object_path).map(|(_, fields)| *fields);
     let alike = |field: &&&str| strsim::normalized_damerau_levenshtein(&field.to_lowercase(), &key.to_lowercase());
     let best = here.into_iter().flatten().max_by(|a, b| alike(a).total_cmp(&alike(b)));
     if let Some(field) = best.filter(|field| alike(field) >= ALIKE) {
         return Some(format!("did you mean `{field}`?"));
     }
-    let nearest =
-        places.iter().filter(|(_, fields)| fields.contains(&key)).min_by_key(|(other, _)| steps(place, other));
+    let nearest = object_paths
+        .iter()
+        .filter(|(_, fields)| fields.contains(&key))
+        .min_by_key(|(other, _)| steps(object_path, other));
     nearest.map(|(other, _)| match under(root, other) {
         top if top.is_empty() => "it belongs to the top level".to_owned(),
         other => format!("it belongs to `{}`", other.replace("[]", "[...]")),
@@ -117,8 +122,9 @@ fn without_numbers(path: &str) -> String {
 
 /// The number of levels between two places.
 fn steps(a: &str, b: &str) -> usize {
-    let levels =
-        |place: &str| place.split('.').filter(|level| !level.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let levels = |object_path: &str| {
+        object_path.split('.').filter(|level| !level.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
     let (a, b) = (levels(a), levels(b));
     let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
     a.len() + b.len() - 2 * same
@@ -167,7 +173,7 @@ mod tests {
     fn types_name_their_fields() {
         assert!(fields_of::<JobSpec>().contains(&"ttlSecondsAfterFinished"));
         assert!(places_of_a_cron_job().iter().all(|(_, fields)| !fields.is_empty()));
-        assert!(places_of_a_job().iter().all(|(_, fields)| !fields.is_empty()));
+        assert!(objects_of_a_job().iter().all(|(_, fields)| !fields.is_empty()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod ttl;
 mod unknown_fields;
 mod user_job;
 
-pub use arguments::{ARGUMENTS, Argument, Arguments, GivenAs};
+pub use arguments::{ARGUMENTS, Argument, ArgumentForm, Arguments};
 pub use assemble::assemble;
 pub use overlay::overlay;
 pub use queue::put_into_queue;

@@ -151,33 +151,36 @@ pub(super) fn is_checked(parent: Parent, field: &str) -> bool {
     parent.shape(field).is_some()
 }
 
-/// Checks a Job. `place` turns the path of a field into the one under which the user wrote it.
-pub(super) fn check(job: &mut Map<String, Value>, place: &dyn Fn(&str) -> String) -> Result<(), Error> {
-    at(job, ROOT, "", place)?;
+/// Checks a Job. `written_path` turns the path of a field into the one under which the user wrote it.
+pub(super) fn check(job: &mut Map<String, Value>, written_path: &dyn Fn(&str) -> String) -> Result<(), Error> {
+    at(job, ROOT, "", written_path)?;
     if let Some(metadata) = below(job, "metadata") {
-        at(metadata, METADATA, "metadata", place)?;
+        at(metadata, METADATA, "metadata", written_path)?;
     }
     let Some(spec) = below(job, "spec") else { return Ok(()) };
-    at(spec, SPEC, "spec", place)?;
+    at(spec, SPEC, "spec", written_path)?;
     let Some(template) = below(spec, "template") else { return Ok(()) };
-    at(template, TEMPLATE, "spec.template", place)?;
+    at(template, TEMPLATE, "spec.template", written_path)?;
     if let Some(metadata) = below(template, "metadata") {
-        at(metadata, TEMPLATE_METADATA, "spec.template.metadata", place)?;
+        at(metadata, TEMPLATE_METADATA, "spec.template.metadata", written_path)?;
     }
     let Some(pod) = below(template, "spec") else { return Ok(()) };
-    at(pod, POD, "spec.template.spec", place)?;
+    at(pod, POD, "spec.template.spec", written_path)?;
     let containers = pod.get_mut("containers").and_then(Value::as_array_mut);
     for (number, container) in containers.into_iter().flatten().enumerate() {
         if let Some(container) = container.as_object_mut() {
-            at(container, CONTAINER, &format!("spec.template.spec.containers[{number}]"), place)?;
+            at(container, CONTAINER, &format!("spec.template.spec.containers[{number}]"), written_path)?;
         }
     }
     Ok(())
 }
 
 /// Checks the same fields of the metadata of another object.
-pub(super) fn check_metadata(metadata: &mut Map<String, Value>, place: &dyn Fn(&str) -> String) -> Result<(), Error> {
-    at(metadata, METADATA, "metadata", place)
+pub(super) fn check_metadata(
+    metadata: &mut Map<String, Value>,
+    written_path: &dyn Fn(&str) -> String,
+) -> Result<(), Error> {
+    at(metadata, METADATA, "metadata", written_path)
 }
 
 fn below<'a>(object: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
@@ -188,7 +191,7 @@ fn at(
     object: &mut Map<String, Value>,
     fields: Shapes,
     path: &str,
-    place: &dyn Fn(&str) -> String,
+    written_path: &dyn Fn(&str) -> String,
 ) -> Result<(), Error> {
     for (key, shape) in fields {
         let Some(value) = object.get_mut(*key) else { continue };
@@ -197,7 +200,7 @@ fn at(
             continue;
         }
         let path = if path.is_empty() { (*key).to_owned() } else { format!("{path}.{key}") };
-        shape.check(value).map_err(|wrong| wrong.refused(&place(&path)))?;
+        shape.check(value).map_err(|wrong| wrong.refused(&written_path(&path)))?;
     }
     Ok(())
 }

@@ -117,9 +117,9 @@ fn refuse_our_prefix(job: &Value, path: &str) -> Result<(), Error> {
     for kind in ["labels", "annotations"] {
         let keys = job.pointer(&format!("{path}/{kind}")).and_then(Value::as_object).into_iter().flat_map(Map::keys);
         if let Some(key) = keys.into_iter().find(|key| key.starts_with(PREFIX)) {
-            let place = format!("{}.{kind}", path.trim_start_matches('/').replace('/', "."));
+            let field = format!("{}.{kind}", path.trim_start_matches('/').replace('/', "."));
             return Err(invalid(
-                &place,
+                &field,
                 format!("`{key}`"),
                 format!("keys that begin with `{PREFIX}` are ours: use another prefix"),
             ));

@@ -24,9 +24,9 @@ pub struct UnknownField {
 }
 
 impl UnknownField {
-    /// A field of a Job that stands at `place` in what the user wrote.
-    fn of_job(path: &str, place: &str) -> Self {
-        Self { path: under(place, path), meant: fields::meant_in_a_job(path, place) }
+    /// A field of a Job that stands at `prefix` in what the user wrote.
+    fn of_job(path: &str, prefix: &str) -> Self {
+        Self { path: under(prefix, path), meant: fields::meant_in_a_job(path, prefix) }
     }
 
     /// The field and the suggestion in words.
@@ -41,9 +41,9 @@ impl UnknownField {
 }
 
 /// Reads the fields that the API server does not know from the message of its refusal; `None` if the message says
-/// something else. `place` is the place of the Job in what the user wrote.
+/// something else. `prefix` is the path of the Job in what the user wrote.
 #[must_use]
-pub fn unknown_fields(message: &str, place: &str) -> Option<Vec<UnknownField>> {
+pub fn unknown_fields(message: &str, prefix: &str) -> Option<Vec<UnknownField>> {
     static FIELD: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"(?:^|, )(unknown|duplicate) field ("(?:[^"\\]|\\.)*")"#).expect("it is a constant")
     });
@@ -55,8 +55,8 @@ pub fn unknown_fields(message: &str, place: &str) -> Option<Vec<UnknownField>> {
             let path: String =
                 serde_json::from_str(&found[2]).unwrap_or_else(|_| found[2].trim_matches('"').to_owned());
             match &found[1] {
-                "unknown" => UnknownField::of_job(&path, place),
-                _ => UnknownField { path: under(place, &path), meant: Some("it stands twice".to_owned()) },
+                "unknown" => UnknownField::of_job(&path, prefix),
+                _ => UnknownField { path: under(prefix, &path), meant: Some("it stands twice".to_owned()) },
             }
         })
         .collect();

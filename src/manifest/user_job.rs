@@ -26,8 +26,8 @@ pub struct UserJob {
     pub job: Value,
     /// Its name in the manifest, or the beginning of one; for a `CronJob`, the name of the `CronJob`.
     pub name: Option<String>,
-    /// The place of the Job: empty, `items[3]`, or `spec.jobTemplate`.
-    pub place: String,
+    /// The path of the Job in what was given: empty, `items[3]`, or `spec.jobTemplate`.
+    pub prefix: String,
     /// The kind of the object.
     pub kind: RunnableKind,
     /// Fields that no `CronJob` has. The API server judges those of the Job.
@@ -45,8 +45,8 @@ pub enum RunnableKind {
 
 /// One object that the user gave.
 struct GivenObject {
-    /// The place of the object: empty, or `items[3]`.
-    place: String,
+    /// The path of the object in what was given: empty, or `items[3]`.
+    prefix: String,
     object: Value,
     kind: Option<RunnableKind>,
 }
@@ -56,49 +56,49 @@ impl UserJob {
     pub fn read(manifest: Value) -> Result<Self, Error> {
         let mut objects = Vec::new();
         flatten(manifest, String::new(), None, &mut objects)?;
-        let GivenObject { place, object, kind } = the_one(objects)?;
+        let GivenObject { prefix, object, kind } = the_one(objects)?;
         let Value::Object(object) = object else {
-            return Err(invalid(&place, "it is not an object", "give one Job: a dict, or YAML with `kind: Job`"));
+            return Err(invalid(&prefix, "it is not an object", "give one Job: a dict, or YAML with `kind: Job`"));
         };
         match kind {
-            Some(RunnableKind::CronJob) => Self::of_cron_job(object, &place),
-            Some(RunnableKind::Job) => Self::of_job(object, &place),
-            None => Err(not_runnable(&object, &place)),
+            Some(RunnableKind::CronJob) => Self::of_cron_job(object, &prefix),
+            Some(RunnableKind::Job) => Self::of_job(object, &prefix),
+            None => Err(not_runnable(&object, &prefix)),
         }
     }
 
-    fn of_job(mut job: Map<String, Value>, place: &str) -> Result<Self, Error> {
-        only(&job, &["batch/v1"], place)?;
-        shape::check(&mut job, &|path| under(place, path))?;
+    fn of_job(mut job: Map<String, Value>, prefix: &str) -> Result<Self, Error> {
+        only(&job, &["batch/v1"], prefix)?;
+        shape::check(&mut job, &|path| under(prefix, path))?;
         let name = name(&job);
-        Ok(Self { job: job.into(), name, place: place.to_owned(), kind: RunnableKind::Job, unknown: Vec::new() })
+        Ok(Self { job: job.into(), name, prefix: prefix.to_owned(), kind: RunnableKind::Job, unknown: Vec::new() })
     }
 
-    fn of_cron_job(mut cron_job: Map<String, Value>, place: &str) -> Result<Self, Error> {
-        only(&cron_job, &["batch/v1", "batch/v1beta1"], place)?;
+    fn of_cron_job(mut cron_job: Map<String, Value>, prefix: &str) -> Result<Self, Error> {
+        only(&cron_job, &["batch/v1", "batch/v1beta1"], prefix)?;
         let mut own = cron_job.remove("metadata").filter(|own| !own.is_null()).unwrap_or_else(|| json!({}));
         let Some(metadata) = own.as_object_mut() else {
-            return Err(invalid(&under(place, "metadata"), format!("{} instead of an object", told(&own)), CORRECT));
+            return Err(invalid(&under(prefix, "metadata"), format!("{} instead of an object", told(&own)), CORRECT));
         };
-        shape::check_metadata(metadata, &|path| under(place, path))?;
+        shape::check_metadata(metadata, &|path| under(prefix, path))?;
         let name = metadata.get("name").and_then(Value::as_str).map(str::to_owned);
         let namespace = metadata.get("namespace").cloned();
         cron_job.insert("metadata".into(), own);
         let cron_job = Value::from(cron_job);
         let unknown = fields::unknown_in_a_cron_job(&cron_job);
         let unknown =
-            unknown.into_iter().map(|(path, meant)| UnknownField { path: under(place, &path), meant }).collect();
-        let mut template = object_at(&cron_job, "spec", place)?
-            .and_then(|spec| object_at(spec, "jobTemplate", &under(place, "spec")).transpose())
+            unknown.into_iter().map(|(path, meant)| UnknownField { path: under(prefix, &path), meant }).collect();
+        let mut template = object_at(&cron_job, "spec", prefix)?
+            .and_then(|spec| object_at(spec, "jobTemplate", &under(prefix, "spec")).transpose())
             .transpose()?
             .cloned()
             .ok_or_else(|| {
-                let path = under(place, "spec.jobTemplate");
+                let path = under(prefix, "spec.jobTemplate");
                 invalid(&path, "it is not there", "give the CronJob a `jobTemplate`: that is what is run")
             })?;
         let at = |path: &str| match path.strip_prefix("spec.jobTemplate.") {
-            Some(_) => under(place, path),
-            None => under(place, &format!("spec.jobTemplate.{path}")),
+            Some(_) => under(prefix, path),
+            None => under(prefix, &format!("spec.jobTemplate.{path}")),
         };
         let mut job = Map::from_iter([
             ("apiVersion".to_owned(), json!("batch/v1")),
@@ -114,19 +114,19 @@ impl UserJob {
         metadata.extend(template["labels"].as_object().map(|labels| ("labels".to_owned(), json!(labels))));
         metadata.extend(namespace.map(|namespace| ("namespace".to_owned(), namespace)));
         job.insert("metadata".into(), metadata.into());
-        let place = under(place, "spec.jobTemplate");
-        Ok(Self { job: job.into(), name, place, kind: RunnableKind::CronJob, unknown })
+        let prefix = under(prefix, "spec.jobTemplate");
+        Ok(Self { job: job.into(), name, prefix, kind: RunnableKind::CronJob, unknown })
     }
 }
 
 const CORRECT: &str = "correct this field";
 
 /// A field that is an object, or absent.
-fn object_at<'a>(parent: &'a Value, key: &str, place: &str) -> Result<Option<&'a Value>, Error> {
+fn object_at<'a>(parent: &'a Value, key: &str, prefix: &str) -> Result<Option<&'a Value>, Error> {
     match &parent[key] {
         Value::Null => Ok(None),
         object @ Value::Object(_) => Ok(Some(object)),
-        other => Err(invalid(&under(place, key), format!("{} instead of an object", told(other)), CORRECT)),
+        other => Err(invalid(&under(prefix, key), format!("{} instead of an object", told(other)), CORRECT)),
     }
 }
 
@@ -137,18 +137,18 @@ fn name(job: &Map<String, Value>) -> Option<String> {
     text("name").or_else(|| text("generateName"))
 }
 
-pub(super) fn under(place: &str, path: &str) -> String {
-    match (place, path) {
+pub(super) fn under(prefix: &str, path: &str) -> String {
+    match (prefix, path) {
         ("", path) => path.to_owned(),
-        (place, "") => place.to_owned(),
-        (place, path) => format!("{place}.{path}"),
+        (prefix, "") => prefix.to_owned(),
+        (prefix, path) => format!("{prefix}.{path}"),
     }
 }
 
 /// The objects of a list, and of the lists in it; an object that is no list counts as itself.
 fn flatten(
     value: Value,
-    place: String,
+    prefix: String,
     default: Option<RunnableKind>,
     objects: &mut Vec<GivenObject>,
 ) -> Result<(), Error> {
@@ -160,10 +160,10 @@ fn flatten(
             let kind = match kind {
                 Some("Job") => Some(RunnableKind::Job),
                 Some("CronJob") => Some(RunnableKind::CronJob),
-                None if value["kind"].is_null() => default.or(place.is_empty().then_some(RunnableKind::Job)),
+                None if value["kind"].is_null() => default.or(prefix.is_empty().then_some(RunnableKind::Job)),
                 _ => None,
             };
-            objects.push(GivenObject { place, object: value, kind });
+            objects.push(GivenObject { prefix, object: value, kind });
             return Ok(());
         }
     };
@@ -172,10 +172,10 @@ fn flatten(
             Value::Null => Ok(()),
             Value::Array(items) => {
                 items.into_iter().enumerate().filter(|(_, item)| !item.is_null()).try_for_each(|(number, item)| {
-                    flatten(item, under(&place, &format!("items[{number}]")), of_items, objects)
+                    flatten(item, under(&prefix, &format!("items[{number}]")), of_items, objects)
                 })
             }
-            other => Err(invalid(&under(&place, "items"), format!("{} instead of a list", told(&other)), CORRECT)),
+            other => Err(invalid(&under(&prefix, "items"), format!("{} instead of a list", told(&other)), CORRECT)),
         },
         _ => Ok(()),
     }
@@ -208,28 +208,28 @@ fn the_one(mut objects: Vec<GivenObject>) -> Result<GivenObject, Error> {
 
 /// Writes objects as `Job "load", ConfigMap "settings"`.
 fn named<'a>(objects: impl Iterator<Item = &'a GivenObject>) -> String {
-    let names: Vec<_> = objects.map(|GivenObject { object, place, .. }| describe(object, place)).collect();
+    let names: Vec<_> = objects.map(|GivenObject { object, prefix, .. }| describe(object, prefix)).collect();
     let more = names.len().saturating_sub(NAMED);
     let names = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
     if more == 0 { names } else { format!("{names} and {more} more") }
 }
 
-fn describe(object: &Value, place: &str) -> String {
+fn describe(object: &Value, prefix: &str) -> String {
     let short = |value: &Value| value.as_str().map(|text| text.chars().take(63).collect::<String>());
     let kind = short(&object["kind"]).unwrap_or_else(|| "an object without a kind".to_owned());
     let name = short(&object["metadata"]["name"]).or_else(|| short(&object["metadata"]["generateName"]));
-    name.map_or_else(|| format!("{kind} ({place})"), |name| format!("{kind} `{name}`"))
+    name.map_or_else(|| format!("{kind} ({prefix})"), |name| format!("{kind} `{name}`"))
 }
 
-fn only(object: &Map<String, Value>, versions: &[&str], place: &str) -> Result<(), Error> {
+fn only(object: &Map<String, Value>, versions: &[&str], prefix: &str) -> Result<(), Error> {
     match object.get("apiVersion") {
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(version)) if versions.contains(&version.as_str()) => Ok(()),
-        Some(other) => Err(invalid(&under(place, "apiVersion"), shown(other), "use `apiVersion: batch/v1`")),
+        Some(other) => Err(invalid(&under(prefix, "apiVersion"), shown(other), "use `apiVersion: batch/v1`")),
     }
 }
 
-fn not_runnable(object: &Map<String, Value>, place: &str) -> Error {
+fn not_runnable(object: &Map<String, Value>, prefix: &str) -> Error {
     let kind = object.get("kind").unwrap_or(&Value::Null);
     let next = match kind.as_str() {
         Some("Pod" | "PodTemplate") => {
@@ -242,7 +242,7 @@ fn not_runnable(object: &Map<String, Value>, place: &str) -> Error {
         }
         _ => "only a Job, a CronJob, or a List with one of them can be run",
     };
-    invalid(&under(place, "kind"), shown(kind), next)
+    invalid(&under(prefix, "kind"), shown(kind), next)
 }
 
 #[cfg(test)]
@@ -318,19 +318,19 @@ mod tests {
     #[test]
     fn list_with_one_that_can_be_run_is_that_one() {
         let expected = read(job("load")).unwrap();
-        for (given, place) in [
+        for (given, prefix) in [
             (list(json!([job("load")])), "items[0]"),
             (list(json!([null, job("load"), null])), "items[1]"),
             (list(json!([list(json!([])), list(json!([job("load")]))])), "items[1].items[0]"),
             (json!({"kind": "JobList", "items": [job("load")]}), "items[0]"),
         ] {
-            assert_eq!(read(given).unwrap(), UserJob { place: place.to_owned(), ..expected.clone() });
+            assert_eq!(read(given).unwrap(), UserJob { prefix: prefix.to_owned(), ..expected.clone() });
         }
         let mut bare = cron_job();
         bare.as_object_mut().unwrap().remove("kind");
         let of_list = read(json!({"kind": "CronJobList", "items": [bare]})).unwrap();
         assert_eq!(
-            (&of_list.job, of_list.place.as_str()),
+            (&of_list.job, of_list.prefix.as_str()),
             (&read(cron_job()).unwrap().job, "items[0].spec.jobTemplate")
         );
     }

@@ -159,17 +159,21 @@ impl Path {
         Self::constant("/version".to_owned())
     }
 
-    /// Makes a path; `place` is empty or the segments of a namespace.
-    fn under(resource: Resource, place: &str) -> Self {
+    /// Makes a path; `namespace_path` is empty or the segments of a namespace.
+    fn under(resource: Resource, namespace_path: &str) -> Self {
         Self::constant(match resource {
-            Resource::Jobs => format!("/apis/batch/v1{place}/jobs"),
-            Resource::CronJobs => format!("/apis/batch/v1{place}/cronjobs"),
-            Resource::Pods => format!("/api/v1{place}/pods"),
-            Resource::Events => format!("/api/v1{place}/events"),
+            Resource::Jobs => format!("/apis/batch/v1{namespace_path}/jobs"),
+            Resource::CronJobs => format!("/apis/batch/v1{namespace_path}/cronjobs"),
+            Resource::Pods => format!("/api/v1{namespace_path}/pods"),
+            Resource::Events => format!("/api/v1{namespace_path}/events"),
             Resource::Nodes => "/api/v1/nodes".into(),
             Resource::Namespaces => "/api/v1/namespaces".into(),
-            Resource::Workloads(KueueVersion::V1Beta1) => format!("/apis/kueue.x-k8s.io/v1beta1{place}/workloads"),
-            Resource::Workloads(KueueVersion::V1Beta2) => format!("/apis/kueue.x-k8s.io/v1beta2{place}/workloads"),
+            Resource::Workloads(KueueVersion::V1Beta1) => {
+                format!("/apis/kueue.x-k8s.io/v1beta1{namespace_path}/workloads")
+            }
+            Resource::Workloads(KueueVersion::V1Beta2) => {
+                format!("/apis/kueue.x-k8s.io/v1beta2{namespace_path}/workloads")
+            }
             Resource::SelfSubjectReviews => "/apis/authentication.k8s.io/v1/selfsubjectreviews".into(),
             Resource::SelfSubjectAccessReviews => "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
         })

@@ -12,7 +12,7 @@ use super::{
     request::Draft,
 };
 use crate::{
-    cluster::{Failure, Pauses, Speaker, retry},
+    cluster::{Failure, Pauses, Responder, retry},
     error::{Error, Report},
     job_api::{
         api_call::ApiCall,
@@ -49,8 +49,10 @@ enum Reply {
 fn reply(failure: &Failure, startup_timeout: Duration) -> Reply {
     let status = match failure {
         Failure::Unusable(_) => return Reply::Refused,
-        Failure::Status { status, speaker: Speaker::ApiServer, .. } => status,
-        Failure::Status { speaker: Speaker::Unknown, .. } | Failure::Transport { .. } | Failure::Unexpected { .. } => {
+        Failure::Status { status, responder: Responder::ApiServer, .. } => status,
+        Failure::Status { responder: Responder::Unknown, .. }
+        | Failure::Transport { .. }
+        | Failure::Unexpected { .. } => {
             return Reply::Doubt(SUBMIT_FOR);
         }
     };

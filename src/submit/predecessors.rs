@@ -78,8 +78,8 @@ impl Submission<'_> {
     }
 
     async fn earlier_jobs(&self) -> Result<Vec<(ObservedJob, Marks)>, Error> {
-        let place = format!("namespace `{}`", self.namespace);
-        let refused = |failure: Failure| self.cannot(ApiCall::EarlierJobs(&place), failure);
+        let scope = format!("namespace `{}`", self.namespace);
+        let refused = |failure: Failure| self.cannot(ApiCall::EarlierJobs(&scope), failure);
         let mut jobs = list_jobs(self.cluster, self.namespace, &self.of_task()).await.map_err(refused)?;
         let fixed = self.request.fixed_name.is_some().then(|| self.request.name(0));
         // A fixed name proves nothing. The POST finds out who has it.

@@ -146,7 +146,7 @@ pub struct JobRequest {
     given_name: Option<String>,
     /// Where the Job stands in what the user wrote: empty, `items[1]`, or `spec.jobTemplate`.
     #[serde(skip)]
-    place: String,
+    prefix: String,
     /// What there is to say of what was made of the manifest.
     #[serde(skip)]
     said: Vec<Message>,
@@ -245,7 +245,7 @@ impl JobRequest {
             ));
         }
         self.given_name = given.name;
-        self.place = given.place;
+        self.prefix = given.prefix;
         self.manifest = Some(given.job);
         Ok(self)
     }
@@ -255,7 +255,7 @@ impl JobRequest {
         let mut given = UserJob::read(cron_job)?;
         // It is stored, so it has no other fields than its API server knows.
         given.unknown.clear();
-        given.place.clear();
+        given.prefix.clear();
         let mut order = self.clone();
         let name = given.name.as_deref().unwrap_or_default();
         order.said.push(Message::info(
@@ -267,7 +267,7 @@ impl JobRequest {
 
     /// The refusal of a Job for fields that its API server does not know, where its message says so.
     pub(crate) fn unknown_fields(&self, message: &str) -> Option<Error> {
-        Some(not_known(&unknown_fields(message, &self.place)?))
+        Some(not_known(&unknown_fields(message, &self.prefix)?))
     }
 
     /// What there is to say before the Job is made.

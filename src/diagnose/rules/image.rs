@@ -380,8 +380,8 @@ pub(crate) fn missing(message: &str) -> Option<Missing> {
         }
     }
     let (_, rest) = message.split_once("couldn't find key ")?;
-    let (key, place) = rest.split_once(" in ")?;
-    let (kind, path) = place.trim().split_once(' ')?;
+    let (key, source) = rest.split_once(" in ")?;
+    let (kind, path) = source.trim().split_once(' ')?;
     let kind = if kind.eq_ignore_ascii_case("secret") { "Secret" } else { "ConfigMap" };
     let name = path.rsplit('/').next()?.trim_end_matches(|letter: char| !letter.is_alphanumeric());
     (is_word(name) && is_word(key)).then(|| Missing { kind, name: name.to_owned(), key: Some(key.to_owned()) })

@@ -83,7 +83,7 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
             );
         }
         node => {
-            let (place, unsure) = match node {
+            let (on_node, unsure) = match node {
                 Some((node, Known::Seen(_))) => (format!(" on node `{node}`, which is ready"), String::new()),
                 Some((node, Known::Not(why))) => {
                     (format!(" on node `{node}`"), format!("; whether that node is ready is {why}"))
@@ -98,7 +98,7 @@ fn one(facts: &Facts, pod: &Pod, found: &mut Vec<Finding>) {
                     Code::PodOutlivesGracePeriod,
                     Severity::Blocking,
                     pod,
-                    format!("{object} still runs{place}, although its grace period is over{unsure}"),
+                    format!("{object} still runs{on_node}, although its grace period is over{unsure}"),
                 )
                 .since(Some(over))
                 .seen(since)

@@ -164,7 +164,7 @@ impl JobFollower<'_> {
     pub(crate) async fn catch_up(&mut self, sources: &mut Feed) {
         let until = Instant::now() + PODS_BEHIND;
         let finished = conditions::finished(&self.snapshot.job.job).is_some();
-        while finished && !self.gone && self.sight != PodVisibility::Refused && !self.pods_complete() {
+        while finished && !self.gone && self.pod_visibility != PodVisibility::Refused && !self.pods_complete() {
             match tokio::time::timeout_at(until, sources.next()).await {
                 Ok(FeedEvent::Pod(pod, gone)) => self.snapshot.apply_pod(pod, gone),
                 Ok(FeedEvent::Pods(pods)) => self.snapshot.relist_pods(pods),
@@ -191,7 +191,7 @@ impl JobFollower<'_> {
         }
         let job = &self.snapshot.job.reference.clone();
         let deadline = deadline.min(Instant::now() + NO_PODS_FOR);
-        let mut listing = std::pin::pin!(last_pods(self.cluster, job, self.sight, deadline));
+        let mut listing = std::pin::pin!(last_pods(self.cluster, job, self.pod_visibility, deadline));
         let mut next_word = SAY_AFTER;
         let listed = loop {
             if let Ok(listed) = tokio::time::timeout(next_word, &mut listing).await {
@@ -205,7 +205,7 @@ impl JobFollower<'_> {
         };
         match listed {
             Ok(pods) => self.snapshot.relist_pods(pods),
-            Err(_) if self.sight == PodVisibility::Refused => {}
+            Err(_) if self.pod_visibility == PodVisibility::Refused => {}
             Err(failure) => self.say.say(missing(job, &failure)),
         }
     }

@@ -138,7 +138,7 @@ struct JobFollower<'a> {
     /// The state of the watch of Jobs and of the watch of Pods.
     contacts: [Contact; 2],
     /// The pauses between GETs that an event of the source asks for.
-    looks: Pauses,
+    get_pauses: Pauses,
     /// When to read the Job by GET because its source does not work.
     ask: Option<Instant>,
     /// When to read it because its source has been silent for long: the Job may be quiet, or the source may be wrong.
@@ -146,11 +146,11 @@ struct JobFollower<'a> {
     /// How long the source may be silent.
     check_every: Duration,
     /// Whether the log already says that the Job is read by GET.
-    asking_said: bool,
+    polling_reported: bool,
     /// Whether the Job is watched; otherwise it is read by GET.
     watched: bool,
     /// Whether Pods can be seen.
-    sight: PodVisibility,
+    pod_visibility: PodVisibility,
     gone: bool,
 }
 
@@ -183,13 +183,13 @@ impl<'a> JobFollower<'a> {
             late_predecessors: LatePredecessors::default(),
             decided: None,
             contacts: [Resource::Jobs, Resource::Pods].map(Contact::new),
-            looks: Pauses::new(cluster.next_seed()),
+            get_pauses: Pauses::new(cluster.next_seed()),
             ask: None,
             check: Instant::now() + sources.check_every(),
             check_every: sources.check_every(),
-            asking_said: false,
+            polling_reported: false,
             watched: true,
-            sight: PodVisibility::default(),
+            pod_visibility: PodVisibility::default(),
             gone,
         };
         (follower, sources)
@@ -233,13 +233,13 @@ impl<'a> JobFollower<'a> {
                     self.on_time();
                     let now = Instant::now();
                     if self.ask.is_some_and(|at| at <= now) {
-                        self.say_that_it_is_asked_for(sources.ask_every());
+                        self.report_polling(sources.ask_every());
                         self.ask = Some(now + sources.ask_every());
-                        Box::pin(self.ask_for_it()).await?;
+                        Box::pin(self.get_the_job()).await?;
                     } else if self.check <= now {
                         self.check_every = sources.check_every();
                         self.check = now + self.check_every;
-                        Box::pin(self.ask_for_it()).await?;
+                        Box::pin(self.get_the_job()).await?;
                     }
                 }
             }
@@ -285,7 +285,8 @@ impl<'a> JobFollower<'a> {
     fn sees(&self) -> bool {
         let [jobs, pods] = &self.contacts;
         // A Job whose Pods nobody has seen tells by itself whether it has some.
-        !jobs.is_blind() && (!pods.is_lost() || self.sight == PodVisibility::Refused || self.snapshot.pods.is_empty())
+        !jobs.is_blind()
+            && (!pods.is_lost() || self.pod_visibility == PodVisibility::Refused || self.snapshot.pods.is_empty())
     }
 
     /// The error about a Job that is given up, with the findings: the first one says why.
@@ -364,19 +365,19 @@ impl<'a> JobFollower<'a> {
             }
             FeedEvent::Other(seen) => self.late_predecessors.meet(&seen, self.cluster, self.handoff, self.say),
             FeedEvent::Pod(pod, gone) => {
-                self.sight = PodVisibility::Seen;
+                self.pod_visibility = PodVisibility::Seen;
                 self.snapshot.apply_pod(pod, gone);
             }
             FeedEvent::Pods(pods) => {
-                self.sight = PodVisibility::Seen;
+                self.pod_visibility = PodVisibility::Seen;
                 self.snapshot.relist_pods(pods);
             }
-            FeedEvent::PodsWatched => self.sight = PodVisibility::Seen,
+            FeedEvent::PodsWatched => self.pod_visibility = PodVisibility::Seen,
             FeedEvent::Contact(resource) => self.contact(resource),
             FeedEvent::Interrupted(resource, failure) => self.lost_contact(resource, &failure),
             FeedEvent::Refused(Resource::Pods, failure) => {
                 sources.without_pods();
-                self.sight = PodVisibility::Refused;
+                self.pod_visibility = PodVisibility::Refused;
                 let why = failure.message();
                 let text = format!(
                     "No right to list and watch Pods ({why}): following the Job alone, without logs, and without a startup timeout once it has Pods"
@@ -414,10 +415,10 @@ impl<'a> JobFollower<'a> {
     async fn confirm_gone(&mut self) -> Result<bool, Error> {
         let job = self.handoff.job.clone();
         // The watch that reported the Job has worked.
-        let mut patience = RefusalBudget::of_one_that_worked();
+        let mut budget = RefusalBudget::of_one_that_worked();
         let mut failed = false;
         loop {
-            self.looks.turn().await;
+            self.get_pauses.turn().await;
             let failure = match get_job(self.cluster, &job).await {
                 Ok(Some(seen)) => {
                     self.newer(seen)?;
@@ -432,7 +433,7 @@ impl<'a> JobFollower<'a> {
                 }
                 Err(failure) => failure,
             };
-            if failure.is_forbidden() || patience.ends_with(&failure) {
+            if failure.is_forbidden() || budget.ends_with(&failure) {
                 return Err(ApiCall::GetJob(&job).failed(failure, None));
             }
             failed = true;
@@ -444,7 +445,7 @@ impl<'a> JobFollower<'a> {
 
     /// Handles a state of the Job that cannot be understood: the Job is read by GET until a state can be understood.
     fn unclear(&mut self, failure: &Failure) {
-        if !std::mem::replace(&mut self.asking_said, true) {
+        if !std::mem::replace(&mut self.polling_reported, true) {
             let text = format!(
                 "What the watch tells of {} is not understood, so it is asked for: {}",
                 self.snapshot.job.reference,
@@ -452,12 +453,12 @@ impl<'a> JobFollower<'a> {
             );
             self.say.say(Message::warning("job-asked-for", text));
         }
-        let next = self.looks.next();
+        let next = self.get_pauses.next();
         self.ask = Some(self.ask.map_or(next, |at| at.min(next)));
     }
 
-    fn say_that_it_is_asked_for(&mut self, every: Duration) {
-        if !std::mem::replace(&mut self.asking_said, true) {
+    fn report_polling(&mut self, every: Duration) {
+        if !std::mem::replace(&mut self.polling_reported, true) {
             let text = format!(
                 "The watch of {} has not worked for {} s: until it does, {} is asked for every {} s",
                 Resource::Jobs.rbac(),
@@ -470,7 +471,7 @@ impl<'a> JobFollower<'a> {
     }
 
     /// Reads once a Job that its source does not report. Without an answer it is read again later.
-    async fn ask_for_it(&mut self) -> Result<(), Error> {
+    async fn get_the_job(&mut self) -> Result<(), Error> {
         let cluster = self.cluster.until(Instant::now() + ANSWERED_WITHIN);
         let asked = get_job(&cluster, &self.handoff.job).await;
         self.contacts[0].asked_beside(asked.is_ok());

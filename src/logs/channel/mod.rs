@@ -48,7 +48,7 @@ pub struct Receiver {
 struct Channel {
     waiting: Mutex<Waiting>,
     /// In bytes; closed once nobody takes any more.
-    room: Semaphore,
+    capacity: Semaphore,
     bytes: usize,
     /// Told when there is something, when there is enough, and at the end.
     news: Notify,
@@ -77,7 +77,7 @@ struct Queue {
 pub fn channel(bytes: usize, format: LogFormat) -> (Sink, Receiver) {
     let waiting = Waiting { format, ..Waiting::default() };
     let channel =
-        Arc::new(Channel { waiting: Mutex::new(waiting), room: Semaphore::new(bytes), bytes, news: Notify::new() });
+        Arc::new(Channel { waiting: Mutex::new(waiting), capacity: Semaphore::new(bytes), bytes, news: Notify::new() });
     (Sink(Arc::new(Readers { channel: Arc::clone(&channel) })), Receiver { channel, divider: None })
 }
 
@@ -124,7 +124,7 @@ impl Receiver {
             let (source, taken) = waiting.take()?;
             (source, taken, Style { named: waiting.named, format: waiting.format })
         };
-        self.channel.room.add_permits(cost);
+        self.channel.capacity.add_permits(cost);
         Some(match line {
             Line::Text(lines) => {
                 let divider = self.divider.get_or_insert_default().of(&source);
@@ -137,7 +137,7 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.channel.room.close();
+        self.channel.capacity.close();
         self.channel.waiting().turns.clear();
     }
 }
@@ -150,13 +150,15 @@ impl Channel {
     async fn put(&self, source: &Arc<LogSource>, line: Line) -> bool {
         // One that is longer than all of the room has it alone.
         let cost = (line.bytes() + size_of::<Line>()).min(self.bytes);
-        let Ok(room) = self.room.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await else { return false };
+        let Ok(capacity) = self.capacity.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await else {
+            return false;
+        };
         let worth_telling = {
             let mut waiting = self.waiting();
-            if self.room.is_closed() {
+            if self.capacity.is_closed() {
                 return false;
             }
-            room.forget();
+            capacity.forget();
             let first = waiting.turns.is_empty();
             let full = waiting.put(source, line, cost).full();
             first || full || self.half_used()
@@ -174,7 +176,7 @@ impl Channel {
     }
 
     fn half_used(&self) -> bool {
-        self.room.available_permits() <= self.bytes / 2
+        self.capacity.available_permits() <= self.bytes / 2
     }
 }
 

@@ -162,7 +162,7 @@ async fn readers_of_all_sources_wait_while_there_is_no_room() {
         lines += record.lines;
     }
     assert_eq!(lines, 600);
-    assert_eq!(receiver.channel.room.available_permits(), room(150), "all of the room is there again");
+    assert_eq!(receiver.channel.capacity.available_permits(), room(150), "all of the room is there again");
 }
 
 #[tokio::test]
@@ -226,7 +226,7 @@ async fn lines_put_together_wait_for_room_for_all_and_are_joined_as_far_as_a_rec
         assert!(sink.put(&pod, lines(numbers)).now_or_never().unwrap());
     }
     assert_eq!(sizes(&mut receiver), [100, 60, 42]);
-    assert_eq!(receiver.channel.room.available_permits(), 1 << 20, "all of the room is there again");
+    assert_eq!(receiver.channel.capacity.available_permits(), 1 << 20, "all of the room is there again");
 }
 
 #[tokio::test]
@@ -295,7 +295,7 @@ async fn put_that_is_given_up_while_it_waits_takes_no_room() {
     writer.abort();
     assert!(writer.await.unwrap_err().is_cancelled());
     assert_eq!(receiver.next().await.unwrap().lines, 10);
-    assert_eq!(receiver.channel.room.available_permits(), room(10));
+    assert_eq!(receiver.channel.capacity.available_permits(), room(10));
 }
 
 #[tokio::test]

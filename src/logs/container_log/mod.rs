@@ -17,7 +17,7 @@ use crate::{
         container::{ContainerNow, RunState},
         gather::{BodyEnd, Gatherer},
         reader::{Output, ReadState, Reader},
-        source::{LogApi, LogRequest, Which},
+        source::{LogApi, LogRequest, LogRun},
         stall::Stall,
         stream_quota::StreamPermit,
     },
@@ -104,7 +104,7 @@ pub(crate) struct ContainerFollower<A> {
 #[derive(Debug)]
 pub(crate) enum PassEnd {
     /// The stream ended as if the container had; one that does not follow ends where the log does at present.
-    Clean(Which),
+    Clean(LogRun),
     /// Nothing came for long.
     Silent,
     /// The stream broke, or was broken off.
@@ -148,7 +148,7 @@ impl<A: LogApi> ContainerFollower<A> {
             } else {
                 self.pauses.soon().await;
             }
-            let end = self.pass(&mut reader, Which::Follow).await;
+            let end = self.pass(&mut reader, LogRun::Follow).await;
             known.judge(&end, &mut reader);
             match &end {
                 PassEnd::Closed => return None,
@@ -167,7 +167,7 @@ impl<A: LogApi> ContainerFollower<A> {
                 _ => {}
             }
             // Silence was long enough, and who is not followed waits for the next turn.
-            let paced = matches!(end, PassEnd::Silent | PassEnd::Clean(Which::Current));
+            let paced = matches!(end, PassEnd::Silent | PassEnd::Clean(LogRun::Current));
             pause = !paced || reader.state() != ReadState::Reached;
             match self.settled(run, &mut known, &end).await {
                 Ok(ContainerNow::Run { restart_count, .. }) if restart_count > run => {
@@ -221,7 +221,7 @@ impl<A: LogApi> ContainerFollower<A> {
     }
 
     /// Reads once from the position to whatever end.
-    pub(crate) async fn pass(&self, reader: &mut Reader, which: Which) -> PassEnd {
+    pub(crate) async fn pass(&self, reader: &mut Reader, which: LogRun) -> PassEnd {
         // The wait for a permit does not count as silence of the container.
         let asked = Instant::now();
         let turn = self.api.turn(which).await;
@@ -284,7 +284,7 @@ impl<A: LogApi> ContainerFollower<A> {
                         STATUS_EVERY.max(pauses.next().saturating_duration_since(Instant::now()))
                     }
                     // The end of what is written tells nothing of the container: the next pass shows the next run.
-                    RunState::Restartable if matches!(end, PassEnd::Clean(Which::Current)) => return Ok(now),
+                    RunState::Restartable if matches!(end, PassEnd::Clean(LogRun::Current)) => return Ok(now),
                     RunState::Restarting | RunState::Restartable if since.elapsed() < self.timing.status_lag => {
                         STATUS_EVERY
                     }
@@ -300,7 +300,7 @@ impl<A: LogApi> ContainerFollower<A> {
     async fn watch_reports_end(&self, run: i32, known: &mut KnownRun, end: &PassEnd) -> Option<ContainerNow> {
         // A stream may end cleanly again while the container runs. After one wait without result, later passes do not wait.
         let within = match end {
-            PassEnd::Clean(Which::Follow) => std::mem::take(&mut known.watch_within),
+            PassEnd::Clean(LogRun::Follow) => std::mem::take(&mut known.watch_within),
             _ => Duration::ZERO,
         };
         let mut told = self.told.clone();
@@ -354,7 +354,7 @@ impl KnownRun {
     fn judge(&mut self, end: &PassEnd, reader: &mut Reader) {
         let clean = matches!(end, PassEnd::Clean(_));
         // To read what is written up to now proves an end only where the container had ended before.
-        let at_end = clean && (self.ended || !matches!(end, PassEnd::Clean(Which::Current)));
+        let at_end = clean && (self.ended || !matches!(end, PassEnd::Clean(LogRun::Current)));
         self.clean_passes = if at_end { self.clean_passes + 1 } else { 0 };
         if clean && self.ended {
             reader.ended();

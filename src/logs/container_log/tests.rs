@@ -435,7 +435,8 @@ proptest! {
 
 #[test]
 fn end_of_what_is_written_proves_nothing_of_a_container_that_runs() {
-    for (which, ended, passes) in [(Which::Current, false, 0), (Which::Current, true, 1), (Which::Follow, false, 1)] {
+    for (which, ended, passes) in [(LogRun::Current, false, 0), (LogRun::Current, true, 1), (LogRun::Follow, false, 1)]
+    {
         let mut known = KnownRun { ended, ..KnownRun::default() };
         known.judge(&PassEnd::Clean(which), &mut Reader::new(0, None));
         assert_eq!(known.clean_passes, passes, "ended: {ended}");

@@ -19,7 +19,7 @@ use crate::{
     cluster::Failure,
     logs::{
         container::ContainerNow,
-        source::{LogApi, LogRequest, Which},
+        source::{LogApi, LogRequest, LogRun},
     },
     model::log_position::LogSource,
 };
@@ -73,7 +73,7 @@ impl LogQuota {
 /// Leave to read a log.
 pub struct StreamPermit {
     /// What may be read. It is less than was asked for if many other logs are followed.
-    pub which: Which,
+    pub which: LogRun,
     /// When it is somebody else's turn.
     until: Option<Instant>,
     _share: Option<OwnedSemaphorePermit>,
@@ -81,7 +81,7 @@ pub struct StreamPermit {
 
 impl StreamPermit {
     /// The permit of a reader that has no quota.
-    pub fn at_once(which: Which) -> Self {
+    pub fn at_once(which: LogRun) -> Self {
         Self { which, until: None, _share: None }
     }
 
@@ -100,7 +100,7 @@ pub struct QuotaLogApi<A> {
 }
 
 impl<A: LogApi> QuotaLogApi<A> {
-    async fn turn_to_read(&self, which: Which) -> StreamPermit {
+    async fn turn_to_read(&self, which: LogRun) -> StreamPermit {
         let last = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = last {
             tokio::time::sleep_until(last + READ_EVERY).await;
@@ -116,10 +116,10 @@ impl<A: LogApi> QuotaLogApi<A> {
 impl<A: LogApi> LogApi for QuotaLogApi<A> {
     type Stream = A::Stream;
 
-    async fn turn(&self, which: Which) -> StreamPermit {
+    async fn turn(&self, which: LogRun) -> StreamPermit {
         let (followed, instead) = match which {
-            Which::Follow => (true, Which::Current),
-            Which::Current | Which::Previous => (false, which),
+            LogRun::Follow => (true, LogRun::Current),
+            LogRun::Current | LogRun::Previous => (false, which),
         };
         tokio::select! {
             biased;

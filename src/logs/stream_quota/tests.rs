@@ -45,12 +45,12 @@ impl Drop for Opened {
 impl LogApi for Slow {
     type Stream = BoxStream<'static, io::Result<Bytes>>;
 
-    async fn turn(&self, which: Which) -> StreamPermit {
+    async fn turn(&self, which: LogRun) -> StreamPermit {
         StreamPermit::at_once(which)
     }
 
     async fn open(&self, source: &LogSource, request: &LogRequest) -> Result<Self::Stream, Failure> {
-        let kind = if request.which == Which::Follow { FOLLOW } else { CURRENT };
+        let kind = if request.which == LogRun::Follow { FOLLOW } else { CURRENT };
         let opened = {
             let mut counts = self.counts.lock().unwrap();
             counts.open[kind] += 1;

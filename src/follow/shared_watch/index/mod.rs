@@ -50,7 +50,7 @@ pub struct Index {
     deployments: HashSet<String>,
     jobs_listed: bool,
     pods_listed: Version,
-    health: [ListHealth; 2],
+    health: [WatchHealth; 2],
 }
 
 /// One Job with its Pods, by the Job's uid.
@@ -75,13 +75,13 @@ struct Tracked {
 
 /// The state of the watch of a resource.
 #[derive(Default)]
-struct ListHealth {
+struct WatchHealth {
     version: Version,
-    state: PodsState,
+    state: WatchState,
 }
 
 #[derive(Default)]
-enum PodsState {
+enum WatchState {
     #[default]
     Working,
     Interrupted(Failure),
@@ -99,7 +99,7 @@ impl Index {
             deployments: HashSet::new(),
             jobs_listed: false,
             pods_listed: 0,
-            health: <[ListHealth; 2]>::default(),
+            health: <[WatchHealth; 2]>::default(),
         }
     }
 
@@ -248,28 +248,28 @@ impl Index {
 
     /// Notes that the watch of a resource does not work at present.
     pub fn interrupted(&mut self, resource: Resource, failure: Failure) {
-        if matches!(self.health[at(resource)].state, PodsState::Working) {
-            self.turn(resource, PodsState::Interrupted(failure));
+        if matches!(self.health[at(resource)].state, WatchState::Working) {
+            self.turn(resource, WatchState::Interrupted(failure));
         }
     }
 
     /// Notes that the watch was refused, and that this is final.
     pub fn refused(&mut self, resource: Resource, failure: Failure) {
-        if !matches!(self.health[at(resource)].state, PodsState::Refused(_)) {
-            self.turn(resource, PodsState::Refused(failure));
+        if !matches!(self.health[at(resource)].state, WatchState::Refused(_)) {
+            self.turn(resource, WatchState::Refused(failure));
         }
     }
 
     /// Notes that the watch works.
     pub fn works(&mut self, resource: Resource) {
-        if !matches!(self.health[at(resource)].state, PodsState::Working) {
-            self.turn(resource, PodsState::Working);
+        if !matches!(self.health[at(resource)].state, WatchState::Working) {
+            self.turn(resource, WatchState::Working);
         }
     }
 
-    fn turn(&mut self, resource: Resource, state: PodsState) {
+    fn turn(&mut self, resource: Resource, state: WatchState) {
         self.version += 1;
-        self.health[at(resource)] = ListHealth { version: self.version, state };
+        self.health[at(resource)] = WatchHealth { version: self.version, state };
         self.entries.values().for_each(Entry::notify);
     }
 
@@ -371,9 +371,9 @@ impl Index {
         for (resource, health) in [Resource::Jobs, Resource::Pods].into_iter().zip(&self.health) {
             if health.version > seen {
                 news.push_back(match &health.state {
-                    PodsState::Working => FeedEvent::Contact(resource),
-                    PodsState::Interrupted(failure) => FeedEvent::Interrupted(resource, failure.clone()),
-                    PodsState::Refused(failure) => FeedEvent::Refused(resource, failure.clone()),
+                    WatchState::Working => FeedEvent::Contact(resource),
+                    WatchState::Interrupted(failure) => FeedEvent::Interrupted(resource, failure.clone()),
+                    WatchState::Refused(failure) => FeedEvent::Refused(resource, failure.clone()),
                 });
             }
         }
