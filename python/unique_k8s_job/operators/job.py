@@ -11,19 +11,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from unique_k8s_job import native
 from unique_k8s_job.events import events
 from unique_k8s_job.exceptions import (
-    ConfigurationError,
-    DeletionUnconfirmedError,
-    InvalidManifestError,
-    JobStartupError,
     StoppedError,
-    UniqueK8sJobError,
 )
 from unique_k8s_job.manifest.plain import without_models
 from unique_k8s_job.request.arguments import (
@@ -44,7 +38,6 @@ from unique_k8s_job.request.arguments import (
 )
 from unique_k8s_job.request.literals import is_literal, judge, judge_queue, judge_ways_to_run
 from unique_k8s_job.task.compat import BaseOperator, Context, moved_exception
-from unique_k8s_job.task.compat.behaviour import sigkill_is_near
 from unique_k8s_job.task.settings import default_deferrable
 
 if TYPE_CHECKING:
@@ -54,10 +47,6 @@ if TYPE_CHECKING:
     from unique_k8s_job.task.log_writer import LogWriter
     from unique_k8s_job.task.settings import Settings
 
-#: Seconds to confirm a deletion where Airflow kills the task process soon after its signal.
-CONFIRM_BEFORE_SIGKILL = 2.0
-#: The same in all other cases: longer than the default grace period of Pods, 30 s.
-CONFIRM_OTHERWISE = 60.0
 #: Arguments that are no templates; all others are.
 _NOT_TEMPLATES = frozenset(
     {
@@ -480,6 +469,7 @@ class UniqueK8sJobOperator(BaseOperator):
     ) -> dict[str, Any]:
         """Wait for the end of the Job and acknowledge it, or decide about the Job if the task ends first."""
         from unique_k8s_job import debug_log
+        from unique_k8s_job.operators.early_end import Made, end_early
 
         try:
             end = wait()
@@ -488,7 +478,9 @@ class UniqueK8sJobOperator(BaseOperator):
                 for said in run.acknowledge():
                     log.say(said["text"], said["level"])
         except BaseException as error:
-            self._end_early(run, context, error, self.on_process_end or options.on_process_end, log)
+            action = self.on_process_end or options.on_process_end
+            job = Made(self._job_uid, *self._job_reference)
+            end_early(self, context, run, error, log, job=job, killed=self._killed, on_process_end=action)
             raise
         finally:
             run.close()
@@ -605,85 +597,11 @@ class UniqueK8sJobOperator(BaseOperator):
         except Exception as error:  # noqa: BLE001
             log.say(f"The XCom `{job_result.JOB_OUTCOME}` was not stored: {failure(error)}", "warning")
 
-    def _end_early(
-        self, run: Run, context: Context, error: BaseException, on_process_end: str | None, log: LogWriter
-    ) -> None:
-        """Decide what becomes of the Job, and do it. This never hides `error`."""
-        from unique_k8s_job.task import stop_in_worker
-
-        cause = stop_in_worker.cause_of(error, killed=self._killed, made=self._job_uid is not None)
-        another_try = stop_in_worker.another_try(context)
-        asked = stop_in_worker.ask(context) if cause is stop_in_worker.Cause.KILLED else None
-        action = stop_in_worker.action_of(
-            cause,
-            answer=asked.answer if asked else None,
-            job_uid=self._job_uid,
-            another_try=another_try,
-            on_process_end=on_process_end,
-            # A Job that does not start is no work that could go on.
-            on_stop=stop_in_worker.JobAction.LEAVE
-            if self.on_stop == "leave" and not isinstance(error, JobStartupError)
-            else stop_in_worker.JobAction.DELETE,
-        )
-        limit = self.execution_timeout.total_seconds() if self.execution_timeout else None
-        why = stop_in_worker.reason(cause, error, asked, limit)
-        if action is stop_in_worker.JobAction.DELETE:
-            # SIGKILL may be near.
-            soon = cause is stop_in_worker.Cause.KILLED and sigkill_is_near()
-            result = self._delete(
-                run, why, log, CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE, given_up_soon=soon
-            )
-            if result is None:
-                # An error of the arguments never came to the point of making one.
-                result = "" if isinstance(error, (ConfigurationError, InvalidManifestError)) else "No Job was made"
-                if result and cause is not stop_in_worker.Cause.ERROR:
-                    log.say(f"{why}. {result}")
-        elif self._job_uid is None:
-            result = ""
-        elif cause is stop_in_worker.Cause.LOST:
-            result = stop_in_worker.lost(*self._job_reference, another_try=another_try)
-            log.say(f"{why}. {result}", "warning")
-        else:
-            result = stop_in_worker.left(*self._job_reference, action, another_try=another_try)
-            log.say(f"{why}. {result}")
-        if result and isinstance(error, UniqueK8sJobError):
-            error.seen.append(result)
-        elif result and isinstance(error, moved_exception("AirflowTaskTimeout")):
-            error.args = (f"{error}. {result}",)
-
-    def _delete(self, run: Run, why: str, log: LogWriter, confirm_for: float, *, given_up_soon: bool) -> str | None:
-        """Delete the Job and say so meanwhile; return what became of it, None if there is none.
-
-        The DELETE is sent before the first message: Airflow may be away and accept none, and SIGKILL may be near.
-
-        :param given_up_soon: whether there is no time to see the deletion to its end
-        """
-        said: list[str] = []
-        result, level = None, "info"
-        try:
-            with closing(run.delete(confirm_for)) as work:
-                for event in events(work):
-                    if event["kind"] == "message":
-                        log.say(event["text"] if said else f"{why}. {event['text']}", event["level"])
-                        said.append(event["text"])
-                    elif event["kind"] == "removed":
-                        result = event["text"]
-            if result is None:
-                return None
-        except DeletionUnconfirmedError as failure:
-            if given_up_soon and said:
-                return said[0]
-            result, level = str(failure), "warning"
-        except UniqueK8sJobError as failure:
-            result, level = f"The deletion of its Job failed, and the Job may still run: {failure}", "warning"
-        log.say(result if said else f"{why}. {result}", level)
-        return result
-
 
 def _load_what_the_end_needs() -> None:
     """Import the modules of the end of a task before there is a Job: a stop leaves no time for it.
 
     They are not imported with this module, because every parse of a DAG file would pay for them.
     """
-    for module in ("debug_log", "task.job_result", "task.stop_in_worker"):
+    for module in ("debug_log", "operators.early_end", "task.job_result"):
         import_module(f"unique_k8s_job.{module}")
