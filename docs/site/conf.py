@@ -100,6 +100,8 @@ html_title = project
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["wrap.css"]
 templates_path = ["templates"]
 html_additional_pages = {"index": "index.html"}
 
