@@ -73,7 +73,7 @@ lint-python: $(tested)/.ready
 	MYPYPATH=python:tests/harness $(tested)/bin/mypy --strict --explicit-package-bases tests/airflow/*.py tests/matrix/*.py
 
 lint-workflow: $(actionlint) $(zizmor)
-	$(actionlint) -shellcheck= -pyflakes=
+	$(actionlint) -shellcheck= -pyflakes= .github/workflows/*.yml
 	.venv/tools/bin/zizmor --quiet --offline --no-progress .github/workflows
 
 docs: $(sphinx)/.ready ## The site of the documents, into site/; a dead link or a page outside the navigation is an error

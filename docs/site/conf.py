@@ -93,6 +93,7 @@ python_display_short_literal_types = True
 maximum_signature_line_length = 60
 # A docstring marks code as Markdown does.
 default_role = "literal"
+# Else an option such as --job becomes a dash.
 smartquotes = False
 
 html_theme = "furo"
