@@ -42,6 +42,7 @@ NAVIGATION = {
         "docs/endings",
         "docs/debug-log",
         "docs/labels",
+        "docs/metrics",
         "docs/sizing",
         "docs/upgrade",
         "docs/security",

@@ -92,6 +92,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "Kubernetes", "python-modules": ["unique_k8s_job.hooks.kubernetes"]}],
+        "extra-links": ["unique_k8s_job.links.job.KubernetesJobLink"],
         "task-decorators": [
             {"name": "unique_k8s_job", "class-name": "unique_k8s_job.decorators.job.unique_k8s_job_task"},
             {"name": "unique_k8s_job_cmd", "class-name": "unique_k8s_job.decorators.job.unique_k8s_job_cmd_task"},
@@ -181,6 +182,15 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": '{"team": "data", "owner": "{{ dag.owner }}"}',
+                        "default": "",
+                    },
+                    "job_url_template": {
+                        "description": "The URL of a Job's page in a dashboard. Tasks then have the link `Kubernetes Job`. "
+                        "`{namespace}`, `{job}`, `{uid}`, `{cluster}`, `{dag_id}`, `{task_id}`, `{run_id}`, `{map_index}` and "
+                        "`{try_number}` are filled in. Unset: no link.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://dashboard.example.com/#/job/{namespace}/{job}",
                         "default": "",
                     },
                     "default_annotations": {

@@ -15,9 +15,12 @@ import pytest
 
 from airflow_client import AirflowClient, TaskInstance
 from airflow_server import AirflowServer, state_folder
+from metrics_listener import MetricsListener
 from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster, name_for_tests
 
 EXAMPLES_NAMESPACE = "examples"
+#: A dashboard with a query in its URL, as Grafana has one.
+JOB_URL_TEMPLATE = 'https://dashboard.example/{cluster}/{namespace}/{job}?uid={uid}&query={"run":"{run_id}"}'
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +30,16 @@ def generated_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def airflow_server(cluster: OneNodeCluster, generated_dags: Path) -> Iterator[AirflowServer]:
+def metrics() -> Iterator[MetricsListener]:
+    """Where this Airflow sends its metrics."""
+    listener = MetricsListener()
+    listener.start()
+    yield listener
+    listener.stop()
+
+
+@pytest.fixture(scope="session")
+def airflow_server(cluster: OneNodeCluster, generated_dags: Path, metrics: MetricsListener) -> Iterator[AirflowServer]:
     """Airflow with the shipped examples, the DAGs of these tests, and those that a test makes."""
     home = state_folder(name_for_tests())
     AirflowServer(home, dag_folders={}).end_leftovers()
@@ -48,6 +60,8 @@ def airflow_server(cluster: OneNodeCluster, generated_dags: Path) -> Iterator[Ai
                 ),
                 "UNIQUE_K8S_JOB_EXAMPLE_IMAGE": IMAGE,
                 "EXAMPLES_NAMESPACE": examples,
+                "AIRFLOW__UNIQUE_K8S_JOB__JOB_URL_TEMPLATE": JOB_URL_TEMPLATE,
+                **metrics.settings(),
             },
             parallelism=6,
         )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from airflow_client import AirflowClient, TaskInstance
+from metrics_listener import MetricsListener
 
 DAG_ID = "after_a_job"
 
 
-def test_callbacks_teardown_and_branch_know_how_the_job_has_ended(airflow: AirflowClient, namespace: str) -> None:
+DURATIONS = {"queue_duration", "start_duration", "run_duration", "notice_duration"}
+
+
+def test_callbacks_teardown_branch_link_and_metrics_know_how_the_job_has_ended(
+    airflow: AirflowClient, namespace: str, metrics: MetricsListener
+) -> None:
     run_id = airflow.trigger(DAG_ID, {"namespace": namespace})
     airflow.wait_for_run(DAG_ID, run_id)
 
@@ -28,3 +36,19 @@ def test_callbacks_teardown_and_branch_know_how_the_job_has_ended(airflow: Airfl
     assert (outcome["state"], outcome["exit_code"], outcome["job"]["name"]) == ("failed", 3, name)
 
     assert f"repairs {name}" in airflow.log(ti("repair"))
+
+    for task in ("make", "work"):
+        name, uid = (airflow.xcom(ti(task), key) for key in ("job_name", "job_uid"))
+        query = f'{{"run":"{quote(run_id, safe="")}"}}'
+        url = f"https://dashboard.example/kubernetes_default/{namespace}/{name}?uid={uid}&query={query}"
+        assert airflow.links(ti(task)) == {"Kubernetes Job": url}
+    assert airflow.links(ti("celebrate")) == {"Kubernetes Job": None}, "it was skipped"
+
+    for task, state in (("make", "succeeded"), ("work", "failed")):
+        sent = metrics.of_task(DAG_ID, task)
+        names = {name.removeprefix("unique_k8s_job.") for name in sent}
+        assert names - {"pull_duration"} == {"created", state, *DURATIONS}, "the pull is known only if Events were read"
+        assert all(metric.value >= 0 for metric in sent.values())
+        assert {sent[f"unique_k8s_job.{name}"].kind for name in DURATIONS} == {"ms"}
+        start = sent["unique_k8s_job.start_duration"].value
+        assert start % 1000 == 0 and start < 600_000, "Kubernetes counts seconds, and StatsD milliseconds"

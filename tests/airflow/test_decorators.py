@@ -30,6 +30,7 @@ def test_function_runs_in_a_job_and_what_it_returns_is_the_result_of_the_task(
 
     assert "The triggerer follows the Job from now on" in airflow.log(ti("square", 1))
     assert airflow.xcom(ti("lengths"), "return_value") == [5000, 15000]
+    assert f"/{airflow.xcom(ti('square', 1), 'job_name')}?" in str(airflow.links(ti("square", 1))["Kubernetes Job"])
 
     # The function had the run as an argument, and a template in what it returned.
     assert f"got [6, 8] in {run_id} {run_id}\n" in airflow.log(ti("command"))

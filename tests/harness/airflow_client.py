@@ -230,6 +230,13 @@ class AirflowClient:
             f"XCom {key} of {ti.task_id}", lambda: self.xcom(ti, key), seconds=seconds, seen=lambda: self._describe(ti)
         )
 
+    def links(self, ti: TaskInstance) -> dict[str, str | None]:
+        """The links of the task instance, as its page shows them."""
+        path = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/links"
+        answer: dict[str, Any] = self.call("GET", path, params={"map_index": ti.map_index} if ti.map_index >= 0 else {})
+        links: dict[str, str | None] = answer.get("extra_links", answer)
+        return links
+
     def log_records(self, ti: TaskInstance, try_number: int) -> list[dict[str, Any]]:
         """The records of one try's log, as the log view gets them."""
         records: list[dict[str, Any]] = []

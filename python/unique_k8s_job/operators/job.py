@@ -38,7 +38,7 @@ from unique_k8s_job.request.arguments import (
 )
 from unique_k8s_job.request.literals import is_literal, judge, judge_queue, judge_ways_to_run
 from unique_k8s_job.task.compat import BaseOperator, Context, moved_exception
-from unique_k8s_job.task.settings import default_deferrable
+from unique_k8s_job.task.settings import default_deferrable, job_url_template
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Run, SubmittedEvent
@@ -80,6 +80,17 @@ _NOT_TEMPLATES = frozenset(
         "in_cluster",
     }
 )
+
+
+class _ExtraLinks:
+    """The links of the operator: none unless the installation has a template. Airflow asks the class of a mapped task."""
+
+    def __get__(self, task: object, kind: type[object]) -> Collection[Any]:
+        if not job_url_template():
+            return ()
+        from unique_k8s_job.links.job import KubernetesJobLink
+
+        return (KubernetesJobLink(),)
 
 
 class UniqueK8sJobOperator(BaseOperator):
@@ -233,6 +244,7 @@ class UniqueK8sJobOperator(BaseOperator):
         "container_resources": "json",
     }
     ui_color = "#dbe9ff"
+    operator_extra_links: Any = _ExtraLinks()
 
     #: Whether the task waits for the end of its Job.
     follows = True
@@ -244,6 +256,8 @@ class UniqueK8sJobOperator(BaseOperator):
     _job_uid: str | None = None
     #: Its namespace and its name.
     _job_reference = ("", "")
+    #: The page of the Job in a dashboard, once there is a Job.
+    job_url = ""
 
     def __init__(
         self,
@@ -432,6 +446,7 @@ class UniqueK8sJobOperator(BaseOperator):
         request = deferral.resumed(event)
         run = self._run = native.resume(self._hook().get_conn(), as_json(request))
         self._know(request["job"])
+        self._link(context, log, stored=True)
         end = self._judged(run, context, settings(), log, lambda: deferral.outcome(event))
         return self._conclude(end, context, log)
 
@@ -470,10 +485,12 @@ class UniqueK8sJobOperator(BaseOperator):
         """Wait for the end of the Job and acknowledge it, or decide about the Job if the task ends first."""
         from unique_k8s_job import debug_log
         from unique_k8s_job.operators.early_end import Made, end_early
+        from unique_k8s_job.task import metrics
 
         try:
             end = wait()
             if end["kind"] == "outcome":
+                metrics.ended(context["ti"], end)
                 log.say(end["timeline"])
                 for said in run.acknowledge():
                     log.say(said["text"], said["level"])
@@ -501,6 +518,8 @@ class UniqueK8sJobOperator(BaseOperator):
 
         :raises StoppedError: after `on_kill`
         """
+        from unique_k8s_job.task import metrics
+
         defer_at = time.monotonic() + self.defer_after_seconds if self.deferrable else math.inf
 
         def left() -> float:
@@ -512,6 +531,7 @@ class UniqueK8sJobOperator(BaseOperator):
             if event["kind"] == "log":
                 self.write_log(event, log)
             elif event["kind"] == "message":
+                metrics.said(context["ti"], event["code"])
                 log.say(event["text"], event["level"])
             elif event["kind"] == "submitted":
                 self._submitted(event, context, names, log)
@@ -542,12 +562,16 @@ class UniqueK8sJobOperator(BaseOperator):
         return {"kind": "handed_over", "job": job}
 
     def _submitted(self, event: SubmittedEvent, context: Context, names: KnownNames, log: LogWriter) -> None:
+        from unique_k8s_job.task import metrics
+
         self._know(event)
         ti: Any = context["ti"]
         ti.xcom_push(key="job_name", value=event["name"])
         ti.xcom_push(key="job_namespace", value=event["namespace"])
         ti.xcom_push(key="job_uid", value=event["uid"])  # the last: who finds it finds the others
+        self._link(context, log, stored=False)
         names.add(event["name"])
+        metrics.submitted(ti, event["origin"])
         how = {
             "created": "Created",
             "adopted": "Found, made by this same try:",
@@ -562,6 +586,28 @@ class UniqueK8sJobOperator(BaseOperator):
 
     def _know(self, job: Mapping[str, Any]) -> None:
         self._job_uid, self._job_reference = job["uid"], (job["namespace"], job["name"])
+
+    def _link(self, context: Context, log: LogWriter, *, stored: bool) -> None:
+        """Make the link to the Job, if the installation has a template. This never fails the task.
+
+        :param stored: whether its XCom was stored before the deferral
+        """
+        if not (template := job_url_template()):
+            return
+        from unique_k8s_job.described import failure
+        from unique_k8s_job.links.job import JOB_URL, job_url
+
+        ti: Any = context["ti"]
+        namespace, job = self._job_reference
+        own = {"namespace": namespace, "job": job, "uid": self._job_uid}
+        cluster = self.cluster_context or self.kubernetes_conn_id
+        ids = {name: getattr(ti, name, "") for name in ("dag_id", "task_id", "run_id", "map_index", "try_number")}
+        self.job_url = job_url(template, {**own, "cluster": cluster or "", **ids})
+        try:
+            if not stored:
+                ti.xcom_push(key=JOB_URL, value=self.job_url)
+        except Exception as error:  # noqa: BLE001
+            log.say(f"The XCom `{JOB_URL}` was not stored: {failure(error)}", "warning")
 
     def _conclude(self, outcome: dict[str, Any], context: Context, log: LogWriter) -> Any:
         """Return what the task returns after a success, or raise the error of any other outcome, or a skip."""
@@ -603,5 +649,5 @@ def _load_what_the_end_needs() -> None:
 
     They are not imported with this module, because every parse of a DAG file would pay for them.
     """
-    for module in ("debug_log", "operators.early_end", "task.job_result"):
+    for module in ("debug_log", "operators.early_end", "task.job_result", "task.metrics"):
         import_module(f"unique_k8s_job.{module}")

@@ -34,6 +34,11 @@ def default_deferrable() -> bool:
     return configuration("operators", "default_deferrable", "False").strip().lower() in _TRUE
 
 
+def job_url_template() -> str:
+    """Read the template of the link "Kubernetes Job"; empty: there is no link."""
+    return _text("job_url_template")
+
+
 def settings() -> Settings:
     """Read the options.
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    from airflow.sdk import BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, Context, PokeReturnValue
     from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
 else:
     try:
@@ -24,6 +24,8 @@ else:
             return _moved("airflow.sdk", "airflow.hooks.base", name)  # since Airflow 3.1
         if name in ("BaseSensorOperator", "PokeReturnValue"):
             return _moved("airflow.sdk", "airflow.sensors.base", name)
+        if name == "BaseOperatorLink":
+            return _moved("airflow.sdk", "airflow.models.baseoperatorlink", name)
         if name in ("DecoratedOperator", "task_decorator_factory"):
             return _moved("airflow.sdk.bases.decorator", "airflow.decorators.base", name)
         if name == "determine_kwargs":
@@ -34,10 +36,12 @@ else:
 __all__ = [
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "Context",
     "DecoratedOperator",
     "PokeReturnValue",
+    "airflow_stats",
     "airflow_version",
     "configuration",
     "determine_kwargs",
@@ -65,6 +69,11 @@ def configuration(section: str, option: str, fallback: str) -> str:
     return str(
         _moved("airflow.sdk", "airflow.configuration", "conf").get(section, option, fallback=fallback) or fallback
     )
+
+
+def airflow_stats() -> Any:
+    """Return what sends Airflow's metrics; without `[metrics]` it sends nothing."""
+    return _moved("airflow.sdk.observability.stats", "airflow.stats", "Stats")
 
 
 def mask_secret(secret: str) -> None:
