@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -21,6 +23,9 @@ import unique_k8s_job
 from unique_k8s_job import _core, exceptions
 from unique_k8s_job.cli import command_line
 from unique_k8s_job.provider_info import get_provider_info
+
+#: The kinds of classes that Airflow lists by their modules, with the ends of the names of their base classes.
+LISTED = {"operators": "Operator", "sensors": "SensorOperator", "triggers": "Trigger", "hooks": "Hook"}
 
 
 def in_a_new_process(script: str) -> str:
@@ -154,6 +159,40 @@ def test_modules_that_the_provider_info_names_exist() -> None:
     for entry in [*info["operators"], *info["sensors"], *info["triggers"], *info["hooks"]]:
         for module in entry["python-modules"]:
             import_module(module)
+    for path in (*info["extra-links"], *(decorator["class-name"] for decorator in info["task-decorators"])):
+        module, _, name = path.rpartition(".")
+        found = getattr(import_module(module), name)
+        assert f"{found.__module__}.{found.__name__}" == path, "Airflow finds it again by this path"
+
+
+@pytest.mark.parametrize(("kind", "base"), LISTED.items())
+def test_provider_info_has_each_module_of_a_kind_that_airflow_lists(kind: str, base: str) -> None:
+    found = {
+        f"unique_k8s_job.{kind}.{file.stem}"
+        for file in (Path(unique_k8s_job.__file__).parent / kind).glob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(parent).endswith(base) for parent in node.bases)
+    }
+    assert found == {module for entry in get_provider_info()[kind] for module in entry["python-modules"]}
+
+
+def test_airflow_shows_the_whole_provider(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "airflow", "providers", "get", "unique-k8s-job", "--full", "--output", "json"],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    (found,) = json.loads(shown.stdout[shown.stdout.index("[{") :])
+    assert found["task-decorators"] == get_provider_info()["task-decorators"]
+    assert found["extra-links"] == ["unique_k8s_job.links.job.KubernetesJobLink"]
+    assert all(found[kind] for kind in LISTED)
+    options = found["config"]["unique_k8s_job"]["options"]
+    assert set(options) >= {"deployment_id", "job_url_template"}
+    assert all(option["description"] and option["version_added"] for option in options.values())
 
 
 def test_reading_the_provider_info_imports_nothing_else() -> None:
