@@ -303,7 +303,7 @@ fn examples() -> Vec<Example> {
                  (pod or container \"base\" must set securityContext.runAsNonRoot=true), seccompProfile (pod must (x))",
             ),
             &[
-                "Pod Security `restricted` forbids its Pods (runAsNonRoot != true, seccompProfile), so",
+                "Pod Security `restricted` of namespace `etl` refuses its Pods (runAsNonRoot, seccompProfile), so",
                 "RuntimeDefault",
             ],
         ),

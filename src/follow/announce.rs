@@ -17,7 +17,10 @@ use crate::{
         container_exit::{BY_WHOM, ContainerExit, container_exits},
         message::{Level, Message},
         observed_job::Pause,
-        pod::{all_containers, has_started, is_running, main_containers, phase, phase_is_terminal},
+        pod::{
+            all_containers, has_started, init_containers, is_running, is_sidecar, main_containers, phase,
+            phase_is_terminal,
+        },
         pod_reason::{PodReason, in_words, pod_condition, pod_reason},
         snapshot::JobSnapshot,
     },
@@ -97,7 +100,7 @@ impl ProgressAnnouncer {
                     if held.is_empty() { String::new() } else { format!(", held by finalizer {}", held.join(", ")) };
                 Message::warning(
                     "job-deleting",
-                    format!("{} was deleted by somebody at {time} and is still there{held}", snapshot.job.reference),
+                    format!("{} was deleted by somebody at {time}, and is not gone yet{held}", snapshot.job.reference),
                 )
             });
         }
@@ -179,7 +182,8 @@ impl ProgressAnnouncer {
             self.once(format!("{uid} ended for {}", given.reason), news, || own_reason(pod, name, given));
         }
         for container in all_containers(pod) {
-            self.container(uid, name, container, news);
+            let first = init_containers(pod).any(|init| init.name == container.name) && !is_sidecar(pod, container);
+            self.container(uid, name, container, if first { "Init container" } else { "Container" }, news);
         }
         let done = |container: &&ContainerStatus| {
             container.state.as_ref().and_then(|state| state.terminated.as_ref()).is_some_and(|end| end.exit_code == 0)
@@ -216,7 +220,10 @@ impl ProgressAnnouncer {
         self.once(ended, news, || {
             // An Event that says who killed it may still come.
             let words = end.words.trim_end_matches(BY_WHOM);
-            let mut text = format!("Container `{container}` of Pod `{pod}` ended with {words}");
+            let mut text = format!(
+                "{} `{container}` of Pod `{pod}` ended with {words}",
+                if end.init { "Init container" } else { "Container" }
+            );
             if let Some(message) = &end.message {
                 let _ = write!(text, "; it said: {}", message.trim_end());
             }
@@ -228,14 +235,14 @@ impl ProgressAnnouncer {
         }
     }
 
-    fn container(&mut self, uid: &str, pod: &str, container: &ContainerStatus, news: &mut Vec<Message>) {
+    fn container(&mut self, uid: &str, pod: &str, container: &ContainerStatus, kind: &str, news: &mut Vec<Message>) {
         let name = &container.name;
         let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
         let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
         if let Some(reason) = reason.filter(|reason| !ORDINARY.contains(reason) && !diagnose::covers(reason)) {
             self.once(format!("{uid} {name} waits {reason}"), news, || {
                 let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
-                let text = format!("Container `{name}` of Pod `{pod}` waits: {reason}: {message}");
+                let text = format!("{kind} `{name}` of Pod `{pod}` waits: {reason}: {message}");
                 Message::warning(format!("waiting-{}", kebab(reason)), text.trim_end_matches(": ").to_owned())
             });
         }
@@ -245,7 +252,7 @@ impl ProgressAnnouncer {
                     0 => String::new(),
                     count => format!(" again (restart {count})"),
                 };
-                Message::info("container-started", format!("Container `{name}` of Pod `{pod}` started{again}"))
+                Message::info("container-started", format!("{kind} `{name}` of Pod `{pod}` started{again}"))
             });
         }
     }

@@ -55,7 +55,7 @@ impl ContainerExit {
             (Some(signal), _, _) => {
                 format!("{who} was ended by signal {signal}{} (exit code {code})", signal_name(signal))
             }
-            (None, 126, _) => format!("{who} is not allowed to execute a command (exit code 126)"),
+            (None, 126, _) => format!("{who} could not execute a command (exit code 126)"),
             (None, 127, _) => format!("{who} did not find a command (exit code 127)"),
             (None, _, Some(reason)) if !matches!(reason, "Error" | "Completed") => {
                 format!("{who} ended with exit code {code} ({reason})")
@@ -84,7 +84,9 @@ impl ContainerExit {
             return Some("correct cmds, or use an image that has the command");
         }
         match (self.signal, self.exit_code) {
-            (None, 126) => Some("the log names the file: make it executable in the image (chmod +x)"),
+            (None, 126) => {
+                Some("the log names the file: make it executable (chmod +x), in the image or where it is written")
+            }
             (None, 127) => Some("the log names the command: correct it, or use an image that has it"),
             (Some(signal), _) if !matches!(signal, 9 | 15) => {
                 Some("the program itself crashed: run its command by hand in the same image")
@@ -289,7 +291,7 @@ mod tests {
                 126,
                 "Error",
                 "exit code 126: the command was found but cannot be executed",
-                "container `base` is not allowed to execute a command (exit code 126)",
+                "container `base` could not execute a command (exit code 126)",
             ),
             (2, "Tomorrow", "exit code 2: Tomorrow", "container `base` ended with exit code 2 (Tomorrow)"),
             (

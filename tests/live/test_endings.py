@@ -169,7 +169,7 @@ def test_container_that_ends_badly_is_told_with_who_ended_it(cluster: OneNodeClu
         Ending("absent", "command that a shell does not find", "no-such-program in a script",
                "container `base` did not find a command (exit code 127)", one("no-such-program"), exit_code=127),
         Ending("plain-file", "command that may not be executed", "a file without the right to execute it, in a script",
-               "container `base` is not allowed to execute a command", one("echo > /tmp/x; /tmp/x"), exit_code=126),
+               "container `base` could not execute a command", one("echo > /tmp/x; /tmp/x"), exit_code=126),
         Ending("start", "command that is not in the image", "a command that does not exist",
                "container `base` did not start: the command `trainn` is not in",
                one(command=["trainn"]), exit_code=128),

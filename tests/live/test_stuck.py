@@ -133,7 +133,7 @@ def test_container_that_cannot_start_is_told_with_what_it_lacks(
                 "image-no-credentials", ("Pull secret `regcred` does not exist", "create secret docker-registry regcred"),
                 one(image=f"{host}/private/x:1", pod={"imagePullSecrets": [{"name": "regcred"}]})),
             Way("unreachable", "registry that cannot be reached", "a registry whose name does not resolve",
-                "registry-unreachable", ("registry.invalid", "network of the node"), one(image="registry.invalid/x:1")),
+                "registry-unreachable", ("registry.invalid", "who runs this node"), one(image="registry.invalid/x:1")),
             Way("never", "image that may not be pulled", "imagePullPolicy Never and an image the node lacks",
                 "image-never-pulled", ("ErrImageNeverPull", "node1"),
                 one(image="local.test/absent:1", imagePullPolicy="Never")),

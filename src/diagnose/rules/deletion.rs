@@ -169,19 +169,29 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
         // A finalizer of a Job that we made stands in its manifest.
         if by.name == OURS { " (from the manifest of its task)".to_owned() } else { format!(" (set by {by})") }
     });
-    Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, format!(
-        "{job} is being deleted, and waits for its finalizer `{finalizer}`{}: only whoever runs `{domain}` knows when it may \
-         be removed",
-        by.as_deref().unwrap_or_default()
-    ))
-    .since(facts.deleted_at())
-    .seen(format!("finalizers {}", quoted(facts.finalizers())))
-    .seen_all(facts.job().and_then(conditions::finished).map(|end| {
-        let how = if end == conditions::JobEnd::Succeeded { "succeeded" } else { "failed" };
-        format!("the Job itself has {how}: only its object is left")
-    }))
-    .next(ask_the_owner())
-    .last_resort(remove_finalizer("job", job.namespace.as_str(), job.name.as_str(), &job.uid, facts.finalizers(), finalizer))
+    let by = by.unwrap_or_default();
+    let owner = format!("only whoever runs `{domain}` knows when it may be removed");
+    let end = facts.job().and_then(conditions::finished);
+    let cause = match &end {
+        Some(end) => {
+            let how = if *end == conditions::JobEnd::Succeeded { "succeeded" } else { "failed" };
+            format!("{job} has {how}; only its deletion waits, for its finalizer `{finalizer}`{by}: {owner}")
+        }
+        None => format!("{job} is being deleted, and waits for its finalizer `{finalizer}`{by}: {owner}"),
+    };
+    Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, cause)
+        .since(facts.deleted_at())
+        .seen(format!("finalizers {}", quoted(facts.finalizers())))
+        .seen_all(end.map(|_| "its work has ended: only its object is left, and no other Job waits for it".to_owned()))
+        .next(ask_the_owner())
+        .last_resort(remove_finalizer(
+            "job",
+            job.namespace.as_str(),
+            job.name.as_str(),
+            &job.uid,
+            facts.finalizers(),
+            finalizer,
+        ))
 }
 
 /// Whether a text is one word for every shell.
@@ -198,7 +208,7 @@ pub(crate) fn domain(finalizer: &str) -> &str {
 /// The command that shows whether the controller of a finalizer runs.
 pub(crate) fn ask_the_owner() -> Command {
     Command::new(&["kubectl", "get", "pods", "-A"])
-        .comment("is the controller of this finalizer among them? Wait for it, or ask who runs it")
+        .comment("look for the program that removes this finalizer, and ask who runs it. If nobody does, take it out of the manifest")
 }
 
 /// The command for a person who has asked the owner. It tests uid, index and name of the finalizer before it removes

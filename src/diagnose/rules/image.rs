@@ -157,13 +157,14 @@ impl Case<'_> {
         match code {
             Code::RegistryUnreachable => {
                 let why = network_error(said);
+                let node = self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
                 self.finding(
                     code,
-                    format!(
-                        "The registry of `{image}` cannot be reached from the node ({why}), so {what} cannot start"
+                    format!("Node `{node}` cannot reach the registry of `{image}` ({why}), so {what} cannot start"),
+                    Command::new(&["kubectl", "get", "node"]).name(node).words(&["-o", "wide"]).comment(
+                        "first see whether the name of the registry is right. If it is, ask who runs this node to repair its \
+                         DNS or network",
                     ),
-                    self.images()
-                        .comment("have DNS and network of the node repaired, or correct the name of the registry"),
                 )
             }
             Code::RegistryThrottles => self.finding(

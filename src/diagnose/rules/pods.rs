@@ -208,9 +208,10 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
         pod.metadata.deletion_timestamp.is_none() && facts.older(made, COLLECTED_WITHIN)
     };
     let (running, over): (Vec<&Pod>, Vec<&Pod>) = facts.pods().filter(left).partition(|pod| !work_has_stopped(pod));
-    for (pods, severity, words) in
-        [(running, Severity::Blocking, "still there and have not ended"), (over, Severity::Warning, "still there")]
-    {
+    for (pods, severity, words) in [
+        (running, Severity::Blocking, ["has not ended", "have not ended"]),
+        (over, Severity::Warning, ["is still there", "are still there"]),
+    ] {
         if pods.is_empty() {
             continue;
         }
@@ -227,17 +228,18 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
                 severity,
                 job,
                 format!(
-                    "{job} does not exist any more, but its Pods {} are {words}: {why}",
-                    pod_names(pods.iter().copied())
+                    "{job} does not exist any more, but its {} {} {}: {why}",
+                    if pods.len() == 1 { "Pod" } else { "Pods" },
+                    pod_names(pods.iter().copied()),
+                    words[usize::from(pods.len() > 1)]
                 ),
             )
             .since(pods.iter().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).min())
             .seen_all(pods.iter().take(EXAMPLES).map(|pod| where_it_is(pod)))
             .seen_all(more(pods.len()))
-            .next(
-                fix(job)
-                    .comment("deletes these Pods, each by its uid. First see whether somebody still needs their work"),
-            )
+            .next(fix(job).comment(
+                "deletes these Pods, each by its uid. First see in their logs whether somebody still needs their work",
+            ))
             .remedy(Remedy::DeleteOwnerlessPods),
         );
     }

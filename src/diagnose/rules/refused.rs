@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What every level of Pod Security allows.
-const RESTRICTED: &str = "what is allowed everywhere: securityContext: {allowPrivilegeEscalation: false, capabilities: \
+const RESTRICTED: &str = "every level allows containers with this: securityContext: {allowPrivilegeEscalation: false, capabilities: \
                           {drop: [ALL]}, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}";
 
 /// What is wrong, and what a person can do.
@@ -206,12 +206,24 @@ fn pod_security(facts: &Facts, rest: &str) -> Refusal {
     let violations = rest.split_once("\": ").map_or(rest, |(_, violations)| violations);
     Refusal {
         code: Code::PodSecurityRefuses,
-        problem: format!("Pod Security `{level}` forbids its Pods ({})", without_brackets(violations)),
+        problem: format!(
+            "Pod Security `{level}` of namespace `{namespace}` refuses its Pods ({})",
+            fields_of_pod_security(&without_brackets(violations))
+        ),
         next: Command::new(&["kubectl", "get", "namespace"]).name(namespace).words(&["--show-labels"]).comment(
-            "set the securityContext that stands above in each container of the manifest, or have the label \
-             pod-security.kubernetes.io/enforce changed",
+            "put the securityContext under seen into each container of the manifest. An image that runs as root then needs \
+             runAsUser, too. Or ask who runs the namespace to change its label pod-security.kubernetes.io/enforce",
         ),
     }
+}
+
+/// The fields that Pod Security complains about, instead of its conditions: `runAsNonRoot != true` is about one field.
+fn fields_of_pod_security(violations: &str) -> String {
+    let fields = violations.split(", ").map(|violation| {
+        let field = violation.split_once(" != ").map_or(violation, |(field, _)| field);
+        field.trim_start_matches("unrestricted ")
+    });
+    fields.collect::<Vec<_>>().join(", ")
 }
 
 /// A text without what stands in brackets.

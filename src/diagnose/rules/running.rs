@@ -412,10 +412,11 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
     let injected = sidecars.iter().all(|name| template().all(|container| container.name != *name));
     // It is sure which container does the work only if one is named `base`, or there is only one.
     let (severity, origin) = match (injected, base.as_str()) {
-        (true, _) => (Severity::Blocking, "which is not in the Job's template but was added to the Pod"),
-        (false, BASE) => (Severity::Warning, "which still runs"),
-        (false, _) => (Severity::Info, "which still runs, as may be meant"),
+        (true, _) => (Severity::Blocking, ", which is not in the Job's template but was added to the Pod,"),
+        (false, BASE) => (Severity::Warning, ""),
+        (false, _) => (Severity::Info, ""),
     };
+    let meant = if severity == Severity::Info { ", as may be meant" } else { "" };
     let object = ObjectReference::from(pod);
     let others = sidecars.join("`, `");
     // A Job that may run as its user wants must not be deleted on a suspicion.
@@ -426,19 +427,19 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
             .comment("deletes the Job with its Pods and their logs. its work has ended")
     });
     let next = object.logs(sidecars.first().map_or("", String::as_str)).comment(
-        "shows whether it still works. If not, end the task, and its Job ends with it. For the next run, make it an init \
-         container with restartPolicy Always, or set on_lingering_sidecar to the word finish",
+        "shows whether it still has work. If it has none, mark the task in Airflow: that ends its Job. For the next run, \
+         set on_lingering_sidecar=finish, or make it an init container with restartPolicy Always",
     );
     let finding = Finding::new(
         Code::SidecarKeepsPodAlive,
         severity,
         pod,
         format!(
-            "Container `{others}`, {origin}, keeps {object} and its Job running although container `{base}` has ended"
+            "Container `{base}` of {object} has ended with exit code {exit_code}, but container `{others}`{origin} still runs, so \
+             the Job goes on{meant}"
         ),
     )
     .since(over)
-    .seen(format!("`{base}` ended with exit code {exit_code}"))
     .next(next);
     found.push(match force {
         Some(force) => finding.last_resort(force),

@@ -141,10 +141,9 @@ impl JobFollower<'_> {
         reasons.dedup();
         let why = reasons.first().map_or_else(String::new, |why| format!(" ({why})"));
         let text = format!(
-            "{} {}. The rest of its log is still being read{why}: until no line has come for {} s, and for {} s at \
-             most",
+            "{} {}. What its containers still write is read{why}: until no line has come for {} s, and for {} s at most",
             self.snapshot.job.reference,
-            if self.gone { "does not exist any more" } else { "has ended" },
+            if self.gone { "does not exist any more, but not all of its containers have ended" } else { "has ended" },
             NOTHING_FOR.as_secs().min(limit.as_secs()),
             limit.as_secs()
         );
