@@ -394,6 +394,8 @@ def test_finalizers_of_others_are_named_and_never_removed(
     create(cluster, namespace, backup.object(), Way("hold", "", "", "", (), held).object())
     try:
         cluster.wait_until_running(namespace)
+        # The sentence about a Job that has ended is another one.
+        cluster.kubectl("wait", "--for=condition=Complete", "job/backup", "-n", namespace, "--timeout=60s")
         cluster.kubectl("delete", "job", "backup", "-n", namespace, "--cascade=background", "--wait=false")
         cluster.kubectl("delete", "job", "hold", "-n", namespace, "--cascade=foreground", "--wait=false")
         wanted = {
