@@ -376,7 +376,7 @@ fn examples() -> Vec<Example> {
         row(
             Code::RegistryUnreachable,
             waiting("ErrImagePull", "Head \"https://registry/v2/\": dial tcp: lookup registry: no such host"),
-            &["cannot be reached from the node", "no such host"],
+            &["Node `w2` cannot reach the registry of", "no such host"],
         ),
         row(
             Code::RegistryThrottles,
