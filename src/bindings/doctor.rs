@@ -56,11 +56,11 @@ struct Report {
 }
 
 impl Report {
-    fn new(cluster: &cluster::Cluster, place: &Namespaces, totals: &Totals, diagnoses: Option<Vec<Diagnosis>>) -> Self {
+    fn new(cluster: &cluster::Cluster, scope: &Namespaces, totals: &Totals, diagnoses: Option<Vec<Diagnosis>>) -> Self {
         Self {
             schema_version: 1,
             time: time(cluster),
-            namespace: one(place),
+            namespace: one(scope),
             jobs: totals.jobs,
             stuck: totals.stuck,
             failed: totals.failed,
@@ -71,15 +71,15 @@ impl Report {
     }
 }
 
-fn one(place: &Namespaces) -> Option<Namespace> {
-    match place {
+fn one(scope: &Namespaces) -> Option<Namespace> {
+    match scope {
         Namespaces::One(namespace) => Some(namespace.clone()),
         Namespaces::All => None,
     }
 }
 
 /// The namespace of this name; all, where there is none.
-fn place(py: Python<'_>, namespace: Option<&str>) -> PyResult<Namespaces> {
+fn scope(py: Python<'_>, namespace: Option<&str>) -> PyResult<Namespaces> {
     namespace.map_or(Ok(Namespaces::All), |name| Ok(Namespaces::One(named(py, name, "`--namespace`")?)))
 }
 
@@ -110,12 +110,12 @@ impl Survey {
     #[new]
     #[pyo3(signature = (cluster, namespace))]
     fn new(py: Python<'_>, cluster: &Cluster, namespace: Option<&str>) -> PyResult<Self> {
-        let place = place(py, namespace)?;
+        let scope = scope(py, namespace)?;
         let cluster = cluster.impatient();
         let (pieces, inbox) = mpsc::channel(AHEAD);
         let task = runtime::spawn(async move {
-            let last = match surveyed(&cluster, &place, &pieces).await {
-                Ok(totals) => written(&Report::new(&cluster, &place, &totals, None)),
+            let last = match surveyed(&cluster, &scope, &pieces).await {
+                Ok(totals) => written(&Report::new(&cluster, &scope, &totals, None)),
                 Err(error) => Err(collect::with_readiness(&cluster, error).await),
             };
             // Nobody asks any more where the handle is gone.
@@ -142,7 +142,7 @@ struct Piece {
 /// Sends on what is found.
 async fn surveyed(
     cluster: &cluster::Cluster,
-    place: &Namespaces,
+    scope: &Namespaces,
     pieces: &mpsc::Sender<Result<String, Error>>,
 ) -> Result<Totals, Error> {
     let (found, mut inbox) = mpsc::channel::<Vec<Diagnosis>>(1);
@@ -155,7 +155,7 @@ async fn surveyed(
     };
     let surveying = async {
         let found = found;
-        survey(cluster, place, &found).await
+        survey(cluster, scope, &found).await
     };
     futures::join!(surveying, sending).0
 }
@@ -198,18 +198,18 @@ struct Listing {
 #[pyfunction]
 #[pyo3(signature = (cluster, namespace, query))]
 pub(super) fn list_jobs(py: Python<'_>, cluster: &Cluster, namespace: Option<&str>, query: &str) -> PyResult<String> {
-    let place = place(py, namespace)?;
+    let scope = scope(py, namespace)?;
     let query = runtime::done(py, || JobQuery::read(query))?;
     let cluster = cluster.impatient();
     runtime::wait(py, async move {
-        let found = match list(&cluster, &place, &query).await {
+        let found = match list(&cluster, &scope, &query).await {
             Ok(found) => found,
             Err(error) => return Err(collect::with_readiness(&cluster, error).await),
         };
         written(&Listing {
             schema_version: 1,
             time: time(&cluster),
-            namespace: one(&place),
+            namespace: one(&scope),
             jobs: found.jobs,
             unknown: found.unknown.iter().map(|why| one_line(why.to_string())).collect(),
         })

@@ -28,15 +28,15 @@ impl Unattended {
 }
 
 fn of_task(job: &ObservedJob) -> Option<Value> {
-    let marks = job.marks.as_ref()?;
-    let task = marks.task.as_ref()?;
+    let metadata = job.attempt_metadata.as_ref()?;
+    let task = metadata.task.as_ref()?;
     Some(json!({
         "job": job.reference,
-        "owner": marks.owner.to_string(),
+        "owner": metadata.owner.to_string(),
         "dag_id": task.dag_id,
         "run_id": task.run_id,
         "task_id": task.task_id,
         "map_index": task.map_index,
-        "try_number": marks.try_number,
+        "try_number": metadata.try_number,
     }))
 }

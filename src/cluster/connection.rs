@@ -150,7 +150,7 @@ impl Cluster {
 
     /// The same cluster, for a caller that gets the warnings of its answers, each text once, as the server wrote it.
     #[must_use]
-    pub fn telling(self, tell: impl Fn(String) + Send + Sync + 'static) -> Self {
+    pub fn with_warnings_to(self, tell: impl Fn(String) + Send + Sync + 'static) -> Self {
         Self { warnings: Some(Arc::new(AnswerWarnings::new(tell))), ..self }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     identity::{JobName, Namespace},
     job_api::{api_call::ApiCall, pods::list_pods},
     model::{
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::JobReference,
         pod::{CONTROLLER_UID, JOB_NAME},
         policies::{Propagation, ReleasePolicy},
@@ -36,7 +36,7 @@ pub(crate) struct Absent<'a> {
     pub namespace: &'a Namespace,
     pub pods: &'a PodsWatcher,
     pub deadline: Instant,
-    pub say: &'a dyn Say,
+    pub messages: &'a dyn MessageSink,
 }
 
 impl Absent<'_> {
@@ -45,11 +45,11 @@ impl Absent<'_> {
         let namespace = self.namespace;
         let (name, uid) = match &self.order.target {
             DeleteTarget::Selector { labels } => {
-                self.say(format!("No Job of namespace `{namespace}` has the labels `{labels}`: nothing to delete"));
+                self.emit(format!("No Job of namespace `{namespace}` has the labels `{labels}`: nothing to delete"));
                 return Ok(DeletedJobs::default());
             }
             DeleteTarget::Listed { .. } => {
-                self.say("None of these Jobs is there any more: nothing to delete".to_owned());
+                self.emit("None of these Jobs is there any more: nothing to delete".to_owned());
                 return Ok(DeletedJobs::default());
             }
             DeleteTarget::Uid { uid } => (None, Some(uid.clone())),
@@ -66,7 +66,7 @@ impl Absent<'_> {
         );
         let no_more =
             uid.as_ref().filter(|_| name.is_some()).map_or(String::new(), |uid| format!(" with the uid {uid}"));
-        self.say(format!("Job {which} does not exist{no_more}: nothing to delete"));
+        self.emit(format!("Job {which} does not exist{no_more}: nothing to delete"));
         let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
         for pod in left {
             let uid = pod.metadata.labels.as_ref().and_then(|labels| labels.get(CONTROLLER_UID)).cloned();
@@ -101,7 +101,7 @@ impl Absent<'_> {
         match list_pods(self.cluster, self.namespace, &Selector::labels(selector)).await {
             Ok(pods) => Ok(pods),
             Err(failure) if failure.is_forbidden() => {
-                self.say(format!("Pods of it cannot be listed, and may be left: {}", failure.message()));
+                self.emit(format!("Pods of it cannot be listed, and may be left: {}", failure.message()));
                 Ok(Vec::new())
             }
             Err(failure) => Err(self.pods_not_listed(failure)),
@@ -155,7 +155,7 @@ impl Absent<'_> {
         if !end.kept.is_empty() {
             let names = end.kept.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let text = format!("Pods without an owner are left, and stay: {names}");
-            self.say.say(Message::warning("pods-kept", text));
+            self.messages.emit(Message::warning("pods-kept", text));
         }
         done.pods_deleted.extend(end.deleted);
         done.pods_kept.extend(end.kept);
@@ -172,7 +172,7 @@ impl Absent<'_> {
         ApiCall::ListPods(&format!("Job `{}/{which}`", self.namespace)).failed(failure, None)
     }
 
-    fn say(&self, text: String) {
-        self.say.say(Message::info("nothing-to-delete", text));
+    fn emit(&self, text: String) {
+        self.messages.emit(Message::info("nothing-to-delete", text));
     }
 }

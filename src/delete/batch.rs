@@ -35,7 +35,7 @@ use crate::{
         jobs::{find_job, list_jobs, named},
     },
     model::{
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::{JobReference, ObservedJob},
     },
     resource::Selector,
@@ -45,7 +45,7 @@ use crate::{
 const NAMED: usize = 5;
 
 /// Hears what becomes of the Jobs of an order.
-pub trait DeletionListener: Say {
+pub trait DeletionListener: MessageSink {
     /// A Job is gone, or its deletion was accepted where nobody waits for more. `pods_kept` are its Pods that stay; all
     /// others have ended.
     fn deleted(&self, job: JobReference, pods_kept: BTreeSet<String>);
@@ -82,11 +82,15 @@ pub async fn delete_jobs(
     let pods = PodsWatcher::start(beyond.until(deadline + NO_ANSWER), namespace.clone(), Arc::clone(news));
     let jobs = find(cluster, order, &namespace).await?;
     if jobs.is_empty() {
-        return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, say: news }.settle().await;
+        return Absent { cluster, order, namespace: &namespace, pods: &pods, deadline, messages: news }.settle().await;
     }
     let watch = JobWatch::new(cluster.clone(), namespace, watched(order, &jobs), Arc::clone(news));
-    let removal =
-        Removal { release: order.release(), watch: Some(&watch), say: Some(news), ..Removal::new(beyond, deadline) };
+    let removal = Removal {
+        release: order.release(),
+        watch: Some(&watch),
+        messages: Some(news),
+        ..Removal::new(beyond, deadline)
+    };
     let (by, removal, pods) = (DeletedBy::Person(order), &removal, &pods);
     let names = jobs.iter().map(|job| job.reference.name.to_string()).collect();
     let mut running: FuturesUnordered<_> = jobs
@@ -117,12 +121,12 @@ pub async fn delete_jobs(
                 news.deleted(job, BTreeSet::new());
             }
             Ok(RemovalEnd::Skipped(why)) => {
-                news.say(Message::info("job-skipped", format!("{job} is left alone: {why}")));
+                news.emit(Message::info("job-skipped", format!("{job} is left alone: {why}")));
                 done.skipped.insert(job.name.into(), why.to_string());
             }
             Err(error) => {
                 if many {
-                    news.say(Message::warning("job-not-deleted", error.to_string()));
+                    news.emit(Message::warning("job-not-deleted", error.to_string()));
                 }
                 failed.push((job.name.into(), error));
             }
@@ -167,7 +171,7 @@ async fn find(cluster: &Cluster, order: &DeleteRequest, namespace: &Namespace) -
         DeleteTarget::Listed { uids } => {
             let uids: BTreeSet<_> = uids.iter().collect();
             let mut jobs = listed(&ours()).await?;
-            jobs.retain(|job| job.marks.is_some() && uids.contains(&job.reference.uid));
+            jobs.retain(|job| job.attempt_metadata.is_some() && uids.contains(&job.reference.uid));
             Ok(jobs)
         }
         DeleteTarget::Selector { labels } => listed(&Selector::labels(labels.clone())).await,

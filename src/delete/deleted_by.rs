@@ -26,7 +26,7 @@ pub(crate) enum DeletedBy<'a> {
 impl DeletedBy<'_> {
     /// Why this Job is left alone; `None` where it is meant. Fails where it belongs to another attempt.
     pub fn skips(self, job: &ObservedJob) -> Result<Option<SkipReason>, Error> {
-        match (self, job.marks.as_ref().map(|marks| &marks.owner)) {
+        match (self, job.attempt_metadata.as_ref().map(|metadata| &metadata.owner)) {
             (Self::Person(order), _) => Ok(order.skips(job)),
             (Self::Owner(ours), Some(now)) if now == ours => Ok(None),
             (Self::Owner(_), Some(other)) => Err(taken_over(&job.reference, other)),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn owner_deletes_what_it_owns_and_nothing_else() {
-        let ours = job(Some("t/1/i")).marks.unwrap().owner;
+        let ours = job(Some("t/1/i")).attempt_metadata.unwrap().owner;
         let by = DeletedBy::Owner(&ours);
         assert_eq!(by.skips(&job(Some("t/1/i"))).unwrap(), None);
         assert!(matches!(by.skips(&job(Some("t/2/i"))), Err(Error::TakenOver(_))));

@@ -24,7 +24,7 @@ use crate::{
     identity::Namespace,
     job_api::refusable_watch::{REFUSED_AGAIN, RefusableWatch, pause_between_gets},
     model::{
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::{JobReference, ObservedJob},
     },
     resource::{Resource, Selector},
@@ -57,7 +57,7 @@ pub(crate) struct JobWatch {
     namespace: Namespace,
     selector: Selector,
     jobs: Arc<Mutex<WatchedJobs>>,
-    say: Arc<dyn Say>,
+    messages: Arc<dyn MessageSink>,
 }
 
 #[derive(Default)]
@@ -68,8 +68,13 @@ struct WatchedJobs {
 }
 
 impl JobWatch {
-    pub fn new(cluster: Cluster, namespace: Namespace, selector: Selector, say: impl Say + 'static) -> Self {
-        Self { cluster, namespace, selector, jobs: Arc::default(), say: Arc::new(say) }
+    pub fn new(
+        cluster: Cluster,
+        namespace: Namespace,
+        selector: Selector,
+        messages: impl MessageSink + 'static,
+    ) -> Self {
+        Self { cluster, namespace, selector, jobs: Arc::default(), messages: Arc::new(messages) }
     }
 
     /// The pause until the next GET if the watch reports nothing. `waited` is the time since the wait began.
@@ -91,8 +96,8 @@ impl JobWatch {
         jobs.by_uid.insert(job.uid.clone(), sender);
         if jobs.task.is_none() {
             let (cluster, namespace, selector) = (self.cluster.clone(), self.namespace.clone(), self.selector.clone());
-            let (jobs_seen, say) = (Arc::clone(&self.jobs), Arc::clone(&self.say));
-            let seeing = run(cluster, namespace, selector, jobs_seen, say);
+            let (jobs_seen, messages) = (Arc::clone(&self.jobs), Arc::clone(&self.messages));
+            let seeing = run(cluster, namespace, selector, jobs_seen, messages);
             jobs.task = Some(tokio::spawn(seeing.in_current_span()));
         }
         receiver
@@ -180,7 +185,7 @@ async fn run(
     namespace: Namespace,
     selector: Selector,
     jobs: Arc<Mutex<WatchedJobs>>,
-    say: Arc<dyn Say>,
+    messages: Arc<dyn MessageSink>,
 ) {
     let pauses = Pauses::new(cluster.next_seed());
     let events = watch(cluster, Resource::Jobs, namespace.clone(), selector, Start::List, pauses);
@@ -189,7 +194,7 @@ async fn run(
         match watch.next().await {
             Err(failure) => {
                 if lock(&jobs).goes_blind() {
-                    say.say(not_watchable(&namespace, &failure));
+                    messages.emit(not_watchable(&namespace, &failure));
                 }
             }
             Ok(WatchEvent::Interrupted(_)) => {}
@@ -197,7 +202,7 @@ async fn run(
             Ok(WatchEvent::Relisted(objects)) => lock(&jobs).relist(&objects),
             Ok(event) => {
                 if lock(&jobs).was_blind() {
-                    say.say(Message::info(
+                    messages.emit(Message::info(
                         "watch-resumed",
                         format!("The watch of {} works again", Resource::Jobs.rbac()),
                     ));

@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     identity::Owner,
     job_api::{api_call::ApiCall, jobs::get_job_or_error},
-    model::{message::Say, observed_job::JobReference},
+    model::{message::MessageSink, observed_job::JobReference},
 };
 
 /// How much longer than its limit a deletion may wait for an answer.
@@ -31,7 +31,7 @@ pub async fn delete_owned(cluster: &Cluster, job: &JobReference, owner: &Owner, 
     delete(cluster, job, owner, || Instant::now() + within, None).await
 }
 
-/// The same within a limit for all of it, and what was done as a sentence. `say` hears that the deletion has begun, and
+/// The same within a limit for all of it, and what was done as a sentence. `messages` hears that the deletion has begun, and
 /// every so often that it goes on. Whatever the API server does, this returns
 /// [`NO_ANSWER`] after `deadline`, and tells what is known by then.
 pub async fn delete_owned_until(
@@ -39,9 +39,9 @@ pub async fn delete_owned_until(
     job: &JobReference,
     owner: &Owner,
     deadline: Instant,
-    say: &dyn Say,
+    messages: &dyn MessageSink,
 ) -> Result<String, Error> {
-    match delete(&cluster.until(deadline + NO_ANSWER), job, owner, || deadline, Some(say)).await {
+    match delete(&cluster.until(deadline + NO_ANSWER), job, owner, || deadline, Some(messages)).await {
         Ok(()) => Ok(format!("{job} (uid {}) is deleted, and its Pods have ended", job.uid)),
         Err(error) if Instant::now() >= deadline => Err(not_known(&job.namespace, &job.name, error)),
         Err(error) => Err(error),
@@ -54,23 +54,23 @@ async fn delete(
     job: &JobReference,
     owner: &Owner,
     deadline: impl FnOnce() -> Instant,
-    say: Option<&dyn Say>,
+    messages: Option<&dyn MessageSink>,
 ) -> Result<(), Error> {
     let found = get_job_or_error(cluster, job).await?;
     let Some(found) = found else {
         let stopping = DeletionProgress::of_gone(job);
-        return stopping.told(say, Box::pin(stopped(cluster, job, Ownership::Owned, deadline()))).await;
+        return stopping.told(messages, Box::pin(stopped(cluster, job, Ownership::Owned, deadline()))).await;
     };
     let by = DeletedBy::Owner(owner);
-    let mut removal = Removal { say, ..Removal::new(cluster, Instant::now()) };
+    let mut removal = Removal { messages, ..Removal::new(cluster, Instant::now()) };
     let sent = removal.send(by, found).await?;
     removal.deadline = deadline();
     let stopping = DeletionProgress::of(&sent.found);
-    if let Some(say) = say {
-        say.say(stopping.begun());
+    if let Some(messages) = messages {
+        messages.emit(stopping.begun());
     }
     let pods = watcher(cluster, job, removal.deadline);
-    stopping.told(say, Box::pin(removal.confirm(by, sent, &pods))).await.map(drop)
+    stopping.told(messages, Box::pin(removal.confirm(by, sent, &pods))).await.map(drop)
 }
 
 /// Returns once no Pod of a Job that somebody else deletes runs any more. Deletes nothing.

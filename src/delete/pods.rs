@@ -27,7 +27,7 @@ use crate::{
         pods::{list_pods, pods_of_job},
     },
     model::{
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::{JobReference, ObservedJob},
         pod::{CONTROLLER_UID, PodOwner, pod_owner, work_has_stopped},
     },
@@ -167,9 +167,9 @@ struct PodsWait {
 impl PodsWatcher {
     /// Works until the last clone is dropped. Must run inside a tokio runtime.
     #[must_use]
-    pub fn start(cluster: Cluster, namespace: Namespace, say: impl Say + 'static) -> Self {
+    pub fn start(cluster: Cluster, namespace: Namespace, messages: impl MessageSink + 'static) -> Self {
         let (asked, inbox) = mpsc::unbounded_channel();
-        let rounds = Rounds { cluster, namespace, say: Box::new(say), may_delete: true, reported: 0 };
+        let rounds = Rounds { cluster, namespace, messages: Box::new(messages), may_delete: true, reported: 0 };
         tokio::spawn(rounds.run(inbox).in_current_span());
         Self { asked }
     }
@@ -194,7 +194,7 @@ impl PodsWatcher {
 struct Rounds {
     cluster: Cluster,
     namespace: Namespace,
-    say: Box<dyn Say>,
+    messages: Box<dyn MessageSink>,
     may_delete: bool,
     /// How many Pods that cannot be deleted were reported.
     reported: usize,
@@ -338,7 +338,7 @@ impl Rounds {
                         self.namespace,
                         failure.message()
                     );
-                    self.say.say(Message::warning("pod-not-deleted", text));
+                    self.messages.emit(Message::warning("pod-not-deleted", text));
                 }
             }
         }

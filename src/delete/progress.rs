@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{
-    message::{Message, Say},
+    message::{Message, MessageSink},
     observed_job::{JobReference, ObservedJob},
 };
 
@@ -65,25 +65,25 @@ impl DeletionProgress {
     }
 
     /// Waits for a deletion, and says every so often that it goes on.
-    pub async fn told<T>(&self, say: Option<&dyn Say>, deletion: impl Future<Output = T>) -> T {
-        saying(say, |seconds| self.goes_on(seconds), deletion).await
+    pub async fn told<T>(&self, messages: Option<&dyn MessageSink>, deletion: impl Future<Output = T>) -> T {
+        saying(messages, |seconds| self.goes_on(seconds), deletion).await
     }
 }
 
 /// Waits for something, and says every so often what `message` makes of the seconds that have passed.
 pub(crate) async fn saying<T>(
-    say: Option<&dyn Say>,
+    messages: Option<&dyn MessageSink>,
     message: impl Fn(u64) -> Message,
     wait: impl Future<Output = T>,
 ) -> T {
-    let Some(say) = say else { return wait.await };
+    let Some(messages) = messages else { return wait.await };
     let mut wait = std::pin::pin!(wait);
     let begun = Instant::now();
     loop {
         tokio::select! {
             biased;
             end = &mut wait => return end,
-            () = tokio::time::sleep(SAY_EVERY) => say.say(message(begun.elapsed().as_secs())),
+            () = tokio::time::sleep(SAY_EVERY) => messages.emit(message(begun.elapsed().as_secs())),
         }
     }
 }
@@ -117,8 +117,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn wait_is_said_every_ten_seconds_until_its_end() {
         let said = Mutex::new(Vec::new());
-        let say = |message: Message| said.lock().unwrap().push(message.text);
-        stopping(1, Some(15)).told(Some(&say), tokio::time::sleep(Duration::from_secs(25))).await;
+        let messages = |message: Message| said.lock().unwrap().push(message.text);
+        stopping(1, Some(15)).told(Some(&messages), tokio::time::sleep(Duration::from_secs(25))).await;
         let expected = [
             "Waiting for the Pod of Job `etl/train` to end: 10 s of up to 15 s",
             "Still waiting for the Pod of Job `etl/train` to end: 20 s, although 15 s were allowed",

@@ -35,7 +35,7 @@ use crate::{
     job_api::{api_call::ApiCall, deletes::delete_job, jobs::get_job},
     model::{
         conditions,
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::{JobReference, ObservedJob},
         policies::Propagation,
     },
@@ -66,7 +66,7 @@ pub(crate) struct Removal<'a> {
     /// What shows the Jobs; without it they are asked for, with growing pauses.
     pub watch: Option<&'a JobWatch>,
     /// Who hears what happens meanwhile, and why a Job does not go.
-    pub say: Option<&'a dyn Say>,
+    pub messages: Option<&'a dyn MessageSink>,
     /// DELETEs under way at once.
     pub deletes: Semaphore,
     /// GETs under way at once.
@@ -137,7 +137,7 @@ impl<'a> Removal<'a> {
             deadline,
             release: ReleaseRule::NEVER,
             watch: None,
-            say: None,
+            messages: None,
             deletes: Semaphore::new(AT_ONCE),
             gets: Semaphore::new(AT_ONCE),
             explained: AtomicUsize::new(0),
@@ -204,14 +204,14 @@ impl<'a> Removal<'a> {
             self.tell(Message::info("already-deleting", text));
         }
         let orphaned = orphans(&found) || orphans(&newest);
-        let ours = |job: &ObservedJob| Wait::GoOn { ours: by_us || job.marks.is_some() };
+        let ours = |job: &ObservedJob| Wait::GoOn { ours: by_us || job.attempt_metadata.is_some() };
         let released = match self.until_gone(newest, &ours).await? {
             WaitEnd::Gone { released, .. } => released,
             WaitEnd::Stopped(seen) | WaitEnd::StillThere(seen) => {
                 return Err(still_there(self.cluster, &seen, self.may_explain()).await);
             }
         };
-        let foreign = found.deletion_timestamp().is_some() && found.marks.is_none();
+        let foreign = found.deletion_timestamp().is_some() && found.attempt_metadata.is_none();
         let whose = by.ownership(orphaned, foreign);
         let end = match pods.ended(job, FoundBy::of(&found), whose, self.deadline).await {
             Ok(end) => end,
@@ -243,7 +243,7 @@ impl<'a> Removal<'a> {
         let mut detector = StuckDetector::new(self.release, begin, self.under_way(&job));
         let mut judged = job.resource_version.clone();
         let mut next_release = Some(begin + detector.pause(begin));
-        let mut explain = self.say.map(|_| begin + EXPLAIN_AFTER);
+        let mut explain = self.messages.map(|_| begin + EXPLAIN_AFTER);
         loop {
             let last = Instant::now() >= self.deadline;
             if states.next_get() <= Instant::now() || last {
@@ -347,8 +347,8 @@ impl<'a> Removal<'a> {
     }
 
     fn tell(&self, message: Message) {
-        if let Some(say) = self.say {
-            say.say(message);
+        if let Some(messages) = self.messages {
+            messages.emit(message);
         }
     }
 

@@ -165,12 +165,12 @@ impl DeleteRequest {
             return Some(SkipReason::NotInState(self.only_if));
         }
         let by_selector = self.means_many();
-        match &job.marks {
-            Some(marks) if by_selector && !self.include_owned && end.is_none() => {
-                Some(SkipReason::OwnedByTask(identity::describe(marks)))
+        match &job.attempt_metadata {
+            Some(metadata) if by_selector && !self.include_owned && end.is_none() => {
+                Some(SkipReason::OwnedByTask(identity::describe(metadata)))
             }
-            Some(marks) if by_selector && !self.include_owned && !marks.acknowledged => {
-                Some(SkipReason::NotRecorded(identity::describe(marks)))
+            Some(metadata) if by_selector && !self.include_owned && !metadata.acknowledged => {
+                Some(SkipReason::NotRecorded(identity::describe(metadata)))
             }
             Some(_) | None => None,
         }
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(order(&json!({"include_owned": true})).skips(&running), None);
         let mut finished = job(Some("Complete"), true);
         assert!(matches!(order(&json!({})).skips(&finished), Some(SkipReason::NotRecorded(_))));
-        finished.marks.as_mut().unwrap().acknowledged = true;
+        finished.attempt_metadata.as_mut().unwrap().acknowledged = true;
         assert_eq!(order(&json!({})).skips(&finished), None);
         assert_eq!(order(&by_name).skips(&running), None);
         let listed = json!({"target": {"kind": "listed", "labels": null, "uids": ["u"]}});

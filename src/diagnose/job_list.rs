@@ -1,6 +1,6 @@
 //! Lists our Jobs with what each is at and which task made it: `unique-k8s-job list`, and what `delete` chooses from.
 //!
-//! Promise: reads only, and only Jobs with our marks. Whole ids are compared with the annotations; labels that no user
+//! Promise: reads only, and only Jobs with our labels. Whole ids are compared with the annotations; labels that no user
 //! can write only narrow down what is asked for. Cost: the pages of one list; a GET of the namespace if there is no row.
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     error::{Error, Report},
-    identity::{Marks, TaskIdentity, search_selector},
+    identity::{AttemptMetadata, TaskIdentity, search_selector},
     model::{
         job_state::JobState,
         observed_job::{JobReference, ObservedJob},
@@ -85,11 +85,11 @@ pub struct JobList {
 }
 
 impl MadeBy {
-    /// What our marks on a Job say.
+    /// What our labels and annotations on a Job say.
     #[must_use]
-    pub fn of(marks: &Marks) -> Self {
-        let rest = Self { try_number: marks.try_number, acknowledged: marks.acknowledged, ..Self::default() };
-        let Some(TaskIdentity { deployment, dag_id, run_id, task_id, map_index }) = marks.task.clone() else {
+    pub fn of(metadata: &AttemptMetadata) -> Self {
+        let rest = Self { try_number: metadata.try_number, acknowledged: metadata.acknowledged, ..Self::default() };
+        let Some(TaskIdentity { deployment, dag_id, run_id, task_id, map_index }) = metadata.task.clone() else {
             return rest;
         };
         Self {
@@ -133,15 +133,15 @@ impl JobQuery {
 
 impl ListedJob {
     fn of(seen: &ObservedJob) -> Option<Self> {
-        let marks = seen.marks.as_ref()?;
+        let metadata = seen.attempt_metadata.as_ref()?;
         let state = JobState::of(&seen.job);
         Some(Self {
             job: seen.reference.clone(),
             state,
             since: state.since(&seen.job),
             created: time(seen.job.metadata.creation_timestamp.as_ref()),
-            exit_code: if state == JobState::Succeeded { Some(0) } else { marks.exit_code },
-            made_by: MadeBy::of(marks),
+            exit_code: if state == JobState::Succeeded { Some(0) } else { metadata.exit_code },
+            made_by: MadeBy::of(metadata),
         })
     }
 }

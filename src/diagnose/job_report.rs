@@ -128,7 +128,7 @@ pub fn job_report(facts: &Facts) -> Option<JobReport> {
         JobState::Succeeded | JobState::Failed => outcome.summary.lines().next().unwrap_or_default().to_owned(),
         state => format!("{} {}", facts.reference, at_work(facts, state, seen)),
     };
-    let recorded = seen.marks.as_ref().and_then(|marks| marks.exit_code);
+    let recorded = seen.attempt_metadata.as_ref().and_then(|metadata| metadata.exit_code);
     let pods = shown_pods(facts);
     Some(JobReport {
         state,
@@ -136,7 +136,7 @@ pub fn job_report(facts: &Facts) -> Option<JobReport> {
         created: time(seen.job.metadata.creation_timestamp.as_ref()),
         summary,
         exit_code: finished(&seen.job).and(outcome.exit_code.or(recorded)),
-        made_by: seen.marks.as_ref().map(MadeBy::of),
+        made_by: seen.attempt_metadata.as_ref().map(MadeBy::of),
         more_pods: facts.pods().count().saturating_sub(pods.len()),
         pods: pods.into_iter().map(|pod| pod_report(facts, pod)).collect(),
         hint: outcome.hint.filter(|_| state == JobState::Failed),
@@ -293,8 +293,8 @@ fn next(facts: &Facts, state: JobState, seen: &ObservedJob) -> Vec<String> {
     match state {
         JobState::Deleting => said.push(leaving(facts)),
         JobState::Succeeded | JobState::Failed => {
-            if let Some(marks) = &seen.marks {
-                said.push(if marks.acknowledged {
+            if let Some(metadata) = &seen.attempt_metadata {
+                said.push(if metadata.acknowledged {
                     "Its task has recorded the outcome".to_owned()
                 } else if state == JobState::Succeeded {
                     "Its task has not recorded the outcome so far: a retry uses it".to_owned()

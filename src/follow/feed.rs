@@ -146,7 +146,10 @@ impl OwnWatches {
     fn new(cluster: &Cluster, handoff: &Handoff, seen: &ObservedJob) -> Self {
         let job = &handoff.job;
         // A Job that was taken over from another deployment carries another label.
-        let task = handoff.task.as_ref().filter(|task| seen.marks.as_ref().is_some_and(|m| m.task_digest == **task));
+        let task = handoff
+            .task
+            .as_ref()
+            .filter(|task| seen.attempt_metadata.as_ref().is_some_and(|m| m.task_digest == **task));
         let selector =
             task.map_or_else(|| Selector::name(&job.name), |task| Selector::labels(format!("{TASK}={task}")));
         Self::with(cluster, job, selector, Start::Version(seen.resource_version.clone()))

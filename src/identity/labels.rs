@@ -129,7 +129,7 @@ pub fn annotations(attempt: &Attempt, manifest: &ManifestDigest) -> BTreeMap<Str
 
 /// Our labels and annotations on a Job, as they were read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Marks {
+pub struct AttemptMetadata {
     /// The task instance, if all its ids are there.
     pub task: Option<TaskIdentity>,
     /// The digest of the task.
@@ -153,8 +153,8 @@ pub struct Marks {
     described: String,
 }
 
-impl Marks {
-    /// Reads the marks of a Job; `None` if one of the marks that prove it ours is missing.
+impl AttemptMetadata {
+    /// Reads a Job; `None` if one of the labels and annotations that prove it ours is missing.
     #[must_use]
     pub fn read(job: &Value) -> Option<Self> {
         let metadata = &job["metadata"];
@@ -198,8 +198,8 @@ impl Marks {
 
 /// The attempt that made a Job, in words for people.
 #[must_use]
-pub fn describe(marks: &Marks) -> String {
-    marks.described.clone()
+pub fn describe(metadata: &AttemptMetadata) -> String {
+    metadata.described.clone()
 }
 
 #[cfg(test)]
@@ -234,21 +234,21 @@ mod tests {
         let attempt = attempt();
         let manifest = ManifestDigest::read("m");
         let job = json!({"metadata": {"labels": labels(&attempt), "annotations": annotations(&attempt, &manifest)}});
-        let marks = Marks::read(&job).unwrap();
-        assert_eq!(marks.task.as_ref(), Some(&attempt.task));
-        assert_eq!(marks.task_digest, attempt.task.digest());
-        assert_eq!(marks.attempt_digest, attempt.digest());
-        assert_eq!(marks.owner, attempt.owner());
-        assert_eq!(marks.owner.try_number(), Some(2));
-        assert_eq!((marks.try_number, marks.max_tries, marks.clear_number), (2, Some(3), Some(0)));
-        assert_eq!(marks.manifest_digest, manifest);
-        assert!(!marks.acknowledged);
-        assert_eq!(describe(&marks), attempt.describe());
+        let metadata = AttemptMetadata::read(&job).unwrap();
+        assert_eq!(metadata.task.as_ref(), Some(&attempt.task));
+        assert_eq!(metadata.task_digest, attempt.task.digest());
+        assert_eq!(metadata.attempt_digest, attempt.digest());
+        assert_eq!(metadata.owner, attempt.owner());
+        assert_eq!(metadata.owner.try_number(), Some(2));
+        assert_eq!((metadata.try_number, metadata.max_tries, metadata.clear_number), (2, Some(3), Some(0)));
+        assert_eq!(metadata.manifest_digest, manifest);
+        assert!(!metadata.acknowledged);
+        assert_eq!(describe(&metadata), attempt.describe());
     }
 
     #[test]
     fn job_of_others_has_no_marks() {
-        assert_eq!(Marks::read(&json!({"metadata": {"labels": {TASK: "x"}}})), None);
+        assert_eq!(AttemptMetadata::read(&json!({"metadata": {"labels": {TASK: "x"}}})), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Identifies who asks for a Job: attempts, the names of their Jobs, the marks on these Jobs, and the order of
+//! Identifies who asks for a Job: attempts, the names of their Jobs, the labels and annotations of these Jobs, and the order of
 //! attempts. Pure.
 //!
 //! Promise: the same attempt always gives the same name, and two attempts never share a name, not even across
@@ -25,8 +25,8 @@ pub use label_syntax::{
     LABEL_KEY_RULE, LABEL_VALUE_RULE, annotation_key_fault, label_key_fault, label_value_fault, safe_label_value,
 };
 pub use labels::{
-    ACKNOWLEDGED, EXIT_CODE, LOG_POSITIONS, MANAGED_BY, Marks, OURS, OWNER, PREFIX, TASK, annotations, describe,
-    labels, pod_annotations, search_labels, search_selector, task_labels,
+    ACKNOWLEDGED, AttemptMetadata, EXIT_CODE, LOG_POSITIONS, MANAGED_BY, OURS, OWNER, PREFIX, TASK, annotations,
+    describe, labels, pod_annotations, search_labels, search_selector, task_labels,
 };
 pub use name::{RunTime, Slug, job_name};
 pub use object_names::{

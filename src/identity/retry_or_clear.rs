@@ -4,7 +4,7 @@
 //! DAG run's `clear_number`, from Airflow 3.2 on. A retry changes neither. In doubt the answer is "cleared", because a
 //! user who cleared the task wants the work done again and not an old outcome.
 
-use super::{attempt::Attempt, labels::Marks};
+use super::{attempt::Attempt, labels::AttemptMetadata};
 
 /// How this try follows an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Relation {
 
 /// Judges the Job of an earlier try.
 #[must_use]
-pub fn relation(ours: &Attempt, earlier: &Marks) -> Relation {
+pub fn relation(ours: &Attempt, earlier: &AttemptMetadata) -> Relation {
     let (Some(max_tries), Some(retries)) = (ours.max_tries, ours.retries) else { return Relation::Cleared };
     let first_since_clear = max_tries - retries + 1;
     let before_clear = i64::from(earlier.try_number) < first_since_clear;
@@ -44,9 +44,9 @@ mod tests {
         Attempt { task, try_number, instance: text(), max_tries: Some(max_tries), retries: Some(3), clear_number }
     }
 
-    fn marks(attempt: &Attempt) -> Marks {
+    fn metadata(attempt: &Attempt) -> AttemptMetadata {
         let annotations = annotations(attempt, &ManifestDigest::read("m"));
-        Marks::read(&json!({"metadata": {"labels": labels(attempt), "annotations": annotations}})).unwrap()
+        AttemptMetadata::read(&json!({"metadata": {"labels": labels(attempt), "annotations": annotations}})).unwrap()
     }
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
             ("upgraded in between", (1, 3, None), (2, 3, Some(0)), Cleared),
         ];
         for (name, (number, max, clears), (our_number, our_max, our_clears), expected) in cases {
-            let earlier = marks(&attempt(number, max, clears));
+            let earlier = metadata(&attempt(number, max, clears));
             assert_eq!(relation(&attempt(our_number, our_max, our_clears), &earlier), expected, "{name}");
         }
     }
@@ -73,6 +73,6 @@ mod tests {
     fn unknown_counts_mean_cleared() {
         let mut ours = attempt(2, 3, None);
         ours.max_tries = None;
-        assert_eq!(relation(&ours, &marks(&attempt(1, 3, None))), Relation::Cleared);
+        assert_eq!(relation(&ours, &metadata(&attempt(1, 3, None))), Relation::Cleared);
     }
 }

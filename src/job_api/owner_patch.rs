@@ -93,7 +93,7 @@ async fn why_refused(
     match get_job(cluster, job).await {
         Err(failure) => Written::Failed(failure),
         Ok(None) => Written::Gone,
-        Ok(Some(seen)) => match seen.marks.as_ref().map(|marks| marks.owner.clone()) {
+        Ok(Some(seen)) => match seen.attempt_metadata.as_ref().map(|metadata| metadata.owner.clone()) {
             Some(now) if now == *owner => Written::Failed(refusal),
             Some(now) if now == *done_as => Written::Done(Box::new(seen)),
             Some(now) => Written::OwnedBy(now),

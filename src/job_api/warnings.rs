@@ -2,10 +2,10 @@
 
 use crate::{
     cluster::Cluster,
-    model::message::{Message, Say},
+    model::message::{Message, MessageSink},
 };
 
 /// The same cluster, for a sender that gets the warnings of its answers.
-pub(crate) fn telling(cluster: Cluster, whom: impl Say + 'static) -> Cluster {
-    cluster.telling(move |warning| whom.say(Message::of_the_api_server(&warning)))
+pub(crate) fn with_warnings_to(cluster: Cluster, whom: impl MessageSink + 'static) -> Cluster {
+    cluster.with_warnings_to(move |warning| whom.emit(Message::of_the_api_server(&warning)))
 }

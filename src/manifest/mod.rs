@@ -5,7 +5,7 @@
 //! path of the field before anything is sent.
 //!
 //! [`overlay()`] lays parts of a Job over each other, [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts
-//! the arguments into it, `result_file` what its result needs, `queue` what Kueue needs, `stamp` adds our name, marks and TTL.
+//! the arguments into it, `result_file` what its result needs, `queue` what Kueue needs, `stamp` adds our name, labels and TTL.
 
 mod arguments;
 mod assemble;

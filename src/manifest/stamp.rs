@@ -1,4 +1,4 @@
-//! Adds our name, namespace, marks and TTL to the Job, as the last step before it is sent.
+//! Adds our name, namespace, labels, annotations and TTL to the Job, as the last step before it is sent.
 //!
 //! Promise: no label or annotation that we rely on can come from the user; whatever else we write gives way to what the
 //! user wrote under the same key.
@@ -42,7 +42,7 @@ pub fn stamp(
     mut job: Value,
     name: &JobName,
     namespace: &Namespace,
-    marks: &Stamp,
+    added: &Stamp,
     ttl: Option<u32>,
 ) -> Result<Value, Error> {
     for path in ["/metadata", "/spec/template/metadata"] {
@@ -54,14 +54,14 @@ pub fn stamp(
     if let Some(metadata) = metadata.as_object_mut() {
         metadata.remove("generateName");
     }
-    offer(metadata, marks);
-    extend(metadata, "labels", &marks.labels);
-    extend(metadata, "labels", &marks.job_labels);
-    extend(metadata, "annotations", &marks.annotations);
+    offer(metadata, added);
+    extend(metadata, "labels", &added.labels);
+    extend(metadata, "labels", &added.job_labels);
+    extend(metadata, "annotations", &added.annotations);
     let metadata = &mut job["spec"]["template"]["metadata"];
-    offer(metadata, marks);
-    extend(metadata, "labels", &marks.labels);
-    extend(metadata, "annotations", &marks.pod_annotations);
+    offer(metadata, added);
+    extend(metadata, "labels", &added.labels);
+    extend(metadata, "annotations", &added.pod_annotations);
     if let Some(spec) = job["spec"].as_object_mut() {
         match ttl {
             Some(seconds) => spec.insert("ttlSecondsAfterFinished".into(), json!(seconds)),
@@ -86,14 +86,14 @@ pub fn replaced_labels(job: &Value, labels: &Texts) -> Vec<(String, String)> {
     unique.into_iter().collect()
 }
 
-fn extend(metadata: &mut Value, key: &str, marks: &Texts) {
-    if let Some(present) = texts(metadata, key, marks) {
-        present.extend(marks.iter().map(|(key, value)| (key.clone(), json!(value))));
+fn extend(metadata: &mut Value, key: &str, added: &Texts) {
+    if let Some(present) = texts(metadata, key, added) {
+        present.extend(added.iter().map(|(key, value)| (key.clone(), json!(value))));
     }
 }
 
-fn offer(metadata: &mut Value, marks: &Stamp) {
-    for (key, offered) in [("labels", &marks.offered_labels), ("annotations", &marks.offered_annotations)] {
+fn offer(metadata: &mut Value, added: &Stamp) {
+    for (key, offered) in [("labels", &added.offered_labels), ("annotations", &added.offered_annotations)] {
         if let Some(present) = texts(metadata, key, offered) {
             for (key, value) in offered {
                 present.entry(key).or_insert_with(|| json!(value));
@@ -173,7 +173,7 @@ mod tests {
         let texts = |pairs: &[(&str, &str)]| -> Texts {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
-        let marks = Stamp {
+        let added = Stamp {
             labels: texts(&[("unique-k8s-job/task", "t")]),
             job_labels: texts(&[("unique-k8s-job/dag-id", "etl")]),
             annotations: texts(&[("unique-k8s-job/owner", "o")]),
@@ -181,7 +181,7 @@ mod tests {
             offered_labels: texts(&[("dag_id", "etl"), ("team", "platform")]),
             offered_annotations: texts(&[("contact", "platform")]),
         };
-        stamp(job, &name(), &"etl".parse().unwrap(), &marks, Some(7))
+        stamp(job, &name(), &"etl".parse().unwrap(), &added, Some(7))
     }
 
     #[test]

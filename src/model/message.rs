@@ -7,19 +7,19 @@ use serde::Serialize;
 use crate::{error::Error, text::one_line};
 
 /// Takes sentences for the task log.
-pub trait Say: Send + Sync {
+pub trait MessageSink: Send + Sync {
     /// Takes one more sentence.
-    fn say(&self, message: Message);
+    fn emit(&self, message: Message);
 }
 
-impl<S: Say + ?Sized> Say for Arc<S> {
-    fn say(&self, message: Message) {
-        (**self).say(message);
+impl<S: MessageSink + ?Sized> MessageSink for Arc<S> {
+    fn emit(&self, message: Message) {
+        (**self).emit(message);
     }
 }
 
-impl<F: Fn(Message) + Send + Sync> Say for F {
-    fn say(&self, message: Message) {
+impl<F: Fn(Message) + Send + Sync> MessageSink for F {
+    fn emit(&self, message: Message) {
         self(message);
     }
 }

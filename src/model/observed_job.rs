@@ -1,4 +1,4 @@
-//! Holds a Job as it was seen at one moment: its reference, our marks on it, and the typed object.
+//! Holds a Job as it was seen at one moment: its reference, what an attempt of ours wrote on it, and the typed object.
 
 use std::{fmt, mem::take};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Report,
-    identity::{InvalidName, JobName, LOG_POSITIONS, Marks, Namespace, Owner},
+    identity::{AttemptMetadata, InvalidName, JobName, LOG_POSITIONS, Namespace, Owner},
     resource::{Malformed, Object, Resource},
     unreadable,
 };
@@ -67,8 +67,8 @@ pub struct ObservedJob {
     pub reference: JobReference,
     /// The version of this state, at which a watch can continue.
     pub resource_version: String,
-    /// Our marks on the Job; none on Jobs made by others.
-    pub marks: Option<Marks>,
+    /// Our labels and annotations on the Job; none on Jobs made by others.
+    pub attempt_metadata: Option<AttemptMetadata>,
     /// The annotation about how far the log was delivered, as it was written.
     pub log_positions: Option<Box<str>>,
     /// The object, as far as its type is known.
@@ -81,10 +81,10 @@ impl ObservedJob {
         let job = unreadable::from_value::<Job>(object)
             .map_err(|error| Malformed::new(Resource::Jobs, object, error.to_string()))?;
         let log_positions = object["metadata"]["annotations"][LOG_POSITIONS].as_str().map(Box::from);
-        Ok(Self { marks: Marks::read(object), log_positions, ..Self::of(job)? })
+        Ok(Self { attempt_metadata: AttemptMetadata::read(object), log_positions, ..Self::of(job)? })
     }
 
-    /// Makes a Job without our marks, for use where only the words of Kubernetes matter. It fails if the object does
+    /// Makes a Job without our labels and annotations, for use where only the words of Kubernetes matter. It fails if the object does
     /// not say which Job it is.
     pub fn of(mut job: Job) -> Result<Self, Malformed> {
         job.fit();
@@ -99,7 +99,13 @@ impl ObservedJob {
             name: name.parse().map_err(|invalid: InvalidName| wrong(invalid.to_string()))?,
             uid: take(uid),
         };
-        Ok(Self { reference, resource_version: take(resource_version), marks: None, log_positions: None, job })
+        Ok(Self {
+            reference,
+            resource_version: take(resource_version),
+            attempt_metadata: None,
+            log_positions: None,
+            job,
+        })
     }
 
     /// A stand-in for a Job that nobody has seen: it has only the reference.
@@ -108,7 +114,7 @@ impl ObservedJob {
         Self {
             reference: job.clone(),
             resource_version: String::new(),
-            marks: None,
+            attempt_metadata: None,
             log_positions: None,
             job: Job::default(),
         }
@@ -136,7 +142,7 @@ impl ObservedJob {
     /// Whether an attempt has reached its verdict over this Job.
     #[must_use]
     pub fn acknowledged(&self) -> bool {
-        self.marks.as_ref().is_some_and(|marks| marks.acknowledged)
+        self.attempt_metadata.as_ref().is_some_and(|attempt_metadata| attempt_metadata.acknowledged)
     }
 
     /// The queue of Kueue that holds the Job now, if one does.

@@ -26,13 +26,13 @@ use crate::{
     },
     logs,
     model::{
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::JobReference,
         policies::Finish,
     },
     panics,
     submit::{
-        self, Submitted, Tell,
+        self, SubmissionObserver, Submitted,
         decide::{self, NameConflict},
         request::JobRequest,
     },
@@ -100,13 +100,13 @@ impl AttemptState {
     }
 }
 
-impl Say for AttemptState {
-    fn say(&self, message: Message) {
-        self.state.outbox.say(message);
+impl MessageSink for AttemptState {
+    fn emit(&self, message: Message) {
+        self.state.outbox.emit(message);
     }
 }
 
-impl Tell for AttemptState {
+impl SubmissionObserver for AttemptState {
     fn trying(&self, namespace: &Namespace, name: &JobName) {
         let mut tried = self.tried();
         let pair = (namespace.clone(), name.clone());
@@ -140,12 +140,12 @@ async fn to_the_end(shared: &Arc<AttemptState>, sink: logs::Sink) -> Result<Even
     let handoff = Arc::new(handoff);
     state.has(Arc::clone(&handoff));
     state.outbox.put(Ok(Event::Submitted { job: job.reference.clone(), origin, made_by_try }));
-    let say: Arc<dyn Say> = Arc::clone(&state.outbox) as Arc<dyn Say>;
+    let messages: Arc<dyn MessageSink> = Arc::clone(&state.outbox) as Arc<dyn MessageSink>;
     let following = Following {
         cluster: &state.cluster,
         handoff: &handoff,
         positions: Vec::new(),
-        say: &say,
+        messages: &messages,
         sources: Feed::own(&state.cluster, &handoff, &job, None),
         sink,
         quota: None,

@@ -25,12 +25,12 @@ use crate::{
     cluster::Cluster,
     delete,
     error::Error,
-    job_api::warnings::telling,
+    job_api::warnings::with_warnings_to,
     logs::position_store::PositionStore,
     model::{
         handoff::Handoff,
         log_positions::SourcePosition,
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::JobReference,
         policies::Finish,
     },
@@ -78,7 +78,7 @@ struct KnownJob {
 impl SessionState {
     fn new(cluster: Cluster, most_records: usize, handoff: Option<Handoff>) -> Arc<Self> {
         let outbox = Arc::new(Outbox::new(most_records));
-        let cluster = telling(cluster, Arc::clone(&outbox));
+        let cluster = with_warnings_to(cluster, Arc::clone(&outbox));
         let state = Self { cluster, outbox, known: Mutex::default() };
         if let Some(handoff) = handoff {
             state.outbox.set_positions(&handoff.positions);
@@ -202,7 +202,7 @@ impl Session {
         };
         let Handoff { job, owner: Some(owner), clean_up, .. } = &*handoff else { return Ok(Vec::new()) };
         let warned = Arc::new(Outbox::new(0));
-        let cluster = telling(self.state.cluster.clone(), Arc::clone(&warned));
+        let cluster = with_warnings_to(self.state.cluster.clone(), Arc::clone(&warned));
         let mut said = acknowledge(&cluster, job, owner, clean_up, finish).await?;
         said.extend(warned.take().into_iter().filter_map(|event| match event {
             Ok(Event::Message(message)) => Some(message),
@@ -212,9 +212,9 @@ impl Session {
     }
 
     /// Stops following and deletes the Job if it is the attempt's own; returns what was done once it is gone with its Pods,
-    /// none if no Job was made. `say` hears that the deletion has begun, and every so often that it goes on. `within` limits
+    /// none if no Job was made. `messages` hears that the deletion has begun, and every so often that it goes on. `within` limits
     /// the confirmation; an API server that does not answer is given [`delete::NO_ANSWER`] more.
-    pub async fn delete(&self, within: Duration, say: &dyn Say) -> Result<Option<String>, Error> {
+    pub async fn delete(&self, within: Duration, messages: &dyn MessageSink) -> Result<Option<String>, Error> {
         self.close();
         let deadline = Instant::now() + within;
         let handoff = self.state.handoff();
@@ -231,7 +231,7 @@ impl Session {
             },
             (None, Follower::Waiter(..) | Follower::Nobody) => return Ok(None),
         };
-        let deleting = delete::delete_owned_until(&self.state.cluster, &job, &owner, deadline, say);
+        let deleting = delete::delete_owned_until(&self.state.cluster, &job, &owner, deadline, messages);
         deleting.instrument(span).await.map(Some)
     }
 

@@ -22,7 +22,7 @@ use crate::{
     logs,
     model::{
         log_positions::{Positions, SourcePosition},
-        message::{Message, Say},
+        message::{Message, MessageSink},
     },
 };
 
@@ -176,8 +176,8 @@ impl Outbox {
     }
 }
 
-impl Say for Outbox {
-    fn say(&self, message: Message) {
+impl MessageSink for Outbox {
+    fn emit(&self, message: Message) {
         self.put(Ok(Event::Message(message)));
     }
 }

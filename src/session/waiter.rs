@@ -16,7 +16,7 @@ use crate::{
     model::{
         handoff::Handoff,
         log_positions::{SourcePosition, StoredPositions},
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::ObservedJob,
     },
     panics,
@@ -43,22 +43,23 @@ pub struct SharedWatches {
 pub(super) async fn wait(
     state: Arc<SessionState>,
     handoff: Arc<Handoff>,
-    room: SharedWatches,
-    keeper: Arc<PositionStore>,
+    shared_watches: SharedWatches,
+    position_store: Arc<PositionStore>,
 ) {
     let (sink, lines) = logs::channel(BUFFER, handoff.log_format);
     let SessionState { cluster, outbox, .. } = &*state;
-    let say: Arc<dyn Say> = Arc::clone(outbox) as Arc<dyn Say>;
-    let following = Box::pin(follow_by_reference(&room, cluster, &handoff, &say, &keeper, outbox, sink));
+    let messages: Arc<dyn MessageSink> = Arc::clone(outbox) as Arc<dyn MessageSink>;
+    let following =
+        Box::pin(follow_by_reference(&shared_watches, cluster, &handoff, &messages, &position_store, outbox, sink));
     let keeping = async {
-        let refused = keeper.keep(cluster, &handoff, || outbox.moved(), || outbox.positions());
+        let refused = position_store.keep(cluster, &handoff, || outbox.moved(), || outbox.positions());
         if let Some(warning) = refused.await {
-            say.say(warning);
+            messages.emit(warning);
         }
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        (end, ()) = async { tokio::join!(panics::caught_in(following), outbox.deliver(lines, Some(&room.quota))) } => {
+        (end, ()) = async { tokio::join!(panics::caught_in(following), outbox.deliver(lines, Some(&shared_watches.quota))) } => {
             outbox.put(end);
             outbox.end();
         }
@@ -67,20 +68,20 @@ pub(super) async fn wait(
 }
 
 async fn follow_by_reference(
-    room: &SharedWatches,
+    shared_watches: &SharedWatches,
     cluster: &Cluster,
     handoff: &Arc<Handoff>,
-    say: &Arc<dyn Say>,
-    keeper: &PositionStore,
+    messages: &Arc<dyn MessageSink>,
+    position_store: &PositionStore,
     outbox: &Outbox,
     sink: logs::Sink,
 ) -> Result<Event, Error> {
-    let place = room.hubs.choose_watch(handoff);
-    let (job, gone, sources) = Box::pin(begin(cluster, handoff, say, place)).await?;
-    let positions = go_on_from(handoff, &job, keeper, say).await;
+    let place = shared_watches.hubs.choose_watch(handoff);
+    let (job, gone, sources) = Box::pin(begin(cluster, handoff, messages, place)).await?;
+    let positions = go_on_from(handoff, &job, position_store, messages).await;
     outbox.set_positions(&positions);
-    let quota = Some(Arc::clone(&room.quota));
-    let following = Following { cluster, handoff, positions, say, sources, sink, quota, gone };
+    let quota = Some(Arc::clone(&shared_watches.quota));
+    let following = Following { cluster, handoff, positions, messages, sources, sink, quota, gone };
     Box::pin(follower::follow(following, job)).await.map(|outcome| Event::Outcome(Box::new(outcome)))
 }
 
@@ -88,19 +89,19 @@ async fn follow_by_reference(
 async fn begin(
     cluster: &Cluster,
     handoff: &Handoff,
-    say: &Arc<dyn Say>,
+    messages: &Arc<dyn MessageSink>,
     place: WatchChoice,
 ) -> Result<(Arc<ObservedJob>, bool, Feed), Error> {
     let alone = match place {
         WatchChoice::Alone(alone) => Some(alone),
-        WatchChoice::Shared(mut subscription) => match first_seen(&mut subscription, say).await {
+        WatchChoice::Shared(mut subscription) => match first_seen(&mut subscription, messages).await {
             FirstState::Seen(job) => {
                 subscription.rewind();
                 return Ok((job, false, Feed::Shared(subscription)));
             }
             FirstState::Missing => {
-                let patience = RefusalBudget::of_one_that_worked();
-                let Some(job) = existing(cluster, handoff, say, patience).await? else {
+                let budget = RefusalBudget::of_one_that_worked();
+                let Some(job) = existing(cluster, handoff, messages, budget).await? else {
                     let job = Arc::new(ObservedJob::gone(&handoff.job));
                     return Ok((job, true, Feed::Shared(subscription)));
                 };
@@ -116,7 +117,7 @@ async fn begin(
             FirstState::Unwatchable => None,
         },
     };
-    let job = existing(cluster, handoff, say, RefusalBudget::default()).await?;
+    let job = existing(cluster, handoff, messages, RefusalBudget::default()).await?;
     let gone = job.is_none();
     let job = job.unwrap_or_else(|| Arc::new(ObservedJob::gone(&handoff.job)));
     let sources = Feed::own(cluster, handoff, &job, alone);
@@ -131,18 +132,18 @@ enum FirstState {
     Unwatchable,
 }
 
-async fn first_seen(subscription: &mut Subscription, say: &Arc<dyn Say>) -> FirstState {
-    tokio::time::timeout(SHOWN_WITHIN, shown(subscription, say)).await.unwrap_or(FirstState::Missing)
+async fn first_seen(subscription: &mut Subscription, messages: &Arc<dyn MessageSink>) -> FirstState {
+    tokio::time::timeout(SHOWN_WITHIN, shown(subscription, messages)).await.unwrap_or(FirstState::Missing)
 }
 
-async fn shown(subscription: &mut Subscription, say: &Arc<dyn Say>) -> FirstState {
+async fn shown(subscription: &mut Subscription, messages: &Arc<dyn MessageSink>) -> FirstState {
     loop {
         match subscription.next().await {
             FeedEvent::Job(job) => return FirstState::Seen(job),
             FeedEvent::Missing | FeedEvent::Unclear(_) => return FirstState::Missing,
             FeedEvent::Refused(Resource::Jobs, _) => return FirstState::Unwatchable,
             FeedEvent::Interrupted(Resource::Jobs, failure) => {
-                say.say(unreached(&failure));
+                messages.emit(unreached(&failure));
             }
             FeedEvent::Other(_)
             | FeedEvent::Pod(..)
@@ -160,13 +161,13 @@ fn unreached(failure: &Failure) -> Message {
     Message::warning("watch-interrupted", text)
 }
 
-/// The Job's first state as a GET shows it; none where it is gone. Refusals end it as `patience` says, which is that of
+/// The Job's first state as a GET shows it; none where it is gone. Refusals end it as `budget` says, which is that of
 /// the requests before this one.
 async fn existing(
     cluster: &Cluster,
     handoff: &Handoff,
-    say: &Arc<dyn Say>,
-    mut patience: RefusalBudget,
+    messages: &Arc<dyn MessageSink>,
+    mut budget: RefusalBudget,
 ) -> Result<Option<Arc<ObservedJob>>, Error> {
     // Who may list Jobs has not shown that they may get one.
     let mut right = RefusalBudget::default();
@@ -176,14 +177,14 @@ async fn existing(
             Ok(seen) => return Ok(seen.map(Arc::new)),
             Err(failure) => failure,
         };
-        let judge = if failure.is_forbidden() { &mut right } else { &mut patience };
+        let judge = if failure.is_forbidden() { &mut right } else { &mut budget };
         let answered = matches!(failure, Failure::Status { .. }) && !matches!(failure.code(), Some(401 | 403 | 404));
         hopeless = if answered && !retry::may_repeat(Verb::Get, &failure) { hopeless + 1 } else { 0 };
         if judge.ends_with(&failure) || hopeless >= HOPELESS {
             return Err(ApiCall::GetJob(&handoff.job).failed(failure, None));
         }
         if !std::mem::replace(&mut said, true) {
-            say.say(unreached(&failure));
+            messages.emit(unreached(&failure));
         }
         tokio::time::sleep(ASK_EVERY).await;
     }
@@ -193,16 +194,16 @@ async fn existing(
 async fn go_on_from(
     handoff: &Handoff,
     job: &ObservedJob,
-    keeper: &PositionStore,
-    say: &Arc<dyn Say>,
+    position_store: &PositionStore,
+    messages: &Arc<dyn MessageSink>,
 ) -> Vec<SourcePosition> {
     let Some(owner) = handoff.owner.as_ref().filter(|_| handoff.get_logs) else {
         return handoff.positions.clone();
     };
-    keeper.saw(job, owner).await;
+    position_store.saw(job, owner).await;
     let Some(delivered) = job.delivered_to(owner) else { return handoff.positions.clone() };
     if !delivered.exact {
-        say.say(Message::warning(
+        messages.emit(Message::warning(
             "log-repeats",
             "--- who followed this log before ended without a word: some of the lines above may be repeated here ---",
         ));

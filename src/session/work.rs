@@ -12,7 +12,7 @@ use crate::{
     cluster::Cluster,
     delete::{self, DeleteRequest, DeletionListener},
     error::Error,
-    job_api::warnings::telling,
+    job_api::warnings::with_warnings_to,
     model::observed_job::JobReference,
     panics,
 };
@@ -28,7 +28,7 @@ impl Work {
     #[must_use]
     pub fn delete_jobs(cluster: Cluster, order: DeleteRequest) -> Self {
         Self::start(async move |outbox| {
-            let cluster = telling(cluster, Arc::clone(&outbox));
+            let cluster = with_warnings_to(cluster, Arc::clone(&outbox));
             let listener: Arc<dyn DeletionListener> = outbox;
             delete::delete_jobs(&cluster, &order, &listener).await.map(Event::Ended)
         })

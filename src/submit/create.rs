@@ -94,7 +94,7 @@ impl Submission<'_> {
                     Reply::Doubt(limit) => limit,
                     Reply::TtlRefused if ttl != plan.longest() => {
                         ttl = plan.longest();
-                        self.observer.say(Message::warning("ttl-capped", format!(
+                        self.observer.emit(Message::warning("ttl-capped", format!(
                             "The cluster refuses a TTL of {} s on Jobs ({}); using {}{}",
                             plan.at_creation.unwrap_or_default(),
                             failure.message(),
@@ -140,7 +140,7 @@ impl Submission<'_> {
                     None => {
                         if !reported {
                             reported = true;
-                            self.observer.say(Message::warning(
+                            self.observer.emit(Message::warning(
                                 "create-retried",
                                 format!(
                                     "Job `{}/{}` is not stored yet: {}; trying again for up to {} s",

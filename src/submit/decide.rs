@@ -27,11 +27,12 @@ pub enum NameConflict {
 /// Judges the Job that has our name.
 #[must_use]
 pub fn found(ours: &Attempt, job: &ObservedJob) -> NameConflict {
-    let Some(marks) = job.marks.as_ref().filter(|marks| marks.attempt_digest == ours.digest()) else {
+    let Some(metadata) = job.attempt_metadata.as_ref().filter(|metadata| metadata.attempt_digest == ours.digest())
+    else {
         return NameConflict::Foreign;
     };
-    if marks.owner != ours.owner() {
-        return NameConflict::TakenOver(marks.owner.clone());
+    if metadata.owner != ours.owner() {
+        return NameConflict::TakenOver(metadata.owner.clone());
     }
     let terminating = job.deletion_timestamp().is_some();
     match (terminating, job.acknowledged()) {

@@ -10,7 +10,7 @@
 
 use super::decide::{self, NameConflict};
 use crate::{
-    identity::{Attempt, Marks, Owner},
+    identity::{Attempt, AttemptMetadata, Owner},
     model::{conditions, observed_job::ObservedJob},
 };
 
@@ -43,20 +43,20 @@ pub enum NameHolder {
 pub fn name_holder(ours: &Attempt, lookup: bool, job: &ObservedJob) -> NameHolder {
     let terminating = job.deletion_timestamp().is_some();
     let foreign = if terminating { NameHolder::AwaitGone { ours: false } } else { NameHolder::Foreign };
-    let Some(marks) = &job.marks else { return foreign };
+    let Some(metadata) = &job.attempt_metadata else { return foreign };
     match decide::found(ours, job) {
         NameConflict::Ours => return NameHolder::Ours,
         NameConflict::TakenOver(owner) => return NameHolder::Superseded(owner),
         NameConflict::UsedUp if !terminating => return NameHolder::Delete,
         NameConflict::UsedUp | NameConflict::AwaitPods => return NameHolder::AwaitGone { ours: true },
-        NameConflict::Foreign if !lookup || !same_task(ours, marks) => return foreign,
+        NameConflict::Foreign if !lookup || !same_task(ours, metadata) => return foreign,
         NameConflict::Foreign => {}
     }
-    if marks.task_digest == ours.task.digest() {
-        if marks.try_number > ours.try_number || marks.owner.try_number() > Some(ours.try_number) {
-            return NameHolder::Superseded(marks.owner.clone());
+    if metadata.task_digest == ours.task.digest() {
+        if metadata.try_number > ours.try_number || metadata.owner.try_number() > Some(ours.try_number) {
+            return NameHolder::Superseded(metadata.owner.clone());
         }
-        if marks.try_number < ours.try_number {
+        if metadata.try_number < ours.try_number {
             return NameHolder::Earlier;
         }
     }
@@ -75,9 +75,9 @@ pub fn left_behind(job: &ObservedJob) -> NameHolder {
 }
 
 /// Whether the Job is one of the same task, in whatever run and try.
-fn same_task(ours: &Attempt, marks: &Marks) -> bool {
+fn same_task(ours: &Attempt, metadata: &AttemptMetadata) -> bool {
     let ours = &ours.task;
-    marks.task.as_ref().is_some_and(|theirs| {
+    metadata.task.as_ref().is_some_and(|theirs| {
         (&theirs.deployment, &theirs.dag_id, &theirs.task_id, theirs.map_index)
             == (&ours.deployment, &ours.dag_id, &ours.task_id, ours.map_index)
     })

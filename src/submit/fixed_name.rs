@@ -45,7 +45,7 @@ impl<'a> FixedNameClaim<'a> {
     pub(crate) async fn free(&mut self, mut job: ObservedJob) -> Result<Option<Submitted>, Error> {
         let Submission { cluster, request, observer, .. } = self.submission;
         let release = ReleaseRule { policy: request.release_stuck, after: request.release_after() };
-        let removal = Removal { release, say: Some(observer), ..Removal::new(cluster, self.deadline()) };
+        let removal = Removal { release, messages: Some(observer), ..Removal::new(cluster, self.deadline()) };
         // A DELETE without effect is not repeated at once.
         let pauses = Pauses::new(cluster.next_seed());
         loop {
@@ -103,8 +103,8 @@ impl<'a> FixedNameClaim<'a> {
 
     /// Goes on with an earlier try's Job, or ends it. One that is stuck then is waited for like any other.
     async fn earlier(&self, job: &ObservedJob) -> Result<Option<Submitted>, Error> {
-        let Some(marks) = job.marks.clone() else { return Ok(None) };
-        match Box::pin(self.submission.earlier(job.clone(), &marks, None)).await {
+        let Some(metadata) = job.attempt_metadata.clone() else { return Ok(None) };
+        match Box::pin(self.submission.earlier(job.clone(), &metadata, None)).await {
             Err(error @ Error::DeletionUnconfirmed(_)) => match self.submission.newest(&job.reference).await? {
                 Some(_) => Ok(None),
                 None => Err(error),
@@ -122,11 +122,12 @@ impl<'a> FixedNameClaim<'a> {
     }
 
     async fn delete(&mut self, job: &ObservedJob) -> Result<(), Error> {
-        let Some(marks) = &job.marks else { return Err(name_taken(self.submission.request, job)) };
-        let whose = identity::describe(marks);
+        let Some(metadata) = &job.attempt_metadata else { return Err(name_taken(self.submission.request, job)) };
+        let whose = identity::describe(metadata);
         let text = format!("{} has the fixed name and is over: it is deleted first ({whose})", job.reference);
         self.report_once(job, Message::info("predecessor-deleted", text));
-        let deleted = delete::delete_owned(self.submission.cluster, &job.reference, &marks.owner, DELETED_WITHIN).await;
+        let deleted =
+            delete::delete_owned(self.submission.cluster, &job.reference, &metadata.owner, DELETED_WITHIN).await;
         match deleted {
             // It changed hands since it was read, or is not gone yet: the next look judges it anew.
             Ok(()) | Err(Error::TakenOver(_) | Error::DeletionUnconfirmed(_)) => Ok(()),
@@ -151,7 +152,7 @@ impl<'a> FixedNameClaim<'a> {
         }
         match delete::pods_ended(cluster, &job.reference, Instant::now()).await {
             Err(error @ Error::DeletionUnconfirmed(_)) => {
-                observer.say(Message::warning("pods-may-still-run", error.to_string()));
+                observer.emit(Message::warning("pods-may-still-run", error.to_string()));
                 Ok(())
             }
             ended => ended,
@@ -168,7 +169,7 @@ impl<'a> FixedNameClaim<'a> {
         } else {
             ("name-in-use", "has not finished".to_owned())
         };
-        let whose = job.marks.as_ref().map_or_else(|| "an unknown owner".to_owned(), identity::describe);
+        let whose = job.attempt_metadata.as_ref().map_or_else(|| "an unknown owner".to_owned(), identity::describe);
         let seconds = self.submission.request.startup_timeout_seconds;
         let text =
             format!("{} has the fixed name, belongs to {whose}, and {what}: waiting up to {seconds} s", job.reference);
@@ -177,7 +178,7 @@ impl<'a> FixedNameClaim<'a> {
 
     fn report_once(&mut self, job: &ObservedJob, message: Message) {
         if self.reported.insert((job.reference.uid.clone(), message.code.clone())) {
-            self.submission.observer.say(message);
+            self.submission.observer.emit(message);
         }
     }
 
@@ -186,7 +187,7 @@ impl<'a> FixedNameClaim<'a> {
         let Submission { cluster, request, .. } = self.submission;
         let leaving = job.deletion_timestamp().is_some();
         let state = if leaving { "is still being deleted" } else { "has not finished" };
-        let whose = job.marks.as_ref().map_or_else(|| "unknown".to_owned(), identity::describe);
+        let whose = job.attempt_metadata.as_ref().map_or_else(|| "unknown".to_owned(), identity::describe);
         let text = format!(
             "{} has the fixed name and {state}: waited {} s for it",
             job.reference, request.startup_timeout_seconds

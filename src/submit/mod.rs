@@ -29,7 +29,7 @@ use crate::{
     identity::{self, JobName, Namespace},
     model::{
         handoff::Handoff,
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::{JobReference, ObservedJob},
         policies::PredecessorPolicy,
     },
@@ -61,7 +61,7 @@ pub struct Submitted {
 }
 
 /// What a submission tells while it goes on.
-pub trait Tell: Say {
+pub trait SubmissionObserver: MessageSink {
     /// A POST under this name is about to leave: from now on a Job of ours may exist.
     fn trying(&self, namespace: &Namespace, name: &JobName);
     /// That POST was refused for good: no Job can come of it.
@@ -72,7 +72,7 @@ pub trait Tell: Say {
 pub async fn submit(
     cluster: &Cluster,
     request: &JobRequest,
-    observer: &dyn Tell,
+    observer: &dyn SubmissionObserver,
 ) -> Result<(Submitted, Handoff), Error> {
     let namespace = match request.namespace()? {
         Some(namespace) => namespace,
@@ -84,7 +84,7 @@ pub async fn submit(
     };
     let request = made.as_ref().unwrap_or(request);
     for message in request.said() {
-        observer.say(message.clone());
+        observer.emit(message.clone());
     }
     let submitted = submitted(cluster, request, &namespace, observer).await?;
     let handoff = request.handoff(&submitted.job.reference);
@@ -95,7 +95,7 @@ async fn submitted(
     cluster: &Cluster,
     request: &JobRequest,
     namespace: &Namespace,
-    observer: &dyn Tell,
+    observer: &dyn SubmissionObserver,
 ) -> Result<Submitted, Error> {
     // A wrong manifest is reported before anything is requested or deleted.
     request.draft(0, namespace, request.ttl_plan().at_creation)?;
@@ -115,7 +115,7 @@ struct Submission<'a> {
     cluster: &'a Cluster,
     request: &'a JobRequest,
     namespace: &'a Namespace,
-    observer: &'a dyn Tell,
+    observer: &'a dyn SubmissionObserver,
     begin: Instant,
 }
 
@@ -130,7 +130,7 @@ impl Submission<'_> {
     async fn await_pods(&self, job: &JobReference, what: String) -> Result<(), Error> {
         let seconds = self.request.handover_timeout_seconds;
         let text = format!("{job} {what}: waiting up to {seconds} s for its Pods to end");
-        self.observer.say(Message::warning("predecessor-leaving", text));
+        self.observer.emit(Message::warning("predecessor-leaving", text));
         self.pods_ended(job).await
     }
 
@@ -138,7 +138,7 @@ impl Submission<'_> {
     fn confirmed(&self, ended: Result<(), Error>) -> Result<(), Error> {
         match ended {
             Err(error @ Error::DeletionUnconfirmed(_)) if self.request.replace_lost => {
-                self.observer.say(Message::in_spite_of(
+                self.observer.emit(Message::in_spite_of(
                     &error,
                     "pods-may-still-run",
                     "replace_lost=True: this try starts although Pods may still run",
@@ -153,7 +153,7 @@ impl Submission<'_> {
 fn name_taken(request: &JobRequest, seen: &ObservedJob) -> Error {
     let job = &seen.reference;
     let theirs = seen
-        .marks
+        .attempt_metadata
         .as_ref()
         .map_or_else(|| "unknown: the Job has no annotations of this package".to_owned(), identity::describe);
     let hint = if request.fixed_name.is_some() && request.lookup {

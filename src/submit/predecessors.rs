@@ -10,7 +10,7 @@ use crate::{
     cluster::Failure,
     delete,
     error::Error,
-    identity::{self, JobName, Marks, Owner, TASK},
+    identity::{self, AttemptMetadata, JobName, Owner, TASK},
     job_api::{
         api_call::ApiCall,
         jobs::{find_job, get_job, list_jobs},
@@ -38,10 +38,10 @@ impl Submission<'_> {
         }
         let mut jobs = self.earlier_jobs().await?;
         // The newest first: of several unfinished Jobs it is the one to go on with.
-        jobs.sort_by_key(|(_, marks)| std::cmp::Reverse(marks.try_number));
+        jobs.sort_by_key(|(_, metadata)| std::cmp::Reverse(metadata.try_number));
         let mut inherited: Option<Submitted> = None;
-        for (job, marks) in jobs {
-            inherited = self.earlier(job, &marks, inherited).await?;
+        for (job, metadata) in jobs {
+            inherited = self.earlier(job, &metadata, inherited).await?;
         }
         if inherited.is_none() && self.request.lookup {
             self.work_without_a_job().await?;
@@ -77,7 +77,7 @@ impl Submission<'_> {
         Selector::labels(format!("{TASK}={}", self.request.attempt.task.digest()))
     }
 
-    async fn earlier_jobs(&self) -> Result<Vec<(ObservedJob, Marks)>, Error> {
+    async fn earlier_jobs(&self) -> Result<Vec<(ObservedJob, AttemptMetadata)>, Error> {
         let scope = format!("namespace `{}`", self.namespace);
         let refused = |failure: Failure| self.cannot(ApiCall::EarlierJobs(&scope), failure);
         let mut jobs = list_jobs(self.cluster, self.namespace, &self.of_task()).await.map_err(refused)?;
@@ -97,8 +97,10 @@ impl Submission<'_> {
         let ours = self.request.attempt.digest();
         Ok(jobs
             .into_iter()
-            .filter_map(|job| job.marks.clone().map(|marks| (job, marks)))
-            .filter(|(_, marks)| marks.attempt_digest != ours && marks.try_number < self.request.attempt.try_number)
+            .filter_map(|job| job.attempt_metadata.clone().map(|metadata| (job, metadata)))
+            .filter(|(_, metadata)| {
+                metadata.attempt_digest != ours && metadata.try_number < self.request.attempt.try_number
+            })
             .collect())
     }
 
@@ -106,12 +108,12 @@ impl Submission<'_> {
     pub(crate) async fn earlier(
         &self,
         job: ObservedJob,
-        marks: &Marks,
+        metadata: &AttemptMetadata,
         inherited: Option<Submitted>,
     ) -> Result<Option<Submitted>, Error> {
-        let same_manifest = marks.manifest_digest == self.request.manifest_digest();
+        let same_manifest = metadata.manifest_digest == self.request.manifest_digest();
         let mut traits = PredecessorFacts {
-            relation: identity::relation(&self.request.attempt, marks),
+            relation: identity::relation(&self.request.attempt, metadata),
             same_manifest,
             end: PredecessorEnd::of(&job),
             acknowledged: job.acknowledged(),
@@ -134,8 +136,8 @@ impl Submission<'_> {
             PredecessorAction::TakeOver | PredecessorAction::UseOutcome => {
                 let origin =
                     if verdict == PredecessorAction::TakeOver { JobOrigin::TakenOver } else { JobOrigin::OutcomeUsed };
-                match self.become_owner(&job.reference, marks).await? {
-                    Owned::Yes(job) => Ok(Some(Submitted { job: *job, origin, made_by_try: marks.try_number })),
+                match self.become_owner(&job.reference, metadata).await? {
+                    Owned::Yes(job) => Ok(Some(Submitted { job: *job, origin, made_by_try: metadata.try_number })),
                     Owned::Gone => {
                         self.pods_ended(&job.reference).await?;
                         Ok(inherited)
@@ -143,7 +145,7 @@ impl Submission<'_> {
                     Owned::NotAllowed => {
                         let verdict = decide::earlier(policy, PredecessorFacts { may_patch: false, ..traits });
                         if verdict == PredecessorAction::Discard {
-                            self.discard(&job.reference, marks, &marks.owner, same_manifest).await?;
+                            self.discard(&job.reference, metadata, &metadata.owner, same_manifest).await?;
                         }
                         Ok(inherited)
                     }
@@ -151,7 +153,7 @@ impl Submission<'_> {
             }
             PredecessorAction::Discard => {
                 let tried = if self.request.patch_jobs {
-                    self.become_owner(&job.reference, marks).await?
+                    self.become_owner(&job.reference, metadata).await?
                 } else {
                     Owned::NotAllowed
                 };
@@ -161,13 +163,13 @@ impl Submission<'_> {
                         self.pods_ended(&job.reference).await?;
                         return Ok(inherited);
                     }
-                    Owned::NotAllowed => marks.owner.clone(),
+                    Owned::NotAllowed => metadata.owner.clone(),
                 };
-                self.discard(&job.reference, marks, &owner, same_manifest).await?;
+                self.discard(&job.reference, metadata, &owner, same_manifest).await?;
                 Ok(inherited)
             }
             PredecessorAction::AwaitPods => {
-                self.await_pods(&job.reference, format!("of try {} is being deleted", marks.try_number)).await?;
+                self.await_pods(&job.reference, format!("of try {} is being deleted", metadata.try_number)).await?;
                 Ok(inherited)
             }
             PredecessorAction::Keep => Ok(inherited),
@@ -178,9 +180,9 @@ impl Submission<'_> {
         get_job(self.cluster, job).await.map_err(|failure| self.cannot(ApiCall::GetJob(job), failure))
     }
 
-    async fn become_owner(&self, job: &JobReference, marks: &Marks) -> Result<Owned, Error> {
+    async fn become_owner(&self, job: &JobReference, metadata: &AttemptMetadata) -> Result<Owned, Error> {
         let ours = self.request.attempt.owner();
-        match owner_patch::take_over(self.cluster, job, &marks.owner, &ours).await {
+        match owner_patch::take_over(self.cluster, job, &metadata.owner, &ours).await {
             Written::Done(seen) => Ok(Owned::Yes(seen)),
             Written::Gone => Ok(Owned::Gone),
             Written::OwnedBy(other) if owner_is_newer(&other, self.request.attempt.try_number) => {
@@ -193,9 +195,9 @@ impl Submission<'_> {
                 Written::Failed(failure) => Err(self.cannot(ApiCall::TakeOver(job), failure)),
             },
             Written::Failed(failure) if failure.is_forbidden() => {
-                self.observer.say(Message::warning("patch-refused", format!(
+                self.observer.emit(Message::warning("patch-refused", format!(
                     "{job} of try {} cannot be taken over: {}; without the verb `patch` on jobs.batch a retry starts its work anew",
-                    marks.try_number, failure.message(),
+                    metadata.try_number, failure.message(),
                 )));
                 Ok(Owned::NotAllowed)
             }
@@ -206,11 +208,11 @@ impl Submission<'_> {
     async fn discard(
         &self,
         job: &JobReference,
-        marks: &Marks,
+        metadata: &AttemptMetadata,
         owner: &Owner,
         same_manifest: bool,
     ) -> Result<(), Error> {
-        let why = match (identity::relation(&self.request.attempt, marks), self.request.policy, same_manifest) {
+        let why = match (identity::relation(&self.request.attempt, metadata), self.request.policy, same_manifest) {
             (identity::Relation::Cleared, _, _) => "the task was cleared since",
             (_, PredecessorPolicy::Replace, _) => "reattach=\"replace\"",
             (_, _, false) => {
@@ -218,9 +220,9 @@ impl Submission<'_> {
             }
             _ => "it cannot be taken over",
         };
-        self.observer.say(Message::info(
+        self.observer.emit(Message::info(
             "predecessor-deleted",
-            format!("{job} of try {} is deleted first: {why}", marks.try_number),
+            format!("{job} of try {} is deleted first: {why}", metadata.try_number),
         ));
         self.confirmed(delete::delete_owned(self.cluster, job, owner, self.request.handover_timeout()).await)
     }

@@ -346,7 +346,7 @@ impl JobRequest {
         if let (Some(fixed), Some(completions)) = (&self.fixed_name, indexed_completions(&job)) {
             fixed.check_indexed(completions)?;
         }
-        let marks = Stamp {
+        let metadata = Stamp {
             labels: labels(&self.attempt),
             job_labels: search_labels(&self.attempt),
             annotations: annotations(&self.attempt, &self.manifest_digest()),
@@ -354,7 +354,7 @@ impl JobRequest {
             offered_labels: self.marking.labels(&self.attempt),
             offered_annotations: self.marking.default_annotations.clone(),
         };
-        let job = stamp(job, &name, namespace, &marks, ttl)?;
+        let job = stamp(job, &name, namespace, &metadata, ttl)?;
         Ok(Draft { name, body: job.to_string().into_bytes() })
     }
 

@@ -188,11 +188,11 @@ with Display(raw=False) as display:
 
 def test_job_that_is_left_is_named_with_the_way_to_delete_it(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(raw=False) as display:
-        display.say_left()
+        display.report_left()
         display.submitting("etl", "train")
-        display.say_left()
+        display.report_left()
         display.event({"kind": "submitted", "namespace": "etl", "name": "train", "uid": "u"})
-        display.say_left()
+        display.report_left()
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "No Job was made"
     assert said[1] == "Submitting Job etl/train"
@@ -206,7 +206,7 @@ def test_sentence_that_stderr_does_not_take_goes_to_stdout(capsys: pytest.Captur
     with os.fdopen(full, "w") as file:
         display = Display(Streams(Stream("stdout", sys.stdout), Stream("stderr", file)), raw=False)
         display.submitting("etl", "train")
-        display.say_left()
+        display.report_left()
         assert display.trouble() == "stderr takes no more text: No space left on device"
     first, second, third = capsys.readouterr().out.splitlines()
     assert "No space left on device" in first

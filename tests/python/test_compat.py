@@ -489,7 +489,7 @@ class Log:
     def lines(self, event: Mapping[str, Any]) -> None:
         self.written.append(event["text"])
 
-    def say(self, text: str, level: str = "info") -> None:
+    def message(self, text: str, level: str = "info") -> None:
         self.written.append((level, text))
 
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from unique_k8s_job.cli import doctor as doctor_command
-from unique_k8s_job.cli.console import Speaker
+from unique_k8s_job.cli.console import MessagePrinter
 from unique_k8s_job.cli.doctor_text import HELD_BACK, DoctorText
 from unique_k8s_job.cli.exit_codes import STUCK, SUCCESS
 
@@ -267,4 +267,4 @@ def test_no_to_the_fix_leaves_the_verdict_as_it_was(stuck: int, code: int, monke
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
     seen = report(finding(severity="warning"), stuck=stuck)
-    assert doctor_command._fix(None, "etl", "train", seen, Speaker(), yes=False) == code
+    assert doctor_command._fix(None, "etl", "train", seen, MessagePrinter(), yes=False) == code

@@ -108,7 +108,7 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
         for name in ("Run", "resume"):
             monkeypatch.setattr(native.loaded(), name, begin)
         monkeypatch.setattr(UniqueK8sJobHook, "get_conn", lambda _: None)
-        monkeypatch.setattr(LogWriter, "say", lambda _, text, level="info": said.append(text))
+        monkeypatch.setattr(LogWriter, "message", lambda _, text, level="info": said.append(text))
         ids = {"dag_id": "etl", "run_id": "r", "task_id": "work", "map_index": -1, "try_number": 1, "id": "u"}
 
         def push(key: str, value: Any) -> None:

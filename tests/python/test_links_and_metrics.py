@@ -30,7 +30,7 @@ def ti(**more: Any) -> SimpleNamespace:
 def said_by(ti: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[str]]:
     """A task whose Job has just been made, and what it said while it made its link."""
     said: list[str] = []
-    monkeypatch.setattr(LogWriter, "say", lambda _, text, level="info": said.append(text))
+    monkeypatch.setattr(LogWriter, "message", lambda _, text, level="info": said.append(text))
     task = UniqueK8sJobOperator(task_id="load", image="a:1")
     task._know({"namespace": "etl", "name": "load-1", "uid": "u"})
     task._link({"ti": ti}, LogWriter.of_task(task.log), stored=False)  # type: ignore[typeddict-item]

@@ -145,10 +145,10 @@ def test_lines_that_begin_with_a_date_stay_where_they_were_in_airflow_2(file: tu
     writer, written = file
     dates = [f"{1999 + number}-01-01T00:00:00 line {number}" for number in range(50)]
     others = ["P1D is a duration", "2026 is a year", "10:00 is a time", "[2001-01-01] is one in brackets"]
-    writer.say("Before")
+    writer.message("Before")
     writer.lines(burst(*dates, *others, times=False))
     writer.lines(burst(*dates, *others))
-    writer.say("After\n1999-01-01 comes\n1999-01-01 comes")
+    writer.message("After\n1999-01-01 comes\n1999-01-01 comes")
     shown = shown_by_airflow_2(written.text)
     assert shown == written.text.splitlines()
     assert [line.endswith(f" line {number % 50}") for number, line in enumerate(shown[1:51])] == [True] * 50
@@ -165,7 +165,7 @@ def test_equal_records_of_one_moment_are_all_shown_by_airflow_2(file: tuple[LogW
     }
     for _ in range(20):
         writer.lines({**line, "text": "same"})
-        writer.say("our own words")
+        writer.message("our own words")
     assert shown_by_airflow_2(written.text) == written.text.splitlines()
     assert written.text.count("same") == 20
 

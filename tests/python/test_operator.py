@@ -251,7 +251,7 @@ class EndingRun(LosingRun):
 def ended(run: EndingRun, monkeypatch: pytest.MonkeyPatch, *, killed: str | None = None) -> tuple[list[str], Any]:
     """What the log says of a run in the last try that ends so, and its error; `killed` is Airflow's word after `on_kill`."""
     said: list[str] = []
-    monkeypatch.setattr(LogWriter, "say", lambda _, text, level="info": said.append(f"{level}: {text}"))
+    monkeypatch.setattr(LogWriter, "message", lambda _, text, level="info": said.append(f"{level}: {text}"))
     monkeypatch.setattr(native.loaded(), "Run", lambda *_: run)
     monkeypatch.setattr(UniqueK8sJobHook, "get_conn", lambda _: None)
     monkeypatch.setattr(stop_in_worker, "ask", lambda _: Asked(Answer(killed, "u")))

@@ -669,15 +669,15 @@ class _Said:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def say(self, text: str, _: str = "info") -> None:
+    def message(self, text: str, _: str = "info") -> None:
         self.texts.append(text)
 
 
 def _store_of_names() -> list[str]:
     said = _Said()
-    names = KnownNames(SimpleNamespace(get=lambda *_: [], set=_raises), said.say)
+    names = KnownNames(SimpleNamespace(get=lambda *_: [], set=_raises), said.message)
     names.add("a")
-    KnownNames(SimpleNamespace(get=_raises), said.say)
+    KnownNames(SimpleNamespace(get=_raises), said.message)
     return said.texts
 
 

@@ -360,7 +360,7 @@ def test_job_whose_fate_cannot_be_told_is_left_and_that_is_said(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch, answer: Answer | None
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(triggers.LogWriter, "say", lambda _, text, level: said.append(f"{level}: {text}"))
+    monkeypatch.setattr(triggers.LogWriter, "message", lambda _, text, level: said.append(f"{level}: {text}"))
     monkeypatch.setattr(stop_in_trigger, "PAUSE", 0.0)
     monkeypatch.setattr(stop_in_trigger, "ARRIVES_WITHIN", 0.0)
     answered(monkeypatch, answer)
@@ -391,7 +391,7 @@ def test_end_of_the_triggerer_stores_the_place_asks_nobody_and_leaves_the_job(
         raise AssertionError("nobody answers any more")
 
     said: list[str] = []
-    monkeypatch.setattr(triggers.LogWriter, "say", lambda _, text, level: said.append(f"{level}: {text}"))
+    monkeypatch.setattr(triggers.LogWriter, "message", lambda _, text, level: said.append(f"{level}: {text}"))
     monkeypatch.setattr(behaviour, "airflow_calls_on_kill", lambda: calls_on_kill)
     monkeypatch.setattr(stop_in_trigger, "ask", ask)
     monkeypatch.setattr(triggerer, "ends", lambda *_: waiter.waits.is_set())

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from unique_k8s_job.cli.console import Display, Speaker
+from unique_k8s_job.cli.console import Display, MessagePrinter
 from unique_k8s_job.cli.doctor_json import JsonReport
 from unique_k8s_job.cli.doctor_text import DoctorText
 from unique_k8s_job.exceptions import JobFailedError, UniqueK8sJobError
@@ -130,7 +130,7 @@ def test_no_text_forges_a_line_on_stderr() -> None:
     for text in texts(200):
         err = io.StringIO()
         with redirect_stderr(err):
-            Speaker().say(str(UniqueK8sJobError("It failed", seen=[text], hint=text)), "error")
+            MessagePrinter().message(str(UniqueK8sJobError("It failed", seen=[text], hint=text)), "error")
         lines = err.getvalue().splitlines()
         assert [line[:8] for line in lines] == ["error: I", "  seen: ", "  hint: "], repr(text)
         assert is_clean(err.getvalue())
@@ -142,7 +142,7 @@ def test_command_for_a_job_that_is_left_has_exactly_the_words_that_are_meant() -
         with redirect_stderr(err):
             display = Display(raw=False)
             display._job, display._made = (text.strip("\n") or "etl", "train"), True
-            display.say_left()
+            display.report_left()
         command = err.getvalue().rpartition("to delete it: ")[2]
         namespace = text.strip("\n") or "etl"
         if visible_lines(namespace) == namespace and "\n" not in namespace:

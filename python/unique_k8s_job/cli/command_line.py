@@ -17,7 +17,7 @@ import click
 
 from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
-from unique_k8s_job.cli.console import Display, Speaker, stdin_is_a_terminal
+from unique_k8s_job.cli.console import Display, MessagePrinter, stdin_is_a_terminal
 from unique_k8s_job.cli.delete import delete
 from unique_k8s_job.cli.doctor import doctor
 from unique_k8s_job.cli.exit_codes import INTERRUPTED, JOB_FAILED, OUR_ERROR, SUCCESS
@@ -51,18 +51,18 @@ def call(arguments: list[str]) -> int:
         error.show(cast("TextIO", streams.err))
         code = OUR_ERROR
     except (Interrupted, KeyboardInterrupt, click.Abort):
-        Speaker(streams).say("Interrupted", "warning")
+        MessagePrinter(streams).message("Interrupted", "warning")
         return INTERRUPTED
     except UniqueK8sJobError as error:
-        Speaker(streams).say(str(error), "error")
+        MessagePrinter(streams).message(str(error), "error")
         return OUR_ERROR
     except Exception as error:  # noqa: BLE001 a fault of ours ends as one, too
-        Speaker(streams).say(str(fault(error)), "error")
+        MessagePrinter(streams).message(str(fault(error)), "error")
         return OUR_ERROR
     finally:
         _last_debug_lines()
     if streams.out.lost_text and code not in (INTERRUPTED, OUR_ERROR):
-        Speaker(streams).say(f"stdout did not take the result: {streams.out.why}", "error")
+        MessagePrinter(streams).message(f"stdout did not take the result: {streams.out.why}", "error")
         return OUR_ERROR
     return code
 
@@ -268,13 +268,13 @@ class _Running:
             self._settle(ended, end)
         except (Interrupted, click.Abort):
             if self._deleted:
-                self._display.say(*self._deleted)
+                self._display.message(*self._deleted)
             else:
-                self._display.say_left("is not waited for any more, and may go on")
+                self._display.report_left("is not waited for any more, and may go on")
             return INTERRUPTED
         except Exception as error:  # noqa: BLE001
-            self._display.say(str(fault(error)), "error")
-            self._display.say_left("may go on")
+            self._display.message(str(fault(error)), "error")
+            self._display.report_left("may go on")
         finally:
             if self._run is not None:
                 self._run.close()
@@ -322,15 +322,15 @@ class _Running:
             self._delete(end.confirm_for)
         self._display.pause()
         if ended.text:
-            self._display.say(ended.text, "error")
+            self._display.message(ended.text, "error")
         if self._deleted:
-            self._display.say(*self._deleted)
+            self._display.message(*self._deleted)
             if self._deleted[1] == "error":
-                self._display.say_left("may still be there")
+                self._display.report_left("may still be there")
         elif action is JobAction.NOT_MADE:
-            self._display.say("No Job was made")
+            self._display.message("No Job was made")
         elif action is JobAction.LEFT:
-            self._display.say_left()
+            self._display.report_left()
 
     def _delete(self, confirm_for: float) -> None:
         if self._run is None:

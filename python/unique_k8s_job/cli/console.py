@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _STYLES = {"debug": "dim", "info": "dim", "warning": "yellow", "error": "red"}
 
 
-class Speaker:
+class MessagePrinter:
     """Writes our own sentences to stderr.
 
     :param elsewhere: write to stdout what stderr does not take; not if programs read stdout
@@ -40,7 +40,7 @@ class Speaker:
         self._verbose = verbose()
         self._errors = Console(file=cast("TextIO", self.streams.err), highlight=False, soft_wrap=True)
 
-    def say(self, text: str, level: str = "info") -> None:
+    def message(self, text: str, level: str = "info") -> None:
         """Write one sentence, or one report; a warning or an error has a word for it, too, and not only a colour."""
         if level == "debug" and not self._verbose:
             return
@@ -58,7 +58,7 @@ class Speaker:
             self.streams.out.write(f"{word}{shown}\n")
 
 
-class Display(Speaker):
+class Display(MessagePrinter):
     """The two streams of one `run`.
 
     :param raw: pass control characters of the log through to a terminal
@@ -91,7 +91,7 @@ class Display(Speaker):
     def submitting(self, namespace: str, name: str) -> None:
         """Name the Job, before anything can make it."""
         self._job = namespace, name
-        self.say(f"Submitting Job {namespace}/{name}")
+        self.message(f"Submitting Job {namespace}/{name}")
         self._spin(f"submitting {namespace}/{name}")
 
     def event(self, event: SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent) -> None:
@@ -100,18 +100,18 @@ class Display(Speaker):
             self.pause()  # from here on the log itself shows that something happens
             self._write(visible_lines(event["text"]) if self._escape else event["text"])
         elif event["kind"] == "log":
-            self.say(event["text"], "warning")
+            self.message(event["text"], "warning")
         elif event["kind"] == "message":
-            self.say(event["text"], event["level"])
+            self.message(event["text"], event["level"])
             if event["level"] != "debug":
                 self._spin(event["text"].partition("\n")[0])
         elif event["kind"] == "submitted":
             self._job, self._made = (event["namespace"], event["name"]), True
-            self.say(f"Job {event['namespace']}/{event['name']} (uid {event['uid']})")
+            self.message(f"Job {event['namespace']}/{event['name']} (uid {event['uid']})")
             self._spin(f"{event['namespace']}/{event['name']}")
         else:
-            self.say(event["timeline"])
-            self.say(event["summary"], "info" if event["state"] == "succeeded" else "error")
+            self.message(event["timeline"])
+            self.message(event["summary"], "info" if event["state"] == "succeeded" else "error")
 
     def without_log(self) -> None:
         """Note that nothing will be shown on stdout."""
@@ -126,22 +126,24 @@ class Display(Speaker):
             return f"stdout takes no more text: {out.why}"
         return None
 
-    def say_left(self, what: str = "is left as it is") -> None:
+    def report_left(self, what: str = "is left as it is") -> None:
         """Say what becomes of the Job, which may go on, and how to delete it."""
         if self._job is None:
-            self.say("No Job was made")
+            self.message("No Job was made")
             return
         namespace, name = self._job
         maybe = "" if self._made else ", if it was made,"
         command = shlex.join(["kubectl", "-n", namespace, "delete", "job", name])
-        self.say(f"Job {namespace}/{name}{maybe} {what}; to delete it: {command}", "info" if self._made else "warning")
+        self.message(
+            f"Job {namespace}/{name}{maybe} {what}; to delete it: {command}", "info" if self._made else "warning"
+        )
 
     def _write(self, text: str) -> None:
         self.streams.out.write(text + "\n")
         if self.streams.out.reader_gone and not self._reader_reported:
             # This happens in `... | head`. The Job goes on, and its outcome still counts.
             self._reader_reported = True
-            self.say("Nobody reads stdout any more: the rest of the log is not shown", "warning")
+            self.message("Nobody reads stdout any more: the rest of the log is not shown", "warning")
 
     def _spin(self, text: str) -> None:
         if self._status:

@@ -9,7 +9,7 @@ import click
 
 from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
-from unique_k8s_job.cli.console import Speaker, stdin_is_a_terminal
+from unique_k8s_job.cli.console import MessagePrinter, stdin_is_a_terminal
 from unique_k8s_job.cli.exit_codes import INTERRUPTED, OUR_ERROR, STUCK, SUCCESS
 from unique_k8s_job.cli.selection import Selection, selection_options
 from unique_k8s_job.cli.signals import Interrupted, waiting
@@ -83,7 +83,7 @@ def delete(
     what holds it; 125 if the deletion could not be tried; 130 when interrupted: deleted Jobs stay deleted. With --json,
     `gone` is true only if no Job was skipped and no Pod stays.
     """
-    speaker = Speaker(elsewhere=not as_json)
+    printer = MessagePrinter(elsewhere=not as_json)
     selection = Selection(**chosen)
     _check(selection, named=bool(name or uid or selector), yes=yes, dry_run=dry_run, as_json=as_json)
     try:
@@ -92,7 +92,7 @@ def delete(
             with waiting():
                 listing = selection.listing(cluster, namespace or cluster.namespace())
             namespace = listing["namespace"]
-            if not _wanted(listing, speaker, yes=yes, dry_run=dry_run, as_json=as_json):
+            if not _wanted(listing, printer, yes=yes, dry_run=dry_run, as_json=as_json):
                 return SUCCESS
             uids = [job["uid"] for job in listing["jobs"]]
         request = delete_request(
@@ -111,14 +111,14 @@ def delete(
         )
         with waiting():
             work = native.delete_jobs(cluster, request)
-            done = _follow(work, speaker, gone=wait_for == "gone")
+            done = _follow(work, printer, gone=wait_for == "gone")
     except Interrupted:
-        speaker.say(
+        printer.message(
             "Interrupted: deleted Jobs stay deleted, and Jobs whose deletion was accepted may still go", "warning"
         )
         return INTERRUPTED
     except UniqueK8sJobError as error:
-        speaker.say(str(error), "error")
+        printer.message(str(error), "error")
         if as_json:
             click.echo(json.dumps({"gone": False, "error": str(error), **error.facts}))
         return STUCK if isinstance(error, DeletionUnconfirmedError) else OUR_ERROR
@@ -140,7 +140,7 @@ def _check(selection: Selection, *, named: bool, yes: bool, dry_run: bool, as_js
         raise click.UsageError("nobody is there to answer the question what to delete: add --yes, or --dry-run")
 
 
-def _wanted(listing: dict[str, Any], speaker: Speaker, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+def _wanted(listing: dict[str, Any], printer: MessagePrinter, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
     """Show which Jobs would be deleted, and return whether they shall be."""
     jobs = listing["jobs"]
     if as_json and (dry_run or not jobs):
@@ -156,17 +156,17 @@ def _wanted(listing: dict[str, Any], speaker: Speaker, *, yes: bool, dry_run: bo
         f"Delete {'this Job' if len(jobs) == 1 else f'these {len(jobs)} Jobs'}?", default=False, err=True
     ):
         return True
-    speaker.say("Nothing was deleted")
+    printer.message("Nothing was deleted")
     return False
 
 
-def _follow(work: Work, speaker: Speaker, *, gone: bool) -> dict[str, Any]:
+def _follow(work: Work, printer: MessagePrinter, *, gone: bool) -> dict[str, Any]:
     done: dict[str, Any] = {}
     for event in events(work):
         if event["kind"] == "message":
-            speaker.say(event["text"], event["level"])
+            printer.message(event["text"], event["level"])
         elif event["kind"] == "deleted":
-            speaker.say(sentence(event, gone=gone))
+            printer.message(sentence(event, gone=gone))
         else:
             done = {key: value for key, value in event.items() if key != "kind"}
     return done

@@ -16,7 +16,7 @@ import click
 
 from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
-from unique_k8s_job.cli.console import Speaker, stdin_is_a_terminal
+from unique_k8s_job.cli.console import MessagePrinter, stdin_is_a_terminal
 from unique_k8s_job.cli.doctor_json import SCHEMA_VERSION, JsonReport
 from unique_k8s_job.cli.doctor_text import DoctorText, UnderWay
 from unique_k8s_job.cli.exit_codes import OUR_ERROR, STUCK, SUCCESS
@@ -64,8 +64,8 @@ def doctor(
     _check(
         all_namespaces=all_namespaces, namespace=namespace, job=job, watch=watch, as_json=as_json, fix=fix, rbac=rbac
     )
-    speaker = Speaker(elsewhere=not as_json)
-    written = JsonReport(cast("TextIO", speaker.streams.out)) if as_json else None
+    printer = MessagePrinter(elsewhere=not as_json)
+    written = JsonReport(cast("TextIO", printer.streams.out)) if as_json else None
     try:
         with waiting():
             cluster = native.Cluster(configuration(kubeconfig, cluster_context))
@@ -78,9 +78,9 @@ def doctor(
                 return _verdict(_as_json(examine(cluster, place, job), written))
             text = DoctorText()
             report = _as_text(examine(cluster, place, job), text, text.begin(whole=job is not None or fix))
-            return _fix(cluster, place, job, report, speaker, yes=yes) if fix else _verdict(report)
+            return _fix(cluster, place, job, report, printer, yes=yes) if fix else _verdict(report)
     except UniqueK8sJobError as error:
-        speaker.say(str(error), "error")
+        printer.message(str(error), "error")
         if written:
             written.fail(error)
         return OUR_ERROR
@@ -164,10 +164,12 @@ def _watch(cluster: Cluster, place: str | None, job: str | None) -> int:
             time.sleep(EXAMINE_EVERY)
 
 
-def _fix(cluster: Cluster, place: str | None, job: str | None, report: Report, speaker: Speaker, *, yes: bool) -> int:
+def _fix(
+    cluster: Cluster, place: str | None, job: str | None, report: Report, printer: MessagePrinter, *, yes: bool
+) -> int:
     plan = _plan(report)
     if not plan:
-        speaker.say(
+        printer.message(
             "Nothing of this can be put right from here" if report["stuck"] else "There is nothing to put right"
         )
         return _verdict(report)
@@ -176,20 +178,20 @@ def _fix(cluster: Cluster, place: str | None, job: str | None, report: Report, s
         if not stdin_is_a_terminal():
             raise click.UsageError("--fix asks before it does anything, and nobody is there to answer: add --yes")
         if not click.confirm("Do this?", default=False, err=True):
-            speaker.say("Nothing was changed")
+            printer.message("Nothing was changed")
             return _verdict(report)
     failed = 0
     for step in plan.values():
         try:
             carried = native.remedy(cluster, json.dumps({"remedy": step["remedy"], "job": step["job"]}), CONFIRM_FOR)
             failed += not carried["done"]
-            speaker.say(carried["text"], "info" if carried["done"] else "warning")
+            printer.message(carried["text"], "info" if carried["done"] else "warning")
         except UniqueK8sJobError as error:
             failed += 1
-            speaker.say(str(error), "error")
-    speaker.say(f"{len(plan) - failed} of {len(plan)} done", "warning" if failed else "info")
+            printer.message(str(error), "error")
+    printer.message(f"{len(plan) - failed} of {len(plan)} done", "warning" if failed else "info")
     if left := _stuck(cluster, place, job):
-        speaker.say(f"{left} still stuck: run doctor again, or follow the next steps above", "warning")
+        printer.message(f"{left} still stuck: run doctor again, or follow the next steps above", "warning")
     return STUCK if failed or left else SUCCESS
 
 

@@ -9,7 +9,7 @@ import click
 
 from unique_k8s_job import native
 from unique_k8s_job.cli.cluster_options import cluster_options, configuration
-from unique_k8s_job.cli.console import Speaker
+from unique_k8s_job.cli.console import MessagePrinter
 from unique_k8s_job.cli.doctor_json import SCHEMA_VERSION
 from unique_k8s_job.cli.exit_codes import OUR_ERROR, SUCCESS
 from unique_k8s_job.cli.selection import Selection, selection_options
@@ -37,14 +37,14 @@ def list_command(
     """
     if all_namespaces and namespace:
         raise click.UsageError("--all-namespaces does not go with --namespace")
-    speaker = Speaker(elsewhere=not as_json)
+    printer = MessagePrinter(elsewhere=not as_json)
     try:
         with waiting():
             cluster = native.Cluster(configuration(kubeconfig, cluster_context))
             place = None if all_namespaces else namespace or cluster.namespace()
             listing = Selection(**chosen).listing(cluster, place)
     except UniqueK8sJobError as error:
-        speaker.say(str(error), "error")
+        printer.message(str(error), "error")
         if as_json:
             click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "error": str(error), **error.facts}))
         return OUR_ERROR

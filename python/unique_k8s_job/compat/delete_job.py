@@ -92,7 +92,7 @@ class KubernetesDeleteJobOperator(K8sJobDeleteOperator):
             # Only this Job is deleted, and no later one of its name.
             self.uid = job["uid"]
             if not seen["outcome"]:
-                log.say(f"Waiting until Job `{job['namespace']}/{job['name']}` has ended")
+                log.message(f"Waiting until Job `{job['namespace']}/{job['name']}` has ended")
                 asyncio.run(self._ended(cluster, job, log))
 
     async def _ended(self, cluster: Cluster, job: Mapping[str, Any], log: LogWriter) -> None:
@@ -103,7 +103,7 @@ class KubernetesDeleteJobOperator(K8sJobDeleteOperator):
         try:
             while not self._killed:
                 if outcome := await write_down(waiter, log, _NOTICE):
-                    log.say(outcome["summary"])
+                    log.message(outcome["summary"])
                     return
         finally:
             waiter.close()

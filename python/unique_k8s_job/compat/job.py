@@ -323,7 +323,7 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
                 try:
                     call(line, event)
                 except Exception as error:  # noqa: BLE001  # somebody's callback must not end the Job
-                    log.say(f"progress_callback failed: {type(error).__name__}: {error}", "warning")
+                    log.message(f"progress_callback failed: {type(error).__name__}: {error}", "warning")
 
 
 def with_runtime_envs(env_vars: Any, more: Any) -> Any:

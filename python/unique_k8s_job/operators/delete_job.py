@@ -208,7 +208,7 @@ class K8sJobDeleteOperator(BaseOperator):
         if ended["kind"] == "waits" and context is not None:
             from unique_k8s_job.operators.delete_deferral import defer
 
-            log.say("The triggerer waits until the Job is gone")
+            log.message("The triggerer waits until the Job is gone")
             defer(self, context, ended["job"], asked=asked)
         return {key: value for key, value in ended.items() if key != "kind"}
 
@@ -228,9 +228,9 @@ class K8sJobDeleteOperator(BaseOperator):
         while not self._killed:
             for event in events(work, left, stopped=lambda: self._killed):
                 if event["kind"] == "message":
-                    log.say(event["text"], event["level"])
+                    log.message(event["text"], event["level"])
                 elif event["kind"] == "deleted":
-                    log.say(sentence(event, gone=self.wait_for == "gone"))
+                    log.message(sentence(event, gone=self.wait_for == "gone"))
                 else:
                     return dict(event)
             if not self._killed and (job := only_waits(cluster, self)):

@@ -73,15 +73,15 @@ def end_early(
             # An error of the arguments never came to the point of making one.
             result = "" if isinstance(error, (ConfigurationError, InvalidManifestError)) else "No Job was made"
             if result and cause is not Cause.ERROR:
-                log.say(f"{why}. {result}")
+                log.message(f"{why}. {result}")
     elif job.uid is None:
         result = ""
     elif cause is Cause.LOST:
         result = stop_in_worker.lost(job.namespace, job.name, another_try=another_try)
-        log.say(f"{why}. {result}", "warning")
+        log.message(f"{why}. {result}", "warning")
     else:
         result = stop_in_worker.left(job.namespace, job.name, action, another_try=another_try)
-        log.say(f"{why}. {result}")
+        log.message(f"{why}. {result}")
     if result and isinstance(error, UniqueK8sJobError):
         error.seen.append(result)
     elif result and isinstance(error, moved_exception("AirflowTaskTimeout")):
@@ -101,7 +101,7 @@ def _delete(run: Run, why: str, log: LogWriter, *, soon: bool) -> str | None:
         with closing(run.delete(CONFIRM_BEFORE_SIGKILL if soon else CONFIRM_OTHERWISE)) as work:
             for event in events(work):
                 if event["kind"] == "message":
-                    log.say(event["text"] if said else f"{why}. {event['text']}", event["level"])
+                    log.message(event["text"] if said else f"{why}. {event['text']}", event["level"])
                     said.append(event["text"])
                 elif event["kind"] == "removed":
                     result = event["text"]
@@ -113,5 +113,5 @@ def _delete(run: Run, why: str, log: LogWriter, *, soon: bool) -> str | None:
         result, level = str(failure), "warning"
     except UniqueK8sJobError as failure:
         result, level = f"The deletion of its Job failed, and the Job may still run: {failure}", "warning"
-    log.say(result if said else f"{why}. {result}", level)
+    log.message(result if said else f"{why}. {result}", level)
     return result

@@ -413,7 +413,7 @@ class UniqueK8sJobOperator(BaseOperator):
         log = LogWriter.of_task(self.log)
         hook = self._hook()
         cluster = hook.get_conn()
-        names = KnownNames(context.get("task_state_store"), lambda text: log.say(text, "warning"))
+        names = KnownNames(context.get("task_state_store"), lambda text: log.message(text, "warning"))
         wanted = request_of(self, context, options, names, log)
         if self.xcom == "sidecar" and not self.xcom_sidecar_image:
             wanted["result_sidecar_image"] = hook.xcom_sidecar_image()
@@ -426,7 +426,7 @@ class UniqueK8sJobOperator(BaseOperator):
         if end["kind"] == "handed_over":
             self._defer(context, end["job"], log)
         if end["kind"] == "made":
-            log.say("The task does not wait for the Job: it is green now, and the Job goes on")
+            log.message("The task does not wait for the Job: it is green now, and the Job goes on")
             return {"state": "made", "job": end["job"]}
         return self._conclude(end, context, log)
 
@@ -491,9 +491,9 @@ class UniqueK8sJobOperator(BaseOperator):
             end = wait()
             if end["kind"] == "outcome":
                 metrics.ended(context["ti"], end)
-                log.say(end["timeline"])
+                log.message(end["timeline"])
                 for said in run.acknowledge():
-                    log.say(said["text"], said["level"])
+                    log.message(said["text"], said["level"])
         except BaseException as error:
             action = self.on_process_end or options.on_process_end
             job = Made(self._job_uid, *self._job_reference)
@@ -510,7 +510,7 @@ class UniqueK8sJobOperator(BaseOperator):
     def _defer(self, context: Context, job: str, log: LogWriter) -> NoReturn:
         from unique_k8s_job.task import deferral
 
-        log.say("The triggerer follows the Job from now on")
+        log.message("The triggerer follows the Job from now on")
         self.defer(trigger=deferral.trigger(self, context, job), method_name="execute_complete")
 
     def _follow(self, run: Run, context: Context, names: KnownNames, log: LogWriter) -> dict[str, Any]:
@@ -532,7 +532,7 @@ class UniqueK8sJobOperator(BaseOperator):
                 self.write_log(event, log)
             elif event["kind"] == "message":
                 metrics.said(context["ti"], event["code"])
-                log.say(event["text"], event["level"])
+                log.message(event["text"], event["level"])
             elif event["kind"] == "submitted":
                 self._submitted(event, context, names, log)
                 if not self.follows:
@@ -579,7 +579,7 @@ class UniqueK8sJobOperator(BaseOperator):
             "outcome_used": f"Try {event['try_number']} left a finished Job, whose outcome is used:",
         }[event["origin"]]
         namespace, name = event["namespace"], event["name"]
-        log.say(
+        log.message(
             f"{how} Job `{namespace}/{name}` (uid {event['uid']}); "
             f"to see it: kubectl -n {namespace} describe job {name}"
         )
@@ -607,7 +607,7 @@ class UniqueK8sJobOperator(BaseOperator):
             if not stored:
                 ti.xcom_push(key=JOB_URL, value=self.job_url)
         except Exception as error:  # noqa: BLE001
-            log.say(f"The XCom `{JOB_URL}` was not stored: {failure(error)}", "warning")
+            log.message(f"The XCom `{JOB_URL}` was not stored: {failure(error)}", "warning")
 
     def _conclude(self, outcome: dict[str, Any], context: Context, log: LogWriter) -> Any:
         """Return what the task returns after a success, or raise the error of any other outcome, or a skip."""
@@ -617,12 +617,12 @@ class UniqueK8sJobOperator(BaseOperator):
             # A return would make a task succeed that Airflow or its user has stopped.
             raise StoppedError("The task was stopped as its Job ended", seen=outcome["summary"].splitlines()[:1])
         if outcome["state"] == "succeeded":
-            log.say(outcome["summary"])
+            log.message(outcome["summary"])
             if self.xcom is None:
                 return job_result.summary(outcome)
             result = job_result.result(outcome)
             if result is None:
-                log.say(f"Its base container wrote no result to {job_result.RESULT_FILE}, so the result is None")
+                log.message(f"Its base container wrote no result to {job_result.RESULT_FILE}, so the result is None")
             ti: Any = context["ti"]
             ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
             return result
@@ -641,7 +641,7 @@ class UniqueK8sJobOperator(BaseOperator):
             ti: Any = context["ti"]
             ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
         except Exception as error:  # noqa: BLE001
-            log.say(f"The XCom `{job_result.JOB_OUTCOME}` was not stored: {failure(error)}", "warning")
+            log.message(f"The XCom `{job_result.JOB_OUTCOME}` was not stored: {failure(error)}", "warning")
 
 
 def _load_what_the_end_needs() -> None:

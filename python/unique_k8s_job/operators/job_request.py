@@ -40,7 +40,7 @@ def request_of(
     names = known.names if attempt["try_number"] > 1 else []
     parts = task.manifest_parts(context)
     if not deployment.known and not names and attempt["try_number"] > 1:
-        log.say(
+        log.message(
             "This Airflow cannot be told from others (no fernet key, default URLs), so Jobs of earlier tries are not "
             "looked for: set `[unique_k8s_job] deployment_id`",
             "warning",

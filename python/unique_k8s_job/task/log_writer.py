@@ -58,7 +58,7 @@ class LogWriter:
         """Make a writer for the logger of a task, as this Airflow needs it."""
         return cls(log, structured=records_have_fields())
 
-    def say(self, text: str, level: str = "info") -> None:
+    def message(self, text: str, level: str = "info") -> None:
         """Write a sentence of our own."""
         if self._lines is None:
             self._record(logging.getLevelName(level.upper()), text, _now())
@@ -70,7 +70,7 @@ class LogWriter:
         """Write an event of the kind `log`: one line or many, or a mark about the log."""
         self.last_line = time.monotonic()
         if event["mark"]:
-            self.say(event["text"], "warning")
+            self.message(event["text"], "warning")
             return
         for text, level, stamp in records_of(event):
             if self._lines is None:
@@ -160,7 +160,7 @@ def _write(event: SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent, log: 
     if event["kind"] == "log":
         log.lines(event)
     elif event["kind"] == "message":
-        log.say(event["text"], event["level"])
+        log.message(event["text"], event["level"])
 
 
 def records_of(event: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:

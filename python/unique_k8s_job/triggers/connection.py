@@ -51,7 +51,7 @@ async def connect(connection: Mapping[str, Any], log: LogWriter) -> Cluster:
         if time.monotonic() + pause > give_up:
             raise AirflowUnreachableError(f"{which} cannot be read", seen=[problem])
         if not told:
-            log.say(f"{which} cannot be read; this is tried again for {READ_WITHIN:.0f} s: {problem}", "warning")
+            log.message(f"{which} cannot be read; this is tried again for {READ_WITHIN:.0f} s: {problem}", "warning")
             told = True
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -177,7 +177,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         calling its code.
         """
         if self.on_stop == "leave":
-            self._log_writer().say(
+            self._log_writer().message(
                 f"execution_timeout is over. {self._named()} is left as it is (`on_stop`)", "warning"
             )
             return
@@ -188,7 +188,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
             result = f"{self._named()} is being deleted, and its Pods have not ended yet"
         except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
             result = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
-        self._log_writer().say(f"execution_timeout is over. {result}", "warning")
+        self._log_writer().message(f"execution_timeout is over. {result}", "warning")
 
     async def _has_finished(self, cluster: Cluster) -> bool:
         """Read once whether exactly this Job has ended; a Job that cannot be read counts as not ended."""
@@ -198,7 +198,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
             found = await asyncio.wait_for(native.find_jobs_async(cluster, target), LAST_GET)
         except Exception as error:  # noqa: BLE001  # whatever it is, the time is over
             text = f"The time is over, and it is not known whether the Job has finished: {failure(error)}"
-            self._log_writer().say(text, "warning")
+            self._log_writer().message(text, "warning")
             return False
         return any(seen["outcome"] for seen in found)
 
@@ -231,7 +231,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         )
         why = stop_in_trigger.reason(decision)
         if decision.action is JobAction.DELETE and self.on_stop == "leave":
-            self._log_writer().say(f"{why}. {self._named()} is left as it is, and may still run (`on_stop`)")
+            self._log_writer().message(f"{why}. {self._named()} is left as it is, and may still run (`on_stop`)")
             return
         if decision.action is JobAction.DELETE:
             await self._delete_and_say(why)
@@ -239,7 +239,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
         result, level = f"Its Job is {decision.action.value}", "info"
         if not decision.known:
             result, level = f"{result}: it is not known whether the task goes on with it", "warning"
-        self._log_writer().say(f"{why}. {result}", level)
+        self._log_writer().message(f"{why}. {result}", level)
 
     async def _delete_and_say(self, why: str) -> None:
         """Delete the Job of a stopped task; the DELETE is under way before the first message."""
@@ -247,14 +247,14 @@ class UniqueK8sJobTrigger(BaseTrigger):
         await asyncio.sleep(0)
         log = self._log_writer()
         grace = "its Pods may take a while to end (terminationGracePeriodSeconds, 30 s by default)"
-        log.say(f"{why}. {self._named()} is being deleted; {grace}")
+        log.message(f"{why}. {self._named()} is being deleted; {grace}")
         try:
             result, level = await deleting, "info"
         except DeletionUnconfirmedError as error:
             result, level = str(error), "warning"
         except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
             result, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
-        log.say(result, level)
+        log.message(result, level)
 
     def _named(self) -> str:
         job = json.loads(self.job).get("job") or {}

@@ -58,7 +58,7 @@ impl JobFollower<'_> {
         let unreachable =
             conditions::finished(&self.snapshot.job.job).is_none() && !self.gone && self.lingering.is_empty();
         if unreachable {
-            self.say.say(Message::warning(
+            self.messages.emit(Message::warning(
                 "end-not-confirmed",
                 format!(
                     "{}'s outcome is decided, but some of its Pods do not end: they may still run",
@@ -99,7 +99,7 @@ impl JobFollower<'_> {
             let now = Instant::now();
             if now >= deadline {
                 self.readers.abort_all();
-                self.say.say(Message::warning(
+                self.messages.emit(Message::warning(
                     "log-incomplete",
                     format!("The log was not complete {} s after the end: what follows is missing", limit.as_secs()),
                 ));
@@ -124,7 +124,7 @@ impl JobFollower<'_> {
                      follows is missing",
                     NOTHING_FOR.as_secs()
                 );
-                self.say.say(Message::warning("log-incomplete", text));
+                self.messages.emit(Message::warning("log-incomplete", text));
             }
             tokio::select! {
                 ended = self.readers.join_next() => if ended.is_none() { return },
@@ -147,7 +147,7 @@ impl JobFollower<'_> {
             NOTHING_FOR.as_secs().min(limit.as_secs()),
             limit.as_secs()
         );
-        self.say.say(Message::info("log-awaited", text));
+        self.messages.emit(Message::info("log-awaited", text));
     }
 
     /// Ends the readers of lingering containers, whose logs never end.
@@ -200,12 +200,12 @@ impl JobFollower<'_> {
             let left = deadline.saturating_duration_since(Instant::now()).as_secs();
             let text =
                 format!("{job} has ended, and its last Pods are not listed yet: that is tried for {left} s more");
-            self.say.say(Message::info("pods-awaited", text));
+            self.messages.emit(Message::info("pods-awaited", text));
         };
         match listed {
             Ok(pods) => self.snapshot.relist_pods(pods),
             Err(_) if self.pod_visibility == PodVisibility::Refused => {}
-            Err(failure) => self.say.say(missing(job, &failure)),
+            Err(failure) => self.messages.emit(missing(job, &failure)),
         }
     }
 

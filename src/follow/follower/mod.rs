@@ -47,7 +47,7 @@ use crate::{
         job_result::RESULT_SIDECAR,
         lingering::Lingering,
         log_position, log_positions,
-        message::{Message, Say},
+        message::{Message, MessageSink},
         observed_job::ObservedJob,
         outcome::Outcome,
         pod::{all_containers, has_started, init_containers, main_containers},
@@ -78,7 +78,7 @@ pub(crate) struct Following<'a> {
     pub handoff: &'a Handoff,
     /// How far the Job's log was delivered.
     pub positions: Vec<log_positions::SourcePosition>,
-    pub say: &'a Arc<dyn Say>,
+    pub messages: &'a Arc<dyn MessageSink>,
     pub sources: Feed,
     pub sink: logs::Sink,
     /// The quota of log streams that the followers of one process share, if there are many.
@@ -116,7 +116,7 @@ struct JobFollower<'a> {
     cluster: &'a Cluster,
     handoff: &'a Handoff,
     positions: Vec<log_positions::SourcePosition>,
-    say: &'a Arc<dyn Say>,
+    messages: &'a Arc<dyn MessageSink>,
     snapshot: JobSnapshot,
     progress: ProgressAnnouncer,
     counts: PodCounts,
@@ -156,13 +156,13 @@ struct JobFollower<'a> {
 
 impl<'a> JobFollower<'a> {
     fn new(following: Following<'a>, job: Arc<ObservedJob>) -> (Self, Feed) {
-        let Following { cluster, handoff, positions, say, sources, sink, quota, gone } = following;
+        let Following { cluster, handoff, positions, messages, sources, sink, quota, gone } = following;
         let pace = if quota.is_some() { Pace::Beside } else { Pace::Steady };
         let follower = Self {
             cluster,
             handoff,
             positions,
-            say,
+            messages,
             startup: StartupTimeout::new(
                 handoff.startup_timeout().unwrap_or(FOR_EVER),
                 handoff.init_timeout(),
@@ -250,13 +250,13 @@ impl<'a> JobFollower<'a> {
     /// Reports what is new, starts the readers of new containers, plans the next list of Events.
     fn announce(&mut self) {
         for message in self.progress.observe(&self.snapshot) {
-            self.say.say(message);
+            self.messages.emit(message);
         }
         if let Some(message) = self.counts.observe(&self.snapshot) {
-            self.say.say(message);
+            self.messages.emit(message);
         }
         for message in self.explained.observe(self.cluster, &self.snapshot, &self.workload.found) {
-            self.say.say(message);
+            self.messages.emit(message);
         }
         if self.snapshot.end.is_some() {
             self.decided.get_or_insert_with(Instant::now);
@@ -273,7 +273,7 @@ impl<'a> JobFollower<'a> {
         match self.sidecars.evaluate(Instant::now(), &self.snapshot) {
             sidecar::SidecarVerdict::Wait(next) => next,
             sidecar::SidecarVerdict::Over(end, lingering) => {
-                self.say.say(sidecar::over(&lingering));
+                self.messages.emit(sidecar::over(&lingering));
                 self.snapshot.end = Some(end);
                 self.lingering = lingering;
                 None
@@ -337,7 +337,7 @@ impl<'a> JobFollower<'a> {
     fn on_time(&mut self) {
         for contact in &mut self.contacts {
             if let Some(message) = contact.sum_up() {
-                self.say.say(message);
+                self.messages.emit(message);
             }
         }
         if self.events.due.is_some_and(|due| due <= Instant::now()) {
@@ -363,7 +363,7 @@ impl<'a> JobFollower<'a> {
                     sources.found(&self.snapshot.job);
                 }
             }
-            FeedEvent::Other(seen) => self.late_predecessors.meet(&seen, self.cluster, self.handoff, self.say),
+            FeedEvent::Other(seen) => self.late_predecessors.meet(&seen, self.cluster, self.handoff, self.messages),
             FeedEvent::Pod(pod, gone) => {
                 self.pod_visibility = PodVisibility::Seen;
                 self.snapshot.apply_pod(pod, gone);
@@ -382,7 +382,7 @@ impl<'a> JobFollower<'a> {
                 let text = format!(
                     "No right to list and watch Pods ({why}): following the Job alone, without logs, and without a startup timeout once it has Pods"
                 );
-                self.say.say(Message::warning("pods-not-visible", text));
+                self.messages.emit(Message::warning("pods-not-visible", text));
             }
             FeedEvent::Refused(_, failure) => {
                 let error = ApiCall::WatchJob(&self.snapshot.job.reference).failed(failure, None);
@@ -394,7 +394,7 @@ impl<'a> JobFollower<'a> {
                 self.ask = None;
                 sources.ask();
                 let what = format!("{} is asked for every {} s", self.snapshot.job.reference, ASK_EVERY.as_secs());
-                self.say.say(Message::in_spite_of(&error, "jobs-not-watchable", what));
+                self.messages.emit(Message::in_spite_of(&error, "jobs-not-watchable", what));
             }
         }
         Ok(())
@@ -402,10 +402,10 @@ impl<'a> JobFollower<'a> {
 
     fn newer(&mut self, seen: impl Into<Arc<ObservedJob>>) -> Result<(), Error> {
         let seen = seen.into();
-        if let (Some(ours), Some(marks)) = (&self.handoff.owner, &seen.marks)
-            && marks.owner != *ours
+        if let (Some(ours), Some(metadata)) = (&self.handoff.owner, &seen.attempt_metadata)
+            && metadata.owner != *ours
         {
-            return Err(owner_patch::taken_over(&seen.reference, &marks.owner));
+            return Err(owner_patch::taken_over(&seen.reference, &metadata.owner));
         }
         self.snapshot.apply_job(seen);
         Ok(())
@@ -423,7 +423,7 @@ impl<'a> JobFollower<'a> {
                 Ok(Some(seen)) => {
                     self.newer(seen)?;
                     if let Some(message) = failed.then(|| self.contacts[0].found()).flatten() {
-                        self.say.say(message);
+                        self.messages.emit(message);
                     }
                     return Ok(true);
                 }
@@ -438,7 +438,7 @@ impl<'a> JobFollower<'a> {
             }
             failed = true;
             if let Some(message) = self.contacts[0].lost(&failure) {
-                self.say.say(message);
+                self.messages.emit(message);
             }
         }
     }
@@ -451,7 +451,7 @@ impl<'a> JobFollower<'a> {
                 self.snapshot.job.reference,
                 failure.message()
             );
-            self.say.say(Message::warning("job-asked-for", text));
+            self.messages.emit(Message::warning("job-asked-for", text));
         }
         let next = self.get_pauses.next();
         self.ask = Some(self.ask.map_or(next, |at| at.min(next)));
@@ -466,7 +466,7 @@ impl<'a> JobFollower<'a> {
                 self.snapshot.job.reference,
                 every.as_secs()
             );
-            self.say.say(Message::warning("job-asked-for", text));
+            self.messages.emit(Message::warning("job-asked-for", text));
         }
     }
 
@@ -488,7 +488,7 @@ impl<'a> JobFollower<'a> {
             self.ask = None;
         }
         if let Some(message) = self.contact_to(resource).found() {
-            self.say.say(message);
+            self.messages.emit(message);
         }
     }
 
@@ -497,7 +497,7 @@ impl<'a> JobFollower<'a> {
             self.ask.get_or_insert_with(|| Instant::now() + ASK_AFTER);
         }
         if let Some(message) = self.contact_to(resource).lost(failure) {
-            self.say.say(message);
+            self.messages.emit(message);
         }
     }
 

@@ -275,7 +275,10 @@ impl Index {
 
     /// Tells the waiters of other Jobs of the same task about this Job.
     fn notify_siblings(&mut self, job: &Arc<ObservedJob>) {
-        let Some(waited) = job.marks.as_ref().and_then(|marks| self.waited.get(&marks.task_digest)) else { return };
+        let Some(waited) = job.attempt_metadata.as_ref().and_then(|metadata| self.waited.get(&metadata.task_digest))
+        else {
+            return;
+        };
         for uid in waited.iter().filter(|uid| **uid != job.reference.uid) {
             if let Some(entry) = self.entries.get_mut(uid) {
                 entry.others.retain(|(_, other)| other.reference.uid != job.reference.uid);
@@ -307,7 +310,8 @@ impl Index {
     /// index.
     pub fn recall_siblings(&mut self, uid: &str, task: &TaskDigest) {
         let of_task = |job: &ObservedJob| {
-            job.reference.uid != uid && job.marks.as_ref().is_some_and(|marks| marks.task_digest == *task)
+            job.reference.uid != uid
+                && job.attempt_metadata.as_ref().is_some_and(|metadata| metadata.task_digest == *task)
         };
         let present = self.entries.values().filter(|entry| entry.missing.is_none());
         let jobs = present.filter_map(|entry| entry.job.as_ref()).map(|(_, job)| job);
@@ -415,7 +419,7 @@ impl Entry {
     /// The Airflow deployment that made the Job, if the Job names it.
     fn deployment(&self) -> Option<&str> {
         let (_, job) = self.job.as_ref()?;
-        Some(job.marks.as_ref()?.task.as_ref()?.deployment.as_str())
+        Some(job.attempt_metadata.as_ref()?.task.as_ref()?.deployment.as_str())
     }
 
     fn notify(&self) {

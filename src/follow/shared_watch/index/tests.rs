@@ -6,10 +6,10 @@ use crate::model::pod::lean_pod;
 const TASK: &str = "unique-k8s-job/task";
 
 fn job(uid: &str, version: u64) -> Arc<ObservedJob> {
-    let marks =
+    let metadata =
         json!({"unique-k8s-job/try-number": "1", "unique-k8s-job/attempt": "a", "unique-k8s-job/owner": "t/1/i"});
     let object = json!({"metadata": {"namespace": "etl", "name": uid, "uid": uid, "resourceVersion": version.to_string(),
-        "labels": {TASK: "t"}, "annotations": marks}, "spec": {"template": {}}});
+        "labels": {TASK: "t"}, "annotations": metadata}, "spec": {"template": {}}});
     Arc::new(ObservedJob::read(&object).unwrap())
 }
 
@@ -166,7 +166,7 @@ fn two_who_wait_for_one_job_both_hear_and_the_end_of_one_does_not_touch_the_othe
 fn late_job_of_the_same_task_is_told_to_those_who_wait_for_another() {
     let mut index = Index::new(Keep::All);
     index.relist_jobs(vec![job("u", 1)]);
-    let task = job("u", 1).marks.as_ref().unwrap().task_digest.clone();
+    let task = job("u", 1).attempt_metadata.as_ref().unwrap().task_digest.clone();
     let notify = Arc::new(Notify::new());
     index.subscribe("u", Some(&task), &notify);
     let mut reader = Reader { uid: "u", seen: 0, notify };
@@ -181,7 +181,7 @@ fn late_job_of_the_same_task_is_told_to_those_who_wait_for_another() {
 fn late_job_that_is_known_before_anybody_waits_is_told_to_who_asks_for_it() {
     let mut index = Index::new(Keep::All);
     index.relist_jobs(vec![job("u", 1), job("late", 1)]);
-    let task = job("u", 1).marks.as_ref().unwrap().task_digest.clone();
+    let task = job("u", 1).attempt_metadata.as_ref().unwrap().task_digest.clone();
     let notify = Arc::new(Notify::new());
     index.subscribe("u", Some(&task), &notify);
     index.recall_siblings("u", &task);
