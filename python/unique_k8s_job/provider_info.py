@@ -42,6 +42,16 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": 'The image of the sidecar of `xcom="sidecar"`, if the task names none.',
         "schema": {"type": ["string", "null"]},
     },
+    "xcom_sidecar_container_resources": {
+        "label": "XCom sidecar resources (JSON)",
+        "description": "The requests and limits of this sidecar.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "xcom_sidecar_container_security_context": {
+        "label": "XCom sidecar security context (JSON)",
+        "description": "The security context of this sidecar, if it is not to be that of the base container.",
+        "schema": {"type": ["string", "null"]},
+    },
 }
 #: Airflow's own fields that such a connection does not use.
 HIDDEN_FIELDS = ("host", "schema", "login", "password", "port", "extra")

@@ -23,7 +23,7 @@ pub use arguments::{ARGUMENTS, Argument, ArgumentForm, Arguments};
 pub use assemble::assemble;
 pub use overlay::overlay;
 pub use queue::put_into_queue;
-pub use result_file::put_result_file;
+pub use result_file::{ResultSidecar, put_result_file};
 pub use stamp::{Stamp, replaced_labels, stamp};
 pub use ttl::{Ttl, TtlPlan, manifest_ttl};
 pub use unknown_fields::{UnknownField, not_known, unknown_fields};

@@ -1,8 +1,10 @@
 //! Gives the base container the file of its result, and where that is asked for the sidecar that prints it.
 //!
-//! Promise: with a sidecar nothing of the user's changes but that one mount is added. The sidecar runs as the user that the
-//! base container runs as, and with the same restrictions, so that it may read the file and no policy refuses it.
+//! Promise: with a sidecar nothing of the user's changes but that one mount is added. Unless its user wants something else,
+//! the sidecar runs as the user that the base container runs as, and with the same restrictions, so that it may read the
+//! file and no policy refuses it.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::assemble::{base_container, child, list};
@@ -20,8 +22,23 @@ const VOLUME: &str = "airflow-xcom";
 /// Its image where the user names none; it needs a shell.
 const IMAGE: &str = "busybox:1.36";
 
+/// What a user wants of the sidecar; what is not given is made to fit the base container.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultSidecar {
+    /// Its image.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Its `resources`.
+    #[serde(default)]
+    pub resources: Option<Map<String, Value>>,
+    /// Its `securityContext`.
+    #[serde(default)]
+    pub security_context: Option<Map<String, Value>>,
+}
+
 /// Puts what the result needs into an assembled Job. The path of the manifest does not count: its user asked for a result.
-pub fn put_result_file(job: &mut Value, source: ResultSource, image: Option<&str>) -> Result<(), Error> {
+pub fn put_result_file(job: &mut Value, source: ResultSource, sidecar: &ResultSidecar) -> Result<(), Error> {
     let root = super::assemble::object(job, "")?;
     let template = child(child(root, "spec", "spec")?, "template", "spec.template")?;
     let pod = child(template, "spec", "spec.template.spec")?;
@@ -29,7 +46,7 @@ pub fn put_result_file(job: &mut Value, source: ResultSource, image: Option<&str
         ResultSource::TerminationMessage => {
             base_container(pod, None)?.insert("terminationMessagePath".to_owned(), json!(RESULT_FILE));
         }
-        ResultSource::Sidecar => add_sidecar(pod, image.unwrap_or(IMAGE))?,
+        ResultSource::Sidecar => add_sidecar(pod, sidecar)?,
     }
     Ok(())
 }
@@ -45,19 +62,20 @@ fn resources(limited: bool) -> Value {
     json!({"requests": both, "limits": both})
 }
 
-fn add_sidecar(pod: &mut Map<String, Value>, image: &str) -> Result<(), Error> {
+fn add_sidecar(pod: &mut Map<String, Value>, sidecar: &ResultSidecar) -> Result<(), Error> {
     let mount = json!({"name": VOLUME, "mountPath": RESULT_FOLDER});
     let base = base_container(pod, None)?;
     let mounts = list(base, "volumeMounts", "spec.template.spec.containers.volumeMounts")?;
     mounts.push(mount.clone());
     let limited = base.get("resources").is_some_and(|resources| resources["limits"].is_object());
     let mut container = json!({
-        "name": RESULT_SIDECAR, "image": image, "command": ["sh", "-c", PRINT_AT_THE_END],
+        "name": RESULT_SIDECAR, "image": sidecar.image.as_deref().unwrap_or(IMAGE), "command": ["sh", "-c", PRINT_AT_THE_END],
         "restartPolicy": "Always", "volumeMounts": [mount],
-        "resources": resources(limited),
+        "resources": sidecar.resources.clone().map_or_else(|| resources(limited), Value::Object),
     });
-    if let Some(security) = base.get("securityContext") {
-        container["securityContext"] = security.clone();
+    let own = sidecar.security_context.clone().map(Value::Object);
+    if let Some(security) = own.or_else(|| base.get("securityContext").cloned()) {
+        container["securityContext"] = security;
     }
     list(pod, "volumes", "spec.template.spec.volumes")?.push(json!({"name": VOLUME, "emptyDir": {}}));
     // The last one: before the others it would wait for them, and a Pod would count as started too early.
@@ -70,8 +88,12 @@ mod tests {
     use super::*;
 
     fn put(pod: &Value, source: ResultSource) -> Value {
+        put_with(pod, source, &ResultSidecar::default())
+    }
+
+    fn put_with(pod: &Value, source: ResultSource, sidecar: &ResultSidecar) -> Value {
         let mut job = json!({"spec": {"template": {"spec": pod}}});
-        put_result_file(&mut job, source, None).unwrap();
+        put_result_file(&mut job, source, sidecar).unwrap();
         job["spec"]["template"]["spec"].clone()
     }
 
@@ -91,6 +113,20 @@ mod tests {
             put(&json!({"containers": [base]}), ResultSource::Sidecar)["initContainers"][0]["resources"].clone();
         assert_eq!(resources["requests"], resources["limits"]);
         assert_ne!(resources["limits"], Value::Null);
+    }
+
+    #[test]
+    fn what_a_user_wants_of_the_sidecar_wins_over_what_fits_the_base_container() {
+        let base = json!({"name": "base", "securityContext": {"runAsUser": 1000}, "resources": {"limits": {"cpu": 1}}});
+        let wanted = json!({
+            "image": "mirror/busybox:1", "resources": {"requests": {"cpu": "5m"}}, "security_context": {"runAsUser": 7},
+        });
+        let sidecar = serde_json::from_value(wanted).unwrap();
+        let pod = put_with(&json!({"containers": [base]}), ResultSource::Sidecar, &sidecar);
+        let sidecar = &pod["initContainers"][0];
+        assert_eq!(sidecar["image"], "mirror/busybox:1");
+        assert_eq!(sidecar["resources"], json!({"requests": {"cpu": "5m"}}));
+        assert_eq!(sidecar["securityContext"], json!({"runAsUser": 7}));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use crate::{
         trimmed_option,
     },
     manifest::{
-        Arguments, RunnableKind, Stamp, Ttl, TtlPlan, UserJob, assemble, indexed_completions, manifest_namespace,
-        manifest_ttl, not_known, overlay, put_into_queue, put_result_file, replaced_labels, stamp, unknown_fields,
+        Arguments, ResultSidecar, RunnableKind, Stamp, Ttl, TtlPlan, UserJob, assemble, indexed_completions,
+        manifest_namespace, manifest_ttl, not_known, overlay, put_into_queue, put_result_file, replaced_labels, stamp,
+        unknown_fields,
     },
     model::{
         handoff::Handoff,
@@ -123,9 +124,9 @@ pub struct JobRequest {
     /// Where the result of the Job is read from; none if it is not.
     #[serde(default)]
     pub result: Option<ResultSource>,
-    /// The image of the sidecar that prints the result, where one does.
+    /// The sidecar that prints the result, where one does.
     #[serde(default)]
-    pub result_sidecar_image: Option<String>,
+    pub result_sidecar: ResultSidecar,
     /// Whether to read the logs.
     #[serde(default = "yes")]
     pub get_logs: bool,
@@ -338,7 +339,7 @@ impl JobRequest {
         let name = self.name(generation);
         let mut job = assemble(self.manifest.as_ref(), &self.arguments)?;
         if let Some(source) = self.result {
-            put_result_file(&mut job, source, self.result_sidecar_image.as_deref())?;
+            put_result_file(&mut job, source, &self.result_sidecar)?;
         }
         if let Some(queue) = &self.queue_name {
             put_into_queue(&mut job, queue)?;

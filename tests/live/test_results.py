@@ -16,6 +16,10 @@ FILE = job_result.RESULT_FILE
 #: A sidecar has this time to print.
 POD = {"terminationGracePeriodSeconds": 30}
 DIGITS = f"head -c 4000 /dev/zero | tr '\\0' 7 > {FILE}"
+OF_THE_CONNECTION: dict[str, Any] = {
+    "resources": {"limits": {"memory": "20Mi"}},
+    "security_context": {"runAsUser": 65534},
+}
 NOBODY = {"runAsUser": 65534, "readOnlyRootFilesystem": True}
 
 
@@ -27,6 +31,8 @@ class Written:
     value: Any = None
     words: list[str] = field(default_factory=list)
     source: str = "termination-message"
+    #: What the connection says of the sidecar.
+    sidecar: dict[str, Any] = field(default_factory=dict)
 
 
 def one(script: str, **fields: Any) -> dict[str, Any]:
@@ -62,6 +68,7 @@ BESIDE = {
     "indexed-beside": Written(INDEXED, {"0": [0], "1": [1]}),
     "nobody-beside": Written(one(f"echo 1 > {FILE}; chmod 600 {FILE}", securityContext=NOBODY), 1),
     "nothing-beside": Written(one("echo a line"), None),
+    "own-beside": Written(one(f"echo 1 > {FILE}"), 1, sidecar=OF_THE_CONNECTION),
 }
 for beside in BESIDE.values():
     beside.source = "sidecar"
@@ -71,7 +78,7 @@ def wanted(namespace: str, name: str, written: Written) -> dict[str, Any]:
     manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": json.loads(json.dumps(written.spec))}
     made = {**request(namespace, ""), "slug": name, "manifest": manifest, "arguments": {}}
     made["attempt"].update(max_tries=1, retries=1)
-    return {**made, "result": written.source, "result_sidecar_image": IMAGE}
+    return {**made, "result": written.source, "result_sidecar": {"image": IMAGE, **written.sidecar}}
 
 
 def retry(of: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +97,11 @@ def test_result_is_what_the_base_container_wrote_whole_or_an_error_that_says_why
     assert not wrong, "\n".join(wrong)
     log = [event for event in events["nothing-beside"] if event["kind"] == "log"]
     assert [(event["container"], event["text"].strip()) for event in log] == [("base", "a line")], log
+
+    own = cluster.find("pod", namespace, f"job-name={events['own-beside'][-1]['job']['name']}")[0]
+    (sidecar,) = own["spec"]["initContainers"]
+    assert sidecar["securityContext"] == OF_THE_CONNECTION["security_context"]
+    assert sidecar["resources"]["limits"] == OF_THE_CONNECTION["resources"]["limits"]
 
     # An invalid result is a verdict, so its retry runs anew; a result that no task has recorded is used.
     runs["words"].acknowledge()

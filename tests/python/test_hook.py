@@ -61,7 +61,10 @@ def test_extra_that_nothing_reads_is_refused_with_the_nearest_one(
 
 
 def test_extras_of_the_other_provider_are_no_mistake() -> None:
-    extras = {"disable_tcp_keepalive": True, "extra__kubernetes__xcom_sidecar_container_image": "alpine"}
+    extras: dict[str, Any] = {
+        "disable_tcp_keepalive": True,
+        "extra__kubernetes__xcom_sidecar_container_image": "alpine",
+    }
     assert cluster_configuration(extras) == {**ORDINARY, "source": "default"}
 
 

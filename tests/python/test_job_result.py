@@ -194,34 +194,73 @@ def test_sidecar_that_nobody_would_tell_to_end_is_refused_as_the_dag_is_parsed()
         UniqueK8sJobOperator(task_id="work", xcom="sidecar", on_lingering_sidecar="finish")
 
 
+ATTEMPT = {"deployment": "d", "dag_id": "etl", "run_id": "r", "task_id": "work", "map_index": -1, "try_number": 1}
+REQUEST = {"attempt": {**ATTEMPT, "instance": "i"}, "run_time": "2026-01-01T00:00:00Z"}
+OF_THE_CONNECTION: dict[str, Any] = {
+    "image": "mirror/busybox",
+    "resources": {"limits": {"cpu": 1}},
+    "security_context": {"runAsUser": 7},
+}
+
+
 @pytest.mark.parametrize(
-    ("argument", "extras", "image"),
+    ("argument", "extras", "sidecar"),
     [
-        (None, {}, None),
-        (None, {"xcom_sidecar_container_image": "mirror/busybox"}, "mirror/busybox"),
-        (None, {"extra__kubernetes__xcom_sidecar_container_image": "mirror/busybox"}, "mirror/busybox"),
-        ("mine:1", {"xcom_sidecar_container_image": "mirror/busybox"}, "mine:1"),
+        (None, {}, {}),
+        (None, {"xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mirror/busybox"}),
+        (None, {"extra__kubernetes__xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mirror/busybox"}),
+        ("mine:1", {"xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mine:1"}),
+        (
+            None,
+            {
+                "xcom_sidecar_container_image": "mirror/busybox",
+                "xcom_sidecar_container_resources": {"limits": {"cpu": 1}},
+                "xcom_sidecar_container_security_context": '{"runAsUser": 7}',
+            },
+            OF_THE_CONNECTION,
+        ),
     ],
 )
-def test_image_of_the_sidecar_is_that_of_the_task_or_of_the_connection(
-    argument: str | None, extras: dict[str, str], image: str | None, end: Any, monkeypatch: pytest.MonkeyPatch
+def test_sidecar_is_as_the_task_or_the_connection_wants_it(
+    argument: str | None,
+    extras: dict[str, Any],
+    sidecar: dict[str, Any],
+    end: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(UniqueK8sJobHook, "_extras", lambda _: extras)
     ended = end("in the worker", outcome({"text": "1"}), xcom="sidecar", xcom_sidecar_image=argument)
     assert ended.value == 1
-    assert ended.request["result"] == "sidecar" and ended.request["result_sidecar_image"] == image
+    assert ended.request["result"] == "sidecar" and ended.request["result_sidecar"] == sidecar
 
 
-def test_image_of_the_sidecar_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(UniqueK8sJobHook, "_extras", lambda _: {"xcom_sidecar_container_image": 3})
-    with pytest.raises(ConfigurationError, match="is no text"):
-        UniqueK8sJobHook(None).xcom_sidecar_image()
+@pytest.mark.parametrize(
+    ("extra", "value", "words"),
+    [
+        ("xcom_sidecar_container_image", 3, "is no text"),
+        ("xcom_sidecar_container_resources", "{", "is no JSON object"),
+        ("xcom_sidecar_container_resources", [], "is no JSON object"),
+        ("xcom_sidecar_container_security_context", "[1]", "is no JSON object"),
+    ],
+)
+def test_extra_about_the_sidecar_that_cannot_be_used_is_refused_with_its_name(
+    extra: str, value: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UniqueK8sJobHook, "_extras", lambda _: {extra: value})
+    with pytest.raises(ConfigurationError, match=f"The extra `{extra}` {words}"):
+        UniqueK8sJobHook(None).xcom_sidecar()
+
+
+def test_sidecar_in_the_job_is_as_the_connection_wants_it() -> None:
+    wanted = {"arguments": {"image": "a:1"}, "result": "sidecar", "result_sidecar": OF_THE_CONNECTION}
+    job = json.loads(_core.assemble(as_json({**REQUEST, **wanted})))
+    (sidecar,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert (sidecar["image"], sidecar["resources"]) == ("mirror/busybox", {"limits": {"cpu": 1}})
+    assert sidecar["securityContext"] == {"runAsUser": 7}
 
 
 def test_core_puts_the_file_of_the_result_where_the_texts_say_that_it_is() -> None:
-    attempt = {"deployment": "d", "dag_id": "etl", "run_id": "r", "task_id": "work", "map_index": -1, "try_number": 1}
-    request = {"attempt": {**attempt, "instance": "i"}, "run_time": "2026-01-01T00:00:00Z"}
-    wanted = {**request, "arguments": {"image": "a:1"}, "result": "termination-message"}
+    wanted = {**REQUEST, "arguments": {"image": "a:1"}, "result": "termination-message"}
     job = json.loads(_core.assemble(as_json(wanted)))
     [base] = job["spec"]["template"]["spec"]["containers"]
     assert base["terminationMessagePath"] == job_result.RESULT_FILE

@@ -25,8 +25,13 @@ from unique_k8s_job.visible import visible
 
 DEFAULT_CONNECTION = "kubernetes_default"
 _PREFIX = "extra__kubernetes__"
-#: The image of the sidecar that prints results; it is no part of the configuration of the cluster.
-_SIDECAR_IMAGE = "xcom_sidecar_container_image"
+#: The extras about the sidecar that prints results, with what each is of it; they are no part of the configuration of
+#: the cluster.
+_SIDECAR: Mapping[str, str] = {
+    "xcom_sidecar_container_image": "image",
+    "xcom_sidecar_container_resources": "resources",
+    "xcom_sidecar_container_security_context": "security_context",
+}
 #: The extras that are read here.
 _EXTRAS = (
     "in_cluster",
@@ -35,14 +40,10 @@ _EXTRAS = (
     "cluster_context",
     "namespace",
     "disable_verify_ssl",
-    _SIDECAR_IMAGE,
+    *_SIDECAR,
 )
-#: The other extras of the `cncf.kubernetes` provider (10.25.0, `hooks/kubernetes.py`), which are ignored here.
-_EXTRAS_OF_OTHERS = (
-    "disable_tcp_keepalive",
-    "xcom_sidecar_container_resources",
-    "xcom_sidecar_container_security_context",
-)
+#: The other extra of the `cncf.kubernetes` provider (10.25.0, `hooks/kubernetes.py`), which is ignored here.
+_EXTRAS_OF_OTHERS = ("disable_tcp_keepalive",)
 _SECRETS = {"token", "password", "client-key-data", "id-token", "refresh-token", "access-token", "client-secret"}
 
 
@@ -130,15 +131,17 @@ class UniqueK8sJobHook(BaseHook):
             connection = await off_the_loop(find_again, self.kubernetes_conn_id)
         return await off_the_loop(self._combined, connection.extra_dejson if connection else {})
 
-    def xcom_sidecar_image(self) -> str | None:
-        """Return the image of the sidecar that prints results, if the connection names one.
+    def xcom_sidecar(self) -> dict[str, Any]:
+        """Return what the connection says of the sidecar that prints results: `image`, `resources`, `security_context`.
 
-        :raises ConfigurationError: if it is no text
+        :raises ConfigurationError: if an extra is not what it has to be
         """
-        image = _extra(self._extras(), _SIDECAR_IMAGE)
-        if image is not None and not isinstance(image, str):
-            raise ConfigurationError(f"The extra `{_SIDECAR_IMAGE}` is no text", seen=[described(image)])
-        return image
+        extras = self._extras()
+        return {
+            key: _sidecar_extra(name, key, value)
+            for name, key in _SIDECAR.items()
+            if (value := _extra(extras, name)) is not None
+        }
 
     def test_connection(self) -> tuple[bool, str]:
         """Say for Airflow's button "Test" which cluster answers, who we are there, and which rights are missing."""
@@ -242,6 +245,28 @@ def cluster_configuration(
 def _extra(extras: Mapping[str, Any], name: str) -> Any:
     value = extras[name] if name in extras else extras.get(_PREFIX + name)
     return None if value == "" else value
+
+
+def _sidecar_extra(name: str, key: str, value: Any) -> Any:
+    """Read one extra about the sidecar. The form of the `cncf.kubernetes` provider stores objects as JSON texts."""
+    if key == "image":
+        if not isinstance(value, str):
+            raise ConfigurationError(f"The extra `{name}` is no text", seen=[described(value)], path=name)
+        return value
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value)
+        except ValueError:
+            found = None
+    if not isinstance(found, Mapping):
+        raise ConfigurationError(
+            f"The extra `{name}` is no JSON object",
+            seen=[described(value)],
+            hint="write it as in a manifest of Kubernetes",
+            path=name,
+        )
+    return dict(found)
 
 
 def _refuse_unknown(extras: Mapping[str, Any]) -> None:

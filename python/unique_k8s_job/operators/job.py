@@ -415,8 +415,8 @@ class UniqueK8sJobOperator(BaseOperator):
         cluster = hook.get_conn()
         names = KnownNames(context.get("task_state_store"), lambda text: log.message(text, "warning"))
         wanted = request_of(self, context, options, names, log)
-        if self.xcom == "sidecar" and not self.xcom_sidecar_image:
-            wanted["result_sidecar_image"] = hook.xcom_sidecar_image()
+        if self.xcom == "sidecar":
+            wanted["result_sidecar"] = {**hook.xcom_sidecar(), **wanted["result_sidecar"]}
         request = as_json(wanted)
         names.add(native.job_name(request))
         if self._killed:

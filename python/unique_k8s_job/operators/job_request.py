@@ -76,9 +76,9 @@ def request_of(
         "release_after_seconds": seconds("release_after_seconds", task.release_after_seconds),
         "on_lingering_sidecar": task.on_lingering_sidecar,
         "result": task.xcom,
-        "result_sidecar_image": text("xcom_sidecar_image", task.xcom_sidecar_image)
+        "result_sidecar": {"image": text("xcom_sidecar_image", task.xcom_sidecar_image)}
         if task.xcom_sidecar_image
-        else None,
+        else {},
         "get_logs": flag("get_logs", task.get_logs),
         "container_logs": task.log_sources("container_logs"),
         "init_container_logs": task.log_sources("init_container_logs"),

@@ -6,7 +6,7 @@ a CronJob, a List with one of them), `overlays` (parts of a Job that are laid ov
 `field_validation`, `arguments` (only what was given), `ttl` and `on_finish` (each by outcome), `safe_ttl_seconds`,
 `patch_jobs`, `marking` (labels and annotations that the installation wants), `policy`, `lookup`, `known_names`,
 `startup_timeout_seconds`, `init_timeout_seconds`, `queue_name` and `queue_timeout_seconds` (of Kueue), `handover_timeout_seconds`, `replace_lost`, `release_stuck`,
-`release_after_seconds`, `on_lingering_sidecar`, `result` (where it is read from), `result_sidecar_image`, `get_logs`,
+`release_after_seconds`, `on_lingering_sidecar`, `result` (where it is read from), `result_sidecar`, `get_logs`,
 `container_logs` and `init_container_logs` (of which of them), `log_format`, `running_clear_is_visible`. The Rust side
 refuses keys that it does not know, so no key can be misspelled unseen.
 """
