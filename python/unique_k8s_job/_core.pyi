@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NotRequired, TypedDict, final, type_check_only
 
 __all__ = [
+    "RESULT_FILE",
     "Cluster",
     "Run",
     "Survey",
@@ -41,6 +42,8 @@ __version__: str
 #: Empty where it is not known.
 __commit__: str
 __kubernetes_api__: str
+#: Where the base container writes its result.
+RESULT_FILE: str
 
 # Values that cross as dicts. Types only: the module does not have these names.
 

@@ -43,6 +43,7 @@ mod _core {
         crate::panics::tell_by_place();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("__commit__", env!("UNIQUE_K8S_JOB_COMMIT"))?;
-        module.add("__kubernetes_api__", crate::resource::KUBERNETES_API)
+        module.add("__kubernetes_api__", crate::resource::KUBERNETES_API)?;
+        module.add("RESULT_FILE", crate::model::job_result::RESULT_FILE)
     }
 }

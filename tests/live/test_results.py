@@ -9,10 +9,11 @@ from typing import Any
 from command_line import container, job_spec
 from native_run import Follower, request
 from one_node_cluster import IMAGE, OneNodeCluster
+from unique_k8s_job import native
 from unique_k8s_job.exceptions import JobResultError
 from unique_k8s_job.task import job_result
 
-FILE = job_result.RESULT_FILE
+FILE = native.RESULT_FILE
 #: A sidecar has this time to print.
 POD = {"terminationGracePeriodSeconds": 30}
 DIGITS = f"head -c 4000 /dev/zero | tr '\\0' 7 > {FILE}"

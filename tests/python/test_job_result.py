@@ -263,4 +263,4 @@ def test_core_puts_the_file_of_the_result_where_the_texts_say_that_it_is() -> No
     wanted = {**REQUEST, "arguments": {"image": "a:1"}, "result": "termination-message"}
     job = json.loads(_core.assemble(as_json(wanted)))
     [base] = job["spec"]["template"]["spec"]["containers"]
-    assert base["terminationMessagePath"] == job_result.RESULT_FILE
+    assert base["terminationMessagePath"] == native.RESULT_FILE

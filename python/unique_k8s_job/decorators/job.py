@@ -10,6 +10,7 @@ from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from unique_k8s_job import native
 from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.operators.job import UniqueK8sJobOperator
 from unique_k8s_job.task.compat import Context, DecoratedOperator, determine_kwargs, task_decorator_factory
@@ -70,13 +71,12 @@ class UniqueK8sJobFunctionOperator(_DecoratedJobOperator):
         import pkgutil
 
         from unique_k8s_job.decorators.shipped_function import arguments_of, literal, source_of
-        from unique_k8s_job.task.job_result import RESULT_FILE
 
         function: Callable[..., Any] = self.python_callable
         source = source_of(function)
         given = arguments_of(function, list(self.op_args), self.op_kwargs, context)
         program = pkgutil.get_data(__package__, "function_in_job.py")
-        file = RESULT_FILE if self.xcom else ""
+        file = native.RESULT_FILE if self.xcom else ""
         # Unbuffered: what the function prints is in the log at once.
         self.cmds = [self.python, "-u", "-c", literal((program or b"").decode())]
         self.arguments = [literal(word) for word in (function.__name__, file, source, given)]

@@ -622,7 +622,7 @@ class UniqueK8sJobOperator(BaseOperator):
                 return job_result.summary(outcome)
             result = job_result.result(outcome)
             if result is None:
-                log.message(f"Its base container wrote no result to {job_result.RESULT_FILE}, so the result is None")
+                log.message(f"Its base container wrote no result to {native.RESULT_FILE}, so the result is None")
             ti: Any = context["ti"]
             ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
             return result

@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unique_k8s_job import native
 from unique_k8s_job.exceptions import JobFailedError, JobResultError, JobVanishedError
 
 #: The XCom that has the summary of the outcome where the task returns the result of the Job.
 JOB_OUTCOME = "job_outcome"
-#: Where the base container writes its result.
-RESULT_FILE = "/airflow/xcom/return.json"
 #: Characters of a text that is no JSON, which its error shows.
 SHOWN = 1000
 
@@ -61,7 +60,7 @@ def _read(outcome: Mapping[str, Any], text: str | None, whose: str) -> Any:
         raise _unusable(
             outcome,
             f"The result of {_named(outcome)}{whose} is no JSON: {error}",
-            seen=[f"{RESULT_FILE} has: {shown}"],
+            seen=[f"{native.RESULT_FILE} has: {shown}"],
             hint="write JSON, as `json.dumps` does: a text needs double quotes around it",
         ) from error
 
