@@ -45,7 +45,7 @@ def test_callbacks_teardown_branch_link_and_metrics_know_how_the_job_has_ended(
     assert airflow.links(ti("celebrate")) == {"Kubernetes Job": None}, "it was skipped"
 
     for task, state in (("make", "succeeded"), ("work", "failed")):
-        sent = metrics.of_task(DAG_ID, task)
+        sent = metrics.wait_for(DAG_ID, task, "unique_k8s_job.notice_duration")
         names = {name.removeprefix("unique_k8s_job.") for name in sent}
         assert names - {"pull_duration"} == {"created", state, *DURATIONS}, "the pull is known only if Events were read"
         assert all(metric.value >= 0 for metric in sent.values())

@@ -10,6 +10,8 @@ import socket
 import threading
 from dataclasses import dataclass
 
+from waiting import until
+
 #: As Airflow sends it with `[metrics] statsd_influxdb_enabled`: `name,dag_id=d,task_id=t:1|c`.
 _LINE = re.compile(r"(?P<name>[^,:]+)(?P<tags>(?:,[^:]*)?):(?P<value>[^|]+)\|(?P<kind>\w+)")
 
@@ -50,6 +52,8 @@ class MetricsListener:
             "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
             "AIRFLOW__METRICS__STATSD_PREFIX": "airflow",
             "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+            # The others would fill the buffer of the socket while nobody has time to read.
+            "AIRFLOW__METRICS__METRICS_ALLOW_LIST": "unique_k8s_job",
         }
 
     def of_task(self, dag_id: str, task_id: str) -> dict[str, Metric]:
@@ -60,6 +64,15 @@ class MetricsListener:
             for metric in list(self._received)
             if (metric.tags.get("dag_id"), metric.tags.get("task_id")) == (dag_id, task_id)
         }
+
+    def wait_for(self, dag_id: str, task_id: str, name: str) -> dict[str, Metric]:
+        """The metrics of one task, once this one is among them: that which a task sends last."""
+
+        def arrived() -> dict[str, Metric] | None:
+            sent = self.of_task(dag_id, task_id)
+            return sent if name in sent else None
+
+        return until(f"{name} of {task_id}", arrived, seconds=30)
 
     def _read(self) -> None:
         while text := self._socket.recv(65536).decode(errors="replace"):
