@@ -236,8 +236,7 @@ class UnderWay:
             return _Line(
                 "This Job has ended"
                 if self._reported in ("succeeded", "failed")
-                else "Kubernetes sees no problem. If this takes longer than it should, the last line of the log says where "
-                "the program is; active_deadline_seconds or execution_timeout ends such a run by itself"
+                else "Kubernetes sees no problem so far. active_deadline_seconds or execution_timeout ends a run that takes too long"
             )
         if self._whole and not totals["jobs"] and self._jobs:
             return _Line("This Job does not exist any more: see above what is left of it")
