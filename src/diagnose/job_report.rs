@@ -339,6 +339,14 @@ fn ttl(facts: &Facts, job: &Job) -> String {
 
 fn retries(facts: &Facts, job: &Job, spec: &JobSpec) -> String {
     if let Some(limit) = spec.backoff_limit_per_index {
+        let failed = job.status.as_ref().and_then(|status| status.failed_indexes.as_deref());
+        let spent = failed.filter(|indexes| !indexes.is_empty());
+        if let (Some(indexes), 1..) = (spent, limit) {
+            let times = if limit == 1 { "once".to_owned() } else { format!("{limit} times") };
+            return format!(
+                "Kubernetes retries each other index {times} if it fails; index {indexes} has no retry left"
+            );
+        }
         return match limit {
             0 => "If an index fails, Kubernetes does not retry it (backoffLimitPerIndex 0)".to_owned(),
             1 => "If an index fails, Kubernetes retries it once (backoffLimitPerIndex)".to_owned(),
@@ -368,7 +376,9 @@ fn retries(facts: &Facts, job: &Job, spec: &JobSpec) -> String {
 }
 
 fn deadline(facts: &Facts, job: &Job, spec: &JobSpec) -> Option<String> {
-    let seconds = spec.active_deadline_seconds?;
+    let Some(seconds) = spec.active_deadline_seconds else {
+        return Some("Kubernetes lets it run for as long as it wants: it has no activeDeadlineSeconds".to_owned());
+    };
     let started = time(job.status.as_ref()?.start_time.as_ref())?;
     let at = started.checked_add(SignedDuration::from_secs(seconds)).ok()?;
     Some(format!(

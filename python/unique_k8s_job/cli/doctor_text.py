@@ -236,7 +236,7 @@ class UnderWay:
             return _Line(
                 "This Job has ended"
                 if self._reported in ("succeeded", "failed")
-                else "Kubernetes sees no problem so far. active_deadline_seconds or execution_timeout ends a run that takes too long"
+                else "Kubernetes sees no problem so far. Whether a program works or hangs, it cannot tell: only its log can"
             )
         if self._whole and not totals["jobs"] and self._jobs:
             return _Line("This Job does not exist any more: see above what is left of it")

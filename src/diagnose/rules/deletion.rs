@@ -182,7 +182,9 @@ fn foreign_finalizer(facts: &Facts, finalizer: &str) -> Finding {
     Finding::new(Code::ForeignFinalizer, Severity::Blocking, job, cause)
         .since(facts.deleted_at())
         .seen(format!("finalizers {}", quoted(facts.finalizers())))
-        .seen_all(end.map(|_| "its work has ended: only its object is left, and no other Job waits for it".to_owned()))
+        .seen_all(end.map(|_| {
+            "its work has ended: only its object is left, and a run of another name does not wait for it".to_owned()
+        }))
         .next(ask_the_owner())
         .last_resort(remove_finalizer(
             "job",

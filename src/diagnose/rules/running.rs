@@ -427,7 +427,7 @@ fn sidecar(facts: &Facts, spec: &JobSpec, pod: &Pod, found: &mut Vec<Finding>) {
             .comment("deletes the Job with its Pods and their logs. its work has ended")
     });
     let next = object.logs(sidecars.first().map_or("", String::as_str)).comment(
-        "shows whether it still has work. If it has none, mark the task in Airflow: that ends its Job. For the next run, \
+        "shows whether it still has work. If it has none, mark the task as success in Airflow: that ends its Job. For the next run, \
          set on_lingering_sidecar=finish, or make it an init container with restartPolicy Always",
     );
     let finding = Finding::new(
