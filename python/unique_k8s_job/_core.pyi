@@ -1,12 +1,13 @@
-"""The native core as Python sees it. Structured values cross as JSON text, log text as `str`.
+"""The native core as Python sees it. Requests and events cross as dicts, log text as `str`. What is kept or printed as
+JSON crosses as JSON text: a hand-off, and what `doctor` and `list` find.
 
 Every blocking method releases the GIL, serves Python signals at least every 100 ms, and may be called
 again from inside a signal handler. Nothing here starts a thread before its first call, and every object
 survives a `fork()`: the child builds its own connections.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NotRequired, TypedDict, final, type_check_only
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, NotRequired, Required, TypedDict, final, type_check_only
 
 __all__ = [
     "RESULT_FILE",
@@ -46,6 +47,106 @@ __kubernetes_api__: str
 RESULT_FILE: str
 
 # Values that cross as dicts. Types only: the module does not have these names.
+
+@type_check_only
+class Configuration(TypedDict, total=False):
+    """Where a cluster's configuration is, as `src/cluster/configuration.rs` has it."""
+
+    source: Required[Literal["default", "in_cluster", "file", "text"]]
+    #: Of a file.
+    path: str
+    #: Of a kubeconfig, which may hold credentials.
+    text: str
+    context: str | None
+    verify_ssl: bool
+    namespace: str | None
+
+@type_check_only
+class JobRequest(TypedDict, total=False):
+    """What one attempt is asked to do, as `src/submit/request.rs` has it; see `unique_k8s_job.request.job`."""
+
+    attempt: Required[dict[str, Any]]
+    slug: str | None
+    default_slug: str
+    fixed_name: str | None
+    run_time: Required[str]
+    namespace: str | None
+    manifest: Any
+    overlays: list[Any]
+    from_cron_job: str | None
+    field_validation: str
+    arguments: dict[str, Any]
+    ttl: dict[str, Any]
+    on_finish: dict[str, Any]
+    safe_ttl_seconds: int
+    patch_jobs: bool
+    marking: dict[str, Any]
+    policy: str
+    lookup: bool
+    known_names: list[str]
+    startup_timeout_seconds: int
+    init_timeout_seconds: int | None
+    handover_timeout_seconds: int
+    queue_name: str | None
+    queue_timeout_seconds: int | None
+    replace_lost: bool
+    release_stuck: str
+    release_after_seconds: int
+    on_lingering_sidecar: str
+    result: str | None
+    result_sidecar: dict[str, Any]
+    get_logs: bool
+    container_logs: Any
+    init_container_logs: Any
+    log_format: dict[str, bool]
+    running_clear_is_visible: bool
+
+@type_check_only
+class DeleteRequest(TypedDict, total=False):
+    """An order to delete Jobs, as `src/delete/request.rs` has it; see `unique_k8s_job.request.delete`."""
+
+    target: Required[dict[str, Any]]
+    namespace: str | None
+    wait_for: str
+    timeout_seconds: int
+    release_stuck: str
+    release_after_seconds: int
+    propagation_policy: str
+    only_if: str
+    include_owned: bool
+
+@type_check_only
+class JobSelector(TypedDict, total=False):
+    """Jobs that fit everything that is given, of which one of the middle three is needed."""
+
+    namespace: str | None
+    name: str | None
+    uid: str | None
+    label_selector: str | None
+    #: Whether to find out why they do not move, or failed.
+    explain: bool
+
+@type_check_only
+class PatchRequest(TypedDict):
+    namespace: str | None
+    name: str
+    uid: str | None
+    #: A part of a Job.
+    body: dict[str, Any]
+    timeout_seconds: int
+
+@type_check_only
+class JobQuery(TypedDict, total=False):
+    dag_id: str
+    task_id: str
+    run_id: str
+    states: Sequence[str]
+    older_than_seconds: int
+
+@type_check_only
+class RemedyRequest(TypedDict):
+    remedy: str
+    job: JobReference
 
 @type_check_only
 class Identity(TypedDict):
@@ -210,13 +311,9 @@ class UnattendedJob(TypedDict):
 
 @final
 class Cluster:
-    """One cluster and one identity in it. Building it does no I/O; the first request connects.
+    """One cluster and one identity in it. Building it does no I/O; the first request connects."""
 
-    `configuration` is a JSON object: `{"source": "default" | "in_cluster" | "file" | "text", "path": str,
-    "text": str, "context": str | null, "verify_ssl": bool, "namespace": str | null}`.
-    """
-
-    def __new__(cls, configuration: str) -> Cluster: ...
+    def __new__(cls, configuration: Configuration) -> Cluster: ...
     def namespace(self) -> str:
         """The namespace of the configuration, of its context, or `default`. Raises ConfigurationError."""
 
@@ -224,11 +321,11 @@ class Cluster:
 class Run:
     """One attempt at work: submits or takes over its Job at once and follows it to its outcome.
 
-    `request` is a JSON object, see `unique_k8s_job.request.job`. The work happens on Rust's own threads and
-    pauses when nobody calls `next` for long: at most 4 MiB of log wait in memory.
+    The work happens on Rust's own threads and pauses when nobody calls `next` for long: at most 4 MiB of log wait in
+    memory.
     """
 
-    def __new__(cls, cluster: Cluster, request: str) -> Run: ...
+    def __new__(cls, cluster: Cluster, request: JobRequest) -> Run: ...
     def next(self, timeout: float) -> list[SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent]:
         """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
 
@@ -263,7 +360,7 @@ class Run:
     def close(self) -> None:
         """Stop following and leave the Job as it is."""
 
-def destination(cluster: Cluster, request: str) -> tuple[str, str]:
+def destination(cluster: Cluster, request: JobRequest) -> tuple[str, str]:
     """The namespace and the name that a first try gives to the Job of a run's request, before anything is sent.
 
     Asks nothing of the API server; reading the configuration may start a credential plugin.
@@ -357,34 +454,30 @@ def begin_debug_log(level: str, takes: Callable[[list[tuple[float, str]]], objec
 def flush_debug_log(within: float) -> None:
     """Wait until all lines that were written are handed over, at most `within` seconds."""
 
-def delete_jobs(cluster: Cluster, request: str) -> Work:
-    """Start an order to delete Jobs; `request` is a JSON object, see `unique_k8s_job.request.delete`."""
+def delete_jobs(cluster: Cluster, request: DeleteRequest) -> Work:
+    """Start an order to delete Jobs."""
 
-def find_jobs(cluster: Cluster, request: str) -> list[FoundJob]:
+def find_jobs(cluster: Cluster, request: JobSelector) -> list[FoundJob]:
     """Jobs that anybody may have made, asked for once; reads only.
 
-    `request` is a JSON object {namespace: str | null, name, uid, label_selector, explain: bool}, at least one of the
-    middle three; a Job has to fit everything that is given. Each Job is {job: {namespace, name, uid}, suspended,
+    Each Job is {job: {namespace, name, uid}, suspended,
     deleting, outcome, findings}: `outcome`, as that of `Run.next`, is None until it has ended; `findings` are paragraphs
     that say why it does not move or failed, where `explain` asks for them. No Job that fits: `[]`.
     """
 
-def find_jobs_async(cluster: Cluster, request: str) -> Awaitable[list[FoundJob]]:
+def find_jobs_async(cluster: Cluster, request: JobSelector) -> Awaitable[list[FoundJob]]:
     """`find_jobs`, to be awaited: takes no thread while it waits, however many do so at once. Needs a running event loop.
 
     It goes on to its end also where the awaiting coroutine is cancelled.
     """
 
-def patch_job(cluster: Cluster, request: str) -> PatchedJob:
-    """Change one Job that anybody may have made, and wait until its controller has acted.
+def patch_job(cluster: Cluster, request: PatchRequest) -> PatchedJob:
+    """Change one Job that anybody may have made, and wait until its controller has acted."""
 
-    `request` is a JSON object {namespace: str | null, name, uid: str | null, body: a part of a Job, timeout_seconds}.
-    """
-
-def job_name(request: str) -> str:
+def job_name(request: JobRequest) -> str:
     """The Job name (generation 0) of a request's attempt. Pure."""
 
-def assemble(request: str) -> str:
+def assemble(request: JobRequest) -> str:
     """The Job that a request would create, as JSON. Pure. Raises InvalidManifestError."""
 
 def deployment_digest(key: str, base_url: str, execution_api_url: str) -> str:
@@ -413,17 +506,14 @@ def examine_job(cluster: Cluster, namespace: str, name: str) -> str:
     `diagnoses` is empty where there is neither.
     """
 
-def list_jobs(cluster: Cluster, namespace: str | None, query: str) -> str:
-    """List our Jobs of a namespace, or of all, that fit a query; JSON text as `docs/list.md` has it.
-
-    `query` is a JSON object with any of `dag_id`, `task_id`, `run_id`, `states`, `older_than_seconds`.
-    """
+def list_jobs(cluster: Cluster, namespace: str | None, query: JobQuery) -> str:
+    """List our Jobs of a namespace, or of all, that fit a query; JSON text as `docs/list.md` has it."""
 
 def identity(cluster: Cluster) -> Identity:
     """Ask the API server who it takes us for."""
 
-def remedy(cluster: Cluster, request: str, confirm_for: float) -> dict[str, Any]:
-    """Carry out {remedy: str, job: {namespace, name, uid}}, given as JSON, and return {done: bool, text}.
+def remedy(cluster: Cluster, request: RemedyRequest, confirm_for: float) -> dict[str, Any]:
+    """Carry out one remedy for one Job, and return {done: bool, text}.
 
     Looks again before it touches anything, and returns once it is seen done. Raises DeletionUnconfirmedError after
     `confirm_for` seconds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::runtime;
+use super::{runtime, values::Request};
 use crate::{
     cluster::{self, Configuration, Timing},
     error::Error,
@@ -38,8 +38,8 @@ impl Cluster {
 #[pymethods]
 impl Cluster {
     #[new]
-    fn new(py: Python<'_>, configuration: &str) -> PyResult<Self> {
-        let configuration = runtime::done(py, || Configuration::read(configuration))?;
+    fn new(py: Python<'_>, configuration: Request) -> PyResult<Self> {
+        let configuration = runtime::done(py, || Configuration::read(&configuration.0))?;
         Ok(Self { configuration })
     }
 

@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use pyo3::prelude::*;
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
     cluster::Cluster,
-    errors::{python, raised},
+    errors::raised,
     held::{Held, Task},
     runtime,
+    values::{Request, python},
 };
 use crate::{
     cluster,
@@ -197,9 +197,14 @@ struct Listing {
 /// Our Jobs of a namespace, or of all, that fit a query.
 #[pyfunction]
 #[pyo3(signature = (cluster, namespace, query))]
-pub(super) fn list_jobs(py: Python<'_>, cluster: &Cluster, namespace: Option<&str>, query: &str) -> PyResult<String> {
+pub(super) fn list_jobs(
+    py: Python<'_>,
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    query: Request,
+) -> PyResult<String> {
     let scope = scope(py, namespace)?;
-    let query = runtime::done(py, || JobQuery::read(query))?;
+    let query = runtime::done(py, || JobQuery::read(&query.0))?;
     let cluster = cluster.impatient();
     runtime::wait(py, async move {
         let found = match list(&cluster, &scope, &query).await {
@@ -216,27 +221,27 @@ pub(super) fn list_jobs(py: Python<'_>, cluster: &Cluster, namespace: Option<&st
     })
 }
 
-/// Carries out one remedy for one Job, given as a JSON object with `remedy` and `job`.
+/// Carries out one remedy for one Job, given as a dict with `remedy` and `job`.
 #[pyfunction]
 pub(super) fn remedy<'py>(
     py: Python<'py>,
     cluster: &Cluster,
-    request: &str,
+    request: Request,
     confirm_for: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     #[derive(serde::Deserialize)]
-    struct Request {
+    struct OneRemedy {
         remedy: Remedy,
         job: JobReference,
     }
-    let request: Request = runtime::done(py, || {
-        unreadable::from_json(request.as_bytes())
+    let request: OneRemedy = runtime::done(py, || {
+        unreadable::from_value(&request.0)
             .map_err(|error| Error::internal(format!("a remedy that is not understood: {error}")))
     })?;
     let within = runtime::seconds(confirm_for);
     let cluster = cluster.impatient();
     let carried = runtime::wait(py, async move { carry_out(&cluster, &request.job, request.remedy, within).await })?;
-    python(py, &json!(carried))
+    python(py, &carried)
 }
 
 /// Who the identity of this cluster is, and which rights it has.
@@ -245,7 +250,7 @@ pub(super) fn rights<'py>(py: Python<'py>, cluster: &Cluster, namespace: &str) -
     let namespace: Namespace = named(py, namespace, "`--namespace`")?;
     let cluster = cluster.impatient();
     let answer = runtime::wait(py, async move { rights_of(&cluster, &namespace).await })?;
-    python(py, &json!(answer))
+    python(py, &answer)
 }
 
 /// Who the API server takes us for.
@@ -253,5 +258,5 @@ pub(super) fn rights<'py>(py: Python<'py>, cluster: &Cluster, namespace: &str) -
 pub(super) fn identity<'py>(py: Python<'py>, cluster: &Cluster) -> PyResult<Bound<'py, PyAny>> {
     let cluster = cluster.impatient();
     let answer = runtime::wait(py, async move { identity_of(&cluster).await })?;
-    python(py, &json!(answer))
+    python(py, &answer)
 }

@@ -9,10 +9,10 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
-use serde_json::Value;
+use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::{errors::python, held::Held, runtime};
+use super::{held::Held, runtime, values::python};
 use crate::{
     error::Error,
     session::{Event, Session, Work},
@@ -121,10 +121,10 @@ pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict
             dict.set_item("name", job.name.as_str())?;
             dict.set_item("namespace", job.namespace.as_str())?;
             dict.set_item("uid", job.uid)?;
-            dict.set_item("origin", python(py, &json(&origin)?)?)?;
+            dict.set_item("origin", python(py, &origin)?)?;
             dict.set_item("try_number", made_by_try)?;
         }
-        Event::Message(message) => merge(py, &dict, "message", &json(&message)?)?,
+        Event::Message(message) => merge(py, &dict, "message", &message)?,
         Event::Log(record) => {
             dict.set_item("kind", "log")?;
             dict.set_item("pod", record.pod)?;
@@ -135,12 +135,12 @@ pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict
             dict.set_item("parts", parts.collect::<Vec<_>>())?;
             dict.set_item("mark", record.mark)?;
         }
-        Event::Outcome(outcome) => merge(py, &dict, "outcome", &json(&*outcome)?)?,
+        Event::Outcome(outcome) => merge(py, &dict, "outcome", &outcome)?,
         Event::Deleted { job, pods_kept } => {
-            merge(py, &dict, "deleted", &json(&job)?)?;
+            merge(py, &dict, "deleted", &job)?;
             dict.set_item("pods_kept", pods_kept)?;
         }
-        Event::Ended(jobs) => merge(py, &dict, "ended", &json(&jobs)?)?,
+        Event::Ended(jobs) => merge(py, &dict, "ended", &jobs)?,
         Event::Removed(done) => {
             dict.set_item("kind", "removed")?;
             dict.set_item("text", done)?;
@@ -149,16 +149,8 @@ pub(super) fn as_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict
     Ok(dict)
 }
 
-/// A value of ours as JSON.
-pub(super) fn json(value: &impl serde::Serialize) -> PyResult<Value> {
-    serde_json::to_value(value).map_err(|error| pyo3::exceptions::PyRuntimeError::new_err(error.to_string()))
-}
-
-/// Puts the kind and the fields of an object into a dict.
-fn merge(py: Python<'_>, dict: &Bound<'_, PyDict>, kind: &str, value: &Value) -> PyResult<()> {
+/// Puts the kind and the fields of a value into a dict.
+fn merge(py: Python<'_>, dict: &Bound<'_, PyDict>, kind: &str, value: &impl Serialize) -> PyResult<()> {
     dict.set_item("kind", kind)?;
-    for (key, value) in value.as_object().into_iter().flatten() {
-        dict.set_item(key, python(py, value)?)?;
-    }
-    Ok(())
+    dict.update(python(py, value)?.cast()?)
 }

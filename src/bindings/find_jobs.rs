@@ -5,7 +5,12 @@ use pyo3::{
     types::{PyAny, PyList},
 };
 
-use super::{asyncio::awaitable, cluster::Cluster, errors::python, events::json, runtime};
+use super::{
+    asyncio::awaitable,
+    cluster::Cluster,
+    runtime,
+    values::{Request, python},
+};
 use crate::{
     error::Error,
     session::{
@@ -15,30 +20,34 @@ use crate::{
 };
 
 #[pyfunction]
-pub(super) fn find_jobs<'py>(py: Python<'py>, cluster: &Cluster, request: &str) -> PyResult<Bound<'py, PyList>> {
+pub(super) fn find_jobs<'py>(py: Python<'py>, cluster: &Cluster, request: Request) -> PyResult<Bound<'py, PyList>> {
     let found = begin(py, cluster, request)?;
     runtime::wait(py, found)?.into_pyobject(py)
 }
 
 #[pyfunction]
-pub(super) fn find_jobs_async<'py>(py: Python<'py>, cluster: &Cluster, request: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn find_jobs_async<'py>(
+    py: Python<'py>,
+    cluster: &Cluster,
+    request: Request,
+) -> PyResult<Bound<'py, PyAny>> {
     let found = begin(py, cluster, request)?;
     awaitable(py, found)
 }
 
 #[pyfunction]
-pub(super) fn patch_job<'py>(py: Python<'py>, cluster: &Cluster, request: &str) -> PyResult<Bound<'py, PyAny>> {
-    let (cluster, request) = runtime::done(py, || Ok((cluster.handle()?, PatchRequest::read(request)?)))?;
+pub(super) fn patch_job<'py>(py: Python<'py>, cluster: &Cluster, request: Request) -> PyResult<Bound<'py, PyAny>> {
+    let (cluster, request) = runtime::done(py, || Ok((cluster.handle()?, PatchRequest::read(&request.0)?)))?;
     let patched = runtime::wait(py, async move { patch(&cluster, &request).await })?;
-    python(py, &json(&patched)?)
+    python(py, &patched)
 }
 
 fn begin(
     py: Python<'_>,
     cluster: &Cluster,
-    request: &str,
+    request: Request,
 ) -> PyResult<impl Future<Output = Result<Jobs, Error>> + Send + 'static> {
-    let (cluster, target) = runtime::done(py, || Ok((cluster.handle()?, JobSelector::read(request)?)))?;
+    let (cluster, target) = runtime::done(py, || Ok((cluster.handle()?, JobSelector::read(&request.0)?)))?;
     Ok(async move { find(&cluster, &target).await.map(Jobs) })
 }
 
@@ -51,6 +60,6 @@ impl<'py> IntoPyObject<'py> for Jobs {
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        Ok(python(py, &json(&self.0)?)?.cast_into()?)
+        Ok(python(py, &self.0)?.cast_into()?)
     }
 }

@@ -4,6 +4,8 @@
 //! forked child builds its own runtime and connections; a panic becomes an `InternalError`.
 //! The stub `python/unique_k8s_job/_core.pyi` documents what is here for Python's readers.
 
+#![allow(clippy::needless_pass_by_value, reason = "as PyO3 hands a request over")]
+
 mod asyncio;
 mod cluster;
 mod debug_log;
@@ -17,6 +19,7 @@ mod pure;
 mod run;
 mod runtime;
 mod unattended;
+mod values;
 mod waiter;
 mod work;
 

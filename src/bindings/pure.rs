@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use super::runtime;
+use super::{runtime, values::Request};
 use crate::{
     error::Error,
     identity::{self, InvalidName},
@@ -11,14 +11,14 @@ use crate::{
 };
 
 #[pyfunction]
-pub(super) fn job_name(py: Python<'_>, request: &str) -> PyResult<String> {
-    runtime::done(py, || Ok(JobRequest::read(request)?.name(0).as_str().to_owned()))
+pub(super) fn job_name(py: Python<'_>, request: Request) -> PyResult<String> {
+    runtime::done(py, || Ok(JobRequest::read(&request.0)?.name(0).as_str().to_owned()))
 }
 
 #[pyfunction]
-pub(super) fn assemble(py: Python<'_>, request: &str) -> PyResult<String> {
+pub(super) fn assemble(py: Python<'_>, request: Request) -> PyResult<String> {
     runtime::done(py, || {
-        let order = JobRequest::read(request)?;
+        let order = JobRequest::read(&request.0)?;
         let namespace = order.namespace()?.map_or_else(|| "default".parse(), Ok);
         let namespace = namespace.map_err(|invalid: InvalidName| invalid.in_configuration())?;
         let draft = order.draft(0, &namespace, order.ttl_plan().at_creation)?;

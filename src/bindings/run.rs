@@ -8,6 +8,7 @@ use super::{
     cluster::Cluster,
     events::{InSteps, as_dict},
     runtime,
+    values::Request,
     work::Work,
 };
 use crate::{
@@ -22,9 +23,9 @@ pub(super) struct Run(InSteps<Session>);
 #[pymethods]
 impl Run {
     #[new]
-    fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
+    fn new(py: Python<'_>, cluster: &Cluster, request: Request) -> PyResult<Self> {
         let run = runtime::done(py, || {
-            let order = JobRequest::read(request)?;
+            let order = JobRequest::read(&request.0)?;
             let cluster = cluster.handle()?;
             let _context = runtime::runtime()?.enter();
             Ok(Session::submit(cluster, order))
@@ -69,8 +70,8 @@ impl Run {
 
 /// The namespace and the name that a first try gives to the Job of a request. Asks nothing of the API server.
 #[pyfunction]
-pub(super) fn destination(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<(String, String)> {
-    let (order, cluster) = runtime::done(py, || Ok((JobRequest::read(request)?, cluster.handle()?)))?;
+pub(super) fn destination(py: Python<'_>, cluster: &Cluster, request: Request) -> PyResult<(String, String)> {
+    let (order, cluster) = runtime::done(py, || Ok((JobRequest::read(&request.0)?, cluster.handle()?)))?;
     runtime::wait(py, async move {
         let namespace = match order.namespace()? {
             Some(namespace) => namespace,

@@ -3,7 +3,7 @@
 use pyo3::{prelude::*, types::PyList};
 use serde_json::{Value, json};
 
-use super::{cluster::Cluster, errors::python, held::Held, runtime};
+use super::{cluster::Cluster, held::Held, runtime, values::python};
 use crate::{follow::shared_watch, identity::InvalidName, model::observed_job::ObservedJob};
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
@@ -23,7 +23,7 @@ impl Unattended {
 
     fn jobs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let jobs: Vec<Value> = self.0.get(py)?.jobs().iter().filter_map(|job| of_task(job)).collect();
-        Ok(python(py, &Value::Array(jobs))?.cast_into()?)
+        Ok(python(py, &jobs)?.cast_into()?)
     }
 }
 

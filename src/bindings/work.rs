@@ -2,7 +2,7 @@
 
 use pyo3::{prelude::*, types::PyList};
 
-use super::{cluster::Cluster, events::InSteps, runtime};
+use super::{cluster::Cluster, events::InSteps, runtime, values::Request};
 use crate::{delete::DeleteRequest, error::Error, session};
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
@@ -10,9 +10,9 @@ pub(super) struct Work(InSteps<session::Work>);
 
 /// Starts an order to delete Jobs.
 #[pyfunction]
-pub(super) fn delete_jobs(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Work> {
+pub(super) fn delete_jobs(py: Python<'_>, cluster: &Cluster, request: Request) -> PyResult<Work> {
     Work::start(py, || {
-        let order = DeleteRequest::read(request)?;
+        let order = DeleteRequest::read(&request.0)?;
         Ok(session::Work::delete_jobs(cluster.handle()?, order))
     })
 }

@@ -12,6 +12,7 @@ use data_encoding::BASE64;
 use http::Uri;
 use kube::config::{AuthInfo, Cluster, Config, InClusterError, KubeConfigOptions, Kubeconfig, NamedContext};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     impersonation, kubeconfig,
@@ -26,7 +27,7 @@ use crate::{
     unreadable,
 };
 
-/// The choice of a configuration: the JSON that Python hands over.
+/// The choice of a configuration: what Python hands over.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 pub struct Configuration {
     /// The place of the configuration.
@@ -124,10 +125,10 @@ impl Merged {
 }
 
 impl Configuration {
-    /// Reads the JSON that Python hands over.
-    pub fn read(text: &str) -> Result<Self, Error> {
-        unreadable::from_json(text.as_bytes()).map_err(|error| {
-            if let Some(invalid) = invalid_name_in(text, &[("/namespace", refused_as::<Namespace>)]) {
+    /// Reads what Python hands over.
+    pub fn read(given: &Value) -> Result<Self, Error> {
+        unreadable::from_value(given).map_err(|error| {
+            if let Some(invalid) = invalid_name_in(given, &[("/namespace", refused_as::<Namespace>)]) {
                 return invalid.of("`namespace` of the connection").in_configuration();
             }
             let report = Report::new("The cluster configuration cannot be read").seen(error.to_string());

@@ -123,7 +123,7 @@ mod tests {
         for (changes, orphaned, foreign, expected) in cases {
             let mut order: Value = json!({"target": {"kind": "name", "name": "train"}});
             json_patch::merge(&mut order, &changes);
-            let order = DeleteRequest::read(&order.to_string()).unwrap();
+            let order = DeleteRequest::read(&order).unwrap();
             let by = DeletedBy::Person(&order);
             assert_eq!(by.ownership(orphaned, foreign), expected, "{changes} {orphaned} {foreign}");
         }

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::release::ReleaseRule;
 use crate::{
     error::{Error, Report},
-    identity::{self, JobName, NameField, Namespace, invalid_name_in, refused_as, trimmed, trimmed_option},
+    identity::{self, JobName, NameField, Namespace, read_request, refused_as, trimmed, trimmed_option},
     model::{
         conditions::{self, JobEnd},
         observed_job::ObservedJob,
         policies::{Propagation, ReleasePolicy},
     },
-    unreadable,
 };
 
 /// Which Jobs are meant.
@@ -124,17 +124,13 @@ pub enum SkipReason {
 }
 
 impl DeleteRequest {
-    /// Reads the JSON text of an order.
-    pub fn read(text: &str) -> Result<Self, Error> {
-        let refused = |seen: String| {
-            Error::Configuration(Box::new(Report::new("The order to delete Jobs cannot be used").seen(seen)))
-        };
+    /// Reads an order.
+    pub fn read(request: &Value) -> Result<Self, Error> {
+        const WHAT: &str = "The order to delete Jobs cannot be used";
+        let refused = |seen: &str| Err(Error::Configuration(Box::new(Report::new(WHAT).seen(seen))));
         let names: [NameField<'_>; 2] =
             [("/namespace", refused_as::<Namespace>), ("/target/name", refused_as::<JobName>)];
-        let order: Self = unreadable::from_json(text.as_bytes()).map_err(|error| {
-            invalid_name_in(text, &names)
-                .map_or_else(|| refused(error.to_string()), |invalid| invalid.in_configuration())
-        })?;
+        let order: Self = read_request(request, WHAT, &names)?;
         let empty = match &order.target {
             DeleteTarget::Name { uid, .. } => uid.as_ref().is_some_and(|uid| uid.trim().is_empty()),
             DeleteTarget::Uid { uid } => uid.trim().is_empty(),
@@ -142,10 +138,10 @@ impl DeleteRequest {
             DeleteTarget::Selector { labels } => labels.trim().is_empty(),
         };
         if empty {
-            return Err(refused("it names no Job: give a name, a uid, or a label selector that is not empty".into()));
+            return refused("it names no Job: give a name, a uid, or a label selector that is not empty");
         }
         if order.timeout_seconds == 0 {
-            return Err(refused("a timeout of 0 s leaves no time for a request".into()));
+            return refused("a timeout of 0 s leaves no time for a request");
         }
         Ok(order)
     }
@@ -227,7 +223,7 @@ mod tests {
     fn order(changes: &Value) -> DeleteRequest {
         let mut order = json!({"target": {"kind": "selector", "labels": "app=x"}});
         json_patch::merge(&mut order, changes);
-        DeleteRequest::read(&order.to_string()).unwrap()
+        DeleteRequest::read(&order).unwrap()
     }
 
     fn job(condition: Option<&str>, ours: bool) -> ObservedJob {
@@ -244,8 +240,7 @@ mod tests {
 
     #[test]
     fn time_without_end_is_refused_before_a_moment_is_made_of_it() {
-        let with =
-            |seconds: u64| json!({"target": {"kind": "uid", "uid": "u"}, "timeout_seconds": seconds}).to_string();
+        let with = |seconds: u64| json!({"target": {"kind": "uid", "uid": "u"}, "timeout_seconds": seconds});
         assert!(DeleteRequest::read(&with(u64::from(u32::MAX))).is_ok());
         let error = DeleteRequest::read(&with(u64::MAX)).unwrap_err().to_string();
         assert!(error.contains("`timeout_seconds`"), "{error}");
@@ -293,7 +288,7 @@ mod tests {
             json!({"kind": "uid", "uid": ""}),
             json!({"kind": "listed", "uids": []}),
         ] {
-            let refused = DeleteRequest::read(&json!({"target": target}).to_string()).unwrap_err();
+            let refused = DeleteRequest::read(&json!({"target": target})).unwrap_err();
             assert!(refused.to_string().contains("it names no Job"), "{refused}");
         }
     }

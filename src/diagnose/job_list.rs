@@ -14,15 +14,14 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    error::{Error, Report},
-    identity::{AttemptMetadata, TaskIdentity, search_selector},
+    error::Error,
+    identity::{AttemptMetadata, TaskIdentity, read_request, search_selector},
     model::{
         job_state::JobState,
         observed_job::{JobReference, ObservedJob},
         pod::time,
     },
     resource::{Namespaces, Resource, Selector},
-    unreadable,
 };
 
 /// Which of our Jobs: those that fit everything that is given.
@@ -104,11 +103,9 @@ impl MadeBy {
 }
 
 impl JobQuery {
-    /// Reads the JSON text of a query.
-    pub fn read(text: &str) -> Result<Self, Error> {
-        unreadable::from_json(text.as_bytes()).map_err(|error| {
-            Error::Configuration(Box::new(Report::new("The query cannot be read").seen(error.to_string())))
-        })
+    /// Reads a query.
+    pub fn read(query: &Value) -> Result<Self, Error> {
+        read_request(query, "The query cannot be read", &[])
     }
 
     fn selector(&self) -> Selector {
@@ -218,10 +215,10 @@ mod tests {
             (json!({"older_than_seconds": 604_800}), true),
             (json!({"older_than_seconds": 604_801}), false),
         ] {
-            let read = JobQuery::read(&query.to_string()).unwrap();
+            let read = JobQuery::read(&query).unwrap();
             assert_eq!(read.fits(&row, now), fits, "{query}");
         }
-        assert!(JobQuery::read(r#"{"dagid": "x"}"#).is_err());
+        assert!(JobQuery::read(&json!({"dagid": "x"})).is_err());
     }
 
     #[test]

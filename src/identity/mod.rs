@@ -31,7 +31,7 @@ pub use labels::{
 pub use name::{RunTime, Slug, job_name};
 pub use object_names::{
     ContainerName, CronJobName, InvalidName, JobName, NameField, Namespace, NodeName, PodName, QueueName,
-    invalid_name_in, refused_as, trimmed, trimmed_option,
+    invalid_name_in, read_request, refused_as, trimmed, trimmed_option,
 };
 pub use owner::Owner;
 pub use retry_or_clear::{Relation, relation};

@@ -7,11 +7,17 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned},
+};
 use serde_json::Value;
 
 use super::fixed_name::FixedName;
-use crate::error::{Error, Report};
+use crate::{
+    error::{Error, Report},
+    unreadable,
+};
 
 /// A refused text of more characters is not shown; with capitals, as keys and tokens have them, one of fewer.
 const SHOWN: usize = 63;
@@ -230,11 +236,18 @@ pub type NameField<'a> = (&'a str, fn(&str) -> Option<InvalidName>);
 /// The reason why a request could not be read, if it is a wrong name at one of these JSON pointers. The error calls the
 /// argument by the last key of its pointer.
 #[must_use]
-pub fn invalid_name_in(request: &str, fields: &[NameField<'_>]) -> Option<InvalidName> {
-    let request: Value = serde_json::from_str(request).ok()?;
+pub fn invalid_name_in(request: &Value, fields: &[NameField<'_>]) -> Option<InvalidName> {
     fields.iter().find_map(|(pointer, check)| {
         let invalid = check(request.pointer(pointer)?.as_str()?)?;
         Some(invalid.of(format!("`{}`", pointer.rsplit('/').next().unwrap_or_default())))
+    })
+}
+
+/// Reads a request; one that is refused for a name in it says so by the argument that gives the name, any other as `what`.
+pub fn read_request<T: DeserializeOwned>(request: &Value, what: &str, names: &[NameField<'_>]) -> Result<T, Error> {
+    unreadable::from_value(request).map_err(|error| match invalid_name_in(request, names) {
+        Some(invalid) => invalid.in_configuration(),
+        None => Error::Configuration(Box::new(Report::new(what).seen(error.to_string()))),
     })
 }
 
@@ -260,6 +273,7 @@ pub fn trimmed_option<'de, D: Deserializer<'de>, N: FromStr<Err: fmt::Display>>(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -340,10 +354,10 @@ mod tests {
     fn request_is_refused_by_the_first_field_that_is_no_name() {
         let fields: [NameField<'_>; 2] =
             [("/namespace", refused_as::<Namespace>), ("/target/name", refused_as::<JobName>)];
-        let request = r#"{"namespace": "etl", "target": {"name": "../x"}}"#;
-        let error = invalid_name_in(request, &fields).unwrap().in_configuration();
+        let request = json!({"namespace": "etl", "target": {"name": "../x"}});
+        let error = invalid_name_in(&request, &fields).unwrap().in_configuration();
         assert_eq!(error.report().facts["path"], "name");
-        assert_eq!(invalid_name_in(r#"{"namespace": "etl", "target": 3}"#, &fields), None);
+        assert_eq!(invalid_name_in(&json!({"namespace": "etl", "target": 3}), &fields), None);
     }
 
     proptest! {

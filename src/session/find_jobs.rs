@@ -7,12 +7,13 @@
 //! [`examine`] costs for each of the first Jobs that did not succeed.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     cluster::Cluster,
     diagnose::{collect::examine, findings},
     error::{Error, Report},
-    identity::{JobName, NameField, Namespace, invalid_name_in, refused_as, trimmed_option},
+    identity::{JobName, NameField, Namespace, read_request, refused_as, trimmed_option},
     job_api::{
         api_call::ApiCall,
         jobs::{find_job_or_error, list_jobs},
@@ -25,7 +26,6 @@ use crate::{
         snapshot::JobSnapshot,
     },
     resource::Selector,
-    unreadable,
 };
 
 /// At most this many Jobs are looked into more closely.
@@ -67,15 +67,10 @@ pub struct FoundJob {
 }
 
 impl JobSelector {
-    /// Reads the JSON text of a request.
-    pub fn read(text: &str) -> Result<Self, Error> {
+    /// Reads a request.
+    pub fn read(request: &Value) -> Result<Self, Error> {
         let names: [NameField<'_>; 2] = [("/namespace", refused_as::<Namespace>), ("/name", refused_as::<JobName>)];
-        let target: Self = unreadable::from_json(text.as_bytes()).map_err(|error| {
-            if let Some(invalid) = invalid_name_in(text, &names) {
-                return invalid.in_configuration();
-            }
-            Error::Configuration(Box::new(Report::new("The request cannot be read").seen(error.to_string())))
-        })?;
+        let target: Self = read_request(request, "The request cannot be read", &names)?;
         if target.name.is_none() && target.uid.is_none() && target.label_selector.is_none() {
             return Err(Error::Configuration(Box::new(
                 Report::new("Which Job is meant is not said").hint("give `name`, `uid` or `label_selector`"),
@@ -141,17 +136,19 @@ async fn jobs(cluster: &Cluster, namespace: &Namespace, target: &JobSelector) ->
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn target_that_names_no_job_is_refused() {
-        let refused = JobSelector::read(r#"{"namespace": "etl"}"#).unwrap_err();
+        let refused = JobSelector::read(&json!({"namespace": "etl"})).unwrap_err();
         assert!(refused.to_string().contains("label_selector"), "{refused}");
     }
 
     #[test]
     fn job_has_to_fit_everything_that_is_given() {
-        let target = JobSelector::read(r#"{"name": "train", "uid": "u-1", "later": true}"#).unwrap();
+        let target = JobSelector::read(&json!({"name": "train", "uid": "u-1", "later": true})).unwrap();
         let job = |name: &str, uid: &str| JobReference {
             namespace: "etl".parse().unwrap(),
             name: name.parse().unwrap(),

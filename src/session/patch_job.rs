@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     cluster::{Cluster, Pauses},
     error::{Error, Report},
-    identity::{JobName, NameField, Namespace, invalid_name_in, refused_as, trimmed_option},
+    identity::{JobName, NameField, Namespace, read_request, refused_as, trimmed_option},
     job_api::{
         api_call::ApiCall,
         jobs::{find_job, find_job_or_error, named},
@@ -26,7 +26,6 @@ use crate::{
         observed_job::{JobReference, ObservedJob},
     },
     resource::Object,
-    unreadable,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -71,15 +70,10 @@ pub struct PatchedJob {
 }
 
 impl PatchRequest {
-    /// Reads the JSON text of a request.
-    pub fn read(text: &str) -> Result<Self, Error> {
+    /// Reads a request.
+    pub fn read(request: &Value) -> Result<Self, Error> {
         let names: [NameField<'_>; 2] = [("/namespace", refused_as::<Namespace>), ("/name", refused_as::<JobName>)];
-        let request: Self = unreadable::from_json(text.as_bytes()).map_err(|error| {
-            if let Some(invalid) = invalid_name_in(text, &names) {
-                return invalid.in_configuration();
-            }
-            Error::Configuration(Box::new(Report::new("The request cannot be read").seen(error.to_string())))
-        })?;
+        let request: Self = read_request(request, "The request cannot be read", &names)?;
         let ours = ["apiVersion", "kind"];
         if !request.body.as_object().is_some_and(|body| body.keys().any(|key| !ours.contains(&key.as_str()))) {
             return Err(Error::Configuration(Box::new(
@@ -280,11 +274,10 @@ mod tests {
 
     #[test]
     fn request_that_changes_nothing_is_refused() {
-        let read =
-            |body: &str| PatchRequest::read(&format!(r#"{{"name": "a", "body": {body}, "timeout_seconds": 1}}"#));
-        assert!(read(r#"{"spec": {"suspend": false}}"#).is_ok());
-        for body in ["{}", "null", "[]", r#"{"kind": "Job"}"#] {
-            assert_eq!(read(body).unwrap_err().report().facts["path"], "body", "{body}");
+        let read = |body: &Value| PatchRequest::read(&json!({"name": "a", "body": body, "timeout_seconds": 1}));
+        assert!(read(&json!({"spec": {"suspend": false}})).is_ok());
+        for body in [json!({}), Value::Null, json!([]), json!({"kind": "Job"})] {
+            assert_eq!(read(&body).unwrap_err().report().facts["path"], "body", "{body}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What one attempt is asked to do: the JSON that Python hands over, and the Job it leads to.
+//! What one attempt is asked to do, as Python hands it over, and the Job it leads to.
 
 use std::time::Duration;
 
@@ -170,17 +170,15 @@ fn yes() -> bool {
 }
 
 /// Why a request could not be read, if it is for a name in it.
-fn invalid_name(request: &str) -> Option<Error> {
+fn invalid_name(request: &Value) -> Option<Error> {
     let names: [NameField<'_>; 3] = [
         ("/namespace", refused_as::<Namespace>),
         ("/from_cron_job", refused_as::<CronJobName>),
         ("/queue_name", refused_as::<QueueName>),
     ];
     let invalid = invalid_name_in(request, &names);
-    invalid.map(|invalid| invalid.in_manifest()).or_else(|| {
-        let request: Value = serde_json::from_str(request).ok()?;
-        request["fixed_name"].as_str()?.trim().parse::<FixedName>().err()
-    })
+    let fixed = || request["fixed_name"].as_str()?.trim().parse::<FixedName>().err();
+    invalid.map(|invalid| invalid.in_manifest()).or_else(fixed)
 }
 
 /// A Job ready to be created.
@@ -193,10 +191,10 @@ pub struct Draft {
 }
 
 impl JobRequest {
-    /// Reads the JSON text of a request.
-    pub fn read(text: &str) -> Result<Self, Error> {
-        let mut order: Self = unreadable::from_json(text.as_bytes()).map_err(|error| {
-            invalid_name(text).unwrap_or_else(|| {
+    /// Reads a request.
+    pub fn read(request: &Value) -> Result<Self, Error> {
+        let mut order: Self = unreadable::from_value(request).map_err(|error| {
+            invalid_name(request).unwrap_or_else(|| {
                 Error::InvalidManifest(Box::new(Report::new("The request cannot be read").seen(error.to_string())))
             })
         })?;
@@ -421,7 +419,7 @@ mod tests {
         if let Some(manifest) = changes.get("manifest") {
             request["manifest"] = manifest.clone();
         }
-        JobRequest::read(&request.to_string())
+        JobRequest::read(&request)
     }
 
     fn stamped(request: &JobRequest) -> Result<Value, Error> {

@@ -93,7 +93,7 @@ def suspended_jobs(namespace: str, count: int) -> list[dict[str, Any]]:
 
     jobs = []
     for _ in range(count):
-        job = json.loads(_core.assemble(json.dumps(request(namespace, "true", suspend=True))))
+        job = json.loads(_core.assemble(request(namespace, "true", suspend=True)))
         jobs.append(job)
     return jobs
 

@@ -5,7 +5,6 @@ Promise: requests are whole and each names an attempt of its own, and nothing is
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from one_node_cluster import IMAGE
 
 
-def request(namespace: str, script: str, **arguments: Any) -> dict[str, Any]:
+def request(namespace: str, script: str, **arguments: Any) -> Any:
     """A request for one busybox container that runs a shell script; `arguments` are the operator's, as JSON."""
     return {
         "attempt": {
@@ -54,10 +53,10 @@ class Follower:
         from unique_k8s_job import _core
 
         self._core = _core
-        self._cluster = _core.Cluster(json.dumps({"source": "file", "path": str(kubeconfig), "verify_ssl": True}))
+        self._cluster = _core.Cluster({"source": "file", "path": str(kubeconfig), "verify_ssl": True})
 
-    def start(self, wanted: dict[str, Any]) -> Any:
-        return self._core.Run(self._cluster, json.dumps(wanted))
+    def start(self, wanted: Any) -> Any:
+        return self._core.Run(self._cluster, wanted)
 
     @staticmethod
     def events(run: Any) -> Iterator[dict[str, Any]]:
@@ -83,7 +82,7 @@ def deleted(run: Any, confirm_for: float = 60.0) -> str:
                 return event["text"] or "no Job"
 
 
-def follow(kubeconfig: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+def follow(kubeconfig: Path, wanted: Any) -> dict[str, Any]:
     """Run a request to its end and acknowledge it; the outcome."""
     run = Follower(kubeconfig).start(wanted)
     outcome = Follower.until(run, "outcome")

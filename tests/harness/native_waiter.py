@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -27,9 +26,9 @@ async def events_to_the_end(waiter: Any, seen: Callable[[Event], None] | None = 
     return events
 
 
-def started_and_handed_over(native: _core.Cluster, wanted: dict[str, Any], *, after: str = "submitted") -> str:
+def started_and_handed_over(native: _core.Cluster, wanted: Any, *, after: str = "submitted") -> str:
     """Start a Job, follow it until the first event of this kind, and hand it over; what was handed over."""
-    run = _core.Run(native, json.dumps(wanted))
+    run = _core.Run(native, wanted)
     Follower.until(run, after)
     handed_over = run.hand_over()
     if handed_over is None:

@@ -93,7 +93,7 @@ def of_us(case: Case, variables: dict[str, str]) -> Any:
     """The same of ours."""
     with environment(variables):
         try:
-            info = native.identity(native.Cluster(json.dumps({"source": "default", "context": case.context})))
+            info = native.identity(native.Cluster({"source": "default", "context": case.context}))
         except UniqueK8sJobError as error:
             return str(error)
     extra = {key: sorted(values) for key, values in info["extra"].items()}

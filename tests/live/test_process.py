@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import threading
@@ -24,11 +23,11 @@ ENDLESS = "trap 'exit 0' TERM; sleep 300 & wait"
 
 @pytest.fixture
 def native(cluster: OneNodeCluster) -> _core.Cluster:
-    return _core.Cluster(json.dumps({"source": "file", "path": str(cluster.kubeconfig())}))
+    return _core.Cluster({"source": "file", "path": str(cluster.kubeconfig())})
 
 
 def run_to_its_end(native: _core.Cluster, namespace: str) -> str:
-    started = _core.Run(native, json.dumps(request(namespace, "echo hello")))
+    started = _core.Run(native, request(namespace, "echo hello"))
     while True:
         for event in started.next(60.0):
             if event["kind"] == "outcome":
@@ -57,7 +56,7 @@ def test_forked_child_runs_a_job_with_what_its_parent_used_before(native: _core.
 
 def test_child_forked_while_another_thread_waits_in_the_core_runs_a_job(native: _core.Cluster, namespace: str) -> None:
     waiting = threading.Event()
-    run = _core.Run(native, json.dumps(request(namespace, "sleep 20")))
+    run = _core.Run(native, request(namespace, "sleep 20"))
 
     def wait() -> None:
         waiting.set()
@@ -112,7 +111,7 @@ def test_signal_handler_runs_and_its_exception_ends_a_wait(native: _core.Cluster
     def handler(_signal: int, _frame: FrameType | None) -> None:
         raise Stopped
 
-    run = _core.Run(native, json.dumps(request(namespace, ENDLESS)))
+    run = _core.Run(native, request(namespace, ENDLESS))
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
@@ -125,7 +124,7 @@ def test_signal_handler_runs_and_its_exception_ends_a_wait(native: _core.Cluster
 
 
 def test_handler_that_asks_the_core_itself_is_answered_inside_the_wait(native: _core.Cluster, namespace: str) -> None:
-    run = _core.Run(native, json.dumps(request(namespace, ENDLESS)))
+    run = _core.Run(native, request(namespace, ENDLESS))
     answers: list[str] = []
 
     def handler(_signal: int, _frame: FrameType | None) -> None:
@@ -143,7 +142,7 @@ def test_handler_that_asks_the_core_itself_is_answered_inside_the_wait(native: _
 
 
 def test_other_threads_run_while_one_waits_in_the_core(native: _core.Cluster, namespace: str) -> None:
-    run = _core.Run(native, json.dumps(request(namespace, "sleep 5")))
+    run = _core.Run(native, request(namespace, "sleep 5"))
     over = threading.Event()
     turns = 0
 
@@ -167,5 +166,5 @@ def test_other_threads_run_while_one_waits_in_the_core(native: _core.Cluster, na
 
 def test_secret_of_the_configuration_is_in_no_repr(cluster: OneNodeCluster, tmp_path: Path) -> None:
     text = cluster.kubeconfig().read_text()
-    native = _core.Cluster(json.dumps({"source": "text", "text": text}))
+    native = _core.Cluster({"source": "text", "text": text})
     assert "token" not in repr(native) and str(tmp_path) not in repr(native)

@@ -24,7 +24,7 @@ SAID_AFTER = 10
 
 @pytest.fixture
 def native(cluster: OneNodeCluster) -> _core.Cluster:
-    return _core.Cluster(json.dumps({"source": "file", "path": str(cluster.kubeconfig())}))
+    return _core.Cluster({"source": "file", "path": str(cluster.kubeconfig())})
 
 
 def suspended(native: _core.Cluster, namespace: str, shell: str) -> str:

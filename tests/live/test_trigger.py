@@ -30,7 +30,7 @@ def events_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def handed_over(kubeconfig: Path, namespace: str, script: str) -> str:
-    native = _core.Cluster(json.dumps({"source": "file", "path": str(kubeconfig)}))
+    native = _core.Cluster({"source": "file", "path": str(kubeconfig)})
     return started_and_handed_over(native, request(namespace, script))
 
 

@@ -17,7 +17,7 @@ from unique_k8s_job import _core
 
 @pytest.fixture
 def native(cluster: OneNodeCluster) -> _core.Cluster:
-    return _core.Cluster(json.dumps({"source": "file", "path": str(cluster.kubeconfig())}))
+    return _core.Cluster({"source": "file", "path": str(cluster.kubeconfig())})
 
 
 def test_job_handed_over_is_followed_to_its_outcome_and_acknowledged_elsewhere(
@@ -34,7 +34,7 @@ def test_job_handed_over_is_followed_to_its_outcome_and_acknowledged_elsewhere(
 
 
 def test_log_goes_on_where_the_worker_left_it(native: _core.Cluster, namespace: str) -> None:
-    run = _core.Run(native, json.dumps(request(namespace, script(2000, seconds=6))))
+    run = _core.Run(native, request(namespace, script(2000, seconds=6)))
     first: list[Mapping[str, object]] = []
     while not any(event["kind"] == "log" for event in first):
         first += run.next(60.0)

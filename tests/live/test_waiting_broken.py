@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 
@@ -21,7 +20,7 @@ LINES = 20_000
 
 @pytest.fixture
 def native(cluster: OneNodeCluster) -> _core.Cluster:
-    return _core.Cluster(json.dumps({"source": "file", "path": str(cluster.kubeconfig())}))
+    return _core.Cluster({"source": "file", "path": str(cluster.kubeconfig())})
 
 
 def test_kubelet_killed_and_restarted_loses_no_line_of_a_deferred_job_and_costs_two_writes_at_most(

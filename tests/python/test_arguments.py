@@ -7,7 +7,7 @@ import json
 import re
 from datetime import date
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -15,14 +15,17 @@ from unique_k8s_job import UniqueK8sJobOperator, _core
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.manifest.plain import without_models
 from unique_k8s_job.request.arguments import fixed_name, given, per_outcome, ttl
-from unique_k8s_job.request.job import as_json
+from unique_k8s_job.request.job import plain_request
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import JobRequest
 
 
 def operator(**arguments: Any) -> UniqueK8sJobOperator:
     return UniqueK8sJobOperator(task_id="work", **arguments)
 
 
-def request(manifest: dict[str, Any] | None = None, **arguments: Any) -> str:
+def request(manifest: dict[str, Any] | None = None, **arguments: Any) -> JobRequest:
     attempt = {
         "deployment": "d",
         "dag_id": "etl",
@@ -33,7 +36,7 @@ def request(manifest: dict[str, Any] | None = None, **arguments: Any) -> str:
         "instance": "i",
     }
     task = operator(**arguments)
-    return as_json(
+    return plain_request(
         {
             "attempt": attempt,
             "slug": "work",
@@ -266,16 +269,16 @@ def test_name_is_whole_only_where_the_policy_says_so() -> None:
 @pytest.mark.parametrize("name", ["Nightly", "nightly_report", "nightly.report", "-nightly", "n" * 64, "{{ ds }}"])
 def test_fixed_name_that_kubernetes_would_refuse_is_refused_with_the_rule(name: str) -> None:
     with pytest.raises(InvalidManifestError, match=r"fixed name(.|\n)*hint: give a") as refusal:
-        _core.job_name(json.dumps({**json.loads(request(MANIFEST)), "fixed_name": name}))
+        _core.job_name({**request(MANIFEST), "fixed_name": name})
     assert refusal.value.path == "name"
 
 
 def test_fixed_name_of_an_indexed_job_leaves_room_for_the_index() -> None:
     indexed = {"completions": 1000, "completion_mode": "Indexed"}
-    wanted = {**json.loads(request(MANIFEST, **indexed)), "fixed_name": "n" * 60}
+    wanted = {**request(MANIFEST, **indexed), "fixed_name": "n" * 60}
     with pytest.raises(InvalidManifestError, match="at most 59 characters"):
-        _core.assemble(json.dumps(wanted))
-    assert json.loads(_core.assemble(json.dumps({**wanted, "fixed_name": "n" * 59})))["metadata"]["name"] == "n" * 59
+        _core.assemble(wanted)
+    assert json.loads(_core.assemble({**wanted, "fixed_name": "n" * 59}))["metadata"]["name"] == "n" * 59
 
 
 def test_what_was_not_given_stays_so_in_copies_and_through_default_args() -> None:
@@ -462,22 +465,22 @@ def test_models_of_the_kubernetes_client_are_dicts_before_templates_are_rendered
 
 
 def test_date_in_a_dict_becomes_text() -> None:
-    assert json.loads(as_json({"day": date(2026, 1, 1)})) == {"day": "2026-01-01"}
+    assert plain_request({"day": date(2026, 1, 1)}) == {"day": "2026-01-01"}
 
 
 def test_object_of_another_library_is_refused_by_type() -> None:
     with pytest.raises(InvalidManifestError, match="object"):
-        as_json({"affinity": object()})
+        plain_request({"affinity": object()})
 
 
 def test_same_request_has_the_same_name_and_another_try_another() -> None:
     same = request(image="a:1")
     assert _core.job_name(same) == _core.job_name(same)
-    other = json.loads(same)
+    other = copy.deepcopy(same)
     other["attempt"]["try_number"] = 2
-    assert _core.job_name(json.dumps(other)) != _core.job_name(same)
+    assert _core.job_name(other) != _core.job_name(same)
 
 
 def test_key_that_the_core_does_not_know_is_refused() -> None:
     with pytest.raises(InvalidManifestError, match="cannot be read"):
-        _core.assemble(json.dumps({**json.loads(request(image="a:1")), "mispelled": 1}))
+        _core.assemble({**request(image="a:1"), "mispelled": 1})

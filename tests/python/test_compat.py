@@ -31,7 +31,7 @@ from unique_k8s_job.compat import (
 )
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.operators.job_request import request_of
-from unique_k8s_job.request.job import as_json
+from unique_k8s_job.request.job import plain_request
 from unique_k8s_job.task.settings import settings
 
 
@@ -47,12 +47,12 @@ def requested(task: KubernetesJobOperator) -> dict[str, Any]:
     task.name = f"job-{task._own_name(context())}"  # type: ignore[arg-type]
     known: Any = SimpleNamespace(names=[])
     log: Any = SimpleNamespace(say=lambda *_: None)
-    request: dict[str, Any] = json.loads(as_json(request_of(task, context(), settings(), known, log)))  # type: ignore[arg-type]
+    request: dict[str, Any] = plain_request(request_of(task, context(), settings(), known, log))  # type: ignore[arg-type]
     return request
 
 
 def job_of(task: KubernetesJobOperator) -> dict[str, Any]:
-    job: dict[str, Any] = json.loads(_core.assemble(json.dumps(requested(task))))
+    job: dict[str, Any] = json.loads(_core.assemble(requested(task)))
     return job
 
 
@@ -102,7 +102,7 @@ def test_ttl_counts_from_the_end_of_a_job_for_which_nobody_waits() -> None:
     waited = task(ttl_seconds_after_finished=5, wait_until_job_complete=True)
     request = requested(waited)
     # Until its outcome is recorded it is kept for longer.
-    assert json.loads(_core.assemble(json.dumps(request)))["spec"]["ttlSecondsAfterFinished"] == 604800
+    assert json.loads(_core.assemble(request))["spec"]["ttlSecondsAfterFinished"] == 604800
     assert request["ttl"]["succeeded"] == {"kind": "seconds", "seconds": 5}
 
 
@@ -614,7 +614,7 @@ def test_delete_operator_deletes_what_its_status_says(status: str | None, only_i
     made = KubernetesDeleteJobOperator(
         task_id="task", name="job", namespace="etl", delete_on_status=status, wait_for_completion=True, poll_interval=1
     )
-    request = json.loads(made._request())
+    request = made._request()
     assert (request["only_if"], request["namespace"], request["target"]["name"]) == (only_if, "etl", "job")
     assert (request["wait_for"], request["propagation_policy"]) == ("gone", "Background")
     assert made.wait_for_completion

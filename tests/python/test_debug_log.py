@@ -59,8 +59,8 @@ def server() -> Iterator[SmallApiServer]:
 
 def look(server: SmallApiServer, folder: Path) -> None:
     """One request, for all Jobs of a namespace."""
-    cluster = native.Cluster(json.dumps({"source": "file", "path": str(server.kubeconfig(folder))}))
-    native.find_jobs(cluster, json.dumps({"namespace": "etl", "label_selector": "a=b", "explain": False}))
+    cluster = native.Cluster({"source": "file", "path": str(server.kubeconfig(folder))})
+    native.find_jobs(cluster, {"namespace": "etl", "label_selector": "a=b", "explain": False})
 
 
 def requests_in(heard: Heard) -> list[str]:
@@ -179,7 +179,7 @@ def test_full_queue_drops_lines_and_says_how_many_while_nobody_waits(heard: Hear
     server = SmallApiServer()
     server.url = f"http://127.0.0.1:{flood.server_port}"
     try:
-        cluster = native.Cluster(json.dumps({"source": "file", "path": str(server.kubeconfig(tmp_path))}))
+        cluster = native.Cluster({"source": "file", "path": str(server.kubeconfig(tmp_path))})
         watches = native.Unattended(cluster, "etl")
         # One of the two is asked for again only once its first stream was read to its end, with the handler still in its
         # first line.
@@ -218,8 +218,8 @@ LAST = """
 import json, logging, sys
 from unique_k8s_job import native
 logging.basicConfig(format="%(name)s %(message)s")
-cluster = native.Cluster(json.dumps({"source": "file", "path": sys.argv[1]}))
-native.find_jobs(cluster, json.dumps({"namespace": "etl", "label_selector": "a=b", "explain": False}))
+cluster = native.Cluster({"source": "file", "path": sys.argv[1]})
+native.find_jobs(cluster, {"namespace": "etl", "label_selector": "a=b", "explain": False})
 """
 
 

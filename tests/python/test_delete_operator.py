@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ ORDER: dict[str, Any] = {
 
 
 def target(**given: Any) -> Any:
-    return json.loads(delete_request(**{**ORDER, "name": None, **given}))["target"]
+    return delete_request(**{**ORDER, "name": None, **given})["target"]
 
 
 def test_target_is_this_table() -> None:
@@ -66,7 +65,7 @@ def test_order_that_could_mean_more_than_one_thing_is_refused(given: dict[str, A
 def test_name_that_no_object_has_is_refused_before_anything_is_asked(changed: dict[str, Any], argument: str) -> None:
     from unique_k8s_job import native
 
-    cluster = native.Cluster(json.dumps({"source": "file", "path": "/absent"}))
+    cluster = native.Cluster({"source": "file", "path": "/absent"})
     with pytest.raises(ConfigurationError, match=f"`{argument}` cannot be the name of a ") as refused:
         native.delete_jobs(cluster, delete_request(**{**ORDER, **changed}))
     assert refused.value.path == argument
@@ -107,7 +106,7 @@ def test_every_argument_is_documented_and_every_template_field_is_an_argument() 
 
 def test_defaults_of_the_operator_are_an_order_that_the_core_reads() -> None:
     operator = K8sJobDeleteOperator(task_id="delete", name="report")
-    assert json.loads(operator._request()) == json.loads(delete_request(**ORDER))
+    assert operator._request() == delete_request(**ORDER)
 
 
 def test_stop_before_execute_has_begun_is_an_error_and_not_a_green_task() -> None:

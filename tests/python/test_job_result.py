@@ -13,7 +13,7 @@ import pytest
 from unique_k8s_job import JobFailedError, JobResultError, UniqueK8sJobOperator, _core, native
 from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
-from unique_k8s_job.request.job import as_json
+from unique_k8s_job.request.job import plain_request
 from unique_k8s_job.task import deferral, job_result, trigger_event
 from unique_k8s_job.task.log_writer import LogWriter
 
@@ -99,9 +99,9 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(how: str, ends_with: dict[str, Any], *, stores_xcoms: bool = True, **arguments: Any) -> SimpleNamespace:
         ended, pushed, said = Ended(ends_with), {}, []
-        requests: list[str] = []
+        requests: list[Any] = []
 
-        def begin(_: Any, request: str) -> Ended:
+        def begin(_: Any, request: Any) -> Ended:
             requests.append(request)
             return ended
 
@@ -132,7 +132,7 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
         except (JobResultError, JobFailedError) as unusable:
             error = unusable
         assert ended.acknowledged, "good or bad, it is a verdict"
-        return SimpleNamespace(value=value, error=error, pushed=pushed, said=said, request=json.loads(requests[0]))
+        return SimpleNamespace(value=value, error=error, pushed=pushed, said=said, request=requests[0])
 
     return run
 
@@ -253,7 +253,7 @@ def test_extra_about_the_sidecar_that_cannot_be_used_is_refused_with_its_name(
 
 def test_sidecar_in_the_job_is_as_the_connection_wants_it() -> None:
     wanted = {"arguments": {"image": "a:1"}, "result": "sidecar", "result_sidecar": OF_THE_CONNECTION}
-    job = json.loads(_core.assemble(as_json({**REQUEST, **wanted})))
+    job = json.loads(_core.assemble(plain_request({**REQUEST, **wanted})))
     (sidecar,) = job["spec"]["template"]["spec"]["initContainers"]
     assert (sidecar["image"], sidecar["resources"]) == ("mirror/busybox", {"limits": {"cpu": 1}})
     assert sidecar["securityContext"] == {"runAsUser": 7}
@@ -261,6 +261,6 @@ def test_sidecar_in_the_job_is_as_the_connection_wants_it() -> None:
 
 def test_core_puts_the_file_of_the_result_where_the_texts_say_that_it_is() -> None:
     wanted = {**REQUEST, "arguments": {"image": "a:1"}, "result": "termination-message"}
-    job = json.loads(_core.assemble(as_json(wanted)))
+    job = json.loads(_core.assemble(plain_request(wanted)))
     [base] = job["spec"]["template"]["spec"]["containers"]
     assert base["terminationMessagePath"] == native.RESULT_FILE

@@ -30,7 +30,7 @@ def asked(server: BrokenServer) -> str:
         ],
         "users": [{"name": "u", "user": {"token": "the-token"}}],
     }
-    cluster = native.Cluster(json.dumps({"source": "text", "text": json.dumps(config)}))
+    cluster = native.Cluster({"source": "text", "text": json.dumps(config)})
     began = time.monotonic()
     with pytest.raises(UniqueK8sJobError) as caught:
         looking = native.Survey(cluster, "etl")

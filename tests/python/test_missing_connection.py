@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +55,7 @@ def test_default_connection_that_all_say_is_missing_means_the_default_configurat
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     airflow_says(monkeypatch, error("CONNECTION_NOT_FOUND"), Nowhere())
-    assert json.loads(UniqueK8sJobHook().configuration())["source"] == "default"
+    assert UniqueK8sJobHook().configuration()["source"] == "default"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from unique_k8s_job.exceptions import (
 )
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.operators.job_request import request_of
-from unique_k8s_job.request.job import as_json
+from unique_k8s_job.request.job import plain_request
 from unique_k8s_job.task import stop_in_worker, trigger_event
 from unique_k8s_job.task.compat import airflow_version
 from unique_k8s_job.task.compat.task_state import Answer
@@ -227,7 +227,7 @@ def test_request_has_the_users_choices_and_the_name_begins_with_what_is_nearest_
     request = request_of(task, context(), options, nobody, nobody)  # type: ignore[arg-type]
     assert request["field_validation"] == validation
     assert request["from_cron_job"] == arguments.get("from_cron_job")
-    assert _core.job_name(as_json(request)).startswith(f"{slug}-20260101t000000-")
+    assert _core.job_name(plain_request(request)).startswith(f"{slug}-20260101t000000-")
 
 
 class EndingRun(LosingRun):

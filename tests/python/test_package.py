@@ -14,18 +14,29 @@ import textwrap
 import traceback
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import airflow
 import jsonschema
 import pytest
 
 import unique_k8s_job
-from unique_k8s_job import _core, exceptions
+from unique_k8s_job import _core, exceptions, native
 from unique_k8s_job.cli import command_line
 from unique_k8s_job.provider_info import get_provider_info
 
 #: The kinds of classes that Airflow lists by their modules, with the ends of the names of their base classes.
 LISTED = {"operators": "Operator", "sensors": "SensorOperator", "triggers": "Trigger", "hooks": "Hook"}
+#: Who asks.
+ATTEMPT = {
+    "deployment": "d",
+    "dag_id": "e",
+    "run_id": "r",
+    "task_id": "t",
+    "map_index": -1,
+    "try_number": 1,
+    "instance": "i",
+}
 
 
 def in_a_new_process(script: str) -> str:
@@ -85,7 +96,7 @@ def test_loading_the_native_module_makes_no_thread() -> None:
         """
         import os
         from unique_k8s_job import _core
-        _core.Cluster('{"source": "default"}')
+        _core.Cluster({"source": "default"})
         print(len(os.listdir("/proc/self/task")))
         """
     )
@@ -117,8 +128,7 @@ def test_exception_renders_its_parts_and_survives_pickling() -> None:
 
 
 def test_error_of_the_core_arrives_as_its_class_with_its_facts() -> None:
-    request = '{"attempt": {"deployment": "d", "dag_id": "e", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1, '
-    request += '"instance": "i"}, "slug": "s", "run_time": "2026-01-01T00:00:00Z", "manifest": {"kind": "Pod"}}'
+    request: Any = {"attempt": ATTEMPT, "slug": "s", "run_time": "2026-01-01T00:00:00Z", "manifest": {"kind": "Pod"}}
     with pytest.raises(exceptions.InvalidManifestError) as caught:
         _core.assemble(request)
     assert caught.value.path == "kind"
@@ -237,8 +247,6 @@ def test_an_error_has_the_declared_attributes_and_no_others() -> None:
 
 
 def test_the_border_to_the_core_has_types_and_names_reach_it_one_by_one() -> None:
-    from unique_k8s_job import native
-
     folder = Path(native.__file__).parent
     assert "Any" not in (folder / "native.py").read_text()
     assert native.Waiter is _core.Waiter
@@ -248,3 +256,41 @@ def test_the_border_to_the_core_has_types_and_names_reach_it_one_by_one() -> Non
         file.name for file in folder.rglob("*.py") if re.search(r"\b(cluster|run|work|waiter): Any\b", file.read_text())
     ]
     assert untyped == []
+
+
+def test_request_with_what_json_has_not_is_refused_by_its_path_and_one_without_end_as_too_deep() -> None:
+    endless: Any = {"source": "default"}
+    endless["context"] = [endless]
+    wrong: list[tuple[Any, str]] = [(endless, "more than 128 levels")]
+    wrong += [({"source": "default", "context": value}, "`context` is no value") for value in (b"x", "\udcff", print)]
+    for configuration, why in wrong:
+        with pytest.raises(exceptions.ConfigurationError, match=why):
+            _core.Cluster(configuration)
+    with pytest.raises(exceptions.InvalidManifestError, match=r"`attempt\.try_number`"):
+        _core.job_name({"attempt": {**ATTEMPT, "try_number": "1"}, "run_time": "2026-01-01T00:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    ("request_type", "file", "struct"),
+    [
+        ("Configuration", "cluster/configuration.rs", r"struct Configuration|enum Source"),
+        ("JobRequest", "submit/request.rs", "struct JobRequest"),
+        ("DeleteRequest", "delete/request.rs", "struct DeleteRequest"),
+        ("JobSelector", "session/find_jobs.rs", "struct JobSelector"),
+        ("PatchRequest", "session/patch_job.rs", "struct PatchRequest"),
+        ("JobQuery", "diagnose/job_list.rs", "struct JobQuery"),
+    ],
+)
+def test_each_request_has_in_the_stub_the_keys_that_the_core_reads(request_type: str, file: str, struct: str) -> None:
+    core = (Path(__file__).parents[2] / "src" / file).read_text()
+    bodies = re.findall(rf"pub (?:{struct}) \{{\n(.*?)\n\}}", core, re.DOTALL)
+    read = {key for body in bodies for key in re.findall(r"^ +(?:pub )?(\w+): ", body, re.MULTILINE)}
+    hidden = {key for body in bodies for key in re.findall(r"#\[serde\(skip\)\]\n +(\w+): ", body)}
+    stub = ast.parse((Path(native.__file__).parent / "_core.pyi").read_text())
+    (declared,) = (node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == request_type)
+    keys = {
+        node.target.id
+        for node in declared.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    assert keys and keys == read - hidden

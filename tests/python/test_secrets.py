@@ -53,7 +53,7 @@ from unique_k8s_job.manifest.encoding import decoded
 from unique_k8s_job.manifest.read import read_manifest
 from unique_k8s_job.request.arguments import env_vars, given
 from unique_k8s_job.request.delete import _target as delete_target
-from unique_k8s_job.request.job import as_json
+from unique_k8s_job.request.job import plain_request
 from unique_k8s_job.task import identity, stop_in_trigger, stop_in_worker, triggerer
 from unique_k8s_job.task.known_names import KnownNames
 from unique_k8s_job.task.trigger_event import unreadable
@@ -224,9 +224,8 @@ def tls(folder: Path) -> Path:
 
 def survey(configuration: Config) -> str:
     """What is said of a cluster that does not work; by the hook's button, and by the command line's overview."""
-    text = json.dumps(configuration)
     said = []
-    cluster = native.Cluster(text)
+    cluster = native.Cluster(configuration)
     said.append(repr(cluster))
     try:
         looking = native.Survey(cluster, "etl")
@@ -383,7 +382,7 @@ def test_kubeconfig_with_a_value_of_another_type_at_each_key(tmp_path: Path, sea
             file = tmp_path / f"config-{number}-{wrong.index(put)}"
             file.write_text(yaml.safe_dump(_with(full, place, put)))
             try:
-                native.Cluster(json.dumps({"source": "file", "path": str(file)})).namespace()
+                native.Cluster({"source": "file", "path": str(file)}).namespace()
             except UniqueK8sJobError as error:
                 searched(f"{put!r} at {place}", whole(error))
 
@@ -415,7 +414,7 @@ def test_kubeconfig_that_is_no_yaml(
     for source in ({"source": "file", "path": str(file)}, {"source": "text", "text": text}, {"source": "default"}):
         monkeypatch.setenv("KUBECONFIG", str(file))
         with pytest.raises(UniqueK8sJobError) as caught:
-            native.Cluster(json.dumps(source)).namespace()
+            native.Cluster(source).namespace()
         searched(text, whole(caught.value))
     try:
         cluster_configuration({"kube_config": text})
@@ -448,7 +447,7 @@ TOKEN = f"{VALUE}+{secret('key')}/=="
 
 
 def read_names(target: dict[str, str]) -> object:
-    return native.find_jobs(native.Cluster('{"source": "default"}'), json.dumps(target))
+    return native.find_jobs(native.Cluster({"source": "default"}), target)
 
 
 #: Values of arguments, extras and events that are not what they should be: each may be a secret, put in the wrong place.
@@ -456,8 +455,12 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "flag of a connection": lambda: cluster_configuration({"in_cluster": VALUE}),
     "other flag": lambda: cluster_configuration({"disable_verify_ssl": VALUE}),
     "kube_config of another type": lambda: cluster_configuration({"kube_config": [VALUE]}),
-    "extra of another type": lambda: native.Cluster(json.dumps({**cluster_configuration({}), "namespace": [VALUE]})),
-    "configuration that is no JSON": lambda: native.Cluster(VALUE),
+    "extra of another type": lambda: native.Cluster({**cluster_configuration({}), "namespace": [VALUE]}),
+    "configuration that is no dict": lambda: native.Cluster(VALUE),  # type: ignore[arg-type]
+    "configuration with half a character": lambda: native.Cluster({"source": "default", "context": f"{VALUE}\udcff"}),
+    "configuration with what JSON has not": lambda: native.Cluster(
+        {"source": "default", "context": VALUE.encode()}  # type: ignore[typeddict-item]
+    ),
     "env value of another type": lambda: env_vars({"A": [VALUE]}),
     "env of another type": lambda: env_vars(VALUE),
     "env with what JSON has not": lambda: env_vars([{"name": "A", "value": VALUE.encode()}]),
@@ -475,21 +478,19 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "manifest in another encoding": lambda: decoded(f"a: {VALUE}é".encode("latin-1"), "job.yaml"),
     "manifest in half of an encoding": lambda: decoded(f"a: {VALUE}".encode("utf-16")[:-1], "job.yaml"),
     "manifest that is a list": lambda: read_manifest(f"[{VALUE}]"),
-    "request with an unknown value": lambda: native.job_name(json.dumps({"attempt": VALUE})),
-    "request that is no JSON": lambda: native.assemble(VALUE),
-    "order to delete": lambda: native.delete_jobs(
-        native.Cluster('{"source": "default"}'), json.dumps({"target": VALUE})
-    ),
+    "request with an unknown value": lambda: native.job_name({"attempt": VALUE}),
+    "request that is no dict": lambda: native.assemble(VALUE),
+    "order to delete": lambda: native.delete_jobs(native.Cluster({"source": "default"}), {"target": VALUE}),
     "order with more seconds than any moment is ahead": lambda: native.delete_jobs(
-        native.Cluster('{"source": "default"}'),
-        json.dumps({"target": {"kind": "selector", "labels": VALUE}, "timeout_seconds": 2**64 - 1}),
+        native.Cluster({"source": "default"}),
+        {"target": {"kind": "selector", "labels": VALUE}, "timeout_seconds": 2**64 - 1},
     ),
-    "value that is half a character": lambda: as_json({"manifest": {"a": f"{VALUE}\udcff"}}),
-    "value that is no JSON": lambda: as_json({"manifest": {"a": VALUE.encode()}}),
+    "value that is half a character": lambda: plain_request({"manifest": {"a": f"{VALUE}\udcff"}}),
+    "value that is no JSON": lambda: plain_request({"manifest": {"a": VALUE.encode()}}),
     "namespace": lambda: read_names({"namespace": TOKEN}),
     "name": lambda: read_names({"namespace": "etl", "name": TOKEN}),
     "namespace of a request": lambda: native.assemble(
-        json.dumps({"attempt": {}, "slug": "a", "default_slug": "a", "namespace": TOKEN})
+        {"attempt": {}, "slug": "a", "default_slug": "a", "namespace": TOKEN}
     ),
     "event of another version": lambda: str(unreadable({"what": VALUE})) + str(unreadable(VALUE)),
 }

@@ -53,8 +53,8 @@ class Waiter:
             raise event
         return [event]
 
-    async def look(self, _: object, target: str) -> list[dict[str, Any]]:
-        self.calls.append(f"look {json.loads(target)['uid']}")
+    async def look(self, _: object, target: dict[str, Any]) -> list[dict[str, Any]]:
+        self.calls.append(f"look {target['uid']}")
         found = self.looks.pop(0) if self.looks else [{"outcome": None}]
         if isinstance(found, Exception):
             raise found
@@ -250,7 +250,7 @@ def test_job_that_has_finished_when_its_time_is_over_has_the_rest_of_its_log_and
         return [OUTCOME] if seen.is_set() else []
 
     async def main() -> dict[str, Any]:
-        async def look(_: object, target: str) -> list[dict[str, Any]]:
+        async def look(_: object, target: dict[str, Any]) -> list[dict[str, Any]]:
             seen.set()
             return [{"outcome": OUTCOME}]
 

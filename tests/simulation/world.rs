@@ -450,7 +450,7 @@ pub fn order_with(try_number: u32, changes: Value) -> JobRequest {
         "arguments": {"image": "train:1"},
     });
     merge(&mut request, changes);
-    JobRequest::read(&request.to_string()).expect("a request")
+    JobRequest::read(&request).expect("a request")
 }
 
 fn merge(into: &mut Value, changes: Value) {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Configuration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,7 +38,8 @@ def _verbose(_context: click.Context, _option: click.Parameter, times: int) -> N
         turn_on("debug" if times == 1 else "trace")
 
 
-def configuration(kubeconfig: str | None, cluster_context: str | None) -> str:
-    """Return the configuration for the Rust core, as JSON."""
-    source = {"source": "file", "path": kubeconfig} if kubeconfig else {"source": "default"}
-    return json.dumps({**source, "context": cluster_context})
+def configuration(kubeconfig: str | None, cluster_context: str | None) -> Configuration:
+    """Return the configuration for the Rust core."""
+    if kubeconfig:
+        return {"source": "file", "path": kubeconfig, "context": cluster_context}
+    return {"source": "default", "context": cluster_context}

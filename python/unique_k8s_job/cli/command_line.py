@@ -33,10 +33,10 @@ from unique_k8s_job.manifest.encoding import read_stream, read_text
 from unique_k8s_job.manifest.plain import whole_text
 from unique_k8s_job.manifest.read import read_manifest
 from unique_k8s_job.request.arguments import FIELD_VALIDATIONS, FINISHES, OUTCOMES, env_vars
-from unique_k8s_job.request.job import as_json
+from unique_k8s_job.request.job import plain_request
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Outcome, OutcomeEvent, Run
+    from unique_k8s_job._core import Configuration, JobRequest, Outcome, OutcomeEvent, Run
 
 
 def call(arguments: list[str]) -> int:
@@ -195,9 +195,9 @@ def run(
     }
     kept, finish = dict.fromkeys(OUTCOMES, _ttl(ttl)), _on_finish(on_finish)
 
-    def prepared() -> tuple[str, str]:
+    def prepared() -> tuple[Configuration, JobRequest]:
         job = None if manifest is None else _manifest(manifest)
-        request = {
+        request: JobRequest = {
             "attempt": _attempt(),
             "slug": name,
             "default_slug": "job",
@@ -216,7 +216,7 @@ def run(
             "get_logs": not no_logs,
             "log_format": {"line_levels": False, "raw": True},
         }
-        return configuration(kubeconfig, cluster_context), as_json(request)
+        return configuration(kubeconfig, cluster_context), plain_request(request)
 
     with Display(raw=raw) as display:
         if no_logs:
@@ -249,7 +249,7 @@ class _Running:
         #: The message about the deletion, and its level.
         self._deleted: tuple[str, str] | None = None
 
-    def to_its_end(self, prepared: Callable[[], tuple[str, str]]) -> int:
+    def to_its_end(self, prepared: Callable[[], tuple[Configuration, JobRequest]]) -> int:
         """Make the Job, follow it, and return the exit code."""
         try:
             return exit_code(self._followed(prepared))
@@ -280,7 +280,7 @@ class _Running:
                 self._run.close()
         return end.code
 
-    def _followed(self, prepared: Callable[[], tuple[str, str]]) -> OutcomeEvent:
+    def _followed(self, prepared: Callable[[], tuple[Configuration, JobRequest]]) -> OutcomeEvent:
         """Return the outcome, once it is reported and acknowledged."""
         deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
         self._check_streams()

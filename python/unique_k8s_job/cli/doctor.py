@@ -183,7 +183,7 @@ def _fix(
     failed = 0
     for step in plan.values():
         try:
-            carried = native.remedy(cluster, json.dumps({"remedy": step["remedy"], "job": step["job"]}), CONFIRM_FOR)
+            carried = native.remedy(cluster, {"remedy": step["remedy"], "job": step["job"]}, CONFIRM_FOR)
             failed += not carried["done"]
             printer.message(carried["text"], "info" if carried["done"] else "warning")
         except UniqueK8sJobError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -13,7 +13,7 @@ from unique_k8s_job import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Cluster
+    from unique_k8s_job._core import Cluster, JobQuery
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ class Selection(NamedTuple):
         :param namespace: None for all
         """
         query = {key: value for key, value in self._asdict().items() if value is not None}
-        found: dict[str, Any] = json.loads(native.list_jobs(cluster, namespace, json.dumps(query)))
+        found: dict[str, Any] = json.loads(native.list_jobs(cluster, namespace, cast("JobQuery", query)))
         return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ class KubernetesDeleteJobOperator(K8sJobDeleteOperator):
         return super().execute(context)
 
     def _wait(self, cluster: Cluster, log: LogWriter) -> None:
-        found = native.find_jobs(cluster, json.dumps({"namespace": self.namespace, "name": self.name}))
+        found = native.find_jobs(cluster, {"namespace": self.namespace, "name": self.name})
         for seen in found:
             job = seen["job"]
             # Only this Job is deleted, and no later one of its name.

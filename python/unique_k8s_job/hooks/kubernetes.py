@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from unique_k8s_job import native
@@ -22,6 +22,9 @@ from unique_k8s_job.task.compat import BaseHook, mask_secret
 from unique_k8s_job.task.compat.missing_connection import find_again
 from unique_k8s_job.task.triggerer import off_the_loop, on_the_loop
 from unique_k8s_job.visible import visible
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Configuration
 
 DEFAULT_CONNECTION = "kubernetes_default"
 _PREFIX = "extra__kubernetes__"
@@ -104,8 +107,8 @@ class UniqueK8sJobHook(BaseHook):
 
         return {"hidden_fields": list(HIDDEN_FIELDS), "relabeling": {}}
 
-    def configuration(self) -> str:
-        """Return the configuration for the Rust core, as JSON.
+    def configuration(self) -> Configuration:
+        """Return the configuration for the Rust core.
 
         :raises ConfigurationError: if more than one source of a configuration is named, or one cannot be read
         :raises AirflowUnreachableError: if Airflow cannot say whether the default connection exists
@@ -120,7 +123,7 @@ class UniqueK8sJobHook(BaseHook):
         """Return the native `Cluster`, from within the event loop of a triggerer."""
         return native.Cluster(await self._aconfiguration())
 
-    async def _aconfiguration(self) -> str:
+    async def _aconfiguration(self) -> Configuration:
         if not self.kubernetes_conn_id or not hasattr(self, "aget_connection"):  # Airflow before 3.1
             return await off_the_loop(self.configuration)
         try:
@@ -169,14 +172,12 @@ class UniqueK8sJobHook(BaseHook):
         # The class of "not found" moved between Airflow's versions.
         return "NotFound" in type(error).__name__ and self.kubernetes_conn_id == DEFAULT_CONNECTION
 
-    def _combined(self, extras: Mapping[str, Any]) -> str:
-        return json.dumps(
-            cluster_configuration(
-                extras,
-                in_cluster=self.in_cluster,
-                config_file=self.config_file,
-                cluster_context=self.cluster_context,
-            )
+    def _combined(self, extras: Mapping[str, Any]) -> Configuration:
+        return cluster_configuration(
+            extras,
+            in_cluster=self.in_cluster,
+            config_file=self.config_file,
+            cluster_context=self.cluster_context,
         )
 
 
@@ -201,7 +202,7 @@ def cluster_configuration(
     in_cluster: bool | None = None,
     config_file: str | None = None,
     cluster_context: str | None = None,
-) -> dict[str, Any]:
+) -> Configuration:
     """Combine a connection's extras with the operator's arguments, which win.
 
     :raises ConfigurationError: if an extra is unknown, or more than one source of a configuration is named
@@ -228,18 +229,19 @@ def cluster_configuration(
             seen=[", ".join(named)],
             hint="keep one of them",
         )
-    configuration: dict[str, Any] = {
+    configuration: Configuration = {
+        "source": "default",
         "context": cluster_context or extra("cluster_context"),
         "verify_ssl": not _boolean("disable_verify_ssl", extra("disable_verify_ssl")),
         "namespace": extra("namespace"),
     }
     if in_cluster:
-        return {"source": "in_cluster", **configuration}
-    if config_file:
-        return {"source": "file", "path": os.path.expanduser(config_file), **configuration}
-    if text:
-        return {"source": "text", "text": _kubeconfig(text), **configuration}
-    return {"source": "default", **configuration}
+        configuration["source"] = "in_cluster"
+    elif config_file:
+        configuration |= {"source": "file", "path": os.path.expanduser(config_file)}
+    elif text:
+        configuration |= {"source": "text", "text": _kubeconfig(text)}
+    return configuration
 
 
 def _extra(extras: Mapping[str, Any], name: str) -> Any:

@@ -44,7 +44,9 @@ def plain(path: str, value: Any, deep: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)) and math.isfinite(value):
-        return whole(value)
+        number = whole(value)
+        # Beyond these the core has floats alone, and writes them as kubectl does.
+        return number if -(2**63) <= number < 2**64 else float(number)
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     raise not_plain(path, value)

@@ -6,7 +6,6 @@ worker carries out the same order to its end, for exactly this Job, and confirms
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
 
 def only_waits(cluster: Cluster, operator: K8sJobDeleteOperator) -> dict[str, Any] | None:
     """Return the reference of the Job if nothing is left to do but to wait until it is gone."""
-    target = {"namespace": operator.namespace or None, "name": operator.name or None, "uid": operator.uid or None}
-    found = native.find_jobs(cluster, json.dumps(target))
+    found = native.find_jobs(
+        cluster,
+        {"namespace": operator.namespace or None, "name": operator.name or None, "uid": operator.uid or None},
+    )
     if len(found) == 1 and found[0]["deleting"]:
         return dict(found[0]["job"])
     return None

@@ -24,7 +24,7 @@ from unique_k8s_job.task.compat import BaseOperator, Context
 from unique_k8s_job.task.settings import default_deferrable
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Cluster, Work
+    from unique_k8s_job._core import Cluster, DeleteRequest, Work
     from unique_k8s_job.task.log_writer import LogWriter
 
 #: Seconds between two checks whether the rest can be left to the triggerer.
@@ -165,7 +165,7 @@ class K8sJobDeleteOperator(BaseOperator):
         if self._work is not None:
             self._work.wake()
 
-    def _request(self, **instead: Any) -> str:
+    def _request(self, **instead: Any) -> DeleteRequest:
         for key in self._given:
             if getattr(self, key) is None:
                 raise ConfigurationError(
@@ -186,7 +186,7 @@ class K8sJobDeleteOperator(BaseOperator):
         }
         return delete_request(**{**order, **instead})
 
-    def _carry_out(self, request: str, context: Context | None = None) -> dict[str, Any]:
+    def _carry_out(self, request: DeleteRequest, context: Context | None = None) -> dict[str, Any]:
         """Carry the order out to its end; with a context perhaps only until the task defers."""
         from unique_k8s_job import debug_log
         from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook

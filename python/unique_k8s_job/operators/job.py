@@ -7,6 +7,7 @@ to Airflow.
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import os
 import time
@@ -402,7 +403,7 @@ class UniqueK8sJobOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run the Job and return its result, or the summary of its outcome."""
         from unique_k8s_job.operators.job_request import request_of
-        from unique_k8s_job.request.job import as_json
+        from unique_k8s_job.request.job import plain_request
         from unique_k8s_job.task.known_names import KnownNames
         from unique_k8s_job.task.log_writer import LogWriter
         from unique_k8s_job.task.settings import settings
@@ -417,7 +418,7 @@ class UniqueK8sJobOperator(BaseOperator):
         wanted = request_of(self, context, options, names, log)
         if self.xcom == "sidecar":
             wanted["result_sidecar"] = {**hook.xcom_sidecar(), **wanted["result_sidecar"]}
-        request = as_json(wanted)
+        request = plain_request(wanted)
         names.add(native.job_name(request))
         if self._killed:
             raise StoppedError("The task was stopped before its Job was made")
@@ -435,7 +436,6 @@ class UniqueK8sJobOperator(BaseOperator):
 
         :param event: the event of the trigger
         """
-        from unique_k8s_job.request.job import as_json
         from unique_k8s_job.task import deferral
         from unique_k8s_job.task.log_writer import LogWriter
         from unique_k8s_job.task.settings import settings
@@ -444,7 +444,7 @@ class UniqueK8sJobOperator(BaseOperator):
         self._over = False
         log = LogWriter.of_task(self.log)
         request = deferral.resumed(event)
-        run = self._run = native.resume(self._hook().get_conn(), as_json(request))
+        run = self._run = native.resume(self._hook().get_conn(), json.dumps(request))
         self._know(request["job"])
         self._link(context, log, stored=True)
         end = self._judged(run, context, settings(), log, lambda: deferral.outcome(event))

@@ -11,6 +11,7 @@ from unique_k8s_job.task import identity
 from unique_k8s_job.task.compat.behaviour import clears_are_counted
 
 if TYPE_CHECKING:
+    from unique_k8s_job._core import JobRequest
     from unique_k8s_job.operators.job import UniqueK8sJobOperator
     from unique_k8s_job.task.compat import Context
     from unique_k8s_job.task.known_names import KnownNames
@@ -30,7 +31,7 @@ def limit(name: str, given: Any) -> int | None:
 
 def request_of(
     task: UniqueK8sJobOperator, context: Context, options: Settings, known: KnownNames, log: LogWriter
-) -> dict[str, Any]:
+) -> JobRequest:
     """Collect the request of this try, see `unique_k8s_job.request.job`.
 
     :raises UniqueK8sJobError: if an argument cannot be used, naming it

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job import native
 from unique_k8s_job.exceptions import ConfigurationError, UniqueK8sJobError
@@ -12,6 +11,9 @@ from unique_k8s_job.manifest.plain import fields_of, plain, without_models
 from unique_k8s_job.request.arguments import connection, filled, flag, integer, seconds
 from unique_k8s_job.request.literals import judge_connection
 from unique_k8s_job.task.compat import BaseOperator, Context
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import PatchRequest
 
 
 class K8sJobPatchOperator(BaseOperator):
@@ -89,7 +91,7 @@ class K8sJobPatchOperator(BaseOperator):
         from unique_k8s_job import debug_log
         from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 
-        request = json.dumps(self.patch_request())
+        request = self.patch_request()
         try:
             patched = native.patch_job(UniqueK8sJobHook(**connection(self)).get_conn(), request)
         finally:
@@ -109,7 +111,7 @@ class K8sJobPatchOperator(BaseOperator):
             self.log.info("%s %s; %s", job, "was changed" if patched["changed"] else "is as wanted already", now)
         return {key: value for key, value in patched.items() if key != "confirmed"}
 
-    def patch_request(self) -> dict[str, Any]:
+    def patch_request(self) -> PatchRequest:
         """Return the request for the core.
 
         :raises UniqueK8sJobError: if an argument cannot be used, naming it

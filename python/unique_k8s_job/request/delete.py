@@ -1,4 +1,4 @@
-"""Makes the order to delete Jobs, for operator and command line: one JSON object, the contract with the Rust core.
+"""Makes the order to delete Jobs, for operator and command line: one dict, the contract with the Rust core.
 
 Keys: `target` ({"kind": "name", "name", "uid"}, {"kind": "uid", "uid"}, {"kind": "listed", "uids"} or
 {"kind": "selector", "labels"}), `namespace`,
@@ -9,7 +9,6 @@ as `None`, to which a missing XCom is rendered.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from unique_k8s_job.described import described
@@ -17,7 +16,7 @@ from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.request.arguments import digits, filled, flag, one_of, seconds, text, whole_number
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import DeletedEvent
+    from unique_k8s_job._core import DeletedEvent, DeleteRequest
 
 WaitFor = Literal["gone", "accepted"]
 ReleaseStuck = Literal["never", "ours", "gc"]
@@ -44,25 +43,23 @@ def delete_request(
     only_if: str,
     include_owned: bool,
     uids: list[str] | None = None,
-) -> str:
-    """Return the order as JSON.
+) -> DeleteRequest:
+    """Return the order.
 
     :param uids: those of Jobs of ours that a person has seen in a list, in place of name, uid and selector
     :raises ConfigurationError: if it does not say clearly which Job is meant, or a value is unknown
     """
-    return json.dumps(
-        {
-            "target": {"kind": "listed", "uids": uids} if uids else _target(name, uid, label_selector),
-            "namespace": None if namespace is None else filled("namespace", namespace),
-            "wait_for": one_of("wait_for", wait_for, *WAIT_FOR),
-            "timeout_seconds": _positive("timeout", timeout),
-            "release_stuck": one_of("release_stuck", release_stuck, *RELEASE_STUCK),
-            "release_after_seconds": seconds("release_after_seconds", release_after_seconds),
-            "propagation_policy": one_of("propagation_policy", propagation_policy, *PROPAGATION_POLICIES),
-            "only_if": one_of("only_if", only_if, *ONLY_IF),
-            "include_owned": flag("include_owned", include_owned),
-        }
-    )
+    return {
+        "target": {"kind": "listed", "uids": uids} if uids else _target(name, uid, label_selector),
+        "namespace": None if namespace is None else filled("namespace", namespace),
+        "wait_for": one_of("wait_for", wait_for, *WAIT_FOR),
+        "timeout_seconds": _positive("timeout", timeout),
+        "release_stuck": one_of("release_stuck", release_stuck, *RELEASE_STUCK),
+        "release_after_seconds": seconds("release_after_seconds", release_after_seconds),
+        "propagation_policy": one_of("propagation_policy", propagation_policy, *PROPAGATION_POLICIES),
+        "only_if": one_of("only_if", only_if, *ONLY_IF),
+        "include_owned": flag("include_owned", include_owned),
+    }
 
 
 def sentence(deleted: DeletedEvent, *, gone: bool) -> str:

@@ -1,4 +1,4 @@
-"""Makes the request that starts a run: one JSON object, the whole contract with the Rust core.
+"""Makes the request that starts a run: one dict, the whole contract with the Rust core.
 
 Keys: `attempt` (who asks), `slug` (what the name begins with), `default_slug` (where nothing else says it),
 `fixed_name` (the whole name, instead of a unique one), `run_time`, `namespace`, `manifest` (what the user gave: a Job,
@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from unique_k8s_job.manifest.plain import plain
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import JobRequest
 
 
 def foreign_job(job: Mapping[str, Any], *, until: str, get_logs: bool) -> str:
@@ -25,9 +28,9 @@ def foreign_job(job: Mapping[str, Any], *, until: str, get_logs: bool) -> str:
     return json.dumps({"version": 1, "job": dict(job), "owner": None, "until": until, "get_logs": get_logs})
 
 
-def as_json(request: Mapping[str, Any]) -> str:
-    """Serialize a request.
+def plain_request(request: JobRequest) -> JobRequest:
+    """Return a request with plain values of JSON alone.
 
     :raises InvalidManifestError: if it holds something that JSON cannot, naming it
     """
-    return json.dumps({key: plain(key, value) for key, value in request.items()})
+    return cast("JobRequest", {key: plain(key, value) for key, value in request.items()})

@@ -6,9 +6,8 @@ only reads.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from unique_k8s_job import native
 from unique_k8s_job.exceptions import ConfigurationError, JobVanishedError, UniqueK8sJobError
@@ -18,6 +17,9 @@ from unique_k8s_job.task import job_result
 from unique_k8s_job.task.compat import BaseSensorOperator, Context, moved_exception
 from unique_k8s_job.task.sensor_condition import UNTIL, Verdict, failed, verdict
 from unique_k8s_job.task.settings import default_deferrable
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import JobSelector
 
 
 class UniqueK8sJobSensor(BaseSensorOperator):
@@ -97,7 +99,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
         from unique_k8s_job.sensors.log import write_logs
 
         target, cluster = self.target(), self._cluster()
-        found = native.find_jobs(cluster, json.dumps({**target, "explain": True}))
+        found = native.find_jobs(cluster, {**target, "explain": True})
         judged = verdict(self.until, found, by_uid=bool(self.uid))
         if judged is Verdict.WAIT:
             self._log_once(waiting(self.until, found))
@@ -134,7 +136,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
 
     # --- shared by all modes ----------------------------------------------------------------------------------------
 
-    def target(self) -> dict[str, Any]:
+    def target(self) -> JobSelector:
         """Return which Jobs are meant, as a request to find them.
 
         :raises ConfigurationError: if no argument says it
@@ -143,9 +145,15 @@ class UniqueK8sJobSensor(BaseSensorOperator):
             raise ConfigurationError(
                 "The sensor does not know which Job to wait for", hint="give `name`, `uid` or `label_selector`"
             )
+
+        def given(name: str) -> str | None:
+            return text(name, getattr(self, name)) if getattr(self, name) else None
+
         return {
-            key: text(key, getattr(self, key)) if getattr(self, key) else None
-            for key in ("namespace", "name", "uid", "label_selector")
+            "namespace": given("namespace"),
+            "name": given("name"),
+            "uid": given("uid"),
+            "label_selector": given("label_selector"),
         }
 
     def _cluster(self) -> Any:

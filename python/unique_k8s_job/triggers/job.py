@@ -33,7 +33,7 @@ from unique_k8s_job.triggers import left_behind
 from unique_k8s_job.triggers.connection import connect
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Cluster, Waiter
+    from unique_k8s_job._core import Cluster, JobSelector, Waiter
 
 VERSION = 1
 #: Seconds since `run` began before the event is sent. Airflow can fail a task that is resumed within about five seconds
@@ -193,7 +193,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
     async def _has_finished(self, cluster: Cluster) -> bool:
         """Read once whether exactly this Job has ended; a Job that cannot be read counts as not ended."""
         job = json.loads(self.job).get("job") or {}
-        target = json.dumps({key: job.get(key) for key in ("namespace", "name", "uid")})
+        target: JobSelector = {"namespace": job.get("namespace"), "name": job.get("name"), "uid": job.get("uid")}
         try:
             found = await asyncio.wait_for(native.find_jobs_async(cluster, target), LAST_GET)
         except Exception as error:  # noqa: BLE001  # whatever it is, the time is over

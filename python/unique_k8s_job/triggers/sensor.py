@@ -8,10 +8,9 @@ is not there yet, and more Jobs with the same labels.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -26,7 +25,7 @@ from unique_k8s_job.triggers.connection import connect
 from unique_k8s_job.triggers.job import HOLD_EVENT, LOG_SETTLES, seconds_until
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Cluster
+    from unique_k8s_job._core import Cluster, JobSelector
 
 VERSION = 1
 Found = list[dict[str, Any]]
@@ -61,7 +60,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
         **_: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.target = dict(target or {})
+        self.target = cast("JobSelector", dict(target or {}))
         self.until = until
         self.logs = logs
         self.poke_interval = poke_interval
@@ -115,7 +114,7 @@ class UniqueK8sJobSensorTrigger(BaseTrigger):
 
     async def _poke(self, cluster: Cluster) -> Found:
         """Read the Jobs, and add those that were seen to end before they were gone."""
-        found: Found = [dict(job) for job in await native.find_jobs_async(cluster, json.dumps(self.target))]
+        found: Found = [dict(job) for job in await native.find_jobs_async(cluster, self.target)]
         if self.until == "gone":
             return found
         for job in found:

@@ -32,7 +32,7 @@ fn make_job(world: &Arc<World>, name: &str, running: bool) -> String {
 fn order(changes: &Value) -> DeleteRequest {
     let mut order = json!({"target": {"kind": "name", "name": "report"}, "namespace": NAMESPACE});
     json_patch::merge(&mut order, changes);
-    DeleteRequest::read(&order.to_string()).unwrap()
+    DeleteRequest::read(&order).unwrap()
 }
 
 /// Carries an order out; what was said on the way, and its end.

@@ -715,7 +715,7 @@ fn random_lies_while_jobs_are_looked_for_and_put_right() {
             let uid = job["metadata"]["uid"].as_str().expect("a uid").to_owned();
             let reference = JobReference { namespace, name: "report".parse().unwrap(), uid };
             for target in [json!({"name": "report", "explain": true}), json!({"label_selector": "app=x"})] {
-                let target = JobSelector::read(&target.to_string()).unwrap();
+                let target = JobSelector::read(&target).unwrap();
                 let found = tokio::time::timeout(Duration::from_secs(600), find_jobs(&cluster, &target)).await;
                 assert!(found.is_ok(), "a look without an end");
             }
@@ -746,7 +746,7 @@ fn random_lies_while_jobs_are_deleted() {
                 }
                 lie(&world, &scripts, 3);
                 let request = json!({"target": target, "namespace": NAMESPACE, "timeout_seconds": 120});
-                let deletion = Work::delete_jobs(world.cluster(), DeleteRequest::read(&request.to_string()).unwrap());
+                let deletion = Work::delete_jobs(world.cluster(), DeleteRequest::read(&request).unwrap());
                 let over =
                     async { while !matches!(deletion.next().await.expect("an end"), Ok(Event::Ended(_)) | Err(_)) {} };
                 let over = tokio::time::timeout(Duration::from_secs(150), over).await;

@@ -163,14 +163,14 @@ async fn for_a_while(work: impl Future<Output = ()>) {
 }
 
 async fn run(cluster: &Cluster, request: &Value) {
-    let Ok(order) = JobRequest::read(&request.to_string()) else { return };
+    let Ok(order) = JobRequest::read(request) else { return };
     let run = Session::submit(cluster.clone(), order);
     for_a_while(async { while run.next().await.is_some() {} }).await;
     let _ = run.delete(Duration::from_secs(2), &|_| {}).await;
 }
 
 async fn delete(cluster: &Cluster, request: &Value) {
-    let Ok(order) = DeleteRequest::read(&request.to_string()) else { return };
+    let Ok(order) = DeleteRequest::read(request) else { return };
     let deletion = Work::delete_jobs(cluster.clone(), order);
     for_a_while(async { while deletion.next().await.is_some() {} }).await;
 }
@@ -247,7 +247,7 @@ async fn every_way_in(recorder: &Recorder) {
     }
     for target in [json!({"namespace": text, "name": "train"}), json!({"name": text}), json!({"label_selector": text})]
     {
-        if let Ok(target) = JobSelector::read(&target.to_string()) {
+        if let Ok(target) = JobSelector::read(&target) {
             let _ = find_jobs(cluster, &target).await;
         }
     }
@@ -286,7 +286,7 @@ fn namespace_of(context: &Value, connection: &Value) -> Result<Namespace, Error>
         "contexts": [{"name": "c", "context": context}]});
     let mut configuration = json!({"source": "text", "text": kubeconfig.to_string()});
     json_patch::merge(&mut configuration, connection);
-    let configuration = Configuration::read(&configuration.to_string())?;
+    let configuration = Configuration::read(&configuration)?;
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(Cluster::new(configuration, Timing::default(), 7).namespace())
 }
@@ -324,9 +324,9 @@ fn name_that_is_none_is_refused_by_its_argument() {
     let run = |changes: Value| {
         let mut request = json!({"attempt": attempt, "slug": "s", "run_time": "2026-01-01T06:00:00Z"});
         json_patch::merge(&mut request, &changes);
-        JobRequest::read(&request.to_string()).unwrap_err()
+        JobRequest::read(&request).unwrap_err()
     };
-    let delete = |request: Value| DeleteRequest::read(&request.to_string()).unwrap_err();
+    let delete = |request: Value| DeleteRequest::read(&request).unwrap_err();
     let cases = [
         (run(json!({"namespace": "x/pods/y/exec?command=id#"})), "`namespace`", "InvalidManifestError"),
         (run(json!({"namespace": "a\nb"})), "`namespace`", "InvalidManifestError"),
