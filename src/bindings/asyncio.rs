@@ -28,7 +28,7 @@ where
     generic::future_into_py::<OfThisProcess, _, T>(py, async move {
         let end = task.await.unwrap_or_else(|lost| Err(Error::lost(&lost)));
         end.map_err(|error| {
-            Python::try_attach(|py| raised(py, &error))
+            runtime::in_python(|py| raised(py, &error))
                 .unwrap_or_else(|| PyRuntimeError::new_err("the interpreter is ending"))
         })
     })
@@ -72,7 +72,9 @@ impl Runtime for OfThisProcess {
     }
 
     fn spawn_blocking<F: FnOnce() + Send + 'static>(work: F) -> Handle {
-        Handle(runtime::started().spawn_blocking(work))
+        Handle(runtime::started().spawn_blocking(|| {
+            runtime::inside(work);
+        }))
     }
 }
 

@@ -116,7 +116,7 @@ impl Outbox {
                 return;
             }
             // Nobody is there to take them where the interpreter ends.
-            Python::try_attach(|py| {
+            runtime::in_python(|py| {
                 if let Some(takes) = TAKES.get(py)
                     && let Err(error) = takes.call1(py, (lines,))
                 {

@@ -68,7 +68,7 @@ impl WakeUps {
                 if wakers.is_empty() {
                     break;
                 }
-                let waking = runtime::started().spawn_blocking(move || Python::try_attach(|py| wake(py, wakers)));
+                let waking = runtime::started().spawn_blocking(move || runtime::in_python(|py| wake(py, wakers)));
                 // A panic in there loses these wake-ups, and no later ones.
                 let _ = waking.await;
                 tokio::time::sleep(GATHER).await;

@@ -44,6 +44,8 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::panics::tell_by_place();
+        let leave = wrap_pyfunction!(super::runtime::leave_python, module)?;
+        module.py().import("atexit")?.call_method1("register", (leave,))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("__commit__", env!("UNIQUE_K8S_JOB_COMMIT"))?;
         module.add("__kubernetes_api__", crate::resource::KUBERNETES_API)?;

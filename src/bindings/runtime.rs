@@ -3,6 +3,9 @@
 //! Both live in one leaked slot per process id, found without a lock: threads and sockets of a parent do not
 //! exist in its forked child, so the child builds its own slot and never drops the inherited one.
 //! Airflow forks every task process, some of them after they imported us.
+//!
+//! A thread of ours enters Python by [`in_python`] alone, because an interpreter that ends kills a thread that waits for
+//! its GIL: [`leave_python`], which Python calls before it ends, waits for those that are inside and lets no other in.
 
 #![allow(unsafe_code, reason = "the slot is a leaked box behind an atomic pointer")]
 
@@ -10,10 +13,10 @@ use std::{
     collections::HashMap,
     ptr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock, TryLockError,
         atomic::{AtomicPtr, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use pyo3::prelude::*;
@@ -38,6 +41,8 @@ const SLICE: Duration = Duration::from_millis(50);
 /// connection from the first one, thousands of times a second while a log comes fast: that costs more than it brings.
 const WORKER_THREADS: usize = 1;
 const MAX_BLOCKING_THREADS: usize = 8;
+/// How long the end of the interpreter waits for threads of ours: a wake-up of a loop takes some 0.1 ms.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Everything that belongs to one process.
 struct Slot {
@@ -47,6 +52,8 @@ struct Slot {
     quota: Arc<LogQuota>,
     wake_ups: WakeUps,
     debug_log: debug_log::Outbox,
+    /// Whether the interpreter ends. Who is inside of Python reads it for so long.
+    ending: RwLock<bool>,
 }
 
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
@@ -77,6 +84,7 @@ fn slot() -> Result<&'static Slot, Error> {
         quota: Arc::default(),
         wake_ups: WakeUps::default(),
         debug_log: debug_log::Outbox::default(),
+        ending: RwLock::default(),
     }));
     match SLOT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just leaked. The slot of a parent process is left alone: dropping it would join threads that
@@ -98,6 +106,40 @@ pub(super) fn runtime() -> Result<&'static Runtime, Error> {
 /// The same, where it is known that it was built.
 pub(super) fn started() -> &'static Runtime {
     runtime().expect("the runtime of this process was built before")
+}
+
+/// Enters Python from a thread of ours; none where the interpreter ends.
+pub(super) fn in_python<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
+    inside(|| Python::try_attach(work)).flatten()
+}
+
+/// The same for work that enters Python by itself.
+pub(super) fn inside<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let slot = built().ok()?;
+    let ending = slot.ending.read().unwrap_or_else(PoisonError::into_inner);
+    (!*ending).then(work)
+}
+
+/// Waits until no thread of ours is inside of Python, [`LEFT_WITHIN`] at most, and lets none in any more.
+#[pyfunction]
+pub(super) fn leave_python(py: Python<'_>) {
+    let Ok(slot) = built() else { return };
+    py.detach(|| {
+        let until = Instant::now() + LEFT_WITHIN;
+        while Instant::now() < until {
+            match slot.ending.try_write() {
+                Ok(mut ending) => {
+                    *ending = true;
+                    return;
+                }
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    *poisoned.into_inner() = true;
+                    return;
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    });
 }
 
 /// Starts work that goes on by itself.
