@@ -257,7 +257,7 @@ impl Cluster {
         self.repeated(Verb::List, once).await
     }
 
-    /// Sends one POST, which is repeated only after a 429.
+    /// Sends one POST, which is repeated after a 429, and once with new credentials after a 401.
     pub async fn create(
         &self,
         object: Object<'_>,

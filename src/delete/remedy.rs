@@ -3,7 +3,7 @@
 //!
 //! Promise: each object is read again before it is touched, each DELETE carries the uid, a foreign finalizer is never
 //! touched, and "done" means that the result was seen. An object that has changed since is left alone, and reported. It
-//! decides from a finding and not from the rules of a removal, so it has a loop of its own.
+//! decides from a finding and not from the rules of a removal. Pods whose Job is gone have a loop of their own here.
 
 use std::{sync::Arc, time::Duration};
 

@@ -12,7 +12,7 @@ use crate::{
 /// What is handed over.
 #[derive(Debug)]
 pub enum Event {
-    /// An attempt has its Job; the first event of every attempt that has one.
+    /// An attempt has its Job. Only messages may come before.
     Submitted {
         /// Which Job.
         job: JobReference,
