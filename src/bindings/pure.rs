@@ -18,10 +18,10 @@ pub(super) fn job_name(py: Python<'_>, request: Request) -> PyResult<String> {
 #[pyfunction]
 pub(super) fn assemble(py: Python<'_>, request: Request) -> PyResult<String> {
     runtime::done(py, || {
-        let order = JobRequest::read(&request.0)?;
-        let namespace = order.namespace()?.map_or_else(|| "default".parse(), Ok);
+        let request = JobRequest::read(&request.0)?;
+        let namespace = request.namespace()?.map_or_else(|| "default".parse(), Ok);
         let namespace = namespace.map_err(|invalid: InvalidName| invalid.in_configuration())?;
-        let draft = order.draft(0, &namespace, order.ttl_plan().at_creation)?;
+        let draft = request.draft(0, &namespace, request.ttl_plan().at_creation)?;
         String::from_utf8(draft.body).map_err(|error| Error::internal(error.to_string()))
     })
 }

@@ -25,10 +25,10 @@ impl Run {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: Request) -> PyResult<Self> {
         let run = runtime::done(py, || {
-            let order = JobRequest::read(&request.0)?;
+            let request = JobRequest::read(&request.0)?;
             let cluster = cluster.handle()?;
             let _context = runtime::runtime()?.enter();
-            Ok(Session::submit(cluster, order))
+            Ok(Session::submit(cluster, request))
         })?;
         Ok(Self(InSteps::new("Run", run)))
     }
@@ -71,13 +71,13 @@ impl Run {
 /// The namespace and the name that a first try gives to the Job of a request. Asks nothing of the API server.
 #[pyfunction]
 pub(super) fn destination(py: Python<'_>, cluster: &Cluster, request: Request) -> PyResult<(String, String)> {
-    let (order, cluster) = runtime::done(py, || Ok((JobRequest::read(&request.0)?, cluster.handle()?)))?;
+    let (request, cluster) = runtime::done(py, || Ok((JobRequest::read(&request.0)?, cluster.handle()?)))?;
     runtime::wait(py, async move {
-        let namespace = match order.namespace()? {
+        let namespace = match request.namespace()? {
             Some(namespace) => namespace,
             None => cluster.namespace().await?,
         };
-        Ok((namespace.to_string(), order.name(0).as_str().to_owned()))
+        Ok((namespace.to_string(), request.name(0).as_str().to_owned()))
     })
 }
 

@@ -44,14 +44,14 @@ const POST_MAY_ARRIVE: Duration = Duration::from_millis(500);
 /// An attempt that submits its Job.
 pub(super) struct AttemptState {
     state: Arc<SessionState>,
-    pub order: JobRequest,
+    pub request: JobRequest,
     /// Names under which a POST has left, newest last.
     tried: Mutex<Vec<(Namespace, JobName)>>,
 }
 
 impl AttemptState {
-    pub fn new(state: Arc<SessionState>, order: JobRequest) -> Self {
-        Self { state, order, tried: Mutex::default() }
+    pub fn new(state: Arc<SessionState>, request: JobRequest) -> Self {
+        Self { state, request, tried: Mutex::default() }
     }
 
     fn tried(&self) -> MutexGuard<'_, Vec<(Namespace, JobName)>> {
@@ -69,7 +69,7 @@ impl AttemptState {
                 delete::not_known(&namespace, &name, error)
             })?;
             match seen {
-                Some(seen) if decide::found(&self.order.attempt, &seen) != NameConflict::Foreign => {
+                Some(seen) if decide::found(&self.request.attempt, &seen) != NameConflict::Foreign => {
                     return Ok(Some(seen.reference));
                 }
                 Some(_) => return Ok(None),
@@ -92,7 +92,7 @@ impl AttemptState {
 
     /// What can be done about a Job that may be left: by the next try, where there can be one, or by a person.
     fn later(&self, next_try: &str, person: &str) -> String {
-        if self.order.attempt.try_number == 0 {
+        if self.request.attempt.try_number == 0 {
             person.to_owned()
         } else {
             format!("the next try of this task {next_try}; or {person}")
@@ -122,7 +122,7 @@ impl SubmissionObserver for AttemptState {
 
 /// Submits and follows, and puts what happens into the outbox, the end last.
 pub(super) async fn attempt(shared: Arc<AttemptState>) {
-    let (sink, lines) = logs::channel(logs::BUFFER, shared.order.log_format);
+    let (sink, lines) = logs::channel(logs::BUFFER, shared.request.log_format);
     let outbox = &shared.state.outbox;
     let following = panics::caught_in(to_the_end(&shared, sink));
     let (end, ()) = tokio::join!(following, outbox.deliver(lines, None));
@@ -132,10 +132,10 @@ pub(super) async fn attempt(shared: Arc<AttemptState>) {
 
 /// Submits, and follows the Job to its end.
 async fn to_the_end(shared: &Arc<AttemptState>, sink: logs::Sink) -> Result<Event, Error> {
-    let AttemptState { state, order, .. } = &**shared;
-    let submitting = debug_span!("submit", name = %order.name(0).as_str());
+    let AttemptState { state, request, .. } = &**shared;
+    let submitting = debug_span!("submit", name = %request.name(0).as_str());
     let (submitted, handoff) =
-        Box::pin(submit::submit(&state.cluster, order, &**shared)).instrument(submitting).await?;
+        Box::pin(submit::submit(&state.cluster, request, &**shared)).instrument(submitting).await?;
     let Submitted { job, origin, made_by_try } = submitted;
     let handoff = Arc::new(handoff);
     state.has(Arc::clone(&handoff));

@@ -110,9 +110,9 @@ impl SessionState {
 impl Session {
     /// Submits the Job of an attempt and follows it, from now on. Must run inside a tokio runtime.
     #[must_use]
-    pub fn submit(cluster: Cluster, order: JobRequest) -> Self {
+    pub fn submit(cluster: Cluster, request: JobRequest) -> Self {
         let state = SessionState::new(cluster, RECORDS_ALONE, None);
-        let shared = Arc::new(AttemptState::new(Arc::clone(&state), order));
+        let shared = Arc::new(AttemptState::new(Arc::clone(&state), request));
         let task = tokio::spawn(attempt::attempt(Arc::clone(&shared)));
         Self { state, follower: Follower::Attempt(shared), task: Mutex::new(Some(task)) }
     }
@@ -226,7 +226,7 @@ impl Session {
                 (job.clone(), owner.clone().ok_or_else(others)?)
             }
             (None, Follower::Attempt(attempt)) => match attempt.find_own(deadline).await? {
-                Some(job) => (job, attempt.order.attempt.owner()),
+                Some(job) => (job, attempt.request.attempt.owner()),
                 None => return Ok(None),
             },
             (None, Follower::Waiter(..) | Follower::Nobody) => return Ok(None),

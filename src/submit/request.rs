@@ -193,16 +193,16 @@ pub struct Draft {
 impl JobRequest {
     /// Reads a request.
     pub fn read(request: &Value) -> Result<Self, Error> {
-        let mut order: Self = unreadable::from_value(request).map_err(|error| {
+        let mut wanted: Self = unreadable::from_value(request).map_err(|error| {
             invalid_name(request).unwrap_or_else(|| {
                 Error::InvalidManifest(Box::new(Report::new("The request cannot be read").seen(error.to_string())))
             })
         })?;
-        order.marking.check()?;
-        order.arguments.check()?;
-        let overlays = std::mem::take(&mut order.overlays);
-        let parts = order.manifest.take().into_iter().chain(overlays);
-        match (parts.reduce(overlay), &order.from_cron_job) {
+        wanted.marking.check()?;
+        wanted.arguments.check()?;
+        let overlays = std::mem::take(&mut wanted.overlays);
+        let parts = wanted.manifest.take().into_iter().chain(overlays);
+        match (parts.reduce(overlay), &wanted.from_cron_job) {
             (Some(_), Some(name)) => Err(Error::Configuration(Box::new(
                 Report::new("`manifest` and `from_cron_job` both say what is run")
                     .seen(format!("from_cron_job is `{name}`"))
@@ -213,14 +213,14 @@ impl JobRequest {
                 let given = UserJob::read(manifest)?;
                 if given.kind == RunnableKind::CronJob {
                     let named = given.name.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
-                    order.said.push(Message::info(
+                    wanted.said.push(Message::info(
                         "cron-job-once",
                         format!("The manifest is a CronJob{named}: its jobTemplate is run once, now; its schedule is not made"),
                     ));
                 }
-                order.with_job(given)
+                wanted.with_job(given)
             }
-            (None, _) => Ok(order),
+            (None, _) => Ok(wanted),
         }
     }
 
@@ -255,13 +255,13 @@ impl JobRequest {
         // It is stored, so it has no other fields than its API server knows.
         given.unknown.clear();
         given.prefix.clear();
-        let mut order = self.clone();
+        let mut wanted = self.clone();
         let name = given.name.as_deref().unwrap_or_default();
-        order.said.push(Message::info(
+        wanted.said.push(Message::info(
             "cron-job-once",
             format!("The Job is made from the jobTemplate of CronJob `{namespace}/{name}`, as it is now"),
         ));
-        order.with_job(given)
+        wanted.with_job(given)
     }
 
     /// The refusal of a Job for fields that its API server does not know, where its message says so.
@@ -357,7 +357,7 @@ impl JobRequest {
         Ok(Draft { name, body: job.to_string().into_bytes() })
     }
 
-    /// What is followed on behalf of this order.
+    /// What is followed on behalf of this request.
     #[must_use]
     pub fn handoff(&self, job: &JobReference) -> Handoff {
         Handoff {
