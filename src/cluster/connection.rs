@@ -151,7 +151,8 @@ impl Cluster {
     /// The same cluster, for a caller that gets the warnings of its answers, each text once, as the server wrote it.
     #[must_use]
     pub fn with_warnings_to(self, tell: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self { warnings: Some(Arc::new(AnswerWarnings::new(tell))), ..self }
+        let warnings = AnswerWarnings::after(self.warnings.as_deref(), tell);
+        Self { warnings: Some(Arc::new(warnings)), ..self }
     }
 
     fn header_readers(&self) -> HeaderReaders {

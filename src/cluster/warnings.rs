@@ -1,14 +1,14 @@
 //! Reads the `Warning` headers of answers: what the API server or an admission plugin wants a person to know although
 //! the request succeeded.
 //!
-//! Promise: a handle passes each text on once, however many answers carry it. Texts are cut and limited in number, and
+//! Promise: a handle, and each handle that was made of it, passes a text on once, however many answers carry it. Texts are cut and limited in number, and
 //! a last message says if some were left out. The code that shows a text escapes it, like all texts of others. Sources:
 //! `ParseWarningHeaders` in kubernetes `apimachinery/pkg/util/net/http.go`, `WarningWriter` in
 //! `client-go/rest/warnings.go`, which shows only those of code 299, and RFC 7234, section 5.5.
 
 use std::{
     collections::HashSet,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use http::{HeaderMap, header};
@@ -24,12 +24,13 @@ const LARGEST: usize = 16 << 10;
 /// Passes the warnings of a handle on.
 pub(super) struct AnswerWarnings {
     tell: Box<dyn Fn(String) + Send + Sync>,
-    told: Mutex<HashSet<String>>,
+    told: Arc<Mutex<HashSet<String>>>,
 }
 
 impl AnswerWarnings {
-    pub fn new(tell: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self { tell: Box::new(tell), told: Mutex::default() }
+    /// Passes on what `before`, if there is one, has not passed on already.
+    pub fn after(before: Option<&Self>, tell: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self { tell: Box::new(tell), told: before.map(|before| Arc::clone(&before.told)).unwrap_or_default() }
     }
 
     /// Passes on the new warnings of an answer.
@@ -91,8 +92,6 @@ fn unquoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::HeaderValue;
     use proptest::prelude::*;
 
@@ -128,9 +127,11 @@ mod tests {
     fn each_text_is_told_once_and_not_without_end() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&told);
-        let warnings = AnswerWarnings::new(move |text| list.lock().unwrap().push(text));
+        let before = AnswerWarnings::after(None, |_| {});
+        before.hear(&headers(&[b"299 - \"said before\""]));
+        let warnings = AnswerWarnings::after(Some(&before), move |text| list.lock().unwrap().push(text));
         for _ in 0..3 {
-            warnings.hear(&headers(&[b"299 - \"a\", 299 - \"b\""]));
+            warnings.hear(&headers(&[b"299 - \"said before\", 299 - \"a\", 299 - \"b\""]));
         }
         warnings.hear(&headers(&[format!("299 - \"{}\"", "x".repeat(5_000)).as_bytes()]));
         for number in 0..100 {
@@ -139,8 +140,8 @@ mod tests {
         let told = told.lock().unwrap();
         assert_eq!(told[..2], ["a", "b"]);
         assert!(told[2].len() < 600 && told[2].ends_with("..."), "{}", told[2].len());
-        assert_eq!(told.len(), MOST + 1);
-        assert!(told[MOST].contains("more warnings"), "{}", told[MOST]);
+        assert_eq!(told.len(), MOST, "with the one before, and the last");
+        assert!(told[MOST - 1].contains("more warnings"), "{}", told[MOST - 1]);
     }
 
     proptest! {

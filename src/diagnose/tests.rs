@@ -376,7 +376,7 @@ fn examples() -> Vec<Example> {
         row(
             Code::RegistryUnreachable,
             waiting("ErrImagePull", "Head \"https://registry/v2/\": dial tcp: lookup registry: no such host"),
-            &["Node `w2` cannot reach the registry of", "no such host"],
+            &["Image `registry/train:1` cannot be pulled: node `w2` cannot reach its registry (", "no such host"],
         ),
         row(
             Code::RegistryThrottles,

@@ -160,7 +160,10 @@ impl Case<'_> {
                 let node = self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
                 self.finding(
                     code,
-                    format!("Node `{node}` cannot reach the registry of `{image}` ({why}), so {what} cannot start"),
+                    format!(
+                        "Image `{image}` cannot be pulled: node `{node}` cannot reach its registry ({why}), so {what} cannot \
+                         start"
+                    ),
                     Command::new(&["kubectl", "get", "node"]).name(node).words(&["-o", "wide"]).comment(
                         "first see whether the name of the registry is right. If it is, ask who runs this node to repair its \
                          DNS or network",
