@@ -14,7 +14,7 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, PoisonError, RwLock, TryLockError,
-        atomic::{AtomicPtr, Ordering},
+        atomic::{AtomicBool, AtomicPtr, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -52,8 +52,10 @@ struct Slot {
     quota: Arc<LogQuota>,
     wake_ups: WakeUps,
     debug_log: debug_log::Outbox,
-    /// Whether the interpreter ends. Who is inside of Python reads it for so long.
-    ending: RwLock<bool>,
+    /// Whether the interpreter ends, so that no thread of ours enters Python any more.
+    ending: AtomicBool,
+    /// Read by each thread of ours that is inside of Python.
+    inside: RwLock<()>,
 }
 
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
@@ -84,7 +86,8 @@ fn slot() -> Result<&'static Slot, Error> {
         quota: Arc::default(),
         wake_ups: WakeUps::default(),
         debug_log: debug_log::Outbox::default(),
-        ending: RwLock::default(),
+        ending: AtomicBool::default(),
+        inside: RwLock::default(),
     }));
     match SLOT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just leaked. The slot of a parent process is left alone: dropping it would join threads that
@@ -116,28 +119,19 @@ pub(super) fn in_python<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
 /// The same for work that enters Python by itself.
 pub(super) fn inside<T>(work: impl FnOnce() -> T) -> Option<T> {
     let slot = built().ok()?;
-    let ending = slot.ending.read().unwrap_or_else(PoisonError::into_inner);
-    (!*ending).then(work)
+    let _inside = slot.inside.read().unwrap_or_else(PoisonError::into_inner);
+    (!slot.ending.load(Ordering::Acquire)).then(work)
 }
 
-/// Waits until no thread of ours is inside of Python, [`LEFT_WITHIN`] at most, and lets none in any more.
+/// Lets no thread of ours into Python any more, and waits until those that are inside have left, [`LEFT_WITHIN`] at most.
 #[pyfunction]
 pub(super) fn leave_python(py: Python<'_>) {
     let Ok(slot) = built() else { return };
+    slot.ending.store(true, Ordering::Release);
     py.detach(|| {
         let until = Instant::now() + LEFT_WITHIN;
-        while Instant::now() < until {
-            match slot.ending.try_write() {
-                Ok(mut ending) => {
-                    *ending = true;
-                    return;
-                }
-                Err(TryLockError::Poisoned(poisoned)) => {
-                    *poisoned.into_inner() = true;
-                    return;
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
+        while matches!(slot.inside.try_write(), Err(TryLockError::WouldBlock)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
         }
     });
 }

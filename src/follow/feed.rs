@@ -43,7 +43,7 @@ pub(crate) enum FeedEvent {
     Pods(Vec<Arc<Pod>>),
     /// The watch of Pods is open, so the right to it exists; nothing is known of the Pods yet.
     PodsWatched,
-    /// The source works again after [`FeedEvent::Interrupted`].
+    /// The source has worked for a while, since it began or since [`FeedEvent::Interrupted`].
     Contact(Resource),
     /// The source does not work at present; it recovers by itself.
     Interrupted(Resource, Failure),

@@ -49,14 +49,18 @@ impl WorkloadReads {
 
     /// Asks for the Workload.
     pub fn ask(&mut self, cluster: Cluster, job: JobReference) {
-        self.due = None;
-        self.reads = self.reads.map(|reads| reads + 1);
+        self.asked();
         let (sender, receiver) = oneshot::channel();
         self.answer = Some(receiver);
         let asking = async move {
             let _ = sender.send(collect::workload(&cluster, &job).await);
         };
         tokio::spawn(asking.in_current_span());
+    }
+
+    fn asked(&mut self) {
+        self.due = None;
+        self.reads = self.reads.map(|reads| reads + 1);
     }
 
     /// Takes the answer in; without a question this never completes. Nothing is lost where it is cancelled.
@@ -86,7 +90,7 @@ mod tests {
                 workload.plan((0..150).contains(&second));
                 if workload.due.is_some_and(|due| due <= Instant::now()) {
                     read.push(begin.elapsed().as_secs());
-                    (workload.due, workload.reads) = (None, workload.reads.map(|reads| reads + 1));
+                    workload.asked();
                     workload.plan(true);
                 }
                 tokio::time::advance(Duration::from_secs(1)).await;

@@ -151,7 +151,7 @@ mod tests {
     }
 
     /// A watch that tells these events, one every so often, and is silent from then on.
-    fn with_warnings_to(events: Vec<WatchEvent<()>>, every: Duration) -> impl Stream<Item = WatchEvent<()>> {
+    fn timed(events: Vec<WatchEvent<()>>, every: Duration) -> impl Stream<Item = WatchEvent<()>> {
         let timed = futures::stream::iter(events).then(move |event| async move {
             tokio::time::sleep(every).await;
             event
@@ -165,7 +165,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_has_never_worked_is_refused_for_good_soon_and_tried_again_once_a_minute() {
-        let events = with_warnings_to(interruptions(&half_written(), 5), Duration::ZERO);
+        let events = timed(interruptions(&half_written(), 5), Duration::ZERO);
         let mut watch = RefusableWatch::of_many(events, GRACE);
         let begin = Instant::now();
         let mut refused = Vec::new();
@@ -180,7 +180,7 @@ mod tests {
     async fn what_cannot_be_used_for_a_moment_is_not_final_where_the_watch_has_worked() {
         let mut events = vec![WatchEvent::Steady];
         events.extend(interruptions(&half_written(), 13));
-        let mut watch = RefusableWatch::of_one(with_warnings_to(events, Duration::from_secs(60)));
+        let mut watch = RefusableWatch::of_one(timed(events, Duration::from_secs(60)));
         assert!(matches!(watch.next().await, Ok(WatchEvent::Steady)));
         for _ in 0..10 {
             assert!(matches!(watch.next().await, Ok(WatchEvent::Interrupted(_))));
@@ -194,7 +194,7 @@ mod tests {
         let mut events = interruptions(&reset, 3);
         events.push(WatchEvent::Steady);
         events.extend(interruptions(&reset, 1));
-        let mut watch = RefusableWatch::of_many(with_warnings_to(events, Duration::from_secs(2)), GRACE);
+        let mut watch = RefusableWatch::of_many(timed(events, Duration::from_secs(2)), GRACE);
         let begin = Instant::now();
         assert!(matches!(watch.next().await, Ok(WatchEvent::Steady)));
         assert!(matches!(watch.next().await, Ok(WatchEvent::Interrupted(_))));
@@ -209,8 +209,8 @@ mod tests {
             events.extend(interruptions(&half_written(), 1));
         }
         for (policy, refused) in [(AfterRefusal::GiveUp, false), (AfterRefusal::TryAgain, true)] {
-            let with_warnings_to = with_warnings_to(events.clone(), Duration::from_secs(60));
-            let mut watch = RefusableWatch::new(with_warnings_to, policy, Duration::ZERO);
+            let timed = timed(events.clone(), Duration::from_secs(60));
+            let mut watch = RefusableWatch::new(timed, policy, Duration::ZERO);
             let mut all = Vec::new();
             for _ in 0..events.len() {
                 all.push(watch.next().await.is_err());

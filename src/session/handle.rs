@@ -144,13 +144,13 @@ impl Session {
         self.state.outbox.poll_ready(context)
     }
 
-    /// Events, as many as are there; none after the last one, or once this is closed. An error comes alone.
+    /// Events, as many as are there; none after the last one, and no new ones once this is closed. An error comes alone.
     #[must_use]
     pub fn take(&self) -> Vec<Result<Event, Error>> {
         self.state.outbox.take()
     }
 
-    /// The next event; `None` after the last one, or once this is closed.
+    /// The next event; `None` after the last one. Once this is closed, what waits is given, and nothing new.
     pub async fn next(&self) -> Option<Result<Event, Error>> {
         poll_fn(|context| self.poll_ready(context, &Handle::current())).await;
         self.state.outbox.next().await

@@ -33,7 +33,8 @@ def said_by(ti: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[str]]:
     monkeypatch.setattr(LogWriter, "message", lambda _, text, level="info": said.append(text))
     task = UniqueK8sJobOperator(task_id="load", image="a:1")
     task._know({"namespace": "etl", "name": "load-1", "uid": "u"})
-    task._link({"ti": ti}, LogWriter.of_task(task.log), stored=False)  # type: ignore[typeddict-item]
+    task._link({"ti": ti})  # type: ignore[typeddict-item]
+    task._store_link({"ti": ti}, LogWriter.of_task(task.log))  # type: ignore[typeddict-item]
     return task, said
 
 

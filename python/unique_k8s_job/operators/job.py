@@ -446,7 +446,7 @@ class UniqueK8sJobOperator(BaseOperator):
         request = deferral.resumed(event)
         run = self._run = native.resume(self._hook().get_conn(), json.dumps(request))
         self._know(request["job"])
-        self._link(context, log, stored=True)
+        self._link(context)
         end = self._judged(run, context, settings(), log, lambda: deferral.outcome(event))
         return self._conclude(end, context, log)
 
@@ -569,7 +569,8 @@ class UniqueK8sJobOperator(BaseOperator):
         ti.xcom_push(key="job_name", value=event["name"])
         ti.xcom_push(key="job_namespace", value=event["namespace"])
         ti.xcom_push(key="job_uid", value=event["uid"])  # the last: who finds it finds the others
-        self._link(context, log, stored=False)
+        self._link(context)
+        self._store_link(context, log)
         names.add(event["name"])
         metrics.submitted(ti, event["origin"])
         how = {
@@ -587,15 +588,11 @@ class UniqueK8sJobOperator(BaseOperator):
     def _know(self, job: Mapping[str, Any]) -> None:
         self._job_uid, self._job_reference = job["uid"], (job["namespace"], job["name"])
 
-    def _link(self, context: Context, log: LogWriter, *, stored: bool) -> None:
-        """Make the link to the Job, if the installation has a template. This never fails the task.
-
-        :param stored: whether its XCom was stored before the deferral
-        """
+    def _link(self, context: Context) -> None:
+        """Make the link to the Job, if the installation has a template."""
         if not (template := job_url_template()):
             return
-        from unique_k8s_job.described import failure
-        from unique_k8s_job.links.job import JOB_URL, job_url
+        from unique_k8s_job.links.job import job_url
 
         ti: Any = context["ti"]
         namespace, job = self._job_reference
@@ -603,11 +600,22 @@ class UniqueK8sJobOperator(BaseOperator):
         cluster = self.cluster_context or self.kubernetes_conn_id
         ids = {name: getattr(ti, name, "") for name in ("dag_id", "task_id", "run_id", "map_index", "try_number")}
         self.job_url = job_url(template, {**own, "cluster": cluster or "", **ids})
+
+    def _store_link(self, context: Context, log: LogWriter) -> None:
+        if self.job_url:
+            from unique_k8s_job.links.job import JOB_URL
+
+            self._store(context, JOB_URL, self.job_url, log)
+
+    def _store(self, context: Context, key: str, value: Any, log: LogWriter) -> None:
+        """Store an XCom that only tells. This never fails the task, and never hides another error."""
+        from unique_k8s_job.described import failure
+
         try:
-            if not stored:
-                ti.xcom_push(key=JOB_URL, value=self.job_url)
+            ti: Any = context["ti"]
+            ti.xcom_push(key=key, value=value)
         except Exception as error:  # noqa: BLE001
-            log.message(f"The XCom `{JOB_URL}` was not stored: {failure(error)}", "warning")
+            log.message(f"The XCom `{key}` was not stored: {failure(error)}", "warning")
 
     def _conclude(self, outcome: dict[str, Any], context: Context, log: LogWriter) -> Any:
         """Return what the task returns after a success, or raise the error of any other outcome, or a skip."""
@@ -627,21 +635,10 @@ class UniqueK8sJobOperator(BaseOperator):
             ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
             return result
         failure = job_result.failure(outcome)
-        self._leave_outcome(outcome, context, log)
+        self._store(context, job_result.JOB_OUTCOME, job_result.summary(outcome), log)
         if failure.exit_code in self.skip_on_exit_code:
             raise moved_exception("AirflowSkipException")(f"Skipped for its exit code {failure.exit_code}: {failure}")
         raise failure
-
-    def _leave_outcome(self, outcome: Mapping[str, Any], context: Context, log: LogWriter) -> None:
-        """Leave the summary of a Job that did not succeed for the tasks behind this one. This never hides its error."""
-        from unique_k8s_job.described import failure
-        from unique_k8s_job.task import job_result
-
-        try:
-            ti: Any = context["ti"]
-            ti.xcom_push(key=job_result.JOB_OUTCOME, value=job_result.summary(outcome))
-        except Exception as error:  # noqa: BLE001
-            log.message(f"The XCom `{job_result.JOB_OUTCOME}` was not stored: {failure(error)}", "warning")
 
 
 def _load_what_the_end_needs() -> None:

@@ -208,9 +208,9 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
         pod.metadata.deletion_timestamp.is_none() && facts.older(made, COLLECTED_WITHIN)
     };
     let (running, over): (Vec<&Pod>, Vec<&Pod>) = facts.pods().filter(left).partition(|pod| !work_has_stopped(pod));
-    for (pods, severity, words) in [
-        (running, Severity::Blocking, ["has not ended", "have not ended"]),
-        (over, Severity::Warning, ["is still there", "are still there"]),
+    for (pods, severity, (is, are)) in [
+        (running, Severity::Blocking, ("has not ended", "have not ended")),
+        (over, Severity::Warning, ("is still there", "are still there")),
     ] {
         if pods.is_empty() {
             continue;
@@ -222,17 +222,14 @@ fn of_vanished_job(facts: &Facts, found: &mut Vec<Finding>) {
         } else {
             "somebody deleted the Job without its Pods (propagation policy Orphan), so nobody will clean them up"
         };
+        let names = pod_names(pods.iter().copied());
+        let left = if pods.len() == 1 { format!("Pod {names} {is}") } else { format!("Pods {names} {are}") };
         found.push(
             Finding::new(
                 Code::PodsOfVanishedJob,
                 severity,
                 job,
-                format!(
-                    "{job} does not exist any more, but its {} {} {}: {why}",
-                    if pods.len() == 1 { "Pod" } else { "Pods" },
-                    pod_names(pods.iter().copied()),
-                    words[usize::from(pods.len() > 1)]
-                ),
+                format!("{job} does not exist any more, but its {left}: {why}"),
             )
             .since(pods.iter().filter_map(|pod| time(pod.metadata.creation_timestamp.as_ref())).min())
             .seen_all(pods.iter().take(EXAMPLES).map(|pod| where_it_is(pod)))

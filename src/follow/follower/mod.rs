@@ -484,7 +484,8 @@ impl<'a> JobFollower<'a> {
     }
 
     fn contact(&mut self, resource: Resource) {
-        if resource == Resource::Jobs {
+        // A watch that has just begun ends no GET that was planned because it showed a state that cannot be read.
+        if resource == Resource::Jobs && self.contacts[0].is_lost() {
             self.ask = None;
         }
         if let Some(message) = self.contact_to(resource).found() {
