@@ -40,7 +40,7 @@ def metrics() -> Iterator[MetricsListener]:
 
 @pytest.fixture(scope="session")
 def airflow_server(cluster: OneNodeCluster, generated_dags: Path, metrics: MetricsListener) -> Iterator[AirflowServer]:
-    """Airflow with the shipped examples, the DAGs of these tests, and those that a test makes."""
+    """Airflow with the shipped examples, the DAGs of these tests and of the matrix, and those that a test makes."""
     home = state_folder(name_for_tests())
     AirflowServer(home, dag_folders={}).end_leftovers()
     shutil.rmtree(home, ignore_errors=True)
@@ -51,6 +51,7 @@ def airflow_server(cluster: OneNodeCluster, generated_dags: Path, metrics: Metri
             dag_folders={
                 "examples": CHECKOUT / "dags_examples",
                 "tests": Path(__file__).parent / "dags",
+                "versions": CHECKOUT / "tests" / "matrix" / "dags",
                 "generated": generated_dags,
             },
             environment={

@@ -38,7 +38,11 @@ def airflow_server(cluster: OneNodeCluster) -> Iterator[AirflowServer]:
     server = AirflowServer(
         home,
         dag_folders={"tests": Path(__file__).parent / "dags"},
-        environment={"AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection), **PATIENT},
+        environment={
+            "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection),
+            "AIRFLOW__UNIQUE_K8S_JOB__JOB_URL_TEMPLATE": "https://dashboard.example/?uid={uid}",
+            **PATIENT,
+        },
         parallelism=6,
     )
     server.start(seconds=240)

@@ -153,7 +153,7 @@ def test_delete_operator(
 
 
 def test_sensor(airflow: AirflowClient, cluster: OneNodeCluster, namespace: str, run: Run, saw: Saw) -> None:
-    ti = run("sensed_deferred", namespace, name="made-elsewhere")
+    ti = run("sensed", namespace, name="made-elsewhere")
     airflow.wait_for_state(ti, "deferred")
     cluster.apply(job("made-elsewhere", "echo all is well; sleep 2"), namespace=namespace)
     airflow.wait_for_state(ti, "success")

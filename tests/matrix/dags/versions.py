@@ -55,7 +55,7 @@ for mode, deferrable in (("blocking", False), ("deferred", True)):
             retries=0,
         )
 
-with DAG("sensed_deferred", schedule=None):
+with DAG("sensed", schedule=None):
     UniqueK8sJobSensor(
         task_id="work", namespace=NAMESPACE, name=NAME, poke_interval=2, logs=True, deferrable=True, retries=0
     )
