@@ -50,7 +50,8 @@ pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Unreadable> {
 
 /// The same for JSON that is parsed already.
 pub fn from_value<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, Unreadable> {
-    serde_path_to_error::deserialize(value).map_err(Unreadable::at)
+    // To know the path costs as much as to read, so it is found once a value is refused.
+    T::deserialize(value).or_else(|_| serde_path_to_error::deserialize(value).map_err(Unreadable::at))
 }
 
 impl fmt::Display for Unreadable {

@@ -11,6 +11,7 @@ from typing import Any, Literal, NotRequired, Required, TypedDict, final, type_c
 
 __all__ = [
     "RESULT_FILE",
+    "CheckedRequest",
     "Cluster",
     "Run",
     "Survey",
@@ -318,6 +319,15 @@ class Cluster:
         """The namespace of the configuration, of its context, or `default`. Raises ConfigurationError."""
 
 @final
+class CheckedRequest:
+    """A request to run a Job that was read and checked, so that what takes it needs not read it again.
+
+    Raises InvalidManifestError, or ConfigurationError where it holds what JSON has not.
+    """
+
+    def __new__(cls, request: JobRequest) -> CheckedRequest: ...
+
+@final
 class Run:
     """One attempt at work: submits or takes over its Job at once and follows it to its outcome.
 
@@ -325,7 +335,7 @@ class Run:
     memory.
     """
 
-    def __new__(cls, cluster: Cluster, request: JobRequest) -> Run: ...
+    def __new__(cls, cluster: Cluster, request: JobRequest | CheckedRequest) -> Run: ...
     def next(self, timeout: float) -> list[SubmittedEvent | MessageEvent | LogEvent | OutcomeEvent]:
         """Events in order, at least one; `[]` after `timeout` seconds without any, or after `wake`.
 
@@ -360,7 +370,7 @@ class Run:
     def close(self) -> None:
         """Stop following and leave the Job as it is."""
 
-def destination(cluster: Cluster, request: JobRequest) -> tuple[str, str]:
+def destination(cluster: Cluster, request: JobRequest | CheckedRequest) -> tuple[str, str]:
     """The namespace and the name that a first try gives to the Job of a run's request, before anything is sent.
 
     Asks nothing of the API server; reading the configuration may start a credential plugin.
@@ -474,10 +484,10 @@ def find_jobs_async(cluster: Cluster, request: JobSelector) -> Awaitable[list[Fo
 def patch_job(cluster: Cluster, request: PatchRequest) -> PatchedJob:
     """Change one Job that anybody may have made, and wait until its controller has acted."""
 
-def job_name(request: JobRequest) -> str:
+def job_name(request: JobRequest | CheckedRequest) -> str:
     """The Job name (generation 0) of a request's attempt. Pure."""
 
-def assemble(request: JobRequest) -> str:
+def assemble(request: JobRequest | CheckedRequest) -> str:
     """The Job that a request would create, as JSON. Pure. Raises InvalidManifestError."""
 
 def deployment_digest(key: str, base_url: str, execution_api_url: str) -> str:

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "as PyO3 hands a request over")]
 
 mod asyncio;
+mod checked_request;
 mod cluster;
 mod debug_log;
 mod doctor;
@@ -29,6 +30,7 @@ use pyo3::pymodule;
 mod _core {
     #[pymodule_export]
     use super::{
+        checked_request::CheckedRequest,
         cluster::Cluster,
         debug_log::{begin_debug_log, flush_debug_log},
         doctor::{Survey, examine_job, identity, list_jobs, remedy, rights},

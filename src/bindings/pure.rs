@@ -2,23 +2,22 @@
 
 use pyo3::prelude::*;
 
-use super::{runtime, values::Request};
+use super::{checked_request::ToRun, runtime};
 use crate::{
     error::Error,
     identity::{self, InvalidName},
     manifest::ARGUMENTS,
-    submit::request::JobRequest,
 };
 
 #[pyfunction]
-pub(super) fn job_name(py: Python<'_>, request: Request) -> PyResult<String> {
-    runtime::done(py, || Ok(JobRequest::read(&request.0)?.name(0).as_str().to_owned()))
+pub(super) fn job_name(py: Python<'_>, request: ToRun) -> PyResult<String> {
+    runtime::done(py, || Ok(request.0.name(0).as_str().to_owned()))
 }
 
 #[pyfunction]
-pub(super) fn assemble(py: Python<'_>, request: Request) -> PyResult<String> {
+pub(super) fn assemble(py: Python<'_>, request: ToRun) -> PyResult<String> {
+    let request = request.0;
     runtime::done(py, || {
-        let request = JobRequest::read(&request.0)?;
         let namespace = request.namespace()?.map_or_else(|| "default".parse(), Ok);
         let namespace = namespace.map_err(|invalid: InvalidName| invalid.in_configuration())?;
         let draft = request.draft(0, &namespace, request.ttl_plan().at_creation)?;

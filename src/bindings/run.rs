@@ -5,16 +5,15 @@ use std::sync::Arc;
 use pyo3::{prelude::*, types::PyList};
 
 use super::{
+    checked_request::ToRun,
     cluster::Cluster,
     events::{InSteps, as_dict},
     runtime,
-    values::Request,
     work::Work,
 };
 use crate::{
     model::handoff::Handoff,
     session::{self, Event, Session},
-    submit::request::JobRequest,
 };
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
@@ -23,12 +22,11 @@ pub(super) struct Run(InSteps<Session>);
 #[pymethods]
 impl Run {
     #[new]
-    fn new(py: Python<'_>, cluster: &Cluster, request: Request) -> PyResult<Self> {
+    fn new(py: Python<'_>, cluster: &Cluster, request: ToRun) -> PyResult<Self> {
         let run = runtime::done(py, || {
-            let request = JobRequest::read(&request.0)?;
             let cluster = cluster.handle()?;
             let _context = runtime::runtime()?.enter();
-            Ok(Session::submit(cluster, request))
+            Ok(Session::submit(cluster, Arc::unwrap_or_clone(request.0)))
         })?;
         Ok(Self(InSteps::new("Run", run)))
     }
@@ -70,8 +68,8 @@ impl Run {
 
 /// The namespace and the name that a first try gives to the Job of a request. Asks nothing of the API server.
 #[pyfunction]
-pub(super) fn destination(py: Python<'_>, cluster: &Cluster, request: Request) -> PyResult<(String, String)> {
-    let (request, cluster) = runtime::done(py, || Ok((JobRequest::read(&request.0)?, cluster.handle()?)))?;
+pub(super) fn destination(py: Python<'_>, cluster: &Cluster, request: ToRun) -> PyResult<(String, String)> {
+    let (request, cluster) = (request.0, runtime::done(py, || cluster.handle())?);
     runtime::wait(py, async move {
         let namespace = match request.namespace()? {
             Some(namespace) => namespace,

@@ -101,12 +101,13 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
         ended, pushed, said = Ended(ends_with), {}, []
         requests: list[Any] = []
 
-        def begin(_: Any, request: Any) -> Ended:
+        def checked(request: Any, check: Any = _core.CheckedRequest) -> Any:
             requests.append(request)
-            return ended
+            return check(request)
 
+        monkeypatch.setattr(native.loaded(), "CheckedRequest", checked)
         for name in ("Run", "resume"):
-            monkeypatch.setattr(native.loaded(), name, begin)
+            monkeypatch.setattr(native.loaded(), name, lambda *_: ended)
         monkeypatch.setattr(UniqueK8sJobHook, "get_conn", lambda _: None)
         monkeypatch.setattr(LogWriter, "message", lambda _, text, level="info": said.append(text))
         ids = {"dag_id": "etl", "run_id": "r", "task_id": "work", "map_index": -1, "try_number": 1, "id": "u"}
@@ -132,7 +133,7 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
         except (JobResultError, JobFailedError) as unusable:
             error = unusable
         assert ended.acknowledged, "good or bad, it is a verdict"
-        return SimpleNamespace(value=value, error=error, pushed=pushed, said=said, request=requests[0])
+        return SimpleNamespace(value=value, error=error, pushed=pushed, said=said, request=(requests or [None])[0])
 
     return run
 

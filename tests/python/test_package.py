@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import math
 import os
 import pickle
 import re
@@ -262,12 +263,31 @@ def test_request_with_what_json_has_not_is_refused_by_its_path_and_one_without_e
     endless: Any = {"source": "default"}
     endless["context"] = [endless]
     wrong: list[tuple[Any, str]] = [(endless, "more than 128 levels")]
-    wrong += [({"source": "default", "context": value}, "`context` is no value") for value in (b"x", "\udcff", print)]
+    strange = (b"x", "\udcff", print, math.nan, 2**70)
+    wrong += [({"source": "default", "context": value}, "`context` is no value") for value in strange]
+    wrong += [({"source": "default", "context": {"a": [1, b"x"]}}, r"`context\.a\[1\]` is no value")]
     for configuration, why in wrong:
         with pytest.raises(exceptions.ConfigurationError, match=why):
             _core.Cluster(configuration)
     with pytest.raises(exceptions.InvalidManifestError, match=r"`attempt\.try_number`"):
         _core.job_name({"attempt": {**ATTEMPT, "try_number": "1"}, "run_time": "2026-01-01T00:00:00Z"})
+
+
+def test_request_that_is_checked_means_the_same_as_its_dict_and_a_wrong_one_is_never_made() -> None:
+    request: Any = {
+        "attempt": ATTEMPT,
+        "run_time": "2026-01-01T00:00:00Z",
+        "arguments": {"image": "a:1", "env_vars": [{"name": "A", "value": "b"}], "backoff_limit": 3},
+        "namespace": " etl ",
+    }
+    checked = _core.CheckedRequest(request)
+    cluster = _core.Cluster({"source": "default"})
+    assert _core.job_name(checked) == _core.job_name(request)
+    assert _core.assemble(checked) == _core.assemble(_core.CheckedRequest(checked)) == _core.assemble(request)
+    assert _core.destination(cluster, checked) == ("etl", _core.job_name(request))
+    for wrong, why in (({"misspelled": 1}, "misspelled"), ({"namespace": "a/b"}, "namespace")):
+        with pytest.raises(exceptions.InvalidManifestError, match=why):
+            _core.CheckedRequest({**request, **wrong})
 
 
 @pytest.mark.parametrize(

@@ -285,8 +285,8 @@ class _Running:
         deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
         self._check_streams()
         with waiting():
-            cluster, request = prepared()
-            where = native.Cluster(cluster)
+            cluster, wanted = prepared()
+            where, request = native.Cluster(cluster), native.CheckedRequest(wanted)
             self._display.submitting(*native.destination(where, request))
         self._check_streams()
         self._run = run = native.Run(where, request)

@@ -418,7 +418,7 @@ class UniqueK8sJobOperator(BaseOperator):
         wanted = request_of(self, context, options, names, log)
         if self.xcom == "sidecar":
             wanted["result_sidecar"] = {**hook.xcom_sidecar(), **wanted["result_sidecar"]}
-        request = plain_request(wanted)
+        request = native.CheckedRequest(plain_request(wanted))
         names.add(native.job_name(request))
         if self._killed:
             raise StoppedError("The task was stopped before its Job was made")
