@@ -436,7 +436,7 @@ def test_subclass_names_its_base_container() -> None:
         ("startup_check_interval_seconds", 1, "the Job is watched"),
         ("base_container_status_polling_interval", 1, "the Job is watched"),
         ("discover_pods_retry_number", 9, "Leave it out"),
-        ("xcom_sidecar_container_security_context", {"runAsUser": 1}, "no sidecar"),
+        ("xcom_sidecar_container_security_context", {"runAsUser": 1}, 'give `xcom="sidecar"`'),
         ("logging_interval", 60, "is live"),
         ("trigger_kwargs", {"a": 1}, "takes no arguments"),
         ("manual_selector", True, "Kubernetes makes a selector"),
@@ -464,6 +464,27 @@ def test_plain_task_of_the_provider_gets_no_warning() -> None:
         task(
             cmds=["a"], do_xcom_push=False, log_events_on_failure=True, log_events_on_startup=False, unwrap_single=False
         )
+
+
+def test_security_context_of_the_sidecar_is_passed_on_where_there_is_one() -> None:
+    context = Model(run_as_user=7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = task(
+            container_security_context={"runAsUser": 1},
+            xcom_sidecar_container_security_context=context,
+            xcom="sidecar",
+            wait_until_job_complete=True,
+        )
+    pod = job_of(made)["spec"]["template"]["spec"]
+    (sidecar,) = pod["initContainers"]
+    assert sidecar["securityContext"] == {"runAsUser": 7}
+    assert pod["containers"][0]["securityContext"] == {"runAsUser": 1}
+    ours = task(xcom_sidecar_security_context={}, xcom_sidecar_container_security_context=context, xcom="sidecar")
+    assert ours.xcom_sidecar_security_context == {}
+    for without in ({"do_xcom_push": True}, {"xcom": "termination-message"}):
+        with pytest.warns(MigrationWarning, match="the task has no sidecar, because its result needs none"):
+            task(xcom_sidecar_container_security_context=context, wait_until_job_complete=True, **without)
 
 
 class Callbacks:

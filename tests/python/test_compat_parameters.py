@@ -197,6 +197,11 @@ SPECIAL: dict[str, Row] = {
     "image_pull_secrets": Row("`image_pull_secrets`", "also names with commas between them", _MEANS),
     "pod_runtime_info_envs": Row("`env_vars`", "added to it", "test_environment_of_the_pod_is_added"),
     "skip_on_exit_code": Row("`skip_on_exit_code`", "works for Jobs, deferred, too", _MEANS),
+    "xcom_sidecar_container_security_context": Row(
+        "`xcom_sidecar_security_context`",
+        'of the sidecar of `xcom="sidecar"`; where there is none, without effect, with a warning',
+        "test_security_context_of_the_sidecar_is_passed_on_where_there_is_one",
+    ),
     "do_xcom_push": Row("`xcom`", "True is `termination-message`: the same file, without a sidecar", _MEANS),
     "unwrap_single": Row(
         "", "False puts the result of one Pod into a list", "test_result_of_one_pod_is_a_list_only_if_wanted"

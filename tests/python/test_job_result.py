@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from unique_k8s_job import JobFailedError, JobResultError, UniqueK8sJobOperator, _core, native
-from unique_k8s_job.exceptions import ConfigurationError
+from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.request.job import plain_request
 from unique_k8s_job.task import deferral, job_result, trigger_event
@@ -205,14 +205,15 @@ OF_THE_CONNECTION: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("argument", "extras", "sidecar"),
+    ("given", "extras", "sidecar"),
     [
-        (None, {}, {}),
-        (None, {"xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mirror/busybox"}),
-        (None, {"extra__kubernetes__xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mirror/busybox"}),
-        ("mine:1", {"xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mine:1"}),
+        ({}, {}, {}),
+        ({}, {"xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mirror/busybox"}),
+        ({}, {"extra__kubernetes__xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mirror/busybox"}),
+        ({"image": "mine:1"}, {"xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mine:1"}),
+        ({"image": ""}, {"xcom_sidecar_container_image": "mirror/busybox"}, {"image": "mirror/busybox"}),
         (
-            None,
+            {},
             {
                 "xcom_sidecar_container_image": "mirror/busybox",
                 "xcom_sidecar_container_resources": {"limits": {"cpu": 1}},
@@ -220,17 +221,27 @@ OF_THE_CONNECTION: dict[str, Any] = {
             },
             OF_THE_CONNECTION,
         ),
+        (
+            {"security_context": {}, "resources": {"requests": {"cpu": "2m"}}},
+            {
+                "xcom_sidecar_container_image": "mirror/busybox",
+                "xcom_sidecar_container_resources": {"limits": {"cpu": 1}},
+                "xcom_sidecar_container_security_context": '{"runAsUser": 7}',
+            },
+            {"image": "mirror/busybox", "resources": {"requests": {"cpu": "2m"}}, "security_context": {}},
+        ),
     ],
 )
 def test_sidecar_is_as_the_task_or_the_connection_wants_it(
-    argument: str | None,
+    given: dict[str, Any],
     extras: dict[str, Any],
     sidecar: dict[str, Any],
     end: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(UniqueK8sJobHook, "_extras", lambda _: extras)
-    ended = end("in the worker", outcome({"text": "1"}), xcom="sidecar", xcom_sidecar_image=argument)
+    arguments = {f"xcom_sidecar_{name}": value for name, value in given.items()}
+    ended = end("in the worker", outcome({"text": "1"}), xcom="sidecar", **arguments)
     assert ended.value == 1
     assert ended.request["result"] == "sidecar" and ended.request["result_sidecar"] == sidecar
 
@@ -250,6 +261,21 @@ def test_extra_about_the_sidecar_that_cannot_be_used_is_refused_with_its_name(
     monkeypatch.setattr(UniqueK8sJobHook, "_extras", lambda _: {extra: value})
     with pytest.raises(ConfigurationError, match=f"The extra `{extra}` {words}"):
         UniqueK8sJobHook(None).xcom_sidecar()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "wanted"),
+    [
+        ("xcom_sidecar_image", ["a:1"], "text"),
+        ("xcom_sidecar_resources", "10Mi", "a dict"),
+        ("xcom_sidecar_security_context", [{"runAsUser": 1}], "a dict"),
+    ],
+)
+def test_argument_about_the_sidecar_of_a_wrong_form_is_refused_as_the_dag_is_parsed(
+    argument: str, value: Any, wanted: str
+) -> None:
+    with pytest.raises(InvalidManifestError, match=f"The argument `{argument}` has to be {wanted}"):
+        UniqueK8sJobOperator(task_id="work", xcom="sidecar", **{argument: value})
 
 
 def test_sidecar_in_the_job_is_as_the_connection_wants_it() -> None:

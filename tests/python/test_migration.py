@@ -61,6 +61,8 @@ class Mine(Job):
 
 Job(task_id="a", job_poll_interval=5, log_pod_spec_on_failure=False)
 Job.partial(task_id="b", wait_until_job_complete=True, poll_interval=3).expand(arguments=[])
+Job(task_id="c", wait_until_job_complete=True, xcom_sidecar_container_security_context=context)
+Job(task_id="d", wait_until_job_complete=True, xcom_sidecar_container_security_context=context, xcom="sidecar")
 """
 
 
@@ -73,6 +75,7 @@ def test_what_a_person_has_to_know_is_told_by_its_line() -> None:
         (9, False, "`job_poll_interval` has no effect"),
         (9, False, "the task does not wait"),
         (10, False, "`poll_interval` has no effect"),
+        (11, False, "`xcom_sidecar_container_security_context` has no effect: the task has no sidecar"),
     ]
     assert [(line, by_hand) for line, by_hand, _ in told] == [(line, by_hand) for line, by_hand, _ in expected]
     for (_, _, text), (_, _, words) in zip(told, expected, strict=True):

@@ -212,6 +212,7 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             "base_container_name": base_container_name or self._named_base_container(),
             "container_logs": container_logs,
             "init_container_logs": init_container_logs,
+            "xcom_sidecar_security_context": xcom_sidecar_container_security_context,
             "deferrable": deferrable if wait_until_job_complete else False,
             **startup(startup_timeout_seconds, schedule_timeout_seconds),
             **result(do_xcom_push=do_xcom_push, follows=wait_until_job_complete),
@@ -247,6 +248,8 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             for name, what in without_meaning.OF_A_JOB.items()
             if (given[name] is False if name == "container_name_log_prefix_enabled" else given[name])
         }
+        if self.xcom != "sidecar":
+            found |= {name: what for name, what in without_meaning.OF_THE_SIDECAR.items() if given[name]}
         if given["deferrable"] and not self.follows:
             found["deferrable"] = "the task does not wait for its Job. Give `wait_until_job_complete=True`"
         if self.deferrable:

@@ -125,8 +125,9 @@ def _of_call(node: ast.Call, names: Mapping[str, str]) -> Iterator[Note]:
     if not isinstance(function, ast.Name) or _CLASSES.get(names.get(function.id, "")) is not replaced.OF_A_JOB:
         return
     given = {keyword.arg for keyword in node.keywords}
+    without = {**without_meaning.OF_A_JOB, **({} if _has_sidecar(node) else without_meaning.OF_THE_SIDECAR)}
     for keyword in node.keywords:
-        what = without_meaning.OF_A_JOB.get(keyword.arg or "")
+        what = without.get(keyword.arg or "")
         asks = not isinstance(keyword.value, ast.Constant) or keyword.value.value
         if what and (asks or keyword.arg == "container_name_log_prefix_enabled"):
             yield Note(keyword.value.lineno, f"`{keyword.arg}` has no effect: {what}", False)
@@ -136,6 +137,12 @@ def _of_call(node: ast.Call, names: Mapping[str, str]) -> Iterator[Note]:
             "the task does not wait for its Job, as before: give `wait_until_job_complete=True` to see its log and its end",
             False,
         )
+
+
+def _has_sidecar(node: ast.Call) -> bool:
+    """Return whether the result of the task may come by a sidecar."""
+    sources = [keyword.value for keyword in node.keywords if keyword.arg == "xcom"]
+    return any(not isinstance(source, ast.Constant) or source.value == "sidecar" for source in sources)
 
 
 def _of_class(node: ast.ClassDef, names: Mapping[str, str]) -> Iterator[Note]:

@@ -21,10 +21,15 @@ OF_A_JOB: Mapping[str, str] = {
     "manual_selector": "Kubernetes makes a selector that matches the Pods of this Job only. Leave it out",
     "log_pod_spec_on_failure": "the spec is not written into the log, because it can hold secrets. The error says why the "
     "Pod failed; use `unique-k8s-job doctor --job NAME`, or `kubectl describe`",
-    "xcom_sidecar_container_security_context": "the result needs no sidecar. Leave it out",
     "is_delete_operator_pod": "it was replaced long ago. Use `on_finish`, `keep` or `delete`",
     "container_name_log_prefix_enabled": "a prefix stands only where several containers or Pods write. Leave it out, and "
     "choose the containers with `container_logs`",
+}
+
+#: The parameters that have a meaning only beside the sidecar of `xcom="sidecar"`, and what to do where there is none.
+OF_THE_SIDECAR: Mapping[str, str] = {
+    "xcom_sidecar_container_security_context": "the task has no sidecar, because its result needs none. Leave it out, or give "
+    '`xcom="sidecar"`',
 }
 
 

@@ -215,6 +215,10 @@ class UniqueK8sJobOperator(BaseOperator):
         value it is None; of an `Indexed` Job it is a dict by index, of a Job with several completions a list
     :param xcom_sidecar_image: image of that sidecar, which needs a shell. Default: the extra
         `xcom_sidecar_container_image` of the connection, else `busybox:1.36`
+    :param xcom_sidecar_resources: its `requests` and `limits`. Default: the extra `xcom_sidecar_container_resources` of the
+        connection, else 1m CPU and 10Mi, with limits if the base container has some
+    :param xcom_sidecar_security_context: its security context. Default: the extra
+        `xcom_sidecar_container_security_context` of the connection, else that of the base container
     :param get_logs: write the containers' logs into the task log
     :param container_logs: of which containers: True for all of them, one name, or several
     :param init_container_logs: of which init containers, in the same way
@@ -333,6 +337,8 @@ class UniqueK8sJobOperator(BaseOperator):
         skip_on_exit_code: int | Collection[int] | None = None,
         xcom: Literal["termination-message", "sidecar"] | None = None,
         xcom_sidecar_image: str | None = None,
+        xcom_sidecar_resources: Mapping[str, Any] | None = None,
+        xcom_sidecar_security_context: Mapping[str, Any] | None = None,
         get_logs: bool = True,
         container_logs: Literal[True] | str | Sequence[str] = True,
         init_container_logs: Literal[True] | str | Sequence[str] = True,
@@ -380,6 +386,8 @@ class UniqueK8sJobOperator(BaseOperator):
         self.skip_on_exit_code = exit_codes("skip_on_exit_code", skip_on_exit_code)
         self.xcom = result_source(xcom, on_lingering_sidecar)
         self.xcom_sidecar_image = xcom_sidecar_image
+        self.xcom_sidecar_resources = without_models(xcom_sidecar_resources)
+        self.xcom_sidecar_security_context = without_models(xcom_sidecar_security_context)
         self.get_logs = get_logs
         self.log_levels = log_levels
         self.log_line_times = log_line_times

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job.described import failure
 from unique_k8s_job.exceptions import ConfigurationError
-from unique_k8s_job.request.arguments import FINISHES, fixed_name, flag, given, one_of, per_outcome, seconds, text, ttl
+from unique_k8s_job.request.arguments import (
+    FINISHES,
+    fixed_name,
+    flag,
+    given,
+    one_of,
+    per_outcome,
+    result_sidecar,
+    seconds,
+    text,
+    ttl,
+)
 from unique_k8s_job.task import identity
 from unique_k8s_job.task.compat.behaviour import clears_are_counted
 
@@ -77,9 +88,7 @@ def request_of(
         "release_after_seconds": seconds("release_after_seconds", task.release_after_seconds),
         "on_lingering_sidecar": task.on_lingering_sidecar,
         "result": task.xcom,
-        "result_sidecar": {"image": text("xcom_sidecar_image", task.xcom_sidecar_image)}
-        if task.xcom_sidecar_image
-        else {},
+        "result_sidecar": result_sidecar(task),
         "get_logs": flag("get_logs", task.get_logs),
         "container_logs": task.log_sources("container_logs"),
         "init_container_logs": task.log_sources("init_container_logs"),

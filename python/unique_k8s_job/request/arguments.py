@@ -123,6 +123,24 @@ def result_source(source: Any, on_lingering_sidecar: str) -> str | None:
     return str(source)
 
 
+#: The arguments about the sidecar that prints the result: what each is of it, and the form in which it is given.
+RESULT_SIDECAR: Mapping[str, tuple[str, str]] = {
+    "xcom_sidecar_image": ("image", "text"),
+    "xcom_sidecar_resources": ("resources", "object"),
+    "xcom_sidecar_security_context": ("security_context", "object"),
+}
+
+
+def result_sidecar(source: Any) -> dict[str, Any]:
+    """Collect what the attributes of an operator say of the sidecar that prints the result.
+
+    :raises InvalidManifestError: if one has the wrong shape
+    """
+    values = [(name, key, form, getattr(source, name)) for name, (key, form) in RESULT_SIDECAR.items()]
+    # A template may render to no text, which is no image.
+    return {key: _CHECKS[form](name, value) for name, key, form, value in values if value not in (None, "")}
+
+
 def seconds(name: str, value: Any) -> int:
     """Check a number of whole seconds; Kubernetes keeps them in 32 bits."""
     number = integer(name, value)

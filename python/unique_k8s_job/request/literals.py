@@ -83,12 +83,13 @@ def is_literal(value: Any, deep: int = 0) -> bool:
 
 
 def judge(source: Any) -> None:
-    """Judge the literal arguments of an operator that go into its Job, and those that choose the cluster.
+    """Judge the literal arguments of an operator that go into its Job or its sidecar, and those that choose the cluster.
 
     :raises InvalidManifestError: if one has the wrong shape
     :raises ConfigurationError: if two of them exclude each other
     """
-    for name, form in FORMS.items():
+    sidecar = {name: form for name, (_, form) in arguments.RESULT_SIDECAR.items()}
+    for name, form in {**FORMS, **sidecar}.items():
         value = getattr(source, name)
         if value is not None and is_literal(value):
             _SHAPES[form](name, value)
