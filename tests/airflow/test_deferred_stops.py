@@ -87,16 +87,47 @@ def test_users_stop_and_execution_timeout_of_a_deferred_task_delete_its_job(
     cluster.wait_until_gone(namespace, second)
 
 
+def test_job_of_a_deferred_task_outlives_a_users_stop_only_if_it_is_wanted(
+    airflow: AirflowClient, cluster: OneNodeCluster, namespace: str, work: Work
+) -> None:
+    """Here with `on_stop="leave"`; with its default, above, the Job is deleted."""
+    ti = work(UNTIL_TOLD, "deferred_job_that_outlives_a_stop")
+    name = waiting_in_the_triggerer(airflow, ti)
+    (before,) = cluster.jobs(namespace)
+    airflow.mark(ti, "failed")
+    until("the trigger's last word", lambda: "may still run (`on_stop`)" in airflow.log(ti), seconds=90)
+    log = airflow.log(ti)
+    assert f"Stopped by a user (the task is failed now). Job `{namespace}/{name}` is left as it is" in log, log
+
+    (left,) = cluster.jobs(namespace)
+    assert (
+        left["status"]["active"] == 1 and left["metadata"] == before["metadata"] and left["spec"] == before["spec"]
+    ), left
+    # Nobody has recorded an outcome, so it is kept for the safe TTL after its end.
+    assert "unique-k8s-job/acknowledged" not in left["metadata"]["labels"]
+    assert left["spec"]["ttlSecondsAfterFinished"] == 604800
+    (pod,) = cluster.find("pods", namespace)
+    assert pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+    cluster.kubectl("exec", "-n", namespace, f"job/{name}", "--", "touch", "/tmp/go")
+    until("its end", lambda: cluster.jobs(namespace)[0]["status"].get("succeeded"), seconds=60)
+    (ended,) = cluster.jobs(namespace)
+    assert "unique-k8s-job/acknowledged" not in ended["metadata"]["labels"]
+    assert airflow.task(ti)["state"] == "failed"
+
+
 def test_users_stop_while_no_triggerer_lives_deletes_the_job_once_another_task_waits_there(
     airflow: AirflowClient, airflow_server: AirflowServer, cluster: OneNodeCluster, namespace: str, work: Work
 ) -> None:
-    """The trigger never began: nobody is cancelled, nobody is told."""
+    """The trigger never began: nobody is cancelled, nobody is told. A Job that is to outlive a stop (`on_stop`) is left."""
     airflow_server.kill_component("triggerer", signal.SIGTERM)
     try:
-        ti = work(LONG, "deferred_job_without_retries")
-        airflow.wait_for_state(ti, "deferred")
+        ti, wanted = work(LONG, "deferred_job_without_retries"), work(LONG, "deferred_job_that_outlives_a_stop")
+        for stopped in (ti, wanted):
+            airflow.wait_for_state(stopped, "deferred")
         job = str(airflow.xcom(ti, "job_name"))
-        airflow.mark(ti, "failed")
+        for stopped in (ti, wanted):
+            airflow.mark(stopped, "failed")
         airflow_server.drop_unused_triggers()
     finally:
         airflow_server.start_component("triggerer")
@@ -106,10 +137,14 @@ def test_users_stop_while_no_triggerer_lives_deletes_the_job_once_another_task_w
     print(f"the Job that was left behind is gone {time.monotonic() - began:.0f} s after another task began")
     assert airflow.task(ti)["state"] == "failed"
     assert airflow.task(another)["state"] in ("running", "deferred")
-    [left] = cluster.jobs(namespace)
-    assert left["metadata"]["name"] == airflow.xcom(another, "job_name"), "the Job of another task is left alone"
-    assert not left["metadata"].get("deletionTimestamp")
-    cluster.kubectl("exec", "-n", namespace, f"job/{left['metadata']['name']}", "--", "touch", "/tmp/go")
+    of_others = {str(airflow.xcom(other, "job_name")) for other in (another, wanted)}
+    left = cluster.jobs(namespace)
+    assert set(names(left)) == of_others, (
+        "the Job of another task is left alone, and so is the one that outlives a stop"
+    )
+    assert not [found for found in left if found["metadata"].get("deletionTimestamp")]
+    name = airflow.xcom(another, "job_name")
+    cluster.kubectl("exec", "-n", namespace, f"job/{name}", "--", "touch", "/tmp/go")
     airflow.wait_for_state(another, "success", seconds=240)
     documented(
         "a user stops the task while no triggerer lives",

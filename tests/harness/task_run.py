@@ -22,6 +22,7 @@ def run_task(
     run_id: str = "manual__1",
     map_index: int = -1,
     try_number: int = 1,
+    max_tries: int | None = None,
     script: str = "echo done",
     more: dict[str, Any] | None = None,
     operator: type[Any] | None = None,
@@ -29,6 +30,7 @@ def run_task(
 ) -> Any:
     """Return what `execute` returns.
 
+    :param max_tries: of the task; not given, this try is the last one
     :param more: further names of the context, for templates
     :param operator: a class of ours other than `UniqueK8sJobOperator`
     """
@@ -48,7 +50,7 @@ def run_task(
         task_id=task_id,
         map_index=map_index,
         try_number=try_number,
-        max_tries=try_number - 1,
+        max_tries=try_number - 1 if max_tries is None else max_tries,
         id=uuid.uuid4().hex,
         xcom_push=lambda **_: None,
     )

@@ -74,18 +74,66 @@ class Model:
 # --- the 26 manifest cases --------------------------------------------------------------------------------------------
 
 
+_POD = "spec.template.spec"
+_BASE = f"{_POD}.containers.0"
+
+
 @pytest.mark.parametrize(
     ("argument", "value", "field"),
     [
-        ("backoff_limit", 6, "backoffLimit"),
-        ("completion_mode", "NonIndexed", "completionMode"),
-        ("completions", 1, "completions"),
-        ("parallelism", 2, "parallelism"),
-        ("suspend", True, "suspend"),
+        ("backoff_limit", 6, "spec.backoffLimit"),
+        ("completion_mode", "NonIndexed", "spec.completionMode"),
+        ("completions", 1, "spec.completions"),
+        ("parallelism", 2, "spec.parallelism"),
+        ("suspend", True, "spec.suspend"),
+        ("active_deadline_seconds", 60, "spec.activeDeadlineSeconds"),
+        ("namespace", "etl", "metadata.namespace"),
+        ("labels", "nightly", "metadata.labels.mode"),
+        ("annotations", "nightly", "metadata.annotations.mode"),
+        ("image", "b:2", f"{_BASE}.image"),
+        ("image_pull_policy", "Always", f"{_BASE}.imagePullPolicy"),
+        ("cmds", ["sh", "-c"], f"{_BASE}.command"),
+        ("arguments", ["true"], f"{_BASE}.args"),
+        ("ports", [{"containerPort": 80}], f"{_BASE}.ports"),
+        ("env_vars", [{"name": "A", "value": "1"}], f"{_BASE}.env"),
+        ("env_from", [{"configMapRef": {"name": "c"}}], f"{_BASE}.envFrom"),
+        ("volume_mounts", [{"name": "v", "mountPath": "/v"}], f"{_BASE}.volumeMounts"),
+        ("container_resources", {"limits": {"cpu": "1"}}, f"{_BASE}.resources"),
+        ("container_security_context", {"runAsNonRoot": True}, f"{_BASE}.securityContext"),
+        ("termination_message_policy", "FallbackToLogsOnError", f"{_BASE}.terminationMessagePolicy"),
+        ("volumes", [{"name": "v", "emptyDir": {}}], f"{_POD}.volumes"),
+        ("affinity", {"nodeAffinity": {}}, f"{_POD}.affinity"),
+        ("tolerations", [{"operator": "Exists"}], f"{_POD}.tolerations"),
+        ("node_selector", {"disk": "ssd"}, f"{_POD}.nodeSelector"),
+        ("runtime_class_name", "gvisor", f"{_POD}.runtimeClassName"),
+        ("service_account_name", "loader", f"{_POD}.serviceAccountName"),
+        ("automount_service_account_token", False, f"{_POD}.automountServiceAccountToken"),
+        ("hostnetwork", False, f"{_POD}.hostNetwork"),
+        ("host_aliases", [{"ip": "10.0.0.1", "hostnames": ["db"]}], f"{_POD}.hostAliases"),
+        ("security_context", {"fsGroup": 0}, f"{_POD}.securityContext"),
+        ("dnspolicy", "Default", f"{_POD}.dnsPolicy"),
+        ("dns_config", {"nameservers": ["10.0.0.2"]}, f"{_POD}.dnsConfig"),
+        ("hostname", "worker", f"{_POD}.hostname"),
+        ("subdomain", "workers", f"{_POD}.subdomain"),
+        ("schedulername", "volcano", f"{_POD}.schedulerName"),
+        ("init_containers", [{"name": "wait", "image": "a:1"}], f"{_POD}.initContainers"),
+        ("priority_class_name", "low", f"{_POD}.priorityClassName"),
+        ("termination_grace_period", 0, f"{_POD}.terminationGracePeriodSeconds"),
+        ("image_pull_secrets", [{"name": "registry"}], f"{_POD}.imagePullSecrets"),
     ],
 )
 def test_argument_is_a_field_of_the_job(argument: str, value: Any, field: str) -> None:
-    assert job_of(task(**{argument: value}))["spec"][field] == value
+    given = {"mode": value} if argument in ("labels", "annotations") else value
+    found: Any = job_of(task(**{argument: given}))
+    for part in field.split("."):
+        found = found[int(part) if isinstance(found, list) else part]
+    assert found == value
+
+
+def test_arguments_that_choose_the_cluster_reach_the_hook() -> None:
+    chosen = {"kubernetes_conn_id": "other", "in_cluster": False, "cluster_context": "far", "config_file": "/k"}
+    hook = task(**chosen)._hook()
+    assert {name: getattr(hook, name) for name in chosen} == chosen
 
 
 def test_manual_selector_that_is_false_says_nothing_and_a_selector_is_warned_of() -> None:
@@ -405,6 +453,7 @@ def test_logs_are_those_of_the_base_container_unless_others_are_named() -> None:
     assert (request["container_logs"], request["init_container_logs"]) == ("base", {"named": []})
     request = requested(task(container_logs=["base", "proxy"], init_container_logs=True))
     assert (request["container_logs"], request["init_container_logs"]) == ({"named": ["base", "proxy"]}, "all")
+    assert [requested(task(get_logs=wanted))["get_logs"] for wanted in (True, False)] == [True, False]
 
 
 def test_environment_of_the_pod_is_added() -> None:
@@ -426,6 +475,8 @@ def test_subclass_names_its_base_container() -> None:
 
     job = job_of(Sidecars(task_id="task", image="a:1"))
     assert job["spec"]["template"]["spec"]["containers"] == [{"name": "main", "image": "a:1"}]
+    job = job_of(Sidecars(task_id="task", image="a:1", base_container_name="worker"))
+    assert job["spec"]["template"]["spec"]["containers"] == [{"name": "worker", "image": "a:1"}]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "defer_after_seconds": 0,
         "execution_timeout": timedelta(seconds=40),
     },
+    "deferred_job_that_outlives_a_stop": {"retries": 0, "defer_after_seconds": 0, "on_stop": "leave"},
     "deferred_job_that_cannot_start": {"retries": 0, "defer_after_seconds": 0, "startup_timeout_seconds": 20},
     "deferred_job_with_sidecar": {
         "retries": 0,
