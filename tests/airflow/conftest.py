@@ -17,6 +17,7 @@ from airflow_client import AirflowClient, TaskInstance
 from airflow_server import AirflowServer, state_folder
 from metrics_listener import MetricsListener
 from one_node_cluster import CHECKOUT, IMAGE, OneNodeCluster, name_for_tests
+from python_of_the_node import PYTHON
 
 EXAMPLES_NAMESPACE = "examples"
 #: A dashboard with a query in its URL, as Grafana has one.
@@ -60,6 +61,7 @@ def airflow_server(cluster: OneNodeCluster, generated_dags: Path, metrics: Metri
                     {"conn_type": "kubernetes", "extra": {"kube_config_path": str(cluster.kubeconfig("airflow"))}}
                 ),
                 "UNIQUE_K8S_JOB_EXAMPLE_IMAGE": IMAGE,
+                "UNIQUE_K8S_JOB_EXAMPLE_PYTHON": json.dumps(PYTHON),
                 "EXAMPLES_NAMESPACE": examples,
                 "AIRFLOW__UNIQUE_K8S_JOB__JOB_URL_TEMPLATE": JOB_URL_TEMPLATE,
                 **metrics.settings(),

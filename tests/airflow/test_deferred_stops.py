@@ -100,11 +100,14 @@ def test_job_of_a_deferred_task_outlives_a_users_stop_only_if_it_is_wanted(
     assert f"Stopped by a user (the task is failed now). Job `{namespace}/{name}` is left as it is" in log, log
 
     (left,) = cluster.jobs(namespace)
-    assert (
-        left["status"]["active"] == 1 and left["metadata"] == before["metadata"] and left["spec"] == before["spec"]
-    ), left
+    assert left["status"]["active"] == 1 and left["spec"] == before["spec"], left
+    metadata = left["metadata"]
+    assert "deletionTimestamp" not in metadata
+    assert (metadata["uid"], metadata["labels"]) == (before["metadata"]["uid"], before["metadata"]["labels"])
+    owner = "unique-k8s-job/owner"
+    assert metadata["annotations"][owner] == before["metadata"]["annotations"][owner]
     # Nobody has recorded an outcome, so it is kept for the safe TTL after its end.
-    assert "unique-k8s-job/acknowledged" not in left["metadata"]["labels"]
+    assert "unique-k8s-job/acknowledged" not in metadata["labels"]
     assert left["spec"]["ttlSecondsAfterFinished"] == 604800
     (pod,) = cluster.find("pods", namespace)
     assert pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]

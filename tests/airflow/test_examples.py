@@ -64,6 +64,20 @@ def test_job_results_reach_the_next_task_from_the_worker_and_from_the_triggerer(
     assert "loads 3 rows of part-0, part-1" in airflow.log(load)
 
 
+def test_functions_as_jobs_hand_what_their_functions_return_to_the_next_task(airflow: AirflowClient) -> None:
+    run_id = run(airflow, "functions_as_jobs")
+    cities = airflow.xcom(TaskInstance("functions_as_jobs", run_id, "cities"), "return_value")
+    assert cities == ["Lima", "Nairobi", "Osaka"]
+    mapped = [TaskInstance("functions_as_jobs", run_id, "measure", index) for index in range(3)]
+    measured = [airflow.xcom(ti, "return_value") for ti in mapped]
+    assert measured == [{"city": city, "letters": len(city)} for city in cities]
+    assert len({airflow.xcom(ti, "job_name") for ti in mapped}) == 3
+    log = airflow.log(mapped[1])
+    assert "Nairobi has 7 letters" in log and "The triggerer follows the Job from now on" in log
+    report = TaskInstance("functions_as_jobs", run_id, "report")
+    assert "The longest name is Nairobi, with 7 letters" in airflow.log(report)
+
+
 def test_the_incident_cured_gives_equal_slugs_two_jobs_and_deletes_the_first_at_once(
     airflow: AirflowClient, cluster: OneNodeCluster, examples_namespace: str
 ) -> None:

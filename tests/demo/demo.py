@@ -24,6 +24,7 @@ from rich.markup import escape
 from airflow_client import FINISHED, AirflowClient, TaskInstance, event_lines
 from airflow_server import AirflowServer, free_port, is_free, state_folder
 from one_node_cluster import IMAGE, OneNodeCluster, build
+from python_of_the_node import PYTHON
 
 DAG = "the_incident_cured"
 TASKS = ("report_of_yesterday", "report_of_today", "compare")
@@ -104,7 +105,11 @@ def cluster_environment() -> dict[str, str]:
         cluster.up()
     version = json.loads(cluster.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
     say("Cluster", f"Kubernetes {version} on one node, ready after {time.monotonic() - began:.0f} s")
-    return {"KUBECONFIG": str(cluster.kubeconfig()), "UNIQUE_K8S_JOB_EXAMPLE_IMAGE": IMAGE}
+    return {
+        "KUBECONFIG": str(cluster.kubeconfig()),
+        "UNIQUE_K8S_JOB_EXAMPLE_IMAGE": IMAGE,
+        "UNIQUE_K8S_JOB_EXAMPLE_PYTHON": json.dumps(PYTHON),
+    }
 
 
 def start_airflow(environment: dict[str, str]) -> AirflowServer:
