@@ -12,6 +12,8 @@
 //! cache, a moment old, and later changes follow. These additions come in any order and nothing marks their end, so a
 //! list follows if the stream is cut among them. The first change, deletion or bookmark shows that all were reported.
 //!
+//! Of `managedFields` an object has only what this crate reads.
+//!
 //! Cost while waiting: one request per [`super::connection::Timing::watch_for`].
 
 use std::time::Duration;
@@ -40,7 +42,7 @@ use super::{
 use crate::resource::Selector;
 use crate::{
     identity::Namespace,
-    resource::{Path, Resource},
+    resource::{Path, Resource, WithoutFields},
 };
 
 /// The longest line of a watch: an object of at most 3 MiB, escaped.
@@ -103,10 +105,10 @@ type ToEvent<T> = fn(T) -> Option<WatchEvent<T>>;
 #[derive(Deserialize)]
 #[serde(tag = "type", content = "object", rename_all = "UPPERCASE")]
 enum Frame {
-    Added(Value),
-    Modified(Value),
-    Deleted(Value),
-    Bookmark(Value),
+    Added(WithoutFields),
+    Modified(WithoutFields),
+    Deleted(WithoutFields),
+    Bookmark(WithoutFields),
     Error(Box<Status>),
 }
 
@@ -119,7 +121,7 @@ fn watched(span: &Span, frame: &Frame) {
         Frame::Bookmark(object) => ("BOOKMARK", object),
         Frame::Error(status) => return trace!(parent: span, code = status.code, "ERROR"),
     };
-    let [name, version] = ["name", "resourceVersion"].map(|key| &object["metadata"][key]);
+    let [name, version] = ["name", "resourceVersion"].map(|key| &object.0["metadata"][key]);
     trace!(parent: span, %name, resource_version = %version, "{event}");
 }
 
@@ -218,7 +220,7 @@ pub fn watch_as<T: Send + 'static>(
                 resumable |= !matches!(frame, Frame::Added(_));
                 // A bookmark has a version and nothing else.
                 let tells = !matches!(frame, Frame::Bookmark(_));
-                let (object, event): (Value, ToEvent<T>) = match frame {
+                let (WithoutFields(object), event): (_, ToEvent<T>) = match frame {
                     Frame::Added(object) | Frame::Modified(object) => (object, |o| Some(WatchEvent::Applied(o))),
                     Frame::Deleted(object) => (object, |o| Some(WatchEvent::Deleted(o))),
                     Frame::Bookmark(object) => (object, |_| None),
@@ -336,9 +338,9 @@ async fn list<T>(
             objects.clear();
         }
         for item in page.items {
-            let object = serde_json::from_str(item.get());
+            let object = serde_json::from_str::<WithoutFields>(item.get());
             let unreadable = |error| Cause::unreadable("an object that is not understood", &error);
-            objects.push(read(object.map_err(unreadable).map_err(Failure::transport)?));
+            objects.push(read(object.map_err(unreadable).map_err(Failure::transport)?.0));
         }
         version = page.resource_version;
     }

@@ -8,6 +8,9 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_json::Value;
+
+use crate::resource::read_of_managed_fields;
 
 /// Who wrote the fields that hold a Job: only these are kept of its `managedFields`.
 #[derive(Debug, Clone, Default)]
@@ -82,11 +85,10 @@ struct ManagedSpec {
 }
 
 /// Reads `managedFields`, for serde. Who wrote a field only explains, so a form that is not known is passed over.
-#[expect(clippy::unnecessary_wraps, reason = "serde asks for this signature")]
 pub(super) fn field_managers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<FieldManagers>>, D::Error> {
-    let Ok(entries) = Option::<Vec<serde_json::Value>>::deserialize(from) else { return Ok(None) };
+    let Value::Array(entries) = read_of_managed_fields(from)? else { return Ok(None) };
     let mut found = FieldManagers::default();
-    for entry in entries.into_iter().flatten() {
+    for entry in entries {
         let Ok(ManagedEntry { manager, time, fields: Some(fields) }) = serde_json::from_value(entry) else { continue };
         let manager = FieldManager { name: manager, time: time.map(|time| time.0) };
         let newer = |known: &Option<FieldManager>| known.as_ref().is_none_or(|known| known.time <= manager.time);

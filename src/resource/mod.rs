@@ -3,6 +3,7 @@
 mod field_validation;
 mod kind;
 mod malformed;
+mod managed_fields;
 mod path;
 mod selector;
 
@@ -14,5 +15,7 @@ k8s_openapi::k8s_if_1_33! {
 pub use field_validation::FieldValidation;
 pub use kind::{KueueVersion, Resource, Verb};
 pub use malformed::Malformed;
+pub use managed_fields::WithoutFields;
+pub(crate) use managed_fields::read_of_managed_fields;
 pub use path::{Namespaces, Object, Path, Review};
 pub use selector::Selector;
