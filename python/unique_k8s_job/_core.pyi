@@ -416,6 +416,8 @@ class Waiter:
 
         It goes on to its end also where the awaiting coroutine is cancelled.
         """
+    def said(self) -> list[MessageEvent]:
+        """Take what `delete` has said since the last call, such as that the DELETE was accepted. Never waits."""
     def store_positions(self) -> Awaitable[None]:
         """Stop following, and write on the Job how far its log was handed over; at most 1.5 s.
 

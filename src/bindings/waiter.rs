@@ -15,7 +15,10 @@ use super::{
     loop_waker::LoopWaker,
     runtime,
 };
-use crate::{model::handoff::Handoff, session::Session};
+use crate::{
+    model::{handoff::Handoff, message::Message},
+    session::{Event, Session},
+};
 use pyo3::{
     exceptions::PyStopIteration,
     prelude::*,
@@ -23,32 +26,47 @@ use pyo3::{
 };
 
 #[pyclass(frozen, module = "unique_k8s_job._core")]
-pub(super) struct Waiter(Held<Session>);
+pub(super) struct Waiter {
+    session: Held<Session>,
+    /// What its deletion says. Not in the outbox of the session, which may hold lines that nobody takes any more.
+    said: Arc<Mutex<Vec<Message>>>,
+}
 
 #[pymethods]
 impl Waiter {
     #[new]
     fn new(py: Python<'_>, cluster: &Cluster, request: &str) -> PyResult<Self> {
         let waiter = runtime::done(py, || Ok(Session::follow(cluster.shared_watches()?, Handoff::read(request)?)))?;
-        Ok(Self(Held::new("Waiter", waiter)))
+        Ok(Self { session: Held::new("Waiter", waiter), said: Arc::default() })
     }
 
     #[pyo3(signature = (timeout=None))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Next> {
         let timeout = timeout.map(runtime::seconds);
-        Ok(Next { waiter: self.0.get(py)?, timeout, step: Mutex::default() })
+        Ok(Next { waiter: self.session.get(py)?, timeout, step: Mutex::default() })
     }
 
     #[pyo3(signature = (confirm_for=60.0))]
     fn delete<'py>(&self, py: Python<'py>, confirm_for: f64) -> PyResult<Bound<'py, PyAny>> {
-        let waiter = self.0.get(py)?;
+        let waiter = self.session.get(py)?;
         let within = runtime::seconds(confirm_for);
+        let said = Arc::clone(&self.said);
+        let tell = move |message| said.lock().unwrap_or_else(PoisonError::into_inner).push(message);
         // It has its Job, so there is something to say.
-        awaitable(py, async move { waiter.delete(within, &|_| {}).await.map(Option::unwrap_or_default) })
+        awaitable(py, async move { waiter.delete(within, &tell).await.map(Option::unwrap_or_default) })
+    }
+
+    fn said<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let said = std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
+        let list = PyList::empty(py);
+        for message in said {
+            list.append(as_dict(py, Event::Message(message))?)?;
+        }
+        Ok(list)
     }
 
     fn store_positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let waiter = self.0.get(py)?;
+        let waiter = self.session.get(py)?;
         awaitable(py, async move {
             waiter.store_positions().await;
             Ok(())
@@ -56,7 +74,7 @@ impl Waiter {
     }
 
     fn close(&self) {
-        if let Some(waiter) = self.0.here() {
+        if let Some(waiter) = self.session.here() {
             waiter.close();
         }
     }

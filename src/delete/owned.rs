@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     deleted_by::DeletedBy,
     pods::{FoundBy, Ownership, PodsWatcher},
-    progress::DeletionProgress,
+    progress::{DeletionProgress, answered},
     removal::Removal,
     unconfirmed::{may_still_run, not_known},
 };
@@ -56,14 +56,18 @@ async fn delete(
     deadline: impl FnOnce() -> Instant,
     messages: Option<&dyn MessageSink>,
 ) -> Result<(), Error> {
-    let found = get_job_or_error(cluster, job).await?;
-    let Some(found) = found else {
+    let by = DeletedBy::Owner(owner);
+    let mut removal = Removal { messages, ..Removal::new(cluster, Instant::now()) };
+    let sending = async {
+        match get_job_or_error(cluster, job).await? {
+            Some(found) => removal.send(by, found).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let Some(sent) = answered(job, messages, Box::pin(sending)).await? else {
         let stopping = DeletionProgress::of_gone(job);
         return stopping.told(messages, Box::pin(stopped(cluster, job, Ownership::Owned, deadline()))).await;
     };
-    let by = DeletedBy::Owner(owner);
-    let mut removal = Removal { messages, ..Removal::new(cluster, Instant::now()) };
-    let sent = removal.send(by, found).await?;
     removal.deadline = deadline();
     let stopping = DeletionProgress::of(&sent.found);
     if let Some(messages) = messages {

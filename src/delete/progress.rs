@@ -11,6 +11,8 @@ use crate::model::{
 
 /// The pause between two messages about a wait.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+/// A DELETE that has no answer after this long is told.
+const UNANSWERED: Duration = Duration::from_secs(2);
 /// What Kubernetes gives a Pod whose template says nothing else.
 const GRACE_SECONDS: i64 = 30;
 
@@ -70,8 +72,31 @@ impl DeletionProgress {
     }
 }
 
+/// Waits until the API server has answered the DELETE of a Job, and says so if it does not.
+pub(crate) async fn answered<T>(
+    job: &JobReference,
+    messages: Option<&dyn MessageSink>,
+    delete: impl Future<Output = T>,
+) -> T {
+    let unanswered = |seconds| {
+        let text = format!("The deletion of {job} is asked for; the API server has not answered for {seconds} s");
+        Message::info("deleting", text)
+    };
+    saying_after(UNANSWERED, messages, unanswered, delete).await
+}
+
 /// Waits for something, and says every so often what `message` makes of the seconds that have passed.
 pub(crate) async fn saying<T>(
+    messages: Option<&dyn MessageSink>,
+    message: impl Fn(u64) -> Message,
+    wait: impl Future<Output = T>,
+) -> T {
+    saying_after(SAY_EVERY, messages, message, wait).await
+}
+
+/// The same, with another pause before the first message.
+async fn saying_after<T>(
+    mut pause: Duration,
     messages: Option<&dyn MessageSink>,
     message: impl Fn(u64) -> Message,
     wait: impl Future<Output = T>,
@@ -83,8 +108,9 @@ pub(crate) async fn saying<T>(
         tokio::select! {
             biased;
             end = &mut wait => return end,
-            () = tokio::time::sleep(SAY_EVERY) => messages.emit(message(begun.elapsed().as_secs())),
+            () = tokio::time::sleep(pause) => messages.emit(message(begun.elapsed().as_secs())),
         }
+        pause = SAY_EVERY;
     }
 }
 
@@ -123,6 +149,20 @@ mod tests {
             "Waiting for the Pod of Job `etl/train` to end: 10 s of up to 15 s",
             "Still waiting for the Pod of Job `etl/train` to end: 20 s, although 15 s were allowed",
         ];
+        assert_eq!(*said.lock().unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn delete_without_an_answer_is_told_soon_and_one_that_is_answered_is_not() {
+        let said = Mutex::new(Vec::new());
+        let messages = |message: Message| said.lock().unwrap().push(message.text);
+        let job = JobReference { namespace: "etl".parse().unwrap(), name: "train".parse().unwrap(), uid: "u".into() };
+        answered(&job, Some(&messages), tokio::time::sleep(Duration::from_secs(1))).await;
+        assert!(said.lock().unwrap().is_empty());
+        answered(&job, Some(&messages), tokio::time::sleep(Duration::from_secs(13))).await;
+        let expected = [2, 12].map(|seconds| {
+            format!("The deletion of Job `etl/train` is asked for; the API server has not answered for {seconds} s")
+        });
         assert_eq!(*said.lock().unwrap(), expected);
     }
 }

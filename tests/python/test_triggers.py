@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from unique_k8s_job import native
-from unique_k8s_job.exceptions import ApiUnreachableError, JobStartupError
+from unique_k8s_job.exceptions import ApiUnreachableError, DeletionUnconfirmedError, JobStartupError
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
 from unique_k8s_job.task import stop_in_trigger, triggerer
 from unique_k8s_job.task.compat import behaviour
 from unique_k8s_job.task.compat.task_state import Answer
+from unique_k8s_job.task.log_writer import LogWriter
 from unique_k8s_job.triggers import connection as trigger_connection
 from unique_k8s_job.triggers import job as triggers
 from unique_k8s_job.triggers.job import UniqueK8sJobTrigger, seconds_until
@@ -40,6 +41,7 @@ class Waiter:
     def __init__(self, *events: Any) -> None:
         self.events = list(events)
         self.looks: list[Any] = []
+        self.told: list[dict[str, str]] = []
         self.waits = asyncio.Event()
         self.calls: list[str] = []
 
@@ -64,6 +66,10 @@ class Waiter:
     async def delete(self, _: float) -> str:
         self.calls.append("delete")
         return "It is gone"
+
+    def said(self) -> list[dict[str, str]]:
+        told, self.told = self.told, []
+        return told
 
     async def store_positions(self) -> None:
         self.calls.append("store_positions")
@@ -202,6 +208,68 @@ def test_deletion_at_the_deadline_that_fails_is_left_to_the_task(
     monkeypatch.setattr(waiter, "delete", delete)
     (event,) = asyncio.run(events(trigger(deadline=YESTERDAY)))
     assert event["kind"] == "deadline"
+
+
+@pytest.mark.parametrize(
+    ("level", "confirm_for", "end", "expected"),
+    [
+        (
+            "info",
+            20.0,
+            "It is gone",
+            ["info: why. It is being deleted", "info: 10 s of up to 30 s", "info: It is gone"],
+        ),
+        (
+            "warning",
+            5.0,
+            DeletionUnconfirmedError("its Pods have not ended"),
+            ["warning: why. It is being deleted", "info: 10 s of up to 30 s"],
+        ),
+        (
+            "info",
+            20.0,
+            DeletionUnconfirmedError("its Pods have not ended"),
+            ["info: why. It is being deleted", "info: 10 s of up to 30 s", "warning: its Pods have not ended"],
+        ),
+        ("info", 20.0, None, ["info: why. It is gone"]),
+        ("warning", 5.0, None, ["warning: why. It is gone"]),
+        (
+            "info",
+            20.0,
+            ApiUnreachableError("away"),
+            [
+                "info: why. It is being deleted",
+                "info: 10 s of up to 30 s",
+                "warning: The deletion of its Job failed, and the Job may still run: away",
+            ],
+        ),
+    ],
+)
+def test_what_the_core_says_of_a_deletion_is_passed_on_as_it_is_said(
+    waiter: Waiter,
+    monkeypatch: pytest.MonkeyPatch,
+    level: str,
+    confirm_for: float,
+    end: str | Exception | None,
+    expected: list[str],
+) -> None:
+    said: list[str] = []
+
+    async def delete(_: float) -> str:
+        for text in ("It is being deleted", "10 s of up to 30 s") if end else ():
+            waiter.told.append({"text": text, "level": "info"})
+            while waiter.told:
+                await asyncio.sleep(0.01)
+        if isinstance(end, Exception):
+            raise end
+        return "It is gone"
+
+    monkeypatch.setattr(waiter, "delete", delete)
+    monkeypatch.setattr(triggers, "PASS_ON_EVERY", 0.01)
+    monkeypatch.setattr(LogWriter, "message", lambda _, text, level="info": said.append(f"{level}: {text}"))
+    asyncio.run(trigger()._delete("why", level, confirm_for))
+    assert said == expected
+    assert waiter.calls == ["close"]
 
 
 def test_deletion_at_the_deadline_goes_on_where_airflow_cancels_the_trigger_meanwhile(

@@ -55,6 +55,8 @@ STORE_WITHIN = 1.5
 CONFIRM_DELETION = 20.0
 #: Seconds that a cancelled trigger keeps the task's log open for the message about its Job, before Airflow 3.3.
 HELD = 25.0
+#: Seconds between two looks at what a deletion says.
+PASS_ON_EVERY = 0.5
 #: Seconds to confirm a deletion at the end of the task's time; the task confirms it again, and must not wait for
 #: longer.
 CONFIRM_IN_TIME = 5.0
@@ -181,14 +183,8 @@ class UniqueK8sJobTrigger(BaseTrigger):
                 f"execution_timeout is over. {self._named()} is left as it is (`on_stop`)", "warning"
             )
             return
-        try:
-            # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
-            result = await to_its_end(self._delete(CONFIRM_IN_TIME))
-        except DeletionUnconfirmedError:
-            result = f"{self._named()} is being deleted, and its Pods have not ended yet"
-        except Exception as error:  # noqa: BLE001  # the event has to go out; the task deletes it once more
-            result = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
-        self._log_writer().message(f"execution_timeout is over. {result}", "warning")
+        # It goes on to its end: Airflow may cancel this trigger as the task's time ends.
+        await to_its_end(self._delete("execution_timeout is over", "warning", CONFIRM_IN_TIME))
 
     async def _has_finished(self, cluster: Cluster) -> bool:
         """Read once whether exactly this Job has ended; a Job that cannot be read counts as not ended."""
@@ -234,39 +230,50 @@ class UniqueK8sJobTrigger(BaseTrigger):
             self._log_writer().message(f"{why}. {self._named()} is left as it is, and may still run (`on_stop`)")
             return
         if decision.action is JobAction.DELETE:
-            await self._delete_and_say(why)
+            await self._delete(why, "info", CONFIRM_DELETION)
             return
         result, level = f"Its Job is {decision.action.value}", "info"
         if not decision.known:
             result, level = f"{result}: it is not known whether the task goes on with it", "warning"
         self._log_writer().message(f"{why}. {result}", level)
 
-    async def _delete_and_say(self, why: str) -> None:
-        """Delete the Job of a stopped task; the DELETE is under way before the first message."""
-        deleting = asyncio.ensure_future(self._delete())
-        await asyncio.sleep(0)
-        log = self._log_writer()
-        grace = "its Pods may take a while to end (terminationGracePeriodSeconds, 30 s by default)"
-        log.message(f"{why}. {self._named()} is being deleted; {grace}")
-        try:
-            result, level = await deleting, "info"
-        except DeletionUnconfirmedError as error:
-            result, level = str(error), "warning"
-        except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
-            result, level = f"The deletion of its Job failed, and the Job may still run: {failure(error)}", "warning"
-        log.message(result, level)
-
     def _named(self) -> str:
         job = json.loads(self.job).get("job") or {}
         return f"Job `{job.get('namespace')}/{job.get('name')}`"
 
-    async def _delete(self, confirm_for: float = CONFIRM_DELETION) -> str:
-        waiter = native.Waiter(await self._connect(), self.job)
+    async def _delete(self, why: str, level: str, confirm_for: float) -> None:
+        """Delete the Job, and write into the log what the core says meanwhile and at the end; nothing is raised.
+
+        :param why: what the first message begins with
+        :param level: the level of that message
+        """
+        log, said = self._log_writer(), False
+
+        def write(text: str, level_of_text: str) -> None:
+            nonlocal said
+            if not said:
+                text, level_of_text = f"{why}. {text}", level if level_of_text == "info" else level_of_text
+            log.message(text, level_of_text)
+            said = True
+
         try:
-            result: str = await waiter.delete(confirm_for)
-            return result
-        finally:
-            waiter.close()
+            waiter = native.Waiter(await self._connect(), self.job)
+            with contextlib.closing(waiter):
+                deleting = asyncio.ensure_future(waiter.delete(confirm_for))
+                while not deleting.done():
+                    await asyncio.wait({deleting}, timeout=PASS_ON_EVERY)
+                    for message in waiter.said():
+                        write(message["text"], message["level"])
+                result, level_of_result = deleting.result(), "info"
+        except DeletionUnconfirmedError as error:
+            # In so short a time the end of the Pods is not expected, and the messages have said how long they may take.
+            if said and confirm_for < CONFIRM_DELETION:
+                return
+            result, level_of_result = str(error), "warning"
+        except Exception as error:  # noqa: BLE001  # a trigger that is cancelled has nobody to raise to
+            result = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
+            level_of_result = "warning"
+        write(result, level_of_result)
 
 
 def without_positions(job: str) -> str:
