@@ -44,6 +44,16 @@ pub(super) fn review(asked: Review, answer: Value) -> Result<Value, Failure> {
     }
 }
 
+/// Checks that the answer says which Workloads wait in a queue of Kueue.
+pub(super) fn pending_workloads(answer: Value) -> Result<Value, Failure> {
+    let why = match answer["kind"].as_str() {
+        Some("PendingWorkloadsSummary") => return Ok(answer),
+        Some(kind) => format!("its kind is `{}`", shown(kind)),
+        None => "it names no kind".to_owned(),
+    };
+    Err(Failure::Unexpected { instead_of: "a PendingWorkloadsSummary".to_owned(), why })
+}
+
 /// Checks that the answer is a list of the kind that was asked for.
 pub(super) fn list(resource: Resource, kind: &str) -> Result<(), Failure> {
     if kind.strip_suffix("List") == Some(resource.kind()) {

@@ -36,8 +36,8 @@ use super::{
 };
 use crate::{
     error::{Error, Report},
-    identity::{InvalidName, Namespace},
-    resource::{FieldValidation, Namespaces, Object, Path, Resource, Review, Selector, Verb},
+    identity::{InvalidName, Namespace, QueueName},
+    resource::{FieldValidation, KueueVersion, Namespaces, Object, Path, Resource, Review, Selector, Verb},
 };
 
 /// The time limits of one cluster handle.
@@ -269,6 +269,18 @@ impl Cluster {
         let request = ApiRequest::post(path, body.to_vec());
         let once = || async { answer::object(object, self.once(&request).await?) };
         self.repeated(Verb::Create, once).await
+    }
+
+    /// Reads which Workloads wait in a queue of Kueue, at most this many from the first one on. It is sent once.
+    pub async fn pending_workloads(
+        &self,
+        version: KueueVersion,
+        namespace: &Namespace,
+        queue: &QueueName,
+        most: usize,
+    ) -> Result<Answer, Failure> {
+        let request = ApiRequest::get(Path::pending_workloads(version, namespace, queue, most));
+        answer::pending_workloads(self.once(&request).await?)
     }
 
     /// Asks the API server which Kubernetes it is, such as `v1.36.3`; none if it does not say.

@@ -4,8 +4,8 @@
 //! Promise: nothing is changed. A missing right and a request without an answer are facts and not errors, unless the
 //! Job itself cannot be read. Cost of one Job: GET Job, LIST Pods, LIST Events of it, of up to three Pods that have not
 //! started, of three that have failed and of three claims, GET namespace, GET of each node, LIST nodes if a Pod gets
-//! none, one or two lists of Workloads if the Job waits in a queue of Kueue, the last line of up to three containers that have run for an hour, and at most three dry runs if a deletion is
-//! stuck.
+//! none, one or two lists of Workloads and as many reads of its queue if the Job waits in one of Kueue, the last line of up
+//! to three containers that have run for an hour, and at most three dry runs if a deletion is stuck.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::{
     cluster_node::ClusterNode,
     dry_run,
-    facts::{Facts, Known, LastLine, NamespaceState, NodeState, Unknown},
+    facts::{Facts, Known, LastLine, NamespaceState, NodeState, QueueFacts, Unknown},
     rules::quiet::SILENT_FOR,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
         jobs::{find_job_or_error, get_job_or_error},
         last_lines::last_line,
         pods::{list_pods, pods_of_job},
-        workloads::find_workload,
+        workloads::{QueuePositions, find_workload},
     },
     model::{
         log_position::LogSource,
@@ -138,8 +138,8 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<ObservedJob>
     if any_unschedulable(&facts) {
         facts.cluster_nodes = cluster_nodes(cluster).await;
     }
-    if facts.job.as_ref().is_some_and(|job| job.held_in_queue().is_some()) {
-        facts.workload = workload(cluster, job).await;
+    if let Some(queue) = facts.queue_name() {
+        facts.queue = in_queue(cluster, job, &queue, &QueuePositions::default()).await;
     }
     facts.now = cluster.now();
     facts.last_lines = last_lines(cluster, &facts).await;
@@ -147,9 +147,25 @@ async fn gather(cluster: &Cluster, job: &JobReference, seen: Option<ObservedJob>
     facts
 }
 
-/// Reads the Workload of a Job that waits in a queue of Kueue.
-pub(crate) async fn workload(cluster: &Cluster, job: &JobReference) -> Known<FoundWorkload> {
-    known(find_workload(cluster, job).await, Verb::List, Resource::Workloads(KueueVersion::V1Beta1))
+/// Reads what Kueue says of a Job that waits in this queue.
+pub(crate) async fn in_queue(
+    cluster: &Cluster,
+    job: &JobReference,
+    queue: &str,
+    positions: &QueuePositions,
+) -> QueueFacts {
+    let found = find_workload(cluster, job).await;
+    let workload = known(found, Verb::List, Resource::Workloads(KueueVersion::V1Beta1));
+    let has_position = match &workload {
+        Known::Seen(FoundWorkload::Found(workload)) => workload.waits_for_quota(),
+        Known::Not(Unknown::NoRight { .. }) => true,
+        Known::Seen(FoundWorkload::NotServed | FoundWorkload::Missing) | Known::Not(_) => false,
+    };
+    let position = match queue.parse() {
+        Ok(queue) if has_position => positions.find(cluster, job, &queue).await,
+        _ => None,
+    };
+    QueueFacts { workload, position }
 }
 
 /// Lists the Pods with the controller-uid of the Job, whoever owns them now.

@@ -11,7 +11,7 @@ use crate::model::{
     observed_job::{JobReference, ObservedJob},
     pod::time,
     pod_template::TemplateSpec,
-    workload::FoundWorkload,
+    workload::{FoundWorkload, QueuePosition},
 };
 
 /// The answer to a question to the cluster, or the reason why there is none.
@@ -223,8 +223,8 @@ pub struct Facts {
     /// The last lines of containers that have run for long, by the Pod's uid and the container, as far as they were
     /// asked for.
     pub last_lines: BTreeMap<(String, String), LastLine>,
-    /// The Workload of a Job that waits in a queue of Kueue.
-    pub workload: Known<FoundWorkload>,
+    /// What Kueue says of a Job that waits in one of its queues.
+    pub queue: QueueFacts,
     /// Whether the waiting for the Job is over: then what it waits for is named, however short that was.
     pub given_up: bool,
     /// Its namespace.
@@ -235,6 +235,15 @@ pub struct Facts {
     pub job_delete: Known<Probe>,
     /// The result of a dry run of a change of a Pod that should be gone and is not.
     pub pod_update: Known<Probe>,
+}
+
+/// What Kueue says of a Job that waits in one of its queues.
+#[derive(Debug, Clone, Default)]
+pub struct QueueFacts {
+    /// Its Workload.
+    pub workload: Known<FoundWorkload>,
+    /// Where it stands in its queue, if that is known.
+    pub position: Option<QueuePosition>,
 }
 
 impl Facts {
@@ -251,7 +260,7 @@ impl Facts {
             nodes: BTreeMap::new(),
             cluster_nodes: Known::default(),
             last_lines: BTreeMap::new(),
-            workload: Known::default(),
+            queue: QueueFacts::default(),
             given_up: false,
             namespace: Known::default(),
             job_update: Known::default(),
@@ -269,7 +278,7 @@ impl Facts {
             self.events.missing(),
             self.cluster_nodes.missing(),
             self.namespace.missing(),
-            self.workload.missing(),
+            self.queue.workload.missing(),
             self.job_update.missing(),
             self.job_delete.missing(),
             self.pod_update.missing(),
@@ -278,6 +287,11 @@ impl Facts {
         all.sort();
         all.dedup();
         all
+    }
+
+    /// The queue of Kueue that holds the Job now, if one does.
+    pub(crate) fn queue_name(&self) -> Option<String> {
+        self.job.as_ref()?.held_in_queue().map(str::to_owned)
     }
 
     pub(crate) fn job(&self) -> Option<&Job> {

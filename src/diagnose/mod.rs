@@ -17,7 +17,7 @@ mod tests;
 use serde_json::Value;
 
 pub use cluster_node::ClusterNode;
-pub use facts::{Facts, Failures, Known, LastLine, NamespaceState, NodeState, Probe, Unknown};
+pub use facts::{Facts, Failures, Known, LastLine, NamespaceState, NodeState, Probe, QueueFacts, Unknown};
 pub use finding::{Code, Finding, ObjectReference, Remedy, Severity};
 pub use rules::namespace::of_namespace;
 

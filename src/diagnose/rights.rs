@@ -70,8 +70,17 @@ const LIST_WORKLOADS: Right = Right {
     without: "why Kueue does not admit a Job is not known",
 };
 
+const GET_PENDING_WORKLOADS: Right = Right {
+    verb: "get",
+    group: "visibility.kueue.x-k8s.io",
+    resource: "localqueues/pendingworkloads",
+    namespaced: true,
+    need: Need::Optional,
+    without: "at which place of its queue a Job waits is not known",
+};
+
 /// All rights that something here needs.
-pub const RIGHTS: [Right; 19] = [
+pub const RIGHTS: [Right; 20] = [
     required("create", "batch", "jobs", "nothing runs"),
     required("get", "batch", "jobs", "a creation without an answer cannot be settled, nor an end during an outage"),
     required("watch", "batch", "jobs", "the end of a Job is asked for every few seconds instead of known at once"),
@@ -86,6 +95,7 @@ pub const RIGHTS: [Right; 19] = [
     required("list", "", "events", "why no Pod can be made (quota, admission) is not known"),
     GET_CRON_JOBS,
     LIST_WORKLOADS,
+    GET_PENDING_WORKLOADS,
     optional("patch", "pods", true, "whether a webhook breaks changes of Pods is not known"),
     optional("get", "nodes", false, "whether the node of a Pod is lost is not known"),
     optional(

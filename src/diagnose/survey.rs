@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use super::{
     cluster_node::ClusterNode,
     collect::{
-        AT_ONCE, SECOND_LOOK_AFTER, any_unschedulable, known, namespace, no_namespace, pods_of, unknown, workload,
+        AT_ONCE, SECOND_LOOK_AFTER, any_unschedulable, in_queue, known, namespace, no_namespace, pods_of, unknown,
     },
     dry_run,
     facts::{Facts, Failures, Known, NamespaceState, NodeState, Unknown},
@@ -37,7 +37,7 @@ use crate::{
     cluster::{Cluster, Failure},
     error::Error,
     identity::{JobName, Namespace},
-    job_api::{api_call::ApiCall, jobs::get_job},
+    job_api::{api_call::ApiCall, jobs::get_job, workloads::QueuePositions},
     model::{
         conditions,
         container_exit::BY_WHOM,
@@ -387,6 +387,7 @@ struct SharedFacts<'a> {
     events: BTreeMap<Option<Namespace>, Known<Warnings>>,
     probes_left: usize,
     workloads_left: usize,
+    positions: QueuePositions,
 }
 
 impl<'a> SharedFacts<'a> {
@@ -408,6 +409,7 @@ impl<'a> SharedFacts<'a> {
             events: BTreeMap::new(),
             probes_left: PROBED,
             workloads_left: WORKLOADS_READ,
+            positions: QueuePositions::default(),
         })
     }
 
@@ -473,14 +475,15 @@ impl<'a> SharedFacts<'a> {
         }
     }
 
-    /// Reads the Workloads of a few Jobs that wait in a queue of Kueue.
+    /// Reads what Kueue says of a few Jobs that wait in a queue of Kueue.
     async fn workloads(&mut self, suspects: &mut [Facts]) {
-        let queued = |facts: &&mut Facts| facts.job.as_ref().is_some_and(|job| job.held_in_queue().is_some());
-        let asked: Vec<_> = suspects.iter_mut().filter(queued).take(self.workloads_left).collect();
+        let queued = suspects.iter_mut().filter_map(|facts| facts.queue_name().map(|queue| (facts, queue)));
+        let asked: Vec<_> = queued.take(self.workloads_left).collect();
         self.workloads_left -= asked.len();
+        let (cluster, positions) = (self.cluster, &self.positions);
         stream::iter(asked)
-            .for_each_concurrent(AT_ONCE, |facts| async {
-                facts.workload = workload(self.cluster, &facts.reference).await;
+            .for_each_concurrent(AT_ONCE, |(facts, queue)| async move {
+                facts.queue = in_queue(cluster, &facts.reference, &queue, positions).await;
             })
             .await;
     }

@@ -17,12 +17,11 @@ use tracing::Instrument;
 
 use crate::{
     cluster::Cluster,
-    diagnose::{Code, Facts, Finding, Known, NodeState, collect, findings, message},
+    diagnose::{Code, Facts, Finding, Known, NodeState, QueueFacts, collect, findings, message},
     model::{
         message::Message,
         pod::{all_containers, is_running, main_containers},
         snapshot::JobSnapshot,
-        workload::FoundWorkload,
     },
 };
 
@@ -64,12 +63,7 @@ impl FindingAnnouncer {
     }
 
     /// The messages about new findings. Within a second after a judgement there are none.
-    pub fn observe(
-        &mut self,
-        cluster: &Cluster,
-        snapshot: &JobSnapshot,
-        workload: &Known<FoundWorkload>,
-    ) -> Vec<Message> {
+    pub fn observe(&mut self, cluster: &Cluster, snapshot: &JobSnapshot, queue: &QueueFacts) -> Vec<Message> {
         let now = Instant::now();
         if now < self.not_before {
             self.due = Some(self.not_before);
@@ -78,7 +72,7 @@ impl FindingAnnouncer {
         self.not_before = now + LOOK_AGAIN_AFTER;
         self.due = (!at_rest(snapshot)).then(|| now + LOOK_EVERY);
         self.ask_for_nodes(cluster, snapshot, now);
-        let facts = Facts { workload: workload.clone(), ..self.facts(snapshot, cluster.now()) };
+        let facts = Facts { queue: queue.clone(), ..self.facts(snapshot, cluster.now()) };
         self.tell(&findings(&facts))
     }
 

@@ -1,7 +1,8 @@
-//! Reads the Workload of a Job that waits in a queue of Kueue: seldom, and only while it waits.
+//! Reads what Kueue says of a Job that waits in one of its queues: seldom, and only while it waits.
 //!
-//! Promise: a Job that is admitted within [`LATE_AFTER`] costs no read, and a Job that is in no queue costs nothing. The
-//! pauses between reads are those of the lists of Events, because the reason is the same.
+//! Promise: a Job that is admitted within [`LATE_AFTER`] costs no read, and a Job that is in no queue costs nothing. Each
+//! time the Workload is listed, and the queue is read, too, as long as that is served and allowed. The pauses between reads
+//! are those of the lists of Events, because the reason is the same.
 
 use futures::channel::oneshot;
 use tokio::time::Instant;
@@ -10,32 +11,35 @@ use tracing::Instrument;
 use super::event_polls::{LATE_AFTER, Pace};
 use crate::{
     cluster::Cluster,
-    diagnose::{Known, collect},
-    model::{observed_job::JobReference, workload::FoundWorkload},
+    diagnose::{QueueFacts, collect},
+    job_api::workloads::QueuePositions,
+    model::observed_job::JobReference,
 };
 
-/// Reads the Workload in a task of its own.
+/// Reads it in a task of its own.
 pub(crate) struct WorkloadReads {
     pace: Pace,
     /// When the next read is due, if one is wanted.
     pub due: Option<Instant>,
     /// The number of reads since the Job waits; none while it does not.
     reads: Option<usize>,
-    answer: Option<oneshot::Receiver<Known<FoundWorkload>>>,
-    /// What is known of it.
-    pub found: Known<FoundWorkload>,
+    answer: Option<oneshot::Receiver<QueueFacts>>,
+    positions: QueuePositions,
+    /// What is known.
+    pub found: QueueFacts,
 }
 
 impl WorkloadReads {
     pub fn new(pace: Pace) -> Self {
-        Self { pace, due: None, reads: None, answer: None, found: Known::default() }
+        let (positions, found) = (QueuePositions::default(), QueueFacts::default());
+        Self { pace, due: None, reads: None, answer: None, positions, found }
     }
 
     /// Plans the next read while the Job waits in a queue; forgets what was read once it does not.
     pub fn plan(&mut self, in_queue: bool) {
         let now = Instant::now();
         match (in_queue, self.reads) {
-            (false, Some(_)) => *self = Self::new(self.pace),
+            (false, Some(_)) => *self = Self { positions: self.positions.clone(), ..Self::new(self.pace) },
             (true, None) => {
                 self.reads = Some(0);
                 self.due = Some(now + LATE_AFTER);
@@ -47,13 +51,14 @@ impl WorkloadReads {
         }
     }
 
-    /// Asks for the Workload.
-    pub fn ask(&mut self, cluster: Cluster, job: JobReference) {
+    /// Asks about a Job in this queue.
+    pub fn ask(&mut self, cluster: Cluster, job: JobReference, queue: String) {
         self.asked();
         let (sender, receiver) = oneshot::channel();
         self.answer = Some(receiver);
+        let positions = self.positions.clone();
         let asking = async move {
-            let _ = sender.send(collect::workload(&cluster, &job).await);
+            let _ = sender.send(collect::in_queue(&cluster, &job, &queue, &positions).await);
         };
         tokio::spawn(asking.in_current_span());
     }

@@ -3,7 +3,9 @@
 //! Kueue keeps the Job suspended until it admits the Workload, and suspends it again if it evicts it. Source:
 //! <https://kueue.sigs.k8s.io/docs/tasks/troubleshooting/troubleshooting_jobs/>.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference};
 use serde::Deserialize;
 
 use crate::text::one_line;
@@ -62,7 +64,69 @@ pub enum AdmissionProspect {
     Hopeless,
 }
 
+/// The Workloads that wait in a queue, from the first one on: what Kueue's visibility API answers. Source:
+/// <https://kueue.sigs.k8s.io/docs/tasks/manage/monitor_pending_workloads/pending_workloads_on_demand/>.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct PendingWorkloads {
+    items: Vec<PendingWorkload>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PendingWorkload {
+    metadata: ObjectMeta,
+    /// It counts from 0.
+    position_in_local_queue: usize,
+}
+
+/// Where the Job stands in its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueuePosition {
+    /// Its place, from 1 on, of so many.
+    Of(usize, usize),
+    /// Its place, from 1 on, of more than so many.
+    OfMoreThan(usize, usize),
+    /// It stands behind so many others, or more.
+    Behind(usize),
+}
+
+impl PendingWorkloads {
+    /// Where the Job with this uid stands; none if it does not wait here any more.
+    ///
+    /// `most` is how many were asked for: if so many came, there may be more.
+    #[must_use]
+    pub fn position(&self, job: &str, most: usize) -> Option<QueuePosition> {
+        let owned = |owner: &OwnerReference| owner.uid == job;
+        let owns = |item: &&PendingWorkload| item.metadata.owner_references.iter().flatten().any(owned);
+        let (number, is_whole) = (self.items.len(), self.items.len() < most);
+        match self.items.iter().find(owns).map(|item| item.position_in_local_queue + 1) {
+            Some(place) if is_whole => Some(QueuePosition::Of(place, number.max(place))),
+            Some(place) => Some(QueuePosition::OfMoreThan(place, number)),
+            None => (!is_whole).then_some(QueuePosition::Behind(number)),
+        }
+    }
+}
+
+impl fmt::Display for QueuePosition {
+    /// As it stands between "waits" and "in the queue".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(place, number) => write!(f, "at place {place} of {number}"),
+            Self::OfMoreThan(place, number) => write!(f, "at place {place} of more than {number}"),
+            Self::Behind(number) => write!(f, "behind {number} others or more"),
+        }
+    }
+}
+
 impl Workload {
+    /// Whether the Workload waits for quota in its queue, so that it has a position there.
+    #[must_use]
+    pub fn waits_for_quota(&self) -> bool {
+        let reserved = self.condition("QuotaReserved").is_some_and(|quota| quota.status == "True");
+        !reserved && self.reason().1 == AdmissionProspect::Open
+    }
+
     /// Why the Job waits, as a clause, and whether waiting helps.
     #[must_use]
     pub fn reason(&self) -> (String, AdmissionProspect) {
@@ -178,6 +242,45 @@ mod tests {
         ];
         for (status, expected, prospect) in cases {
             assert_eq!(reason(&status), (expected.to_owned(), prospect));
+        }
+    }
+
+    #[test]
+    fn position_is_that_of_the_jobs_own_workload_of_those_that_were_read() {
+        let item = |uid: &str, position: usize| {
+            json!({"metadata": {"name": "w", "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": uid}]},
+                   "priority": 0, "localQueueName": "team-a", "positionInClusterQueue": 7, "positionInLocalQueue": position})
+        };
+        let three = json!({"items": [item("a", 0), item("b", 1), item("c", 2)]});
+        let read = |value: &Value| serde_json::from_value::<PendingWorkloads>(value.clone()).unwrap();
+        let cases = [
+            (&three, "c", 500, Some("at place 3 of 3")),
+            (&three, "a", 3, Some("at place 1 of more than 3")),
+            (&three, "d", 3, Some("behind 3 others or more")),
+            // It was admitted in between, or this Kueue does not say whose Workloads they are.
+            (&three, "d", 500, None),
+            (&json!({"items": [{"metadata": {}, "positionInLocalQueue": 0}]}), "a", 500, None),
+            (&json!({}), "a", 500, None),
+            // A queue that moves while it is read is never shorter than the place in it.
+            (&json!({"items": [item("a", 4)]}), "a", 500, Some("at place 5 of 5")),
+        ];
+        for (pending, job, most, expected) in cases {
+            let position = read(pending).position(job, most).map(|position| position.to_string());
+            assert_eq!(position.as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_workload_that_waits_for_quota_has_a_position() {
+        let cases = [
+            (json!([]), true),
+            (json!([condition("QuotaReserved", "False", "Pending", "no quota")]), true),
+            (json!([condition("QuotaReserved", "True", "QuotaReserved", "")]), false),
+            (json!([condition("QuotaReserved", "False", "Inadmissible", "LocalQueue team-a doesn't exist")]), false),
+        ];
+        for (conditions, expected) in cases {
+            let workload: Workload = serde_json::from_value(json!({"status": {"conditions": conditions}})).unwrap();
+            assert_eq!(workload.waits_for_quota(), expected, "{workload:?}");
         }
     }
 

@@ -43,6 +43,16 @@ pub enum KueueVersion {
     V1Beta2,
 }
 
+impl KueueVersion {
+    /// The word in a path.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::V1Beta1 => "v1beta1",
+            Self::V1Beta2 => "v1beta2",
+        }
+    }
+}
+
 /// The kinds of object this crate asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {

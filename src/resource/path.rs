@@ -12,7 +12,7 @@ use super::{
     kind::{KueueVersion, Resource},
     selector::Selector,
 };
-use crate::identity::{ContainerName, CronJobName, JobName, Namespace, NodeName, PodName};
+use crate::identity::{ContainerName, CronJobName, JobName, Namespace, NodeName, PodName, QueueName};
 
 /// The characters that are encoded in a query: all but RFC 3986's unreserved ones.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -143,6 +143,20 @@ impl Path {
         Self::constant(format!("{}/log", pod.text)).with("container", container.as_str())
     }
 
+    /// The Workloads that wait in a queue of Kueue, in their order, from the first one on: its visibility API.
+    pub(crate) fn pending_workloads(
+        version: KueueVersion,
+        namespace: &Namespace,
+        queue: &QueueName,
+        most: usize,
+    ) -> Self {
+        let version = version.as_str();
+        let api = format!("/apis/visibility.kueue.x-k8s.io/{version}/namespaces/{namespace}");
+        Self::constant(format!("{api}/localqueues/{queue}/pendingworkloads"))
+            .with("limit", &most.to_string())
+            .with("offset", "0")
+    }
+
     /// The path for a review.
     pub(crate) fn review(review: Review) -> Self {
         Self::under(review.resource(), "")
@@ -168,11 +182,8 @@ impl Path {
             Resource::Events => format!("/api/v1{namespace_path}/events"),
             Resource::Nodes => "/api/v1/nodes".into(),
             Resource::Namespaces => "/api/v1/namespaces".into(),
-            Resource::Workloads(KueueVersion::V1Beta1) => {
-                format!("/apis/kueue.x-k8s.io/v1beta1{namespace_path}/workloads")
-            }
-            Resource::Workloads(KueueVersion::V1Beta2) => {
-                format!("/apis/kueue.x-k8s.io/v1beta2{namespace_path}/workloads")
+            Resource::Workloads(version) => {
+                format!("/apis/kueue.x-k8s.io/{}{namespace_path}/workloads", version.as_str())
             }
             Resource::SelfSubjectReviews => "/apis/authentication.k8s.io/v1/selfsubjectreviews".into(),
             Resource::SelfSubjectAccessReviews => "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
@@ -226,6 +237,10 @@ mod tests {
             (Path::survey(Resource::Jobs, &Namespaces::All), "/apis/batch/v1/jobs"),
             (Path::survey(Resource::Nodes, &Namespaces::One(namespace.clone())), "/api/v1/nodes"),
             (Path::log(&namespace, &pod, &container), "/api/v1/namespaces/etl/pods/train-abc/log?container=base"),
+            (
+                Path::pending_workloads(KueueVersion::V1Beta2, &namespace, &"team-a".parse().unwrap(), 500),
+                "/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/etl/localqueues/team-a/pendingworkloads?limit=500&offset=0",
+            ),
             (Path::readiness(), "/readyz?verbose=true"),
             (Path::version(), "/version"),
         ];

@@ -11,8 +11,10 @@ import doctor
 from command_line import CommandLine, container, finish, job_spec
 from native_run import Follower, request
 from one_node_cluster import Object, OneNodeCluster
-from stand_in_kueue import NO_QUOTA, PREEMPTED, StandInKueue
+from roles import shipped_rules
+from stand_in_kueue import NO_QUOTA, PREEMPTED, StandInKueue, StandInVisibility
 from stuck_table import saw, still_grows
+from waiting import until
 
 CODE = "kueue-not-admitted"
 LABEL = "kueue.x-k8s.io/queue-name"
@@ -106,3 +108,49 @@ def test_doctor_says_why_kueue_does_not_admit_a_job(
         assert "workloads,localqueues" in of_all["next_step"], of_all
         fix = "nothing: this is normal" if severity == "info" else "nothing: fix it yourself, see next"
         saw(way, how, of_all, fix)
+
+
+@pytest.mark.breaks_the_cluster  # without its APIService no namespace of another test could be deleted
+def test_place_in_the_queue_is_told_while_the_job_waits_to_those_who_may_read_it(
+    kueue: StandInKueue, cluster: OneNodeCluster, namespace: str, tmp_path: Path
+) -> None:
+    def doctor_says(words: str, user: str) -> None:
+        """A Role counts a moment after it was written."""
+        call = CommandLine(cluster.kubeconfig(user), namespace, tmp_path)
+        until(f"{words} for {user}", lambda: words in call.call("doctor", "--json").stdout, seconds=60)
+
+    with StandInVisibility(cluster, namespace, tmp_path) as visibility:
+        visibility.waiting["team-a"] = ["u1", "u2"]
+        wanted = {**request(namespace, "echo begun"), "queue_name": "team-a"}
+        events = Follower.events(Follower(cluster.kubeconfig()).start(wanted))
+
+        def said(words: str) -> str:
+            return next(str(event) for event in events if words in str(event))
+
+        job = cluster.the_job(namespace)
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        visibility.waiting["team-a"].append(uid)
+        kueue.sees(job)
+        kueue.refuses(job)
+        said(f"waits at place 3 of 3 in the queue `team-a`: {NO_QUOTA}")
+        visibility.waiting["team-a"] = [uid, "u3"]
+        said(f"waits at place 1 of 2 in the queue `team-a`: {NO_QUOTA}")
+        doctor_says(f"waits at place 1 of 2 in the queue `team-a`: {NO_QUOTA}", "admin")
+
+        # Who may read Workloads and not the queue hears what Kueue says, and not a word more.
+        workloads = {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "verbs": ["list"]}
+        cluster.allow(namespace, [*shipped_rules(), workloads])
+        doctor_says(f"{name}` waits in the queue `team-a`: {NO_QUOTA}", "airflow")
+        assert len(visibility.asked_by) == 1, visibility.asked_by
+        queues = {
+            "apiGroups": ["visibility.kueue.x-k8s.io"],
+            "resources": ["localqueues/pendingworkloads"],
+            "verbs": ["get"],
+        }
+        cluster.allow(namespace, [*shipped_rules(), queues])
+        doctor_says("waits at place 1 of 2 in the queue `team-a`: Kueue has not admitted it yet", "airflow")
+        assert len(visibility.asked_by) == 2 and "airflow" in visibility.asked_by, visibility.asked_by
+
+        visibility.waiting["team-a"] = ["u3"]
+        kueue.admits(job)
+        assert next(event for event in events if event["kind"] == "outcome")["state"] == "succeeded"

@@ -8,5 +8,6 @@ mod inherits;
 mod lies;
 mod manifests;
 mod paths;
+mod queues;
 mod submits;
 mod waits;

@@ -129,6 +129,8 @@ impl Asked {
             (&Method::GET, "pods", false, true) => "watch pods",
             (&Method::GET, "pods", false, false) => "list pods",
             (&Method::GET, "events", false, false) => "list events",
+            (&Method::GET, "workloads", false, false) => "list workloads",
+            (&Method::GET, "localqueues", true, _) => "get pendingworkloads",
             (&Method::GET, "namespaces", true, _) => "get namespaces",
             (&Method::GET, "nodes", true, _) => "get nodes",
             (&Method::GET, "nodes", false, false) => "list nodes",
@@ -161,7 +163,8 @@ fn answer(world: &Arc<World>, asked: &Asked) -> Served {
             Some(object) => ok(200, &presented(asked, object)),
             None => not_found(asked),
         },
-        "list jobs" | "list pods" | "list events" => list(&inner, asked),
+        "list jobs" | "list pods" | "list events" | "list workloads" => list(&inner, asked),
+        "get pendingworkloads" => pending_workloads(&inner, asked),
         "patch jobs" | "patch pods" => patch(&mut inner, asked),
         "get namespaces" => match inner.namespaces.get(asked.name.as_deref().unwrap_or_default()) {
             Some(terminating) => {
@@ -228,6 +231,20 @@ fn list(inner: &Inner, asked: &Asked) -> Served {
         .collect();
     let kind = format!("{}List", kind(&asked.resource));
     ok(200, &json!({"kind": kind, "metadata": {"resourceVersion": inner.store.version.to_string()}, "items": items}))
+}
+
+/// What Kueue's visibility API answers: each Workload of the queue waits.
+fn pending_workloads(inner: &Inner, asked: &Asked) -> Served {
+    let queue = asked.name.as_deref();
+    let of_queue =
+        inner.store.list("workloads", &asked.namespace).filter(|one| one["spec"]["queueName"].as_str() == queue);
+    let limit = asked.asked("limit").parse().expect("a limit");
+    let items: Vec<_> = of_queue
+        .enumerate()
+        .take(limit)
+        .map(|(position, one)| json!({"metadata": one["metadata"], "positionInLocalQueue": position}))
+        .collect();
+    ok(200, &json!({"kind": "PendingWorkloadsSummary", "metadata": {}, "items": items}))
 }
 
 fn patch(inner: &mut Inner, asked: &Asked) -> Served {
@@ -400,6 +417,7 @@ fn kind(resource: &str) -> &'static str {
         "cronjobs" => "CronJob",
         "pods" => "Pod",
         "events" => "Event",
+        "workloads" => "Workload",
         other => panic!("not simulated: {other}"),
     }
 }

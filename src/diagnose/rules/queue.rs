@@ -20,7 +20,7 @@ const MADE_WITHIN: u64 = 10;
 pub(crate) fn waits(facts: &Facts, job: &Job, queue: &str) -> Finding {
     let reference = &facts.reference;
     let since = suspended_since(job);
-    let (reason, prospect) = match &facts.workload {
+    let (reason, prospect) = match &facts.queue.workload {
         Known::Seen(FoundWorkload::Found(workload)) => workload.reason(),
         Known::Seen(FoundWorkload::NotServed) => {
             ("this cluster has no Kueue that could admit it".to_owned(), AdmissionProspect::Hopeless)
@@ -33,6 +33,7 @@ pub(crate) fn waits(facts: &Facts, job: &Job, queue: &str) -> Finding {
             ("Kueue has not admitted it yet".to_owned(), AdmissionProspect::Open)
         }
     };
+    let waits = facts.queue.position.map_or_else(|| "waits".to_owned(), |position| format!("waits {position}"));
     let severity = match prospect {
         AdmissionProspect::Open => Severity::Info,
         AdmissionProspect::Hopeless => Severity::Blocking,
@@ -45,7 +46,7 @@ pub(crate) fn waits(facts: &Facts, job: &Job, queue: &str) -> Finding {
         Code::KueueNotAdmitted,
         severity,
         reference,
-        format!("{reference} waits in the queue `{queue}`: {reason}"),
+        format!("{reference} {waits} in the queue `{queue}`: {reason}"),
     )
     .since(since)
     .seen(format!("spec.suspend is true, label {QUEUE_NAME}={queue}"))

@@ -294,7 +294,7 @@ impl<'a> JobFollower<'a> {
         // The last Events and the nodes may have come since the last list.
         let mut facts = self.explained.facts(&self.snapshot, self.cluster.now());
         facts.given_up = true;
-        facts.workload = self.workload.found.clone();
+        facts.queue = self.workload.found.clone();
         // Where thousands wait, they would all ask for all nodes.
         if self.quota.is_none() && diagnose::collect::any_unschedulable(&facts) {
             let asked = tokio::time::timeout(ANSWERED_WITHIN, diagnose::collect::cluster_nodes(self.cluster));
@@ -343,8 +343,9 @@ impl<'a> JobFollower<'a> {
         if self.events.due.is_some_and(|due| due <= Instant::now()) {
             self.events.ask(self.cluster.clone(), self.snapshot.job.reference.namespace.clone());
         }
-        if self.workload.due.is_some_and(|due| due <= Instant::now()) {
-            self.workload.ask(self.cluster.clone(), self.snapshot.job.reference.clone());
+        let job = &self.snapshot.job;
+        if let (true, Some(queue)) = (self.workload.due.is_some_and(|due| due <= Instant::now()), job.held_in_queue()) {
+            self.workload.ask(self.cluster.clone(), job.reference.clone(), queue.to_owned());
         }
     }
 
