@@ -74,7 +74,9 @@ root_doc = "README"
 nitpicky = True
 # Classes of others have no page here; that of the value of an argument that is not given is nobody's business, nor is the type
 # of what the core is given.
-nitpick_ignore_regex = [("py:.*", r"(airflow|collections|os|typing)\..*|.*\.NotGiven|TaskDecorator|Configuration")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(airflow|collections|os|typing)\..*|.*\.NotGiven|TaskDecorator|Configuration|ResultSidecar")
+]
 
 # Sphinx reads no folder that has none of our pages: environments and builds hold thousands of files.
 include_patterns = ["*.md", "docs/**", "tests/README.md"]

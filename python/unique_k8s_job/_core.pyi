@@ -7,7 +7,7 @@ survives a `fork()`: the child builds its own connections.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, NotRequired, Required, TypedDict, final, type_check_only
+from typing import Any, Generic, Literal, NotRequired, Required, TypedDict, TypeVar, final, type_check_only
 
 __all__ = [
     "RESULT_FILE",
@@ -47,6 +47,8 @@ __kubernetes_api__: str
 #: Where the base container writes its result.
 RESULT_FILE: str
 
+_Choice = TypeVar("_Choice")
+
 # Values that cross as dicts. Types only: the module does not have these names.
 
 @type_check_only
@@ -63,10 +65,80 @@ class Configuration(TypedDict, total=False):
     namespace: str | None
 
 @type_check_only
+class Attempt(TypedDict, total=False):
+    """One try of one task instance, as `src/identity/attempt.rs` has it."""
+
+    deployment: Required[str]
+    dag_id: Required[str]
+    run_id: Required[str]
+    task_id: Required[str]
+    map_index: Required[int]
+    try_number: Required[int]
+    instance: Required[str]
+    max_tries: int | None
+    retries: int | None
+    clear_number: int | None
+
+@type_check_only
+class PerOutcome(TypedDict, Generic[_Choice], total=False):
+    """One choice for each way in which a Job can end, as `src/model/per_outcome.rs` has it."""
+
+    succeeded: _Choice
+    failed: _Choice
+
+@type_check_only
+class Ttl(TypedDict, total=False):
+    """The argument `ttl_seconds_after_finished`, as `src/manifest/ttl.rs` has it."""
+
+    kind: Required[Literal["unset", "never", "seconds"]]
+    #: Only of the kind `seconds`.
+    seconds: int
+
+@type_check_only
+class Marking(TypedDict, total=False):
+    """The labels and annotations that an installation wants, as `src/submit/marking.rs` has it."""
+
+    task_label_prefix: str | None
+    default_labels: dict[str, str]
+    default_annotations: dict[str, str]
+
+@type_check_only
+class ResultSidecar(TypedDict, total=False):
+    """What a user wants of the sidecar that prints the result, as `src/manifest/result_file.rs` has it."""
+
+    image: str | None
+    resources: dict[str, Any] | None
+    security_context: dict[str, Any] | None
+
+@type_check_only
+class LogFormat(TypedDict, total=False):
+    """How the lines of containers look, as `src/model/policies.rs` has it."""
+
+    line_times: bool
+    line_levels: bool
+    raw: bool
+
+@type_check_only
+class NamedLogs(TypedDict):
+    """The logs of the containers of these names, as `LogSources` in `src/model/policies.rs` has it."""
+
+    named: list[str]
+
+@type_check_only
+class DeleteTarget(TypedDict, total=False):
+    """Which Jobs an order means, as `src/delete/request.rs` has it: each kind has the keys that it needs."""
+
+    kind: Required[Literal["name", "uid", "listed", "selector"]]
+    name: str
+    uid: str | None
+    uids: list[str]
+    labels: str
+
+@type_check_only
 class JobRequest(TypedDict, total=False):
     """What one attempt is asked to do, as `src/submit/request.rs` has it; see `unique_k8s_job.request.job`."""
 
-    attempt: Required[dict[str, Any]]
+    attempt: Required[Attempt]
     slug: str | None
     default_slug: str
     fixed_name: str | None
@@ -75,14 +147,15 @@ class JobRequest(TypedDict, total=False):
     manifest: Any
     overlays: list[Any]
     from_cron_job: str | None
-    field_validation: str
+    field_validation: Literal["strict", "warn", "ignore"]
+    #: Those that were given, each as `job_arguments` says.
     arguments: dict[str, Any]
-    ttl: dict[str, Any]
-    on_finish: dict[str, Any]
+    ttl: PerOutcome[Ttl]
+    on_finish: PerOutcome[Literal["keep", "delete"]]
     safe_ttl_seconds: int
     patch_jobs: bool
-    marking: dict[str, Any]
-    policy: str
+    marking: Marking
+    policy: Literal["reattach", "replace", "ignore"]
     lookup: bool
     known_names: list[str]
     startup_timeout_seconds: int
@@ -91,29 +164,29 @@ class JobRequest(TypedDict, total=False):
     queue_name: str | None
     queue_timeout_seconds: int | None
     replace_lost: bool
-    release_stuck: str
+    release_stuck: Literal["never", "ours", "gc"]
     release_after_seconds: int
-    on_lingering_sidecar: str
-    result: str | None
-    result_sidecar: dict[str, Any]
+    on_lingering_sidecar: Literal["wait", "finish"]
+    result: Literal["termination-message", "sidecar"] | None
+    result_sidecar: ResultSidecar
     get_logs: bool
-    container_logs: Any
-    init_container_logs: Any
-    log_format: dict[str, bool]
+    container_logs: Literal["all", "base"] | NamedLogs
+    init_container_logs: Literal["all", "base"] | NamedLogs
+    log_format: LogFormat
     running_clear_is_visible: bool
 
 @type_check_only
 class DeleteRequest(TypedDict, total=False):
     """An order to delete Jobs, as `src/delete/request.rs` has it; see `unique_k8s_job.request.delete`."""
 
-    target: Required[dict[str, Any]]
+    target: Required[DeleteTarget]
     namespace: str | None
-    wait_for: str
+    wait_for: Literal["gone", "accepted"]
     timeout_seconds: int
-    release_stuck: str
+    release_stuck: Literal["never", "ours", "gc"]
     release_after_seconds: int
-    propagation_policy: str
-    only_if: str
+    propagation_policy: Literal["Background", "Foreground", "Orphan"]
+    only_if: Literal["any", "finished", "succeeded", "failed"]
     include_owned: bool
 
 @type_check_only
@@ -146,7 +219,7 @@ class JobQuery(TypedDict, total=False):
 
 @type_check_only
 class RemedyRequest(TypedDict):
-    remedy: str
+    remedy: Literal["release-gc-finalizers", "delete-ownerless-pods"]
     job: JobReference
 
 @type_check_only

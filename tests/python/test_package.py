@@ -290,27 +290,87 @@ def test_request_that_is_checked_means_the_same_as_its_dict_and_a_wrong_one_is_n
             _core.CheckedRequest({**request, **wrong})
 
 
-@pytest.mark.parametrize(
-    ("request_type", "file", "struct"),
-    [
-        ("Configuration", "cluster/configuration.rs", r"struct Configuration|enum Source"),
-        ("JobRequest", "submit/request.rs", "struct JobRequest"),
-        ("DeleteRequest", "delete/request.rs", "struct DeleteRequest"),
-        ("JobSelector", "session/find_jobs.rs", "struct JobSelector"),
-        ("PatchRequest", "session/patch_job.rs", "struct PatchRequest"),
-        ("JobQuery", "diagnose/job_list.rs", "struct JobQuery"),
-    ],
-)
-def test_each_request_has_in_the_stub_the_keys_that_the_core_reads(request_type: str, file: str, struct: str) -> None:
-    core = (Path(__file__).parents[2] / "src" / file).read_text()
-    bodies = re.findall(rf"pub (?:{struct}) \{{\n(.*?)\n\}}", core, re.DOTALL)
-    read = {key for body in bodies for key in re.findall(r"^ +(?:pub )?(\w+): ", body, re.MULTILINE)}
-    hidden = {key for body in bodies for key in re.findall(r"#\[serde\(skip\)\]\n +(\w+): ", body)}
+def stub_class(name: str) -> dict[str, ast.expr]:
+    """The keys of a TypedDict of the stub, with their types."""
     stub = ast.parse((Path(native.__file__).parent / "_core.pyi").read_text())
-    (declared,) = (node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == request_type)
-    keys = {
-        node.target.id
+    (declared,) = (node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return {
+        node.target.id: node.annotation
         for node in declared.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }
-    assert keys and keys == read - hidden
+
+
+#: The types of what crosses as a dict into the core, each with the file and the types of it there.
+REQUESTS = {
+    "Configuration": ("cluster/configuration.rs", r"struct Configuration|enum Source"),
+    "JobRequest": ("submit/request.rs", "struct JobRequest"),
+    "Attempt": ("identity/attempt.rs", r"struct Attempt|struct TaskIdentity"),
+    "PerOutcome": ("model/per_outcome.rs", r"struct PerOutcome<T: Default>"),
+    "Ttl": ("manifest/ttl.rs", "enum Ttl"),
+    "Marking": ("submit/marking.rs", "struct Marking"),
+    "ResultSidecar": ("manifest/result_file.rs", "struct ResultSidecar"),
+    "LogFormat": ("model/policies.rs", "struct LogFormat"),
+    "DeleteRequest": ("delete/request.rs", "struct DeleteRequest"),
+    "DeleteTarget": ("delete/request.rs", "enum DeleteTarget"),
+    "JobSelector": ("session/find_jobs.rs", "struct JobSelector"),
+    "PatchRequest": ("session/patch_job.rs", "struct PatchRequest"),
+    "JobQuery": ("diagnose/job_list.rs", "struct JobQuery"),
+}
+#: What a user spells as Kubernetes does, so that its types are those of Kubernetes.
+OF_KUBERNETES = {"manifest", "overlays", "arguments", "body", "resources", "security_context"}
+
+
+@pytest.mark.parametrize("request_type", REQUESTS)
+def test_each_request_has_in_the_stub_the_keys_that_the_core_reads(request_type: str) -> None:
+    file, types = REQUESTS[request_type]
+    core = (Path(__file__).parents[2] / "src" / file).read_text()
+    bodies = re.findall(rf"pub (?:{types}) \{{\n(.*?)\n\}}", core, re.DOTALL)
+    read = {key for body in bodies for key in re.findall(r"^ +(?:pub )?(\w+): ", body, re.MULTILINE)}
+    read |= set(re.findall(rf'#\[serde\(tag = "(\w+)".*\n(?:#.*\n)*pub (?:{types}) ', core))
+    hidden = {key for body in bodies for key in re.findall(r"#\[serde\((?:skip|flatten)\)\]\n +(?:pub )?(\w+): ", body)}
+    keys = set(stub_class(request_type))
+    # The tag of a configuration has the name of the field that holds what it tags.
+    assert keys and keys == read - (hidden - {"source"})
+
+
+@pytest.mark.parametrize("request_type", REQUESTS)
+def test_only_what_kubernetes_spells_has_no_type_in_a_request(request_type: str) -> None:
+    untyped = {key for key, of in stub_class(request_type).items() if "Any" in ast.unparse(of)}
+    assert untyped <= OF_KUBERNETES
+
+
+@pytest.mark.parametrize(
+    ("request_type", "key", "file", "enum"),
+    [
+        ("JobRequest", "field_validation", "resource/field_validation.rs", "FieldValidation"),
+        ("JobRequest", "policy", "model/policies.rs", "PredecessorPolicy"),
+        ("JobRequest", "release_stuck", "model/policies.rs", "ReleasePolicy"),
+        ("JobRequest", "on_lingering_sidecar", "model/policies.rs", "OnLingeringSidecar"),
+        ("JobRequest", "on_finish", "model/policies.rs", "OnFinish"),
+        ("JobRequest", "result", "model/policies.rs", "ResultSource"),
+        ("JobRequest", "container_logs", "model/policies.rs", "LogSources"),
+        ("JobRequest", "init_container_logs", "model/policies.rs", "LogSources"),
+        ("Ttl", "kind", "manifest/ttl.rs", "Ttl"),
+        ("DeleteTarget", "kind", "delete/request.rs", "DeleteTarget"),
+        ("DeleteRequest", "release_stuck", "model/policies.rs", "ReleasePolicy"),
+        ("DeleteRequest", "wait_for", "delete/request.rs", "WaitFor"),
+        ("DeleteRequest", "only_if", "delete/request.rs", "OnlyIf"),
+        ("DeleteRequest", "propagation_policy", "model/policies.rs", "Propagation"),
+        ("RemedyRequest", "remedy", "diagnose/finding.rs", "Remedy"),
+        ("Configuration", "source", "cluster/configuration.rs", "Source"),
+    ],
+)
+def test_each_choice_has_in_the_stub_the_words_that_the_core_reads(
+    request_type: str, key: str, file: str, enum: str
+) -> None:
+    core = (Path(__file__).parents[2] / "src" / file).read_text()
+    (attributes, body) = re.findall(rf"((?:#[^\n]*\n)*)pub enum {enum} \{{\n(.*?)\n\}}", core, re.DOTALL)[0]
+    (joint,) = re.findall(r'rename_all = "(\w+)[_-]case"', attributes) or [""]
+    variants = re.findall(r"^    ([A-Z]\w*)(?:,| \{|\()", body, re.MULTILINE)
+    between = {"snake": "_", "kebab": "-"}.get(joint)
+    read = {re.sub(r"\B(?=[A-Z])", between, name).lower() if between else name for name in variants}
+    of = ast.unparse(stub_class(request_type)[key])
+    # A word that carries names is an object of its own in the stub.
+    assert set(re.findall(r"'([\w-]+)'", of)) == read - {"named"}
+    assert ("named" in read) == ("NamedLogs" in of)

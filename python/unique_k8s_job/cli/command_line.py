@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 import click
 
@@ -32,11 +32,11 @@ from unique_k8s_job.exceptions import ApiRefusedError, ApiUnreachableError, Take
 from unique_k8s_job.manifest.encoding import read_stream, read_text
 from unique_k8s_job.manifest.plain import whole_text
 from unique_k8s_job.manifest.read import read_manifest
-from unique_k8s_job.request.arguments import FIELD_VALIDATIONS, FINISHES, OUTCOMES, env_vars
+from unique_k8s_job.request.arguments import FIELD_VALIDATIONS, FINISHES, OUTCOMES, FieldValidation, env_vars
 from unique_k8s_job.request.job import plain_request
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Configuration, JobRequest, Outcome, OutcomeEvent, Run
+    from unique_k8s_job._core import Attempt, Configuration, JobRequest, Outcome, OutcomeEvent, PerOutcome, Run, Ttl
 
 
 def call(arguments: list[str]) -> int:
@@ -159,7 +159,7 @@ def run(
     image: str | None,
     manifest: str | None,
     from_cron_job: str | None,
-    field_validation: str,
+    field_validation: FieldValidation,
     namespace: str | None,
     name: str | None,
     environment: tuple[str, ...],
@@ -193,7 +193,9 @@ def run(
         "env_vars": env_vars(dict(_pair(text) for text in environment)) if environment else None,
         "backoff_limit": backoff_limit,
     }
-    kept, finish = dict.fromkeys(OUTCOMES, _ttl(ttl)), _on_finish(on_finish)
+    time_to_live = _ttl(ttl)
+    kept: PerOutcome[Ttl] = {"succeeded": time_to_live, "failed": time_to_live}
+    finish = _on_finish(on_finish)
 
     def prepared() -> tuple[Configuration, JobRequest]:
         job = None if manifest is None else _manifest(manifest)
@@ -362,7 +364,7 @@ def exit_code(outcome: Outcome) -> int:
     return code if isinstance(code, int) and 0 < code < 256 else JOB_FAILED
 
 
-def _attempt() -> dict[str, Any]:
+def _attempt() -> Attempt:
     """Each call of the command is an attempt of its own."""
     with contextlib.suppress(OSError, KeyError, ImportError):
         user = getpass.getuser()
@@ -370,7 +372,7 @@ def _attempt() -> dict[str, Any]:
     return _named(socket.gethostname())
 
 
-def _named(who: str) -> dict[str, Any]:
+def _named(who: str) -> Attempt:
     nonce = uuid.uuid4().hex
     return {
         "deployment": "command line",
@@ -390,7 +392,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _ttl(text: str | None) -> dict[str, Any]:
+def _ttl(text: str | None) -> Ttl:
     if text is None:
         return {"kind": "unset"}
     if text == "never":
@@ -400,7 +402,7 @@ def _ttl(text: str | None) -> dict[str, Any]:
     return {"kind": "seconds", "seconds": int(text)}
 
 
-def _on_finish(choices: tuple[str, ...]) -> dict[str, str]:
+def _on_finish(choices: tuple[str, ...]) -> PerOutcome[Literal["keep", "delete"]]:
     chosen: dict[str, str] = {}
     for choice in choices:
         outcome, _, word = choice.rpartition("=")
@@ -409,7 +411,7 @@ def _on_finish(choices: tuple[str, ...]) -> dict[str, str]:
                 f"{choice!r} is none of `keep`, `delete`, `succeeded=delete`, ...", param_hint="--on-finish"
             )
         chosen |= {outcome: word} if outcome else dict.fromkeys(OUTCOMES, word)
-    return chosen
+    return cast("PerOutcome[Literal['keep', 'delete']]", chosen)
 
 
 def _manifest(path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from unique_k8s_job import native
@@ -24,7 +24,7 @@ from unique_k8s_job.task.triggerer import off_the_loop, on_the_loop
 from unique_k8s_job.visible import visible
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Configuration
+    from unique_k8s_job._core import Configuration, ResultSidecar
 
 DEFAULT_CONNECTION = "kubernetes_default"
 _PREFIX = "extra__kubernetes__"
@@ -134,17 +134,18 @@ class UniqueK8sJobHook(BaseHook):
             connection = await off_the_loop(find_again, self.kubernetes_conn_id)
         return await off_the_loop(self._combined, connection.extra_dejson if connection else {})
 
-    def xcom_sidecar(self) -> dict[str, Any]:
+    def xcom_sidecar(self) -> ResultSidecar:
         """Return what the connection says of the sidecar that prints results: `image`, `resources`, `security_context`.
 
         :raises ConfigurationError: if an extra is not what it has to be
         """
         extras = self._extras()
-        return {
+        given = {
             key: _sidecar_extra(name, key, value)
             for name, key in _SIDECAR.items()
             if (value := _extra(extras, name)) is not None
         }
+        return cast("ResultSidecar", given)
 
     def test_connection(self) -> tuple[bool, str]:
         """Say for Airflow's button "Test" which cluster answers, who we are there, and which rights are missing."""

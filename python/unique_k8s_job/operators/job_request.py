@@ -22,7 +22,7 @@ from unique_k8s_job.task import identity
 from unique_k8s_job.task.compat.behaviour import clears_are_counted
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import JobRequest
+    from unique_k8s_job._core import JobRequest, Marking
     from unique_k8s_job.operators.job import UniqueK8sJobOperator
     from unique_k8s_job.task.compat import Context
     from unique_k8s_job.task.known_names import KnownNames
@@ -100,19 +100,24 @@ def request_of(
     }
 
 
-def _marking(task: UniqueK8sJobOperator, context: Context, options: Settings) -> dict[str, Any]:
+def _marking(task: UniqueK8sJobOperator, context: Context, options: Settings) -> Marking:
     """Render the labels and annotations that the installation wants.
 
     :raises ConfigurationError: if a template cannot be rendered, naming the option
     """
-    rendered: dict[str, Any] = {"task_label_prefix": options.task_label_prefix}
-    for option in ("default_labels", "default_annotations"):
+
+    def rendered(option: str) -> dict[str, str]:
         texts: dict[str, str] = getattr(options, option)
         try:
             # A DAG may render native objects: a number is the text of it here.
-            rendered[option] = {key: str(task.render_template(text, context)) for key, text in texts.items()}
+            return {key: str(task.render_template(text, context)) for key, text in texts.items()}
         except Exception as error:
             raise ConfigurationError(
                 f"A template of `[unique_k8s_job] {option}` cannot be rendered", seen=[failure(error)], path=option
             ) from error
-    return rendered
+
+    return {
+        "task_label_prefix": options.task_label_prefix,
+        "default_labels": rendered("default_labels"),
+        "default_annotations": rendered("default_annotations"),
+    }

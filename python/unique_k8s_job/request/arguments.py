@@ -12,12 +12,17 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from unique_k8s_job import native
 from unique_k8s_job.described import described
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.manifest.plain import fields_of, is_list, keyed, plain, unwrapped, whole_text
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import NamedLogs, PerOutcome, ResultSidecar, Ttl
+
+Choice = TypeVar("Choice")
 
 
 class NotGiven(enum.Enum):
@@ -42,6 +47,7 @@ A_DICT = "a dict, spelled as in a YAML manifest"
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}", re.ASCII)
 #: The values for what becomes of a manifest with fields that the API server does not know.
 FIELD_VALIDATIONS = ("strict", "warn", "ignore")
+FieldValidation = Literal["strict", "warn", "ignore"]
 #: The values for who chooses the name of a Job: this package, a new one for each try, or the user.
 NAME_POLICIES = ("unique", "fixed")
 #: The values for where the result of a Job is read from.
@@ -64,7 +70,7 @@ def given(source: Any) -> dict[str, Any]:
     return found
 
 
-def ttl(name: str, value: int | NotGiven | None) -> dict[str, Any]:
+def ttl(name: str, value: int | NotGiven | None) -> Ttl:
     """Turn a TTL into that of a request: None means never."""
     if value is NOT_GIVEN:
         return {"kind": "unset"}
@@ -73,13 +79,13 @@ def ttl(name: str, value: int | NotGiven | None) -> dict[str, Any]:
     return {"kind": "seconds", "seconds": seconds(name, value)}
 
 
-def per_outcome(name: str, value: Any, choice: Callable[[str, Any], Any]) -> dict[str, Any]:
+def per_outcome(name: str, value: Any, choice: Callable[[str, Any], Choice]) -> PerOutcome[Choice]:
     """Read one choice for all outcomes, or a dict of choices; an outcome that it leaves out has the default.
 
     :raises InvalidManifestError: if the dict names another outcome
     """
     if not isinstance(value, Mapping):
-        return dict.fromkeys(OUTCOMES, choice(name, value))
+        return cast("PerOutcome[Choice]", dict.fromkeys(OUTCOMES, choice(name, value)))
     unknown = [key for key in value if key not in OUTCOMES]
     if unknown or not value:
         raise InvalidManifestError(
@@ -87,7 +93,7 @@ def per_outcome(name: str, value: Any, choice: Callable[[str, Any], Any]) -> dic
             seen=[repr(key) for key in unknown] or ["an empty dict"],
             path=name,
         )
-    return {key: choice(f"{name}[{key!r}]", item) for key, item in value.items()}
+    return cast("PerOutcome[Choice]", {key: choice(f"{name}[{key!r}]", item) for key, item in value.items()})
 
 
 def fixed_name(policy: str, name: Any) -> str | None:
@@ -106,7 +112,7 @@ def fixed_name(policy: str, name: Any) -> str | None:
     return text("name", name)
 
 
-def result_source(source: Any, on_lingering_sidecar: str) -> str | None:
+def result_source(source: Any, on_lingering_sidecar: str) -> Literal["termination-message", "sidecar"] | None:
     """Check where the result of the Job is read from.
 
     :raises ConfigurationError: if the sidecar of the result would never be told to end
@@ -120,7 +126,7 @@ def result_source(source: Any, on_lingering_sidecar: str) -> str | None:
             hint='use `xcom="termination-message"`, which needs no sidecar',
             path="xcom",
         )
-    return str(source)
+    return cast("Literal['termination-message', 'sidecar']", str(source))
 
 
 #: The arguments about the sidecar that prints the result: what each is of it, and the form in which it is given.
@@ -131,14 +137,15 @@ RESULT_SIDECAR: Mapping[str, tuple[str, str]] = {
 }
 
 
-def result_sidecar(source: Any) -> dict[str, Any]:
+def result_sidecar(source: Any) -> ResultSidecar:
     """Collect what the attributes of an operator say of the sidecar that prints the result.
 
     :raises InvalidManifestError: if one has the wrong shape
     """
     values = [(name, key, form, getattr(source, name)) for name, (key, form) in RESULT_SIDECAR.items()]
     # A template may render to no text, which is no image.
-    return {key: _CHECKS[form](name, value) for name, key, form, value in values if value not in (None, "")}
+    given = {key: _CHECKS[form](name, value) for name, key, form, value in values if value not in (None, "")}
+    return cast("ResultSidecar", given)
 
 
 def seconds(name: str, value: Any) -> int:
@@ -313,7 +320,7 @@ def _secrets(name: str, value: Any) -> list[dict[str, Any]]:
     ]
 
 
-def log_sources(name: str, value: Any) -> Any:
+def log_sources(name: str, value: Any) -> Literal["all", "base"] | NamedLogs:
     """Read whose logs are meant: True for those of all containers, one name, or several.
 
     :raises InvalidManifestError: if it is anything else

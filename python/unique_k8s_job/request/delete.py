@@ -16,7 +16,7 @@ from unique_k8s_job.exceptions import ConfigurationError
 from unique_k8s_job.request.arguments import digits, filled, flag, one_of, seconds, text, whole_number
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import DeletedEvent, DeleteRequest
+    from unique_k8s_job._core import DeletedEvent, DeleteRequest, DeleteTarget
 
 WaitFor = Literal["gone", "accepted"]
 ReleaseStuck = Literal["never", "ours", "gc"]
@@ -81,7 +81,7 @@ def _positive(name: str, value: Any) -> int:
     return number
 
 
-def _target(name: Any, uid: Any, label_selector: Any) -> dict[str, Any]:
+def _target(name: Any, uid: Any, label_selector: Any) -> DeleteTarget:
     name, uid, label_selector = digits(name), digits(uid), digits(label_selector)
     given = {key: value for key, value in (("name", name), ("uid", uid), ("label_selector", label_selector))}
     for key, value in given.items():

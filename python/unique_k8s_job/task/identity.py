@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unique_k8s_job import native
 from unique_k8s_job.task.compat import Context, configuration
 from unique_k8s_job.task.compat.behaviour import base_url, clears_are_counted
+
+if TYPE_CHECKING:
+    from unique_k8s_job._core import Attempt
 
 log = logging.getLogger("unique_k8s_job.identity")
 
@@ -42,7 +45,7 @@ def deployment() -> Deployment:
     return Deployment(native.deployment_digest(key, url, execution_url), bool(key) or not ordinary)
 
 
-def attempt(context: Context, of: Deployment, retries: int | None) -> dict[str, Any]:
+def attempt(context: Context, of: Deployment, retries: int | None) -> Attempt:
     """Return the `attempt` object of a request for the try that runs with this context."""
     ti: Any = context["ti"]
     dag_run: Any = context["dag_run"]
@@ -51,12 +54,12 @@ def attempt(context: Context, of: Deployment, retries: int | None) -> dict[str, 
         "dag_id": ti.dag_id,
         "run_id": ti.run_id,
         "task_id": ti.task_id,
-        "map_index": _number(ti.map_index, -1),
+        "map_index": -1 if ti.map_index is None else int(ti.map_index),
         "try_number": ti.try_number,
         "instance": _instance(ti, dag_run, of),
-        "max_tries": _number(getattr(ti, "max_tries", None), None),
+        "max_tries": _number(getattr(ti, "max_tries", None)),
         "retries": retries,
-        "clear_number": _number(getattr(dag_run, "clear_number", None), None) if clears_are_counted() else None,
+        "clear_number": _number(getattr(dag_run, "clear_number", None)) if clears_are_counted() else None,
     }
 
 
@@ -80,5 +83,5 @@ def run_time(context: Context) -> str:
     return time.astimezone(timezone.utc).isoformat()
 
 
-def _number(value: Any, default: int | None) -> int | None:
-    return default if value is None else int(value)
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from unique_k8s_job.described import described
 from unique_k8s_job.exceptions import ConfigurationError
-from unique_k8s_job.request.arguments import FIELD_VALIDATIONS, one_of
+from unique_k8s_job.request.arguments import FIELD_VALIDATIONS, FieldValidation, one_of
 from unique_k8s_job.task.compat import configuration
 
 SECTION = "unique_k8s_job"
@@ -20,7 +20,7 @@ class Settings(NamedTuple):
     safe_ttl_seconds: int
     patch_jobs: bool
     on_process_end: str | None
-    field_validation: str
+    field_validation: FieldValidation
     #: None: without the labels of the task.
     task_label_prefix: str | None = ""
     default_labels: dict[str, str] = {}  # noqa: RUF012 nobody writes to it
@@ -99,7 +99,7 @@ def _process_end_action(option: str) -> str | None:
     return one_of(f"[{SECTION}] {option}", text, "leave", "delete") if text else None
 
 
-def _validation(option: str, default: str) -> str:
+def _validation(option: str, default: str) -> FieldValidation:
     text = configuration(SECTION, option, default).strip().lower()
-    word: str = one_of(f"[{SECTION}] {option}", text or default, *FIELD_VALIDATIONS)
+    word: FieldValidation = one_of(f"[{SECTION}] {option}", text or default, *FIELD_VALIDATIONS)
     return word
