@@ -28,6 +28,7 @@ from unique_k8s_job.compat import (
     KubernetesPatchJobOperator,
     KubernetesStartKueueJobOperator,
     MigrationWarning,
+    replaced,
 )
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.operators.job_request import request_of
@@ -704,3 +705,9 @@ def test_patch_operator_asks_for_what_its_body_says() -> None:
     assert {"config_file", "name", "namespace", "body", "cluster_context", "kubernetes_conn_id"} <= set(
         made.template_fields
     )
+
+
+def test_what_is_said_to_be_missing_is_missing() -> None:
+    given = task(wait_until_job_complete=True)
+    assert [name for name in replaced.READS if hasattr(given, name)] == []
+    assert {*replaced.OF_A_JOB} - {*replaced.READS} == {"dry_run"}

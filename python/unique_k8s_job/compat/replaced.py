@@ -1,6 +1,7 @@
-"""Refuses subclasses that override methods of cncf.kubernetes which do not exist here, as the class is defined.
+"""What a subclass may know of the classes of cncf.kubernetes and does not find here, each with what to use instead.
 
-Such an override would never be called, and what it does would be missing in silence.
+Promise: an override of such a method is refused as the class is defined, because it would never be called, and what it does
+would be missing in silence. `READS` has the words for whoever only reads such a name.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ _CLIENT = (
 _LOG = "use `get_logs`, `container_logs`, `init_container_logs` and `log_formatter`"
 _RESULT = "use the return value of the task"
 _STOP = "use `on_stop`, or override `on_kill` and call `super().on_kill()`"
+_NAME = (
+    "use the XComs `job_name`, `job_namespace` and `job_uid`. How the Job ended is in the summary that `execute` returns, "
+    "and after a failure, or with `do_xcom_push=True`, in the XCom `job_outcome`"
+)
+_POD = (
+    "there is no Pod object: the summary that `execute` returns, and after a failure, or with `do_xcom_push=True`, the XCom "
+    "`job_outcome`, have the Pods of the Job as `pods`"
+)
 _LABELS = "use `labels`; the configuration option `task_labels` says which labels each Job has"
 
 #: The methods of `KubernetesJobOperator` and of what it inherits that a subclass may have overridden, and what replaces each.
@@ -72,7 +81,39 @@ OF_A_JOB: Mapping[str, str] = {
     "POST_TERMINATION_TIMEOUT": _LOG,
     "ISTIO_CONTAINER_NAME": "use `on_lingering_sidecar`",
 }
-#: The same for the operators that delete and change Jobs.
+#: What `KubernetesJobOperator` sets on itself while it runs.
+_OF_A_RUN: Mapping[str, str] = {
+    "job": _NAME,
+    "job_request_obj": _JOB,
+    "pods": _POD,
+    "pod": _POD,
+    "_pod": _POD,
+    "remote_pod": _POD,
+    "pod_request_obj": _JOB,
+    "_config_dict": _CLIENT,
+}
+#: The parameters that our operator keeps under another name.
+_RENAMED: Mapping[str, str] = {
+    "wait_until_job_complete": "use `follows`",
+    "random_name_suffix": "use `name_policy`, which is `fixed` instead of False, and `unique` instead of True",
+    "on_finish_action": "use `on_finish`",
+    "on_kill_action": "use `on_stop`",
+    "on_kill_propagation_policy": "use `on_stop`",
+    "durable": "use `reattach`",
+    "reattach_on_restart": "use `reattach`",
+    "schedule_timeout_seconds": "use `startup_timeout_seconds`, which is the sum of both limits",
+    "callbacks": "use `progress_callbacks`",
+    "progress_callback": "use `progress_callbacks`",
+    "xcom_sidecar_container_security_context": "use `xcom_sidecar_security_context`",
+}
+#: The names that a subclass of `KubernetesJobOperator` may have read of `self`, and what replaces each. Every operator of
+#: Airflow has a `dry_run`.
+READS: Mapping[str, str] = {
+    **{name: what for name, what in OF_A_JOB.items() if name != "dry_run"},
+    **_OF_A_RUN,
+    **_RENAMED,
+}
+#: The overrides, and the reads, of the operators that delete and change Jobs.
 OF_OTHERS: Mapping[str, str] = {"hook": _CLIENT, "client": _CLIENT}
 
 
