@@ -31,8 +31,8 @@ from unique_k8s_job.compat import (
     replaced,
 )
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
-from unique_k8s_job.operators.job_request import request_of
 from unique_k8s_job.request.job import plain_request
+from unique_k8s_job.task.job_request import request_of
 from unique_k8s_job.task.settings import settings
 
 

@@ -11,7 +11,7 @@ import pytest
 from unique_k8s_job import UniqueK8sJobOperator
 from unique_k8s_job.exceptions import InvalidManifestError
 from unique_k8s_job.manifest.read import names_a_file
-from unique_k8s_job.operators.manifest_file import manifest_of
+from unique_k8s_job.task.manifest_file import manifest_of
 
 try:
     from airflow.sdk import DAG

@@ -19,9 +19,9 @@ from unique_k8s_job import UniqueK8sJobOperator, _core
 from unique_k8s_job.exceptions import InvalidManifestError
 from unique_k8s_job.manifest.plain import plain
 from unique_k8s_job.manifest.read import one_job
-from unique_k8s_job.operators.manifest_file import manifest_of
 from unique_k8s_job.request.arguments import connection, given
 from unique_k8s_job.request.job import plain_request
+from unique_k8s_job.task.manifest_file import manifest_of
 
 try:
     from airflow.sdk import DAG, XComArg

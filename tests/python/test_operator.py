@@ -26,11 +26,11 @@ from unique_k8s_job.exceptions import (
     UniqueK8sJobError,
 )
 from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
-from unique_k8s_job.operators.job_request import request_of
 from unique_k8s_job.request.job import plain_request
 from unique_k8s_job.task import stop_in_worker, trigger_event
 from unique_k8s_job.task.compat import airflow_version
 from unique_k8s_job.task.compat.task_state import Answer
+from unique_k8s_job.task.job_request import request_of
 from unique_k8s_job.task.log_writer import LogWriter
 from unique_k8s_job.task.settings import Settings
 from unique_k8s_job.task.stop_in_worker import Asked, Cause, cause_of

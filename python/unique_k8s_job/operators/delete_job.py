@@ -144,7 +144,7 @@ class K8sJobDeleteOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None, **_: Any) -> dict[str, Any]:
         """Carry the order to its end after the deferral, whatever the event says: the Job itself shows more."""
-        from unique_k8s_job.operators.delete_deferral import passed_in, seconds_left
+        from unique_k8s_job.task.delete_deferral import passed_in, seconds_left
 
         job, asked = passed_in(event)
         done = self._carry_out(
@@ -206,19 +206,19 @@ class K8sJobDeleteOperator(BaseOperator):
             self._work = None
             debug_log.flush()
         if ended["kind"] == "waits" and context is not None:
-            from unique_k8s_job.operators.delete_deferral import defer
+            from unique_k8s_job.task.delete_deferral import defer
 
             log.message("The triggerer waits until the Job is gone")
             defer(self, context, ended["job"], asked=asked)
         return {key: value for key, value in ended.items() if key != "kind"}
 
     def _deleting(self, cluster: Cluster) -> bool:
-        from unique_k8s_job.operators.delete_deferral import only_waits
+        from unique_k8s_job.task.delete_deferral import only_waits
 
         return only_waits(cluster, self) is not None
 
     def _follow(self, work: Work, log: LogWriter, defer_after: float, cluster: Cluster) -> dict[str, Any]:
-        from unique_k8s_job.operators.delete_deferral import only_waits
+        from unique_k8s_job.task.delete_deferral import only_waits
 
         check_at = time.monotonic() + defer_after
 

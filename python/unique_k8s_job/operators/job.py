@@ -410,8 +410,8 @@ class UniqueK8sJobOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the Job and return its result, or the summary of its outcome."""
-        from unique_k8s_job.operators.job_request import request_of
         from unique_k8s_job.request.job import plain_request
+        from unique_k8s_job.task.job_request import request_of
         from unique_k8s_job.task.known_names import KnownNames
         from unique_k8s_job.task.log_writer import LogWriter
         from unique_k8s_job.task.settings import settings
@@ -460,7 +460,7 @@ class UniqueK8sJobOperator(BaseOperator):
 
     def manifest_parts(self, context: Context) -> list[dict[str, Any]]:
         """Return the parts of the manifest; each is laid over the one before, and the arguments over the last."""
-        from unique_k8s_job.operators.manifest_file import manifest_of
+        from unique_k8s_job.task.manifest_file import manifest_of
 
         manifest = manifest_of(self, context)
         return [] if manifest is None else [manifest]
@@ -492,8 +492,8 @@ class UniqueK8sJobOperator(BaseOperator):
     ) -> dict[str, Any]:
         """Wait for the end of the Job and acknowledge it, or decide about the Job if the task ends first."""
         from unique_k8s_job import debug_log
-        from unique_k8s_job.operators.early_end import Made, end_early
         from unique_k8s_job.task import metrics
+        from unique_k8s_job.task.early_end import Made, end_early
 
         try:
             end = wait()
@@ -654,5 +654,5 @@ def _load_what_the_end_needs() -> None:
 
     They are not imported with this module, because every parse of a DAG file would pay for them.
     """
-    for module in ("debug_log", "operators.early_end", "task.job_result", "task.metrics"):
+    for module in ("debug_log", "task.early_end", "task.job_result", "task.metrics"):
         import_module(f"unique_k8s_job.{module}")

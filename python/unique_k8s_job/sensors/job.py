@@ -96,7 +96,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> Any:
         """Check once; Airflow calls this again until the sensor is satisfied."""
-        from unique_k8s_job.sensors.log import write_logs
+        from unique_k8s_job.task.sensor_log import write_logs
 
         target, cluster = self.target(), self._cluster()
         found = native.find_jobs(cluster, {**target, "explain": True})
@@ -115,7 +115,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
         """Wait, in this process or in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
-        from unique_k8s_job.sensors.deferral import defer
+        from unique_k8s_job.task.sensor_deferral import defer
 
         if (found := self.poke(context)) is not False:
             return found.xcom_value
