@@ -505,7 +505,17 @@ class UniqueK8sJobOperator(BaseOperator):
         except BaseException as error:
             action = self.on_process_end or options.on_process_end
             job = Made(self._job_uid, *self._job_reference)
-            end_early(self, context, run, error, log, job=job, killed=self._killed, on_process_end=action)
+            end_early(
+                context,
+                run,
+                error,
+                log,
+                job=job,
+                killed=self._killed,
+                on_process_end=action,
+                on_stop=self.on_stop,
+                limit=self.execution_timeout,
+            )
             raise
         finally:
             run.close()

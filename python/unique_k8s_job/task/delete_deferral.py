@@ -6,22 +6,38 @@ worker carries out the same order to its end, for exactly this Job, and confirms
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from unique_k8s_job import native
 from unique_k8s_job.request.arguments import connection
+from unique_k8s_job.request.delete import ReleaseStuck
 from unique_k8s_job.task import trigger_event
 from unique_k8s_job.task.compat import Context
 from unique_k8s_job.task.deferral import deadline, moment
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Cluster
-    from unique_k8s_job.operators.delete_job import K8sJobDeleteOperator
 
 
-def only_waits(cluster: Cluster, operator: K8sJobDeleteOperator) -> dict[str, Any] | None:
+class DeleteTask(Protocol):
+    """A task that deletes a Job, with what its order says."""
+
+    namespace: str | None
+    name: str | None
+    uid: str | None
+    timeout: int
+    release_stuck: ReleaseStuck
+    release_after_seconds: int
+    execution_timeout: timedelta | None
+
+    @property
+    def defer(self) -> Callable[..., NoReturn]:
+        """Leave the task to a trigger."""
+
+
+def only_waits(cluster: Cluster, operator: DeleteTask) -> dict[str, Any] | None:
     """Return the reference of the Job if nothing is left to do but to wait until it is gone."""
     found = native.find_jobs(
         cluster,
@@ -32,7 +48,7 @@ def only_waits(cluster: Cluster, operator: K8sJobDeleteOperator) -> dict[str, An
     return None
 
 
-def defer(operator: K8sJobDeleteOperator, context: Context, job: Mapping[str, Any], *, asked: bool) -> NoReturn:
+def defer(operator: DeleteTask, context: Context, job: Mapping[str, Any], *, asked: bool) -> NoReturn:
     """Leave the wait to the triggerer.
 
     :param job: the Job that is being deleted

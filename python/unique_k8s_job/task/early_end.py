@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from unique_k8s_job.events import events
@@ -23,7 +24,6 @@ from unique_k8s_job.task.stop_in_worker import Cause, JobAction
 
 if TYPE_CHECKING:
     from unique_k8s_job._core import Run
-    from unique_k8s_job.operators.job import UniqueK8sJobOperator
     from unique_k8s_job.task.log_writer import LogWriter
 
 #: Seconds to confirm a deletion where Airflow kills the task process soon after its signal.
@@ -41,7 +41,6 @@ class Made(NamedTuple):
 
 
 def end_early(
-    operator: UniqueK8sJobOperator,
     context: Context,
     run: Run,
     error: BaseException,
@@ -50,13 +49,18 @@ def end_early(
     job: Made,
     killed: bool,
     on_process_end: str | None,
+    on_stop: str,
+    limit: timedelta | None,
 ) -> None:
-    """Decide what becomes of the Job, and do it. This never hides `error`."""
+    """Decide what becomes of the Job, and do it. This never hides `error`.
+
+    :param limit: the `execution_timeout` of the task
+    """
     cause = stop_in_worker.cause_of(error, killed=killed, made=job.uid is not None)
     another_try = stop_in_worker.another_try(context)
     asked = stop_in_worker.ask(context) if cause is Cause.KILLED else None
     # A Job that does not start is no work that could go on.
-    leave = operator.on_stop == "leave" and not isinstance(error, JobStartupError)
+    leave = on_stop == "leave" and not isinstance(error, JobStartupError)
     action = stop_in_worker.action_of(
         cause,
         answer=asked.answer if asked else None,
@@ -65,8 +69,7 @@ def end_early(
         on_process_end=on_process_end,
         on_stop=JobAction.LEAVE if leave else JobAction.DELETE,
     )
-    limit = operator.execution_timeout.total_seconds() if operator.execution_timeout else None
-    why = stop_in_worker.reason(cause, error, asked, limit)
+    why = stop_in_worker.reason(cause, error, asked, limit.total_seconds() if limit else None)
     if action is JobAction.DELETE:
         result = _delete(run, why, log, soon=cause is Cause.KILLED and sigkill_is_near())
         if result is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from unique_k8s_job.exceptions import InvalidManifestError
 from unique_k8s_job.manifest.encoding import read_text
@@ -17,11 +17,19 @@ from unique_k8s_job.manifest.read import names_a_file, one_job, read_manifest
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-    from unique_k8s_job.operators.job import UniqueK8sJobOperator
     from unique_k8s_job.task.compat import Context
 
 
-def manifest_of(task: UniqueK8sJobOperator, context: Context) -> dict[str, Any] | None:
+class HasManifest(Protocol):
+    """A task with a manifest."""
+
+    manifest: Any
+
+    def get_template_env(self) -> Environment:
+        """Return what renders its templates."""
+
+
+def manifest_of(task: HasManifest, context: Context) -> dict[str, Any] | None:
     """Return the user's manifest; a file is rendered, as Airflow does with templates.
 
     :raises InvalidManifestError: if it is no object, or the file is not there

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from unique_k8s_job.request.arguments import connection
 from unique_k8s_job.task import trigger_event
@@ -13,10 +13,27 @@ from unique_k8s_job.task.deferral import deadline
 from unique_k8s_job.task.sensor_condition import Verdict
 
 if TYPE_CHECKING:
-    from unique_k8s_job.sensors.job import UniqueK8sJobSensor
+    from unique_k8s_job._core import JobSelector
 
 
-def defer(sensor: UniqueK8sJobSensor, context: Context) -> NoReturn:
+class JobSensor(Protocol):
+    """A sensor of Jobs, with what it waits for."""
+
+    until: str
+    logs: bool
+    poke_interval: float
+    timeout: float
+    execution_timeout: timedelta | None
+
+    def target(self) -> JobSelector:
+        """Return which Jobs it means."""
+
+    @property
+    def defer(self) -> Callable[..., NoReturn]:
+        """Leave the task to a trigger."""
+
+
+def defer(sensor: JobSensor, context: Context) -> NoReturn:
     """Leave the wait to the triggerer. The sensor's `timeout` counts from the first start of this try."""
     from unique_k8s_job.triggers.sensor import UniqueK8sJobSensorTrigger
 
