@@ -3,7 +3,7 @@
 //! Promise: whatever cuts a stream (API server, kubelet, a half-open link), reading resumes at a whole second and
 //! skips exactly the lines already delivered; what can no longer be read is a marked line at that place. Memory is
 //! bounded by [`BUFFER`] however much a Job prints: who reads slowly slows the reading, nothing is dropped.
-//! `lines`, `reader`, `record`, `divide`, `level` and `container` are pure; `container_log` and `previous_run` read, through `source` and
+//! `lines`, `undelivered`, `record`, `divide`, `level` and `container` are pure; `container_log` and `previous_run` read, through `source` and
 //! `gather`;
 //! `channel` hands over, `stream_quota` shares a process among many Jobs, and `position_store` keeps on the Job how far
 //! its log was delivered.
@@ -17,13 +17,13 @@ mod level;
 mod lines;
 pub(crate) mod position_store;
 mod previous_run;
-mod reader;
 mod record;
 #[cfg(test)]
 mod sim_kubelet;
 mod source;
 mod stall;
 mod stream_quota;
+mod undelivered;
 
 pub use channel::{Receiver, Sink, channel};
 pub use container::ContainerNow;

@@ -5,8 +5,8 @@
 use super::{
     container::ContainerNow,
     container_log::{ContainerFollower, PassEnd, REFUSED_AGAIN},
-    reader::{ReadState, Reader},
     source::{LogApi, LogRun},
+    undelivered::{ReadState, Undelivered},
 };
 
 /// Answers such as `previous terminated container not found` are final after so many.
@@ -22,16 +22,22 @@ enum PreviousRun {
 }
 
 impl<A: LogApi> ContainerFollower<A> {
-    /// The container was started again: completes the log of `run`, and gives the reader for the run `current`.
+    /// The container was started again: completes the log of `run`, and gives what is undelivered of the run `current`.
     /// `clean` where the log of `run` probably was read to its end.
-    pub(crate) async fn restarted(&self, run: i32, mut reader: Reader, clean: bool, current: i32) -> Reader {
+    pub(crate) async fn restarted(
+        &self,
+        run: i32,
+        mut undelivered: Undelivered,
+        clean: bool,
+        current: i32,
+    ) -> Undelivered {
         if current > run + 1 {
-            self.over::<()>(&mut reader).await;
+            self.over::<()>(&mut undelivered).await;
             self.mark(&format!("restarted {} times unseen: those logs are gone", current - run)).await;
-            reader = Reader::new(current - 1, None);
+            undelivered = Undelivered::new(current - 1, None);
         }
-        let mut of_current = Reader::new(current, None);
-        match self.earlier(&mut reader, current).await {
+        let mut of_current = Undelivered::new(current, None);
+        match self.earlier(&mut undelivered, current).await {
             PreviousRun::Whole => {}
             PreviousRun::Unreadable(_) if clean => {}
             PreviousRun::Unreadable(why) => {
@@ -39,24 +45,25 @@ impl<A: LogApi> ContainerFollower<A> {
             }
             PreviousRun::Other => {
                 // The log of the next run is served a moment before the Pod tells of it.
-                self.pass(&mut reader, LogRun::Current).await;
-                if reader.state() == ReadState::Reached {
+                self.pass(&mut undelivered, LogRun::Current).await;
+                if undelivered.state() == ReadState::Reached {
                     self.mark(&format!("the run before restart {current} printed, up to its end:")).await;
-                    of_current = std::mem::replace(&mut reader, Reader::new(current - 1, None)).of_run(current);
+                    of_current =
+                        std::mem::replace(&mut undelivered, Undelivered::new(current - 1, None)).of_run(current);
                 } else {
-                    self.gap(&mut reader).await;
+                    self.gap(&mut undelivered).await;
                 }
-                if let PreviousRun::Unreadable(why) = self.earlier(&mut reader, current).await {
+                if let PreviousRun::Unreadable(why) = self.earlier(&mut undelivered, current).await {
                     self.mark(&format!("the end of the log before restart {current} may be missing: {why}")).await;
                 }
             }
         }
-        self.over::<()>(&mut reader).await;
+        self.over::<()>(&mut undelivered).await;
         self.mark(&format!("restart {current}: its log follows")).await;
         of_current
     }
 
-    async fn earlier(&self, reader: &mut Reader, current: i32) -> PreviousRun {
+    async fn earlier(&self, undelivered: &mut Undelivered, current: i32) -> PreviousRun {
         let mut soon = true;
         let (mut words, mut not_found) = (0, 0);
         let mut clean_before = false;
@@ -66,12 +73,12 @@ impl<A: LogApi> ContainerFollower<A> {
             } else {
                 self.pauses.turn().await;
             }
-            let end = self.pass(reader, LogRun::Previous).await;
+            let end = self.pass(undelivered, LogRun::Previous).await;
             match &end {
                 PassEnd::Closed => return PreviousRun::Whole,
                 PassEnd::Clean(_) => {
-                    reader.ended();
-                    if reader.nothing_new() && clean_before {
+                    undelivered.ended();
+                    if undelivered.nothing_new() && clean_before {
                         return PreviousRun::Whole;
                     }
                 }
@@ -79,14 +86,14 @@ impl<A: LogApi> ContainerFollower<A> {
                 PassEnd::Unavailable(failure) if matches!(failure.code(), Some(400 | 403 | 404)) => not_found += 1,
                 PassEnd::Unavailable(_) | PassEnd::Broken | PassEnd::Silent => {}
             }
-            if reader.state() == ReadState::Lost {
+            if undelivered.state() == ReadState::Lost {
                 return PreviousRun::Other;
             }
             if words >= REFUSED_AGAIN || not_found >= NOT_FOUND_AGAIN {
                 return PreviousRun::Unreadable(end.why());
             }
-            clean_before = matches!(end, PassEnd::Clean(_)) && reader.state() == ReadState::Reached;
-            soon = clean_before || reader.brought() || reader.state() == ReadState::Moved;
+            clean_before = matches!(end, PassEnd::Clean(_)) && undelivered.state() == ReadState::Reached;
+            soon = clean_before || undelivered.brought() || undelivered.state() == ReadState::Moved;
             if soon {
                 continue;
             }

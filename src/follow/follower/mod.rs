@@ -203,8 +203,8 @@ impl<'a> JobFollower<'a> {
                 Box::pin(self.catch_up(&mut sources)).await;
                 break;
             }
-            let next_look = self.startup.evaluate(Instant::now(), self.cluster.now(), &self.snapshot);
-            let next_look = match next_look {
+            let next_startup = self.startup.evaluate(Instant::now(), self.cluster.now(), &self.snapshot);
+            let next_startup = match next_startup {
                 Ok(next) => next,
                 Err(_) if !self.sees() => None,
                 Err(given_up) => return Err(Box::pin(self.explained(given_up)).await),
@@ -212,7 +212,7 @@ impl<'a> JobFollower<'a> {
             let decided = self.decided.map(|at| at + END_AFTER_DECISION);
             let [of_jobs, of_pods] = [0, 1].map(|at: usize| self.contacts[at].due());
             let timer = [
-                next_look,
+                next_startup,
                 next_lingering,
                 self.events.due,
                 self.workload.due,

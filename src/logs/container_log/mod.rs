@@ -16,15 +16,15 @@ use crate::{
         channel::{Line, Sink},
         container::{ContainerNow, RunState},
         gather::{BodyEnd, Gatherer},
-        reader::{Output, ReadState, Reader},
         source::{LogApi, LogRequest, LogRun},
         stall::Stall,
         stream_quota::StreamPermit,
+        undelivered::{Output, ReadState, Undelivered},
     },
     model::log_position::{LogSource, Position},
 };
 
-/// Limits in time of one reader.
+/// Limits in time of the reading of one container.
 #[derive(Debug, Clone, Copy)]
 pub struct LogTiming {
     /// Silence after which the link is taken for dead and opened anew. Default 60 s.
@@ -70,22 +70,27 @@ pub async fn follow<A: LogApi>(api: A, start: LogStart, sink: Sink, stall: Arc<S
     let LogStart { source, restart_count, position, told } = start;
     let follower = ContainerFollower { api, source: Arc::new(source), told, sink, stall, pauses, timing };
     let mut run = restart_count;
-    let mut reader = match position {
+    let mut undelivered = match position {
         Some(position) if position.restart_count < run => {
             follower
-                .restarted(position.restart_count, Reader::new(position.restart_count, Some(&position)), false, run)
+                .restarted(
+                    position.restart_count,
+                    Undelivered::new(position.restart_count, Some(&position)),
+                    false,
+                    run,
+                )
                 .await
         }
         None if run > 0 => {
             if run > 1 {
                 follower.mark(&format!("restarted {run} times before it was read: the first logs are gone")).await;
             }
-            follower.restarted(run - 1, Reader::new(run - 1, None), false, run).await
+            follower.restarted(run - 1, Undelivered::new(run - 1, None), false, run).await
         }
-        position => Reader::new(run, position.as_ref()),
+        position => Undelivered::new(run, position.as_ref()),
     };
-    while let Some((next, of_next)) = follower.one_run(run, reader).await {
-        (run, reader) = (next, of_next);
+    while let Some((next, of_next)) = follower.one_run(run, undelivered).await {
+        (run, undelivered) = (next, of_next);
     }
 }
 
@@ -139,21 +144,21 @@ struct KnownRun {
 
 impl<A: LogApi> ContainerFollower<A> {
     /// Reads one run to its end; gives the next one, and its reader.
-    async fn one_run(&self, run: i32, mut reader: Reader) -> Option<(i32, Reader)> {
+    async fn one_run(&self, run: i32, mut undelivered: Undelivered) -> Option<(i32, Undelivered)> {
         let mut known = KnownRun { watch_within: self.timing.watch_within, ..KnownRun::default() };
         let mut pause = false;
         loop {
-            if pause && reader.state() != ReadState::Moved {
+            if pause && undelivered.state() != ReadState::Moved {
                 self.pauses.turn().await;
             } else {
                 self.pauses.soon().await;
             }
-            let end = self.pass(&mut reader, LogRun::Follow).await;
-            known.judge(&end, &mut reader);
+            let end = self.pass(&mut undelivered, LogRun::Follow).await;
+            known.judge(&end, &mut undelivered);
             match &end {
                 PassEnd::Closed => return None,
-                PassEnd::Clean(_) if known.ended && known.clean_passes > 1 && reader.nothing_new() => {
-                    return self.over(&mut reader).await;
+                PassEnd::Clean(_) if known.ended && known.clean_passes > 1 && undelivered.nothing_new() => {
+                    return self.over(&mut undelivered).await;
                 }
                 PassEnd::Unavailable(failure) if failure.is_forbidden() => {
                     let text = failure.message();
@@ -168,13 +173,13 @@ impl<A: LogApi> ContainerFollower<A> {
             }
             // Silence was long enough, and who is not followed waits for the next turn.
             let paced = matches!(end, PassEnd::Silent | PassEnd::Clean(LogRun::Current));
-            pause = !paced || reader.state() != ReadState::Reached;
+            pause = !paced || undelivered.state() != ReadState::Reached;
             match self.settled(run, &mut known, &end).await {
                 Ok(ContainerNow::Run { restart_count, .. }) if restart_count > run => {
-                    return Some((restart_count, self.restarted(run, reader, known.clean, restart_count).await));
+                    return Some((restart_count, self.restarted(run, undelivered, known.clean, restart_count).await));
                 }
                 Ok(ContainerNow::PodGone) => {
-                    self.over::<()>(&mut reader).await;
+                    self.over::<()>(&mut undelivered).await;
                     if !known.whole {
                         self.mark("the Pod is gone: the end of this log may be missing").await;
                     }
@@ -183,29 +188,29 @@ impl<A: LogApi> ContainerFollower<A> {
                 Ok(ContainerNow::Run { state, .. }) => {
                     if let RunState::Ended { finished } = &state {
                         if let Some(finished) = finished {
-                            reader.container_finished(finished);
+                            undelivered.container_finished(finished);
                         }
                         // One more pass at once, unless the log cannot be had at present.
-                        pause =
-                            !matches!(end, PassEnd::Clean(_)) || (known.ended && reader.state() == ReadState::Sought);
+                        pause = !matches!(end, PassEnd::Clean(_))
+                            || (known.ended && undelivered.state() == ReadState::Sought);
                     }
                     known.ended = matches!(state, RunState::Ended { .. });
                     let other_file = matches!(state, RunState::Restartable | RunState::Restarting);
                     if let Some(since) = known.lost
                         && (!other_file || since.elapsed() >= self.timing.position_missing)
                     {
-                        self.gap(&mut reader).await;
+                        self.gap(&mut undelivered).await;
                         known.lost = None;
                         pause = false;
                     }
                 }
-                Err(failure) if failure.is_forbidden() && known.whole && reader.nothing_new() => {
+                Err(failure) if failure.is_forbidden() && known.whole && undelivered.nothing_new() => {
                     let text = failure.message();
                     self.mark(&format!(
                         "whether the log is complete cannot be known: {text}; allow the verb `get` on `pods`"
                     ))
                     .await;
-                    return self.over(&mut reader).await;
+                    return self.over(&mut undelivered).await;
                 }
                 Ok(ContainerNow::Unknown) | Err(_) => known.ended = false,
             }
@@ -213,26 +218,26 @@ impl<A: LogApi> ContainerFollower<A> {
     }
 
     /// The log of this run is complete: what it ends with is a line also without a newline.
-    pub(crate) async fn over<T>(&self, reader: &mut Reader) -> Option<T> {
+    pub(crate) async fn over<T>(&self, undelivered: &mut Undelivered) -> Option<T> {
         let mut outputs = Vec::new();
-        reader.finish(&mut outputs);
+        undelivered.finish(&mut outputs);
         self.hand_on(outputs).await;
         None
     }
 
     /// Reads once from the position to whatever end.
-    pub(crate) async fn pass(&self, reader: &mut Reader, which: LogRun) -> PassEnd {
+    pub(crate) async fn pass(&self, undelivered: &mut Undelivered, which: LogRun) -> PassEnd {
         // The wait for a permit does not count as silence of the container.
         let asked = Instant::now();
         let turn = self.api.turn(which).await;
         self.stall.asks(asked.elapsed());
-        let end = self.read(reader, &turn).await;
+        let end = self.read(undelivered, &turn).await;
         self.stall.because(&end);
         end
     }
 
-    async fn read(&self, reader: &mut Reader, turn: &StreamPermit) -> PassEnd {
-        let request = LogRequest { which: turn.which, since: reader.begin() };
+    async fn read(&self, undelivered: &mut Undelivered, turn: &StreamPermit) -> PassEnd {
+        let request = LogRequest { which: turn.which, since: undelivered.begin() };
         // A silent container may be answered only with its first line: that is no failure.
         let opened = tokio::time::timeout(self.timing.silence, self.api.open(&self.source, &request)).await;
         let stream = match opened {
@@ -244,7 +249,7 @@ impl<A: LogApi> ContainerFollower<A> {
         loop {
             let mut outputs = Vec::new();
             let feed = |bytes: &[u8]| {
-                reader.feed(bytes, &mut outputs);
+                undelivered.feed(bytes, &mut outputs);
                 !outputs.is_empty()
             };
             let end = gatherer.next(stream.as_mut(), feed).await;
@@ -255,12 +260,12 @@ impl<A: LogApi> ContainerFollower<A> {
                 Some(BodyEnd::Silent) => return PassEnd::Silent,
                 Some(BodyEnd::Broken) => return PassEnd::Broken,
                 Some(BodyEnd::Clean) => {
-                    return reader.words_at_the_end().map_or(PassEnd::Clean(turn.which), PassEnd::NotLog);
+                    return undelivered.words_at_the_end().map_or(PassEnd::Clean(turn.which), PassEnd::NotLog);
                 }
                 None => {}
             }
             // Not before it has brought something: else it would never get further.
-            if turn.over() && reader.brought() {
+            if turn.over() && undelivered.brought() {
                 return PassEnd::Broken;
             }
         }
@@ -310,9 +315,9 @@ impl<A: LogApi> ContainerFollower<A> {
     }
 
     /// The last line delivered is not in the log any more: what there is follows behind a mark.
-    pub(crate) async fn gap(&self, reader: &mut Reader) {
+    pub(crate) async fn gap(&self, undelivered: &mut Undelivered) {
         self.mark("lines may be missing here: the log was rotated before it was read on").await;
-        reader.accept_gap();
+        undelivered.accept_gap();
     }
 
     /// Puts what a part of a pass has brought; gives how the pass ends where it cannot go on.
@@ -351,13 +356,13 @@ impl<A: LogApi> ContainerFollower<A> {
 
 impl KnownRun {
     /// Takes what a pass has shown.
-    fn judge(&mut self, end: &PassEnd, reader: &mut Reader) {
+    fn judge(&mut self, end: &PassEnd, undelivered: &mut Undelivered) {
         let clean = matches!(end, PassEnd::Clean(_));
         // To read what is written up to now proves an end only where the container had ended before.
         let at_end = clean && (self.ended || !matches!(end, PassEnd::Clean(LogRun::Current)));
         self.clean_passes = if at_end { self.clean_passes + 1 } else { 0 };
         if clean && self.ended {
-            reader.ended();
+            undelivered.ended();
         }
         match end {
             PassEnd::Unavailable(failure) => {
@@ -365,12 +370,12 @@ impl KnownRun {
             }
             PassEnd::NotLog(_) => self.refused += u32::from(self.ended),
             _ => {
-                self.clean = at_end && reader.state() == ReadState::Reached;
-                self.whole = self.clean && (self.ended || reader.nothing_new());
+                self.clean = at_end && undelivered.state() == ReadState::Reached;
+                self.whole = self.clean && (self.ended || undelivered.nothing_new());
                 self.refused = 0;
             }
         }
-        match reader.state() {
+        match undelivered.state() {
             ReadState::Lost => _ = self.lost.get_or_insert_with(Instant::now),
             ReadState::Reached => self.lost = None,
             ReadState::Sought | ReadState::Moved => {}

@@ -321,11 +321,11 @@ async fn container_met_after_its_restart_has_both_its_logs() {
 #[tokio::test(start_paused = true)]
 async fn position_of_an_earlier_run_completes_it_first() {
     let (first, second) = (run(0..30, 100), run(100..130, 100));
-    let mut reader = Reader::new(0, None);
-    reader.begin();
-    reader.feed(&served(&run(0..10, 100), None), &mut Vec::new());
+    let mut undelivered = Undelivered::new(0, None);
+    undelivered.begin();
+    undelivered.feed(&served(&run(0..10, 100), None), &mut Vec::new());
     let kubelet = SimKubelet::new(Restarts::Possible, vec![first, second.clone()]);
-    let followed = start(&kubelet, 1, Some(reader.position()));
+    let followed = start(&kubelet, 1, Some(undelivered.position()));
     assert_eq!(followed.lines().await, two_runs(&run(10..30, 100), &second));
 }
 
@@ -438,7 +438,7 @@ fn end_of_what_is_written_proves_nothing_of_a_container_that_runs() {
     for (which, ended, passes) in [(LogRun::Current, false, 0), (LogRun::Current, true, 1), (LogRun::Follow, false, 1)]
     {
         let mut known = KnownRun { ended, ..KnownRun::default() };
-        known.judge(&PassEnd::Clean(which), &mut Reader::new(0, None));
+        known.judge(&PassEnd::Clean(which), &mut Undelivered::new(0, None));
         assert_eq!(known.clean_passes, passes, "ended: {ended}");
         assert!(passes > 0 || !(known.clean || known.whole));
     }

@@ -55,9 +55,9 @@ fn numbered(count: u64, millis: impl Fn(u64) -> u64) -> File {
     File((0..count).map(|n| (millis(n), format!("line {n}"))).collect())
 }
 
-/// A reader and what it delivered. A lost place is taken for a gap.
+/// What is read, and what was delivered of it. A lost place is taken for a gap.
 struct Reading {
-    reader: Reader,
+    undelivered: Undelivered,
     delivered: Vec<String>,
     /// Bytes delivered of the last line, where it goes on.
     partial: usize,
@@ -65,19 +65,19 @@ struct Reading {
 
 impl Reading {
     fn new(position: Option<&Position>) -> Self {
-        Self { reader: Reader::new(0, position), delivered: Vec::new(), partial: 0 }
+        Self { undelivered: Undelivered::new(0, position), delivered: Vec::new(), partial: 0 }
     }
 
     /// One pass, cut after so many bytes, in chunks of any size.
     fn pass(&mut self, file: &File, bytes: usize, chunk: usize) {
-        if self.reader.state() == ReadState::Lost {
-            self.reader.accept_gap();
+        if self.undelivered.state() == ReadState::Lost {
+            self.undelivered.accept_gap();
             self.delivered.push("GAP".into());
         }
-        let replay = file.replay(self.reader.begin().as_deref());
+        let replay = file.replay(self.undelivered.begin().as_deref());
         let mut outputs = Vec::new();
         for chunk in replay[..bytes.min(replay.len())].chunks(chunk.max(1)) {
-            self.reader.feed(chunk, &mut outputs);
+            self.undelivered.feed(chunk, &mut outputs);
         }
         for output in outputs {
             match output {
@@ -103,12 +103,12 @@ impl Reading {
     fn read_to_the_end(&mut self, file: &File) {
         for _ in 0..2 * EQUAL_REPLAYS {
             self.pass(file, usize::MAX, usize::MAX);
-            self.reader.ended();
-            if self.reader.nothing_new() {
+            self.undelivered.ended();
+            if self.undelivered.nothing_new() {
                 return;
             }
         }
-        panic!("reading does not come to an end: {:?}", self.reader);
+        panic!("reading does not come to an end: {:?}", self.undelivered);
     }
 }
 
@@ -163,7 +163,7 @@ fn rotated_file_of_a_running_container_is_noticed_at_the_first_newer_line() {
     let mut reading = Reading::new(None);
     reading.pass(&file.part(..50), usize::MAX, usize::MAX);
     reading.pass(&file.part(60..), usize::MAX, usize::MAX);
-    assert_eq!(reading.reader.state(), ReadState::Lost);
+    assert_eq!(reading.undelivered.state(), ReadState::Lost);
 }
 
 #[test]
@@ -174,8 +174,8 @@ fn replay_that_is_cut_before_the_place_is_no_gap() {
     for bytes in [0, 100, 900] {
         // As cleanly as if the file were that short.
         reading.pass(&file, bytes, usize::MAX);
-        reading.reader.ended();
-        assert_eq!(reading.reader.state(), ReadState::Sought);
+        reading.undelivered.ended();
+        assert_eq!(reading.undelivered.state(), ReadState::Sought);
     }
     reading.read_to_the_end(&file);
     assert_eq!(reading.delivered, file.texts());
@@ -206,7 +206,7 @@ fn position_stored_among_equal_lines_still_counts_them_a_second_later() {
     let whole = file(&lines);
     let mut first = Reading::new(None);
     first.pass(&whole.part(..6), usize::MAX, usize::MAX);
-    let mut second = Reading::new(Some(&first.reader.position()));
+    let mut second = Reading::new(Some(&first.undelivered.position()));
     second.pass(&whole.part(..11), usize::MAX, usize::MAX);
     second.read_to_the_end(&whole);
     assert_eq!(second.delivered, whole.part(6..).texts());
@@ -230,7 +230,7 @@ fn lines_hidden_by_a_clock_that_stepped_back_while_nobody_read_are_found_at_the_
     reading.pass(&file.part(..30), usize::MAX, usize::MAX);
     reading.pass(&file, usize::MAX, usize::MAX);
     assert_eq!(reading.delivered.len(), 30);
-    reading.reader.container_finished("2026-01-01T00:00:16");
+    reading.undelivered.container_finished("2026-01-01T00:00:16");
     reading.read_to_the_end(&file);
     assert_eq!(reading.delivered, file.texts());
 }
@@ -241,7 +241,7 @@ fn stored_position_goes_on_exactly_also_over_further_cuts() {
     for handed_over in 0..60 {
         let mut first = Reading::new(None);
         first.pass(&file.part(..handed_over), usize::MAX, usize::MAX);
-        let mut second = Reading::new(Some(&first.reader.position()));
+        let mut second = Reading::new(Some(&first.undelivered.position()));
         second.pass(&file, 2_000, 100);
         second.read_to_the_end(&file);
         assert_eq!(second.delivered, file.part(handed_over..).texts(), "after {handed_over}");
@@ -250,20 +250,20 @@ fn stored_position_goes_on_exactly_also_over_further_cuts() {
 
 #[test]
 fn last_line_without_a_newline_is_known_again_when_its_position_was_stored() {
-    let mut reader = Reader::new(0, None);
-    let stored = |reader: &mut Reader| {
+    let mut undelivered = Undelivered::new(0, None);
+    let stored = |undelivered: &mut Undelivered| {
         let bytes = b"2026-01-01T00:00:05.000000000Z end".as_slice();
-        reader.begin();
+        undelivered.begin();
         let mut outputs = Vec::new();
-        reader.feed(bytes, &mut outputs);
+        undelivered.feed(bytes, &mut outputs);
         assert!(outputs.is_empty());
-        reader.ended();
-        reader.finish(&mut outputs);
-        (reader.position(), outputs.len())
+        undelivered.ended();
+        undelivered.finish(&mut outputs);
+        (undelivered.position(), outputs.len())
     };
-    let (position, lines) = stored(&mut reader);
+    let (position, lines) = stored(&mut undelivered);
     assert_eq!(lines, 1);
-    assert_eq!(stored(&mut Reader::new(0, Some(&position))), (position, 0));
+    assert_eq!(stored(&mut Undelivered::new(0, Some(&position))), (position, 0));
 }
 
 proptest! {
@@ -284,8 +284,8 @@ proptest! {
             written = written.max(visible.min(file.0.len()));
             reading.pass(&file.part(..written), bytes, chunk);
             if hand_over {
-                let stored = serde_json::to_string(&reading.reader.position()).unwrap();
-                reading.reader = Reader::new(0, Some(&serde_json::from_str(&stored).unwrap()));
+                let stored = serde_json::to_string(&reading.undelivered.position()).unwrap();
+                reading.undelivered = Undelivered::new(0, Some(&serde_json::from_str(&stored).unwrap()));
             }
         }
         reading.read_to_the_end(&file);

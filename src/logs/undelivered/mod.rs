@@ -8,9 +8,9 @@
 //! - not there, and the file ends: the replay may have been cut. Only where [`EQUAL_REPLAYS`] of an ended container
 //!   in a row are equal to the byte is it [`ReadState::Lost`].
 //!
-//! The caller finds out what [`ReadState::Lost`] means. After [`Reader::accept_gap`] everything that is left is delivered.
-//! One thing no reader can see: lines written while no stream was open, after the node's clock was set back by more
-//! than a second, until it has caught up; `sinceTime` hides them. [`Reader::container_finished`] finds them where
+//! The caller finds out what [`ReadState::Lost`] means. After [`Undelivered::accept_gap`] everything that is left is delivered.
+//! One thing cannot be seen here: lines written while no stream was open, after the node's clock was set back by more
+//! than a second, until it has caught up; `sinceTime` hides them. [`Undelivered::container_finished`] finds them where
 //! the container ended before that.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub(crate) enum Output {
     Lines(LogLines),
     /// The kubelet's own words instead of a log.
     NotLog(String),
-    /// This pass cannot go on; see [`Reader::state`].
+    /// This pass cannot go on; see [`Undelivered::state`].
     Again,
 }
 
@@ -50,9 +50,9 @@ pub enum ReadState {
     Lost,
 }
 
-/// Reads the log of one run of one container, in as many passes as it takes.
+/// What of the log of one run of one container was not delivered before, found in as many passes as it takes.
 #[derive(Debug)]
-pub struct Reader {
+pub struct Undelivered {
     run: i32,
     tracker: Tracker,
     splitter: Splitter,
@@ -86,8 +86,8 @@ struct Skipping {
     whole: LineHash,
 }
 
-impl Reader {
-    /// A reader of this run that goes on from a position in it, or begins.
+impl Undelivered {
+    /// Goes on in this run from a position in it, or begins.
     #[must_use]
     pub fn new(run: i32, position: Option<&Position>) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Reader {
         }
     }
 
-    /// The same reader, where what it read turned out to be another run's log.
+    /// The same, where what was read turned out to be another run's log.
     #[must_use]
     pub fn of_run(self, run: i32) -> Self {
         Self { run, ..self }
