@@ -95,9 +95,9 @@ def looked(world: World, *moments: float) -> None:
 
     async def main() -> None:
         with left_behind.searching(object(), {}, "etl"):  # type: ignore[arg-type]
-            (caretaker,) = left_behind._caretakers[asyncio.get_running_loop()].values()
+            (search,) = left_behind._searches[asyncio.get_running_loop()].values()
             for moment in moments:
-                await caretaker._check(moment)
+                await search._check(moment)
 
     asyncio.run(main())
 
@@ -173,17 +173,17 @@ def test_looking_goes_on_for_a_while_after_the_last_trigger_and_then_ends(
     monkeypatch.setattr(left_behind, "LINGER", 0.01)
 
     async def main() -> None:
-        of_loop = left_behind._caretakers.setdefault(asyncio.get_running_loop(), {})
+        of_loop = left_behind._searches.setdefault(asyncio.get_running_loop(), {})
         with (
             left_behind.searching(object(), {}, "etl"),  # type: ignore[arg-type]
             left_behind.searching(object(), {}, "etl"),  # type: ignore[arg-type]
         ):
-            (caretaker,) = of_loop.values()
-            assert caretaker.waiting == 2
+            (search,) = of_loop.values()
+            assert search.waiting == 2
             await asyncio.sleep(0.1)
             assert of_loop, "a trigger waits"
         assert of_loop
-        await caretaker._task
+        await search._task
         assert not of_loop
 
     asyncio.run(main())
@@ -215,8 +215,8 @@ def test_triggerer_that_ends_looks_no_more(world: World, monkeypatch: pytest.Mon
 
     async def main() -> None:
         with left_behind.searching(object(), {}, "etl"):  # type: ignore[arg-type]
-            (caretaker,) = left_behind._caretakers[asyncio.get_running_loop()].values()
-            await caretaker._task
+            (search,) = left_behind._searches[asyncio.get_running_loop()].values()
+            await search._task
 
     asyncio.run(main())
     assert world.looks == 0

@@ -45,7 +45,7 @@ AT_ONCE = 50
 LINGER = 300.0
 #: Seconds to confirm a deletion.
 CONFIRM_DELETION = 60.0
-_caretakers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Caretaker]] = WeakKeyDictionary()
+_searches: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Search]] = WeakKeyDictionary()
 _log = logging.getLogger("unique_k8s_job.left_behind")
 
 
@@ -76,19 +76,19 @@ def is_left_behind(answer: Answer | None, job_uid: str) -> bool:
 @contextlib.contextmanager
 def searching(cluster: Cluster, connection: Mapping[str, Any], namespace: str) -> Iterator[None]:
     """Look for Jobs that were left behind, as long as a trigger waits in this namespace."""
-    of_loop = _caretakers.setdefault(asyncio.get_running_loop(), {})
+    of_loop = _searches.setdefault(asyncio.get_running_loop(), {})
     key = (json.dumps(connection, sort_keys=True), namespace)
     if key not in of_loop:
-        of_loop[key] = _Caretaker(cluster, namespace, lambda: of_loop.pop(key, None))
-    caretaker = of_loop[key]
-    caretaker.waiting += 1
+        of_loop[key] = _Search(cluster, namespace, lambda: of_loop.pop(key, None))
+    search = of_loop[key]
+    search.waiting += 1
     try:
         yield
     finally:
-        caretaker.waiting -= 1
+        search.waiting -= 1
 
 
-class _Caretaker:
+class _Search:
     """Looks through one namespace, for all triggers of a loop that wait in it."""
 
     def __init__(self, cluster: Cluster, namespace: str, forget: Any) -> None:
