@@ -6,6 +6,7 @@ test_job.py`), written anew: what is asked is what the Job on the API server wou
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import re
@@ -29,8 +30,10 @@ from unique_k8s_job.compat import (
     KubernetesStartKueueJobOperator,
     MigrationWarning,
     replaced,
+    without_meaning,
 )
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
+from unique_k8s_job.operators.job import UniqueK8sJobOperator
 from unique_k8s_job.request.job import plain_request
 from unique_k8s_job.task.job_request import request_of
 from unique_k8s_job.task.settings import settings
@@ -500,14 +503,27 @@ def test_subclass_names_its_base_container() -> None:
     ],
 )
 def test_parameter_that_can_mean_nothing_is_warned_of_once_at_the_line_of_the_dag_file(
-    parameter: str, value: Any, instead: str
+    parameter: str, value: Any, instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(without_meaning, "_said", set())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         task(**{parameter: value})
     (warning,) = caught
     assert warning.category is MigrationWarning and warning.filename == __file__
     assert f"`{parameter}`" in str(warning.message) and instead in str(warning.message)
+
+
+def test_interval_is_warned_of_at_the_first_task_of_a_file_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(without_meaning, "_said", set())
+    with pytest.warns(MigrationWarning, match="`job_poll_interval`"):
+        task(job_poll_interval=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task(job_poll_interval=5)
+    with pytest.warns(MigrationWarning) as caught:
+        task(job_poll_interval=5, logging_interval=9)
+    assert "`job_poll_interval`" not in str(caught[0].message)
 
 
 def test_plain_task_of_the_provider_gets_no_warning() -> None:
@@ -539,13 +555,94 @@ def test_security_context_of_the_sidecar_is_passed_on_where_there_is_one() -> No
             task(xcom_sidecar_container_security_context=context, wait_until_job_complete=True, **without)
 
 
+@pytest.mark.parametrize(
+    ("word", "value", "attribute", "meant"),
+    [
+        ("wait_until_job_complete", True, "follows", True),
+        ("random_name_suffix", False, "name_policy", "fixed"),
+        ("on_finish_action", "delete_pod", "on_finish", "delete"),
+        ("on_kill_action", "keep_pod", "on_stop", "leave"),
+        ("on_kill_propagation_policy", "Orphan", "on_stop", "leave"),
+        ("reattach_on_restart", False, "reattach", "replace"),
+        ("schedule_timeout_seconds", 30, "startup_timeout_seconds", 150),
+    ],
+)
+def test_attribute_of_the_provider_that_is_assigned_later_counts_as_if_it_had_been_given(
+    word: str, value: Any, attribute: str, meant: Any
+) -> None:
+    class Own(KubernetesJobOperator):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            setattr(self, word, value)
+
+    given, assigned = task(**{word: value}), Own(task_id="task", image="a:1")
+    assert getattr(given, attribute) == getattr(assigned, attribute) == meant
+    assert getattr(given, word) == getattr(assigned, word) == value
+    assert getattr(copy.deepcopy(assigned), word) == value
+
+
+def test_attribute_in_our_words_wins_over_one_of_the_provider() -> None:
+    made = task(on_stop="delete", on_kill_action="keep_pod", on_finish="keep")
+    made.on_finish_action = "delete_pod"
+    assert (made.on_stop, made.on_finish) == ("delete", "keep")
+    with pytest.raises(ConfigurationError, match="on_finish_action"):
+        made.on_finish_action = "burn"
+
+
+def test_result_that_is_asked_for_later_is_read_before_and_after_a_deferral(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("execute", "execute_complete"):
+        monkeypatch.setattr(UniqueK8sJobOperator, method, lambda task, *_: task.xcom)
+        made = task()
+        made.wait_until_job_complete = made.do_xcom_push = True
+        assert getattr(made, method)(context()) == "termination-message"
+
+
+def test_containers_that_the_provider_makes_empty_can_be_added_to_and_say_nothing_if_they_stay_empty() -> None:
+    made = task()
+    made.labels["team"] = "data"
+    made.tolerations.append({"operator": "Exists"})
+    made.env_vars.append({"name": "A", "value": "1"})
+    spec = {"nodeSelector": {"disk": "ssd"}, "volumes": [{"name": "v", "emptyDir": {}}]}
+    made.full_pod_spec = {"spec": spec}
+    job = job_of(made)
+    assert job["metadata"]["labels"]["team"] == "data"
+    pod = job["spec"]["template"]["spec"]
+    assert {name: pod[name] for name in spec} == spec
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["containers"][0]["env"] == [{"name": "A", "value": "1"}]
+    # What is given empty is given.
+    made = task(node_selector={})
+    made.full_pod_spec = {"spec": spec}
+    assert not job_of(made)["spec"]["template"]["spec"].get("nodeSelector")
+
+
+def test_job_of_the_task_has_its_names_and_what_is_not_here_is_an_error_that_says_what_to_use() -> None:
+    made = task()
+    assert made.job is None
+    made._know({"namespace": "etl", "name": "job-a", "uid": "u"})
+    assert made.job is not None
+    assert (made.job.metadata.namespace, made.job.metadata.name, made.job.metadata.uid) == ("etl", "job-a", "u")
+    for read, instead in (
+        (lambda: made.job.status, "XCom `job_outcome`"),
+        (lambda: made.pods, "XCom `job_outcome`"),
+        (lambda: made.hook, "UniqueK8sJobHook"),
+        (lambda: made.build_job_request_obj(context()), "manifest_parts"),
+    ):
+        with pytest.raises(AttributeError, match=instead):
+            read()
+    assert not hasattr(made, "client")
+    with pytest.raises(AttributeError, match="'KubernetesJobOperator' object has no attribute 'bogus'"):
+        _ = made.bogus
+
+
 class Callbacks:
     """Stands for `KubernetesPodOperatorCallback`, whose methods are static."""
 
     seen: ClassVar[list[tuple[str, str]]] = []
 
     @staticmethod
-    def progress_callback(*, line: str, container_name: str, **_: Any) -> None:
+    def progress_callback(*, line: str, container_name: str, pod: Any, **_: Any) -> None:
+        assert pod.metadata.name == "p"
         Callbacks.seen.append((container_name, line))
 
     @staticmethod
@@ -588,8 +685,13 @@ def test_lines_are_formatted_and_given_to_the_callbacks() -> None:
     assert log.written == ["<base> one more\n<base> two more"]
     assert lines == ["one", "two"] and Callbacks.seen == [("base", "one"), ("base", "two")]
     made.progress_callbacks = [lambda *_: 1 / 0]  # type: ignore[list-item,return-value]
-    made.write_log({**event, "text": "three"}, log)
-    assert log.written[-1] == ("warning", "progress_callback failed: ZeroDivisionError: division by zero")
+    made.write_log({**event, "text": "three\nfour"}, log)
+    assert log.written[-1] == (
+        "warning",
+        "progress_callback failed, and is not called again: ZeroDivisionError: division by zero",
+    )
+    made.write_log({**event, "text": "five"}, log)
+    assert log.written[-1] == "<base> five more", "said once"
     with pytest.warns(MigrationWarning, match="`log_formatter`: it is called in the worker only"):
         task(log_formatter=lambda _, line: line, deferrable=True, wait_until_job_complete=True)
 
@@ -709,5 +811,5 @@ def test_patch_operator_asks_for_what_its_body_says() -> None:
 
 def test_what_is_said_to_be_missing_is_missing() -> None:
     given = task(wait_until_job_complete=True)
-    assert [name for name in replaced.READS if hasattr(given, name)] == []
+    assert [name for name in replaced.READS if hasattr(given, name)] == ["job"], "which has the names of the Job alone"
     assert {*replaced.OF_A_JOB} - {*replaced.READS} == {"dry_run"}

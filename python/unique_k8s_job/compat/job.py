@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unique_k8s_job.compat import replaced, without_meaning
+from unique_k8s_job.compat import attributes, replaced, without_meaning
 from unique_k8s_job.exceptions import InvalidManifestError
 from unique_k8s_job.manifest.plain import unwrapped, without_models
 from unique_k8s_job.operators.job import UniqueK8sJobOperator
@@ -91,6 +91,22 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
 
     #: A subclass may name its base container by this.
     BASE_CONTAINER_NAME = "base"
+
+    # Assigned in `__init__`, and again by a subclass that changes its mind.
+    wait_until_job_complete = attributes.ProviderAttribute(
+        lambda words: {"follows": bool(words["wait_until_job_complete"]), **result(words)}
+    )
+    random_name_suffix = attributes.ProviderAttribute(
+        lambda words: {"name_policy": "unique" if words["random_name_suffix"] else "fixed"}
+    )
+    on_finish_action = attributes.ProviderAttribute(lambda words: on_finish(words["on_finish_action"]))
+    on_kill_action = attributes.ProviderAttribute(lambda words: on_stop(words))
+    on_kill_propagation_policy = attributes.ProviderAttribute(lambda words: on_stop(words))
+    reattach_on_restart = attributes.ProviderAttribute(lambda words: retries_of(words["reattach_on_restart"]))
+    schedule_timeout_seconds = attributes.ProviderAttribute(lambda words: startup(words))
+    callbacks = attributes.ProviderAttribute(lambda words: {"progress_callbacks": progress_callbacks(words)})
+    progress_callback = attributes.ProviderAttribute(lambda words: {"progress_callbacks": progress_callbacks(words)})
+    job: attributes.JobMade | None = None
 
     template_fields: Sequence[str] = (
         *UniqueK8sJobOperator.template_fields,
@@ -213,19 +229,27 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             "container_logs": container_logs,
             "init_container_logs": init_container_logs,
             "xcom_sidecar_security_context": xcom_sidecar_container_security_context,
-            "deferrable": deferrable if wait_until_job_complete else False,
-            **startup(startup_timeout_seconds, schedule_timeout_seconds),
-            **result(do_xcom_push=do_xcom_push, follows=wait_until_job_complete),
-            **endings(on_finish_action, on_kill_action, on_kill_propagation_policy),
-            **retries_of(reattach_on_restart if durable is None else durable),
+            "deferrable": deferrable,
+            "do_xcom_push": do_xcom_push,
             **(
                 {} if ttl_seconds_after_finished is None else {"ttl_seconds_after_finished": ttl_seconds_after_finished}
             ),
         }
         super().__init__(**{**ours, **kwargs})
-        self.follows = wait_until_job_complete
-        if not random_name_suffix:
-            self.name_policy = "fixed"
+        self._own_words = frozenset(kwargs)
+        self._provider_words = {"startup_timeout_seconds": startup_timeout_seconds, "do_xcom_push": do_xcom_push}
+        self.schedule_timeout_seconds = schedule_timeout_seconds
+        self.wait_until_job_complete = wait_until_job_complete
+        self.random_name_suffix = random_name_suffix
+        self.on_finish_action = on_finish_action
+        self.on_kill_action = on_kill_action
+        self.on_kill_propagation_policy = on_kill_propagation_policy
+        self.reattach_on_restart = reattach_on_restart if durable is None else durable
+        self.callbacks = callbacks
+        self.progress_callback = progress_callback
+        self._left_empty = frozenset(name for name in attributes.EMPTY if getattr(self, name) is None)
+        for empty in self._left_empty:
+            setattr(self, empty, attributes.EMPTY[empty]())
         self.job_template_file = job_template_file
         self.full_job_spec = full_job_spec
         self.pod_template_file = pod_template_file
@@ -233,7 +257,6 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
         self.full_pod_spec = full_pod_spec
         self.unwrap_single = unwrap_single
         self.log_formatter = log_formatter
-        self.progress_callbacks = progress_callbacks(callbacks, progress_callback)
         # The caller of this is Airflow's wrapper of `__init__`, and its caller the DAG file.
         without_meaning.warn(self.task_id, self._without_meaning(given), stacklevel=3)
 
@@ -252,7 +275,7 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             found |= {name: what for name, what in without_meaning.OF_THE_SIDECAR.items() if given[name]}
         if given["deferrable"] and not self.follows:
             found["deferrable"] = "the task does not wait for its Job. Give `wait_until_job_complete=True`"
-        if self.deferrable:
+        if self.deferrable and self.follows:
             for name in ("log_formatter", "progress_callback"):
                 if given[name]:
                     found[name] = "it is called in the worker only, and not while the task is deferred"
@@ -266,11 +289,35 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             )
         return found
 
+    def __getattr__(self, name: str) -> Any:
+        raise attributes.not_here(self, name)
+
+    def argument(self, name: str) -> Any:
+        """Return what is given for an argument; what was not given, and is still empty, is not given."""
+        value = super().argument(name)
+        return value if value or name not in self._left_empty else None
+
     def execute(self, context: Context) -> Any:
         """Run the Job; without `wait_until_job_complete` only until it is made."""
+        self._read_do_xcom_push()
         # The provider's names begin with `job-`, and other tools may search for that.
         self.name = f"job-{self._own_name(context)}"
         return super().execute(context)
+
+    def execute_complete(self, context: Context, event: Any = None, **kwargs: Any) -> Any:
+        """Go on after the deferral, see `UniqueK8sJobOperator`."""
+        self._read_do_xcom_push()
+        return super().execute_complete(context, event, **kwargs)
+
+    def _read_do_xcom_push(self) -> None:
+        """Look whether a subclass has changed its mind: this attribute is Airflow's own."""
+        if self.do_xcom_push != self._provider_words["do_xcom_push"]:
+            self._provider_words["do_xcom_push"] = self.do_xcom_push
+            self.wait_until_job_complete = self.wait_until_job_complete
+
+    def _know(self, job: Mapping[str, Any]) -> None:
+        super()._know(job)
+        self.job = attributes.JobMade(*(job[key] for key in ("namespace", "name", "uid")))
 
     def _conclude(self, outcome: dict[str, Any], context: Context, log: LogWriter) -> Any:
         value = super()._conclude(outcome, context, log)
@@ -321,12 +368,16 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
             formatted = [str(self.log_formatter(event["container"], line)) for line in lines]
             event = {**event, "text": "\n".join(" ".join(line.splitlines()) for line in formatted)}
         super().write_log(event, log)
-        for call in self.progress_callbacks:
-            for line in lines:
-                try:
+        for call in list(self.progress_callbacks):
+            try:
+                for line in lines:
                     call(line, event)
-                except Exception as error:  # noqa: BLE001  # somebody's callback must not end the Job
-                    log.message(f"progress_callback failed: {type(error).__name__}: {error}", "warning")
+            except Exception as error:  # noqa: BLE001  # somebody's callback must not end the Job
+                # One that fails once fails for each line.
+                self.progress_callbacks.remove(call)
+                log.message(
+                    f"progress_callback failed, and is not called again: {type(error).__name__}: {error}", "warning"
+                )
 
 
 def with_runtime_envs(env_vars: Any, more: Any) -> Any:
@@ -349,23 +400,26 @@ def with_runtime_envs(env_vars: Any, more: Any) -> Any:
     return [*(env_vars or ()), *more]
 
 
-def endings(finish_action: Any, kill_action: Any, propagation: Any) -> dict[str, Any]:
-    """Return `on_finish` and `on_stop` for what is given of the provider's words.
+def on_finish(action: Any) -> dict[str, Any]:
+    """Return `on_finish` for `on_finish_action`: what was asked of the Pods is done with the Job and its Pods."""
+    if action is None:
+        return {}
+    return {"on_finish": ON_FINISH[one_of("on_finish_action", unwrapped(action), *ON_FINISH)]}
 
-    What was asked of the Pods is done with the Job and its Pods. To keep the Pod of a task that is stopped, and to orphan
-    its Pods, both mean that the work goes on.
+
+def on_stop(words: Mapping[str, Any]) -> dict[str, str]:
+    """Return `on_stop` for `on_kill_action` and `on_kill_propagation_policy`.
+
+    To keep the Pod of a task that is stopped, and to orphan its Pods, both mean that the work goes on.
     """
-    found: dict[str, Any] = {}
-    if finish_action is not None:
-        found["on_finish"] = ON_FINISH[one_of("on_finish_action", unwrapped(finish_action), *ON_FINISH)]
-    if kill_action is not None:
-        keeps = one_of("on_kill_action", unwrapped(kill_action), "delete_pod", "keep_pod") == "keep_pod"
-        found["on_stop"] = "leave" if keeps else "delete"
-    if propagation is not None:
-        policy = one_of("on_kill_propagation_policy", propagation, "Foreground", "Background", "Orphan")
-        if policy == "Orphan" or kill_action is None:
-            found["on_stop"] = "leave" if policy == "Orphan" else "delete"
-    return found
+    action, propagation = words.get("on_kill_action"), words.get("on_kill_propagation_policy")
+    keeps = action is not None and one_of("on_kill_action", unwrapped(action), "delete_pod", "keep_pod") == "keep_pod"
+    orphans = propagation is not None and (
+        one_of("on_kill_propagation_policy", propagation, "Foreground", "Background", "Orphan") == "Orphan"
+    )
+    if action is None and propagation is None:
+        return {}
+    return {"on_stop": "leave" if keeps or orphans else "delete"}
 
 
 def retries_of(durable: bool | None) -> dict[str, str]:
@@ -373,18 +427,18 @@ def retries_of(durable: bool | None) -> dict[str, str]:
     return {} if durable is None else {"reattach": "reattach" if durable else "replace"}
 
 
-def startup(after_it_has_a_node: int | None, until_it_has_a_node: int | None) -> dict[str, int]:
+def startup(words: Mapping[str, Any]) -> dict[str, int]:
     """Return our one limit for the start, which is the sum of the provider's two; not given, ours stays."""
+    after_it_has_a_node, until_it_has_a_node = words["startup_timeout_seconds"], words["schedule_timeout_seconds"]
     if after_it_has_a_node is None and until_it_has_a_node is None:
         return {}
     start = _STARTUP if after_it_has_a_node is None else after_it_has_a_node
     return {"startup_timeout_seconds": start + (until_it_has_a_node or start)}
 
 
-def result(*, do_xcom_push: bool, follows: bool) -> dict[str, Any]:
-    """Return the arguments that hand the result of the Job to the next task: the one place that knows them."""
-    source = {"xcom": "termination-message"} if do_xcom_push and follows else {}
-    return {"do_xcom_push": do_xcom_push, **source}
+def result(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the result of the Job is read for the next task: the one place that knows it."""
+    return {"xcom": "termination-message" if words["do_xcom_push"] and words["wait_until_job_complete"] else None}
 
 
 def part_name(part: Mapping[str, Any]) -> str | None:
@@ -397,14 +451,13 @@ def _callbacks(callbacks: Any) -> list[Any]:
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
 
 
-def progress_callbacks(
-    callbacks: Any, progress_callback: Callable[[str], None] | None
-) -> list[Callable[[str, Mapping[str, Any]], None]]:
+def progress_callbacks(words: Mapping[str, Any]) -> list[Callable[[str, Mapping[str, Any]], None]]:
     """Return what is called for each line of the log, with the line and the event that it came in."""
     found: list[Callable[[str, Mapping[str, Any]], None]] = []
+    progress_callback = words.get("progress_callback")
     if progress_callback is not None:
         found.append(lambda line, _: progress_callback(line))
-    for callback in _callbacks(callbacks):
+    for callback in _callbacks(words.get("callbacks")):
         if "progress_callback" in _overridden(callback):
 
             def call(line: str, event: Mapping[str, Any], callback: Any = callback) -> None:
@@ -414,7 +467,7 @@ def progress_callbacks(
                     mode="sync",
                     container_name=event["container"],
                     timestamp=None,
-                    pod=event["pod"],
+                    pod=attributes.PodNamed(event["pod"]),
                 )
 
             found.append(call)

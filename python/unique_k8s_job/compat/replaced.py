@@ -25,7 +25,7 @@ _LOG = "use `get_logs`, `container_logs`, `init_container_logs` and `log_formatt
 _RESULT = "use the return value of the task"
 _STOP = "use `on_stop`, or override `on_kill` and call `super().on_kill()`"
 _NAME = (
-    "use the XComs `job_name`, `job_namespace` and `job_uid`. How the Job ended is in the summary that `execute` returns, "
+    "it has only `metadata.name`, `metadata.namespace` and `metadata.uid`. How the Job ended is in the summary that `execute` returns, "
     "and after a failure, or with `do_xcom_push=True`, in the XCom `job_outcome`"
 )
 _POD = (
@@ -92,18 +92,9 @@ _OF_A_RUN: Mapping[str, str] = {
     "pod_request_obj": _JOB,
     "_config_dict": _CLIENT,
 }
-#: The parameters that our operator keeps under another name.
+#: The parameters that our operator keeps under another name. Others are attributes under both, see `attributes`.
 _RENAMED: Mapping[str, str] = {
-    "wait_until_job_complete": "use `follows`",
-    "random_name_suffix": "use `name_policy`, which is `fixed` instead of False, and `unique` instead of True",
-    "on_finish_action": "use `on_finish`",
-    "on_kill_action": "use `on_stop`",
-    "on_kill_propagation_policy": "use `on_stop`",
     "durable": "use `reattach`",
-    "reattach_on_restart": "use `reattach`",
-    "schedule_timeout_seconds": "use `startup_timeout_seconds`, which is the sum of both limits",
-    "callbacks": "use `progress_callbacks`",
-    "progress_callback": "use `progress_callbacks`",
     "xcom_sidecar_container_security_context": "use `xcom_sidecar_security_context`",
 }
 #: The names that a subclass of `KubernetesJobOperator` may have read of `self`, and what replaces each. Every operator of

@@ -33,15 +33,22 @@ OF_THE_SIDECAR: Mapping[str, str] = {
 }
 
 
+#: What is harmless, and stands in most DAG files: said once in a process, which is once for each parse of a file.
+_ONCE = frozenset(name for name, what in OF_A_JOB.items() if what is _WATCHED)
+_said: set[str] = set()
+
+
 class MigrationWarning(UserWarning):
     """A parameter of cncf.kubernetes has no meaning here."""
 
 
 def warn(task_id: str, parameters: Mapping[str, str], stacklevel: int) -> None:
-    """Warn once of all these parameters of a task, each with what to do instead.
+    """Warn once of all these parameters of a task, each with what to do instead; of an interval only at the first task.
 
     :param stacklevel: that of the line in the DAG file, as for `warnings.warn` called from the caller
     """
+    parameters = {name: what for name, what in parameters.items() if name not in _said}
+    _said.update(_ONCE & set(parameters))
     if parameters:
         lines = "".join(f"\n  `{name}`: {what}" for name, what in sorted(parameters.items()))
         text = f"Task `{task_id}`: these parameters of cncf.kubernetes have no effect in unique-k8s-job:{lines}"

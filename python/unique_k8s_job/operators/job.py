@@ -465,6 +465,10 @@ class UniqueK8sJobOperator(BaseOperator):
         manifest = manifest_of(self, context)
         return [] if manifest is None else [manifest]
 
+    def argument(self, name: str) -> Any:
+        """Return what is given for an argument that goes into the Job; None is not given."""
+        return getattr(self, name)
+
     def log_sources(self, argument: str) -> Any:
         """Return whose logs an argument means, as a request says it."""
         return log_sources(argument, getattr(self, argument))

@@ -54,12 +54,12 @@ NAME_POLICIES = ("unique", "fixed")
 RESULT_SOURCES = ("termination-message", "sidecar")
 
 
-def given(source: Any) -> dict[str, Any]:
-    """Collect the given arguments from the attributes of an operator.
+def given(task: Any) -> dict[str, Any]:
+    """Collect the given arguments of an operator.
 
     :raises InvalidManifestError: if an argument has the wrong shape
     """
-    values = [(name, given_as, getattr(source, name)) for name, given_as in native.job_arguments()]
+    values = [(name, given_as, task.argument(name)) for name, given_as in native.job_arguments()]
     found = {name: _CHECKS[given_as](name, value) for name, given_as, value in values if value is not None}
     if secrets := found.pop("secrets", None):
         from unique_k8s_job.request.secrets import all_keys, other_places
