@@ -193,9 +193,15 @@ SPECIAL: dict[str, Row] = {
     "reattach_on_restart": Row("`reattach`", "False is `replace`", (_MEANS, _NEXT_TRY)),
     "durable": Row("`reattach`", "False is `replace`; it counts before `reattach_on_restart`", (_MEANS, _NEXT_TRY)),
     "startup_timeout_seconds": Row(
-        "`startup_timeout_seconds`", "the sum of both limits; not given, 600 s", (_MEANS, _NO_START)
+        "`startup_timeout_seconds`",
+        "the sum of both limits: alone, 8 is 8 + 8 s; given neither, 600 s",
+        (_MEANS, _NO_START),
     ),
-    "schedule_timeout_seconds": Row("`startup_timeout_seconds`", "the sum of both limits", (_MEANS, _NO_START)),
+    "schedule_timeout_seconds": Row(
+        "`startup_timeout_seconds`",
+        "the sum of both limits; not given, it is the same as the other",
+        (_MEANS, _NO_START),
+    ),
     "get_logs": Row("`get_logs`", "live, of all Pods", (_LOGS, _WHOSE_LOGS)),
     "container_logs": Row("`container_logs`", "not given, the base container", (_LOGS, _WHOSE_LOGS)),
     "init_container_logs": Row("`init_container_logs`", "not given, none", (_LOGS, _WHOSE_LOGS)),
@@ -329,10 +335,18 @@ def test_page_of_the_parameters_is_what_the_code_says() -> None:
 
 
 def test_page_of_the_differences_has_each_method_that_a_subclass_must_not_override() -> None:
-    table = (CHECKOUT / "docs" / "differences.md").read_text().split("| it overrides | use instead |")[1]
+    table = (
+        (CHECKOUT / "docs" / "differences.md").read_text().split("| it overrides | use instead |")[1].split("\n\n")[0]
+    )
     named = [name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split(" | ")[0])]
     assert sorted(named) == sorted(replaced.OF_A_JOB)
     assert set(replaced.OF_OTHERS) <= set(named)
+
+
+def test_page_of_the_differences_has_each_name_that_a_subclass_cannot_read() -> None:
+    table = (CHECKOUT / "docs" / "differences.md").read_text().split("| it reads | what there is |")[1].split("\n\n")[0]
+    named = [name for line in table.splitlines()[2:] for name in re.findall(r"`self\.(\w+)`", line.split(" | ")[0])]
+    assert sorted(named) == sorted(set(replaced.READS) - set(replaced.OF_A_JOB))
 
 
 @pytest.mark.parametrize("name", sorted(SPECIAL))

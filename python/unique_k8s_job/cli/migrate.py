@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,10 +17,12 @@ LARGEST = 10_000_000
 
 
 @click.command("migrate")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--write", is_flag=True, help="Write the files. Without it they are only shown as they would be.")
 def migrate_command(files: tuple[Path, ...], *, write: bool) -> int:
     """Rewrite the imports of DAG files that use the Job operators of cncf.kubernetes.
+
+    Of a folder, each file `*.py` in it and below it is read.
 
     Shows each change as a diff, and each line that somebody has to know about. Only import statements change. No DAG file
     is run. Ends with 0; with 1 if something is left to change by hand; with 125 if a file could not be read or written.
@@ -26,7 +30,8 @@ def migrate_command(files: tuple[Path, ...], *, write: bool) -> int:
     from unique_k8s_job.compat.migration import migrate
 
     by_hand, failed = False, False
-    for file in files:
+    quiet = {folder: 0 for folder in files if folder.is_dir()}
+    for file, folder in ((file, given) for given in files for file in _python_files(given)):
         try:
             # Line ends stay as they are.
             with file.open(encoding="utf-8", newline="") as stream:
@@ -49,7 +54,22 @@ def migrate_command(files: tuple[Path, ...], *, write: bool) -> int:
             click.echo(f"{visible(name)}:{note.line}: {'change this: ' if note.by_hand else ''}{note.text}")
             by_hand = by_hand or note.by_hand
         if after == before and not notes:
-            click.echo(f"{visible(name)}: nothing to change")
+            if folder in quiet:
+                quiet[folder] += 1
+            else:
+                click.echo(f"{visible(name)}: nothing to change")
+    for folder, count in quiet.items():
+        click.echo(f"{visible(str(folder))}: files with nothing to change: {count}")
     if failed:
         return OUR_ERROR
     return STUCK if by_hand else SUCCESS
+
+
+def _python_files(given: Path) -> Iterator[Path]:
+    """Return a file as it is, and of a folder the Python files in it and below it; what is hidden is no DAG file."""
+    if not given.is_dir():
+        yield given
+        return
+    for folder, inner, names in os.walk(given):
+        inner[:] = sorted(name for name in inner if not name.startswith(".") and name != "__pycache__")
+        yield from (Path(folder) / name for name in sorted(names) if name.endswith(".py") and not name.startswith("."))

@@ -21,7 +21,8 @@ OF_A_JOB: Mapping[str, str] = {
     "manual_selector": "Kubernetes makes a selector that matches the Pods of this Job only. Leave it out",
     "log_pod_spec_on_failure": "the spec is not written into the log, because it can hold secrets. The error says why the "
     "Pod failed; use `unique-k8s-job doctor --job NAME`, or `kubectl describe`",
-    "is_delete_operator_pod": "it was replaced long ago. Use `on_finish`, `keep` or `delete`",
+    "is_delete_operator_pod": 'the provider does not read it either. Give `on_finish_action="delete_pod"` to delete the Job '
+    "with its Pods once it has ended",
     "container_name_log_prefix_enabled": "a prefix stands only where several containers or Pods write. Leave it out, and "
     "choose the containers with `container_logs`",
 }
