@@ -164,6 +164,9 @@ clean: ## Remove the environments, wheels and documents of this checkout
 
 # --- environments ---------------------------------------------------------------------------------------------------
 
+# What an environment gets: Airflow's version, a file of pins. The pins are of Python 3.11 and later.
+pinned = $(if $(filter 3.10,$(python)),apache-airflow==$(1) -r tests/matrix/requirements.in,-r $(2))
+
 $(uv):
 	@.ci/prepare python
 	@echo "environment .venv/tools: uv, maturin and the tools of the lints"
@@ -189,7 +192,7 @@ $(zig): $(uv)
 %/.ready: tests/airflow/requirements.txt $(uv)
 	@echo "environment $(@D): Airflow $(airflow) and what the tests need"
 	@$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
-	@$(uv) pip install --quiet --python $(@D)/bin/python -r tests/airflow/requirements.txt
+	@$(uv) pip install --quiet --python $(@D)/bin/python $(call pinned,$(airflow),tests/airflow/requirements.txt)
 	@touch $@
 
 $(sphinx)/.ready: docs/site/requirements.txt $(uv)
@@ -203,7 +206,7 @@ install = $(uv) pip install --quiet --python $(@D)/bin/python --reinstall --no-d
 $(older_tested:%=%/.ready): .venv/python$(python)-airflow%/.ready: tests/matrix/airflow-%.txt $(uv)
 	@echo "environment $(@D): Airflow $* and what its tests need"
 	@$(uv) venv --quiet --clear --python $(PYTHON) $(@D)
-	@$(uv) pip install --quiet --python $(@D)/bin/python -r $<
+	@$(uv) pip install --quiet --python $(@D)/bin/python $(call pinned,$*,$<)
 	@touch $@
 
 # `packaged=1` takes the wheel of the last build: two suites that run side by side must not install what the other uses.

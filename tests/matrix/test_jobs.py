@@ -165,9 +165,9 @@ def test_run_without_a_scheduler(
     airflow: AirflowClient, airflow_server: AirflowServer, cluster: OneNodeCluster, namespace: str, saw: Saw
 ) -> None:
     """A task that does not defer: one that does would be taken by the triggerer of the deployment, too."""
-    airflow.wait_for_dag("blocking")
+    airflow.wait_for_dag("without_a_scheduler")
     conf = json.dumps({"namespace": namespace, "script": "echo some words"})
-    printed = airflow_server.command("dags", "test", "blocking", "--conf", conf)
+    printed = airflow_server.command("dags", "test", "without_a_scheduler", "--conf", conf)
     assert "some words" in printed, printed
     assert cluster.the_job(namespace)["metadata"]["labels"]["unique-k8s-job/acknowledged"] == "true"
     saw("a DAG runs in `airflow dags test`, blocking", "the task succeeds; its log is on the terminal")

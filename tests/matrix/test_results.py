@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -99,6 +100,7 @@ def test_decorated_functions(airflow: AirflowClient, saw: Saw, started: Started)
     saw("`@task.unique_k8s_job` raises", "the task fails, with the line of the function and the exception")
     assert "got [6, 8] in " in airflow.log(started.ti(dag, "command"))
     saw("`@task.unique_k8s_job_cmd`, blocking", "the command that the function returns runs in a Job")
+    saw("Python {}.{}".format(*sys.version_info), "as in the rows from `a Job leaves a result` on")
 
 
 def test_callbacks_branch_and_teardown_after_a_job(airflow: AirflowClient, saw: Saw, started: Started) -> None:

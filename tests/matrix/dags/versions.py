@@ -24,6 +24,8 @@ SCRIPT = ["sh", "-c", "{{ dag_run.conf['script'] }}"]
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "blocking": {"retries": 0, "deferrable": False},
+    # Nobody unpauses it: the scheduler leaves a run of it to the command that made the run.
+    "without_a_scheduler": {"retries": 0, "deferrable": False},
     "blocking_with_retries": {"retries": 2, "deferrable": False},
     "deferred": {"retries": 0, "deferrable": True},
     "deferred_with_time_limit": {
