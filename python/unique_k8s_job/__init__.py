@@ -81,6 +81,9 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
+        if name in _HOMES:
+            # First, also in a process that is none of Airflow's: it decides the base of the exceptions.
+            import_module("airflow")
         # All other names are exceptions.
         return getattr(import_module(_HOMES.get(name, "unique_k8s_job.exceptions")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

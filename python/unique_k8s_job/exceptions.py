@@ -20,12 +20,19 @@
 Each has its text in three parts that are never mixed (`message`, `seen`, `hint`), and its facts as attributes. Each has
 the attributes that `UniqueK8sJobError` declares, None if they do not apply. `facts` has all facts as they came, also
 those that a newer version of the core has added.
+
+In a process of Airflow all of them are Airflow's `AirflowException`, so `except AirflowException` catches them. A process
+is one of Airflow if `airflow` is imported before this module: Airflow itself imports it before it reads a DAG file or
+runs a task, and our Airflow classes import it first. Elsewhere, as in the command line, the base is Python's `Exception`:
+Airflow takes a second to import, and may not be installed.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job.visible import visible, visible_lines
 
@@ -49,7 +56,24 @@ __all__ = [
 ]
 
 
-class UniqueK8sJobError(Exception):
+def _base() -> type[Exception]:
+    """Return Airflow's base class of errors in a process of Airflow, else Python's."""
+    if "airflow" not in sys.modules:
+        return Exception
+    try:
+        base: type[Exception] = import_module("airflow.exceptions").AirflowException
+    except ImportError:  # `airflow` is something else, such as a folder of that name
+        return Exception
+    return base
+
+
+if TYPE_CHECKING:
+    _Base = Exception
+else:
+    _Base = _base()
+
+
+class UniqueK8sJobError(_Base):
     """Base of everything this package raises.
 
     :param message: what happened, and to which object
@@ -115,11 +139,21 @@ class UniqueK8sJobError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (type(self), self.message, self.seen, self.hint, self.facts)
 
+    def serialize(self) -> tuple[str, tuple[str], dict[str, Any]]:
+        """Return what Airflow makes the same error of: class, arguments and named arguments."""
+        kind = type(self)
+        named = {"seen": self.seen, "hint": self.hint, **self.facts}
+        return f"{kind.__module__}.{kind.__name__}", (self.message,), named
+
 
 def _rebuilt(
     kind: type[UniqueK8sJobError], message: str, seen: list[str], hint: str | None, facts: dict[str, Any]
 ) -> UniqueK8sJobError:
     return kind(message, seen=seen, hint=hint, **facts)
+
+
+# The base is no name of this module: what is defined here is what this package raises.
+del _Base
 
 
 class ConfigurationError(UniqueK8sJobError):

@@ -32,6 +32,7 @@ def test_callbacks_teardown_branch_link_and_metrics_know_how_the_job_has_ended(
     name, log = airflow.xcom(ti("work"), "job_name"), airflow.log(ti("work"))
     assert "The triggerer follows the Job from now on" in log
     assert "callback: JobFailedError with exit code 3: Job `" in log
+    assert "callback: it is an AirflowException: True" in log
     outcome = airflow.xcom(ti("work"), "job_outcome")
     assert (outcome["state"], outcome["exit_code"], outcome["job"]["name"]) == ("failed", 3, name)
 

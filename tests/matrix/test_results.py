@@ -110,6 +110,7 @@ def test_callbacks_branch_and_teardown_after_a_job(airflow: AirflowClient, saw: 
     assert "callback: make is done by " in airflow.log(started.ti(dag, "make"))
     saw("a Job fails, deferred: what comes after it", "the teardown runs; a branch reads how the Job ended")
     assert "callback: JobFailedError with exit code 3: Job `" in airflow.log(started.ti(dag))
+    assert "callback: it is an AirflowException: True" in airflow.log(started.ti(dag))
     saw("a Job fails, deferred: its callback", "has the exception, with the exit code")
     uid = airflow.xcom(started.ti(dag), "job_uid")
     assert airflow.links(started.ti(dag)) == {"Kubernetes Job": f"https://dashboard.example/?uid={uid}"}

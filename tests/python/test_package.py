@@ -20,6 +20,7 @@ from typing import Any
 import airflow
 import jsonschema
 import pytest
+from airflow.exceptions import AirflowException
 
 import unique_k8s_job
 from unique_k8s_job import _core, exceptions, native
@@ -245,6 +246,65 @@ def test_an_error_has_the_declared_attributes_and_no_others() -> None:
     for name in ("of_a_newer_core", "statuss"):
         with pytest.raises(AttributeError):
             getattr(error, name)
+
+
+#: What each process begins with, and whether our errors are then Airflow's.
+PROCESSES = {
+    "from unique_k8s_job import UniqueK8sJobOperator": True,
+    "from unique_k8s_job.compat import KubernetesJobOperator": True,
+    "import unique_k8s_job.cli.command_line": False,
+    "import sys; sys.modules['airflow'] = None": False,
+    "import sys, types; sys.modules['airflow'] = types.ModuleType('airflow')": False,
+}
+
+
+@pytest.mark.parametrize(("begins", "is_airflow"), PROCESSES.items())
+def test_errors_are_those_of_airflow_in_its_processes_and_load_nothing_of_it_elsewhere(
+    begins: str, is_airflow: bool
+) -> None:
+    printed = in_a_new_process(
+        f"""
+        {begins}
+        import sys
+        before = set(sys.modules)
+        from unique_k8s_job import JobFailedError, UniqueK8sJobError
+        new = {{name for name in set(sys.modules) - before if name.startswith("airflow")}}
+        if {is_airflow}:
+            from airflow.exceptions import AirflowException
+            base = AirflowException
+        else:
+            base = Exception
+            assert not new, new
+        print(UniqueK8sJobError.__bases__ == (base,) and issubclass(JobFailedError, base))
+        """
+    )
+    assert printed.splitlines()[-1] == "True"
+
+
+def test_errors_in_a_dag_file_import_no_module_of_airflow_that_was_not_there() -> None:
+    in_a_new_process(
+        """
+        import sys
+        try:
+            from airflow.sdk import DAG
+        except ImportError:
+            from airflow import DAG
+        before = set(sys.modules)
+        from unique_k8s_job.exceptions import UniqueK8sJobError
+        new = {name for name in set(sys.modules) - before if not name.startswith("unique_k8s_job")}
+        assert not new, new
+        assert "AirflowException" in [base.__name__ for base in UniqueK8sJobError.__bases__]
+        """
+    )
+
+
+def test_airflow_makes_the_same_error_again_of_what_it_stores() -> None:
+    assert issubclass(exceptions.UniqueK8sJobError, AirflowException)
+    error = exceptions.JobFailedError("no", seen=["a"], hint="b", exit_code=3, colour="red")
+    path, args, kwargs = error.serialize()
+    module, _, name = path.rpartition(".")
+    again = getattr(import_module(module), name)(*args, **json.loads(json.dumps(kwargs)))
+    assert (type(again), str(again), again.facts) == (type(error), str(error), error.facts)
 
 
 def test_the_border_to_the_core_has_types_and_names_reach_it_one_by_one() -> None:

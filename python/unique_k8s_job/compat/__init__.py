@@ -42,5 +42,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         from importlib import import_module
 
+        if name != "MigrationWarning":
+            # First, also in a process that is none of Airflow's: it decides the base of the exceptions.
+            import_module("airflow")
         return getattr(import_module(f"unique_k8s_job.compat.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow import DAG
+from airflow.exceptions import AirflowException
 
 from unique_k8s_job import UniqueK8sJobOperator
 
@@ -39,6 +40,7 @@ def succeeded(context: Any) -> None:
 def failed(context: Any) -> None:
     error = context["exception"]
     print(f"callback: {type(error).__name__} with exit code {error.exit_code}: {error.message}")
+    print(f"callback: it is an AirflowException: {isinstance(error, AirflowException)}")
 
 
 with DAG("after_a_job", schedule=None):
