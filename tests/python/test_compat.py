@@ -381,6 +381,21 @@ def test_file_that_is_missing_is_said_with_its_argument() -> None:
         job_of(task(job_template_file="/absent.yaml"))
 
 
+def test_absolute_path_that_is_missing_is_not_called_relative(tmp_path: Path) -> None:
+    for path, seen in (("/absent.yaml", "has no such file"), (str(tmp_path), "names a folder")):
+        with pytest.raises(InvalidManifestError) as caught:
+            job_of(task(job_template_file=path))
+        assert seen in caught.value.seen[0]
+        assert "an absolute path" not in str(caught.value) and "looked in" not in str(caught.value)
+
+
+def test_choice_that_is_none_is_shown_with_the_choices() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        KubernetesJobOperator(task_id="work", image="a", on_finish_action="delete")
+    assert caught.value.seen == ["`delete`"]
+    assert "`delete_pod`" in caught.value.message
+
+
 # --- what else a parameter does -----------------------------------------------------------------------------------------
 
 

@@ -91,6 +91,13 @@ def test_file_that_is_missing_is_named_with_the_folder_that_was_searched(tmp_pat
     assert str(tmp_path) in str(caught.value.seen)
 
 
+def test_absolute_path_that_is_missing_is_not_called_relative(tmp_path: Path) -> None:
+    with pytest.raises(InvalidManifestError, match="The manifest file `/absent.yaml` was not found") as caught:
+        read(task(tmp_path, manifest="/absent.yaml"))
+    assert caught.value.seen == ["the machine that runs the task has no such file"]
+    assert "an absolute path" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
 def test_text_and_dict_are_rendered_in_place(tmp_path: Path) -> None:
     assert read(task(tmp_path, manifest="kind: Job\nmetadata: {name: '{{ x }}'}"), x="a")["metadata"] == {"name": "a"}
     assert read(task(tmp_path, manifest={"metadata": {"name": "{{ x }}"}}), x="a")["metadata"] == {"name": "a"}

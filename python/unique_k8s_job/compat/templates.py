@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unique_k8s_job.exceptions import InvalidManifestError
-from unique_k8s_job.manifest.encoding import read_text
+from unique_k8s_job.manifest.encoding import missing_file, read_text
 from unique_k8s_job.manifest.plain import fields_of, plain
 from unique_k8s_job.manifest.read import read_manifest
 
@@ -48,8 +48,11 @@ def read_file(task: UniqueK8sJobOperator, argument: str) -> dict[str, Any]:
         folders.append(Path(bound.dag.fileloc).parent)
     found = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if found is None:
+        what = f"The file `{name}` of `{argument}` was not found"
+        if os.path.isabs(name):
+            raise missing_file(what, name, argument)
         raise InvalidManifestError(
-            f"The file `{name}` of `{argument}` was not found",
+            what,
             seen=[f"looked in {', '.join(str(folder.absolute()) for folder in folders)}"],
             hint="give an absolute path, or one relative to the folder of the DAG file",
             path=argument,

@@ -41,6 +41,20 @@ def read_text(path: str | os.PathLike[str]) -> str:
     raise InvalidManifestError(f"The manifest ({name}) cannot be read", seen=[why], path="manifest")
 
 
+def missing_file(what: str, path: str, argument: str) -> InvalidManifestError:
+    """Make the error about a file that is not there, although its absolute path is known.
+
+    :param what: what the error begins with
+    :param argument: the argument that names the file
+    """
+    if os.path.isdir(path):
+        seen, hint = "the path names a folder", "give the path of a file in it"
+    else:
+        seen = "the machine that runs the task has no such file"
+        hint = "put the file there on each machine or image that runs tasks, or give the path that it has there"
+    return InvalidManifestError(what, seen=[seen], hint=hint, path=argument)
+
+
 def read_stream(stream: BinaryIO, name: str) -> str:
     """Read a manifest from a stream, to its end.
 

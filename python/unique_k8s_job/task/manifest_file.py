@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unique_k8s_job.exceptions import InvalidManifestError
-from unique_k8s_job.manifest.encoding import read_text
+from unique_k8s_job.manifest.encoding import missing_file, read_text
 from unique_k8s_job.manifest.read import names_a_file, one_job, read_manifest
 
 if TYPE_CHECKING:
@@ -65,9 +65,12 @@ def _template(environment: Environment, file: str) -> Template:
     try:
         return environment.overlay(loader=ChoiceLoader([FunctionLoader(load), *others])).get_template(file)
     except TemplateNotFound as error:
+        what = f"The manifest file `{file}` was not found"
+        if os.path.isabs(file) and error.name == file:
+            raise missing_file(what, file, "manifest") from error
         searched = ", ".join(map(str, folders)) or "(the task is in no DAG file)"
         raise InvalidManifestError(
-            f"The manifest file `{file}` was not found",
+            what,
             seen=[f"looked for `{error.name}` in {searched}"],
             hint="give an absolute path, or one relative to the folder of the DAG file or to one of the DAG's "
             "`template_searchpath`",
