@@ -92,6 +92,13 @@ def waiter(monkeypatch: pytest.MonkeyPatch) -> Waiter:
     return made
 
 
+@pytest.fixture
+def in_a_triggerer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next triggers run in a triggerer."""
+    monkeypatch.setattr(triggers, "in_dag_test", lambda _: False)
+    monkeypatch.setattr(triggers.left_behind, "searching", lambda *_: contextlib.nullcontext())
+
+
 def trigger(**kwargs: Any) -> UniqueK8sJobTrigger:
     return UniqueK8sJobTrigger(job=JOB, connection={"kubernetes_conn_id": None}, **kwargs)
 
@@ -136,6 +143,7 @@ def test_one_event_with_the_outcome_and_nothing_of_the_log(waiter: Waiter, caplo
     assert waiter.calls == ["close"]
 
 
+@pytest.mark.usefixtures("in_a_triggerer")
 def test_event_waits_until_the_trigger_is_old_enough(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
@@ -149,6 +157,15 @@ def test_event_waits_until_the_trigger_is_old_enough(waiter: Waiter, monkeypatch
     assert 7.0 < pauses[-1] <= 8.0
 
 
+def test_event_is_sent_at_once_in_a_dag_test(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "HOLD_EVENT", 3600.0)
+    monkeypatch.setattr(triggers, "LOG_SETTLES", 3600.0)
+    waiter.events = [OUTCOME]
+    (event,) = asyncio.run(asyncio.wait_for(events(trigger()), 600))
+    assert event["kind"] == "outcome"
+
+
+@pytest.mark.usefixtures("in_a_triggerer")
 def test_event_waits_until_the_last_line_of_the_log_has_left_the_process(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +520,7 @@ def test_cancellation_keeps_the_word_by_which_airflow_knows_a_users_stop(waiter:
     assert words == [("by the user",)]
 
 
+@pytest.mark.usefixtures("in_a_triggerer")
 def test_trigger_that_is_cancelled_while_it_holds_its_event_stores_the_place_in_the_log(
     waiter: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,8 +111,9 @@ class UniqueK8sJobTrigger(BaseTrigger):
         triggerer.notice()
         try:
             event = await self._event()
-            last_line = self._writer.last_line if self._writer else 0.0
-            await asyncio.sleep(max(began + HOLD_EVENT, last_line + LOG_SETTLES) - time.monotonic())
+            if not in_dag_test(self):
+                last_line = self._writer.last_line if self._writer else 0.0
+                await asyncio.sleep(max(began + HOLD_EVENT, last_line + LOG_SETTLES) - time.monotonic())
         except asyncio.CancelledError:
             if self._finished_waiter:  # no event has told the outcome yet: the next trigger follows the Job once more
                 await self._store_positions(self._finished_waiter)
@@ -148,7 +149,7 @@ class UniqueK8sJobTrigger(BaseTrigger):
     def _searching_left_behind(self, cluster: Cluster) -> contextlib.AbstractContextManager[None]:
         """Look for Jobs that a stop has left behind in this Job's namespace; not in `dag.test()`, which ends soon."""
         namespace = (json.loads(self.job).get("job") or {}).get("namespace")
-        if self.task_instance is None or not namespace:
+        if in_dag_test(self) or not namespace:
             return contextlib.nullcontext()
         return left_behind.searching(cluster, self.connection, namespace)
 
@@ -274,6 +275,12 @@ class UniqueK8sJobTrigger(BaseTrigger):
             result = f"The deletion of its Job failed, and the Job may still run: {failure(error)}"
             level_of_result = "warning"
         write(result, level_of_result)
+
+
+def in_dag_test(trigger: BaseTrigger) -> bool:
+    """Return whether `dag.test()` runs the trigger, in the process of the task: it has no executor, and no other process
+    that writes the log. Only a triggerer tells a trigger its task."""
+    return trigger.task_instance is None
 
 
 def without_positions(job: str) -> str:
