@@ -1,12 +1,14 @@
 """Describes a value that may be secret for an error: its type and size, never the value.
 
 Arguments are rendered from templates, and connections and manifests hold passwords, so even a flag or a name may be one
-by mistake.
+by mistake. A word that is given where one of a few words is wanted is shown, if it has only letters: a secret that a
+template has rendered by mistake has hardly the form of such a word.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from unique_k8s_job.exceptions import InternalError, UniqueK8sJobError
 
 #: How many lines of code of a fault are shown, the last ones.
 FRAMES = 8
+#: A text that looks like a word of a choice, such as `delete_succeeded_pod`.
+_WORD = re.compile(r"[A-Za-z_-]{1,24}")
 #: PyYAML's messages that quote nothing. Its others have names, tags and characters of the text.
 _PLAIN_PROBLEMS = frozenset(
     {
@@ -38,6 +42,13 @@ def described(value: Any) -> str:
     if isinstance(value, str):
         return f"a text of {len(value)} characters" if value.strip() else "an empty text"
     return f"a value of type {type(value).__name__}"
+
+
+def described_choice(value: Any) -> str:
+    """Return a value that should be one of a few words, if it looks like a word or is True or False; else as `described`."""
+    if isinstance(value, bool) or (isinstance(value, str) and _WORD.fullmatch(value)):
+        return f"`{value}`"
+    return described(value)
 
 
 def failure(error: BaseException) -> str:

@@ -14,7 +14,7 @@ import pytest
 from unique_k8s_job import UniqueK8sJobOperator, _core
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.manifest.plain import without_models
-from unique_k8s_job.request.arguments import fixed_name, given, per_outcome, ttl
+from unique_k8s_job.request.arguments import fixed_name, given, one_of, per_outcome, ttl
 from unique_k8s_job.request.job import plain_request
 
 if TYPE_CHECKING:
@@ -94,8 +94,32 @@ def test_env_vars_are_a_dict_or_a_list() -> None:
 
 
 def test_text_where_a_list_belongs_is_refused_naming_the_argument() -> None:
-    with pytest.raises(InvalidManifestError, match="`cmds` has to be a list"):
+    with pytest.raises(InvalidManifestError, match="`cmds` has to be a list of texts") as caught:
         given(operator(cmds="echo hello"))
+    assert caught.value.seen == ["a text of 10 characters"]
+    assert '`cmds=["echo", "hi"]`' in str(caught.value.hint) and '`cmds=["sh", "-c", "echo hi"]`' in str(
+        caught.value.hint
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("Delete", "`Delete`"),
+        ("delete_pods", "`delete_pods`"),
+        (True, "`True`"),
+        ("", "an empty text"),
+        (None, "None"),
+        (["delete"], "a value of type list"),
+        ("hunter2", "a text of 7 characters"),
+        ("keep it", "a text of 7 characters"),
+        ("k" * 25, "a text of 25 characters"),
+    ],
+)
+def test_choice_that_is_none_is_shown_if_it_looks_like_a_word(value: Any, seen: str) -> None:
+    with pytest.raises(ConfigurationError, match="`on_finish` has to be `keep` or `delete`") as caught:
+        one_of("on_finish", value, "keep", "delete")
+    assert caught.value.seen == [seen]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from unique_k8s_job import native
-from unique_k8s_job.described import described
+from unique_k8s_job.described import described, described_choice
 from unique_k8s_job.exceptions import ConfigurationError, InvalidManifestError
 from unique_k8s_job.manifest.plain import fields_of, is_list, keyed, plain, unwrapped, whole_text
 
@@ -43,6 +43,8 @@ OUTCOMES = ("succeeded", "failed")
 FINISHES = ("keep", "delete")
 #: What an argument that is one object has to be.
 A_DICT = "a dict, spelled as in a YAML manifest"
+#: What an argument that is several texts has to be.
+A_LIST_OF_TEXTS = "a list of texts"
 #: A text that stands for a whole number, with no more digits than 64 bits have.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}", re.ASCII)
 #: The values for what becomes of a manifest with fields that the API server does not know.
@@ -152,7 +154,9 @@ def seconds(name: str, value: Any) -> int:
     """Check a number of whole seconds; Kubernetes keeps them in 32 bits."""
     number = integer(name, value)
     if not 0 <= number < 2**31:
-        raise refused(name, "a number of seconds, 0 or more", value)
+        raise InvalidManifestError(
+            f"The argument `{name}` has to be a number of seconds, 0 or more", seen=[str(number)], path=name
+        )
     return number
 
 
@@ -179,7 +183,9 @@ def one_of(name: str, value: Any, *words: str) -> Any:
     value = unwrapped(value)
     if value not in words:
         raise ConfigurationError(
-            f"`{name}` has to be {' or '.join(f'`{word}`' for word in words)}", seen=[described(value)], path=name
+            f"`{name}` has to be {' or '.join(f'`{word}`' for word in words)}",
+            seen=[described_choice(value)],
+            path=name,
         )
     return value
 
@@ -193,14 +199,19 @@ def env_vars(value: Any, name: str = "env_vars") -> list[dict[str, Any]]:
 
 def refused(name: str, wanted: str, value: Any) -> InvalidManifestError:
     """Make the error about an argument of the wrong type."""
-    hint = f"give `{name}=[...]`" if wanted.startswith("a list") else None
     return InvalidManifestError(
-        f"The argument `{name}` has to be {wanted}", seen=[f"a {_kind(value)}"], hint=hint, path=name
+        f"The argument `{name}` has to be {wanted}", seen=[described(value)], hint=_spelling(name, wanted), path=name
     )
 
 
-def _kind(value: Any) -> str:
-    return "text that is none" if isinstance(value, str) else f"value of type {type(value).__name__}"
+def _spelling(name: str, wanted: str) -> str | None:
+    """Return how to write a list, if one is wanted."""
+    if name in ("cmds", "arguments"):
+        line = "" if name == "arguments" else '; a line for a shell is `cmds=["sh", "-c", "echo hi"]`'
+        return f'give each word by itself, as in `{name}=["echo", "hi"]`{line}'
+    if wanted == A_LIST_OF_TEXTS:
+        return f'give each text by itself, as in `{name}=["one", "two"]`'
+    return f"give `{name}=[...]`" if wanted.startswith("a list") else None
 
 
 def text(name: str, value: Any) -> str:
@@ -285,7 +296,7 @@ def listed(name: str, value: Any, wanted: str = "a list") -> list[Any]:
 
 def words(name: str, value: Any) -> list[str]:
     """Check a list of texts."""
-    return [word(f"{name}[{number}]", item) for number, item in enumerate(listed(name, value, "a list of texts"))]
+    return [word(f"{name}[{number}]", item) for number, item in enumerate(listed(name, value, A_LIST_OF_TEXTS))]
 
 
 def _object(name: str, value: Any) -> dict[str, Any]:
