@@ -147,6 +147,8 @@ class JobRequest(TypedDict, total=False):
     manifest: Any
     overlays: list[Any]
     from_cron_job: str | None
+    #: What the installation's `pod_mutation_hook` has made of the one that `assemble` gives.
+    pod_template: dict[str, Any] | None
     field_validation: Literal["strict", "warn", "ignore"]
     #: Those that were given, each as `job_arguments` says.
     arguments: dict[str, Any]

@@ -95,7 +95,7 @@ pub(super) fn base_container<'a>(
 
 /// Puts the container of this name at the beginning, by which everybody knows it as the base container. A single container
 /// of another name gets the name.
-fn named_first(containers: &mut [Value], name: &str) -> Result<(), Error> {
+pub(super) fn named_first(containers: &mut [Value], name: &str) -> Result<(), Error> {
     let refused = |seen: String, hint: &str| Err(invalid("base_container_name", seen, hint));
     let names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
     match containers.iter().position(|container| container["name"] == name) {

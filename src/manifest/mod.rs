@@ -5,12 +5,14 @@
 //! path of the field before anything is sent.
 //!
 //! [`overlay()`] lays parts of a Job over each other, [`UserJob`] finds the Job in the manifest and checks it, `assemble` puts
-//! the arguments into it, `result_file` what its result needs, `queue` what Kueue needs, `stamp` adds our name, labels and TTL.
+//! the arguments into it, `result_file` what its result needs, `queue` what Kueue needs, `stamp` adds our name, labels and TTL,
+//! `pod_template` what a hook of the installation has changed.
 
 mod arguments;
 mod assemble;
 mod fields;
 mod overlay;
+mod pod_template;
 mod queue;
 mod result_file;
 mod shape;
@@ -22,6 +24,7 @@ mod user_job;
 pub use arguments::{ARGUMENTS, Argument, ArgumentForm, Arguments};
 pub use assemble::assemble;
 pub use overlay::overlay;
+pub use pod_template::put_pod_template;
 pub use queue::put_into_queue;
 pub use result_file::{ResultSidecar, put_result_file};
 pub use stamp::{Stamp, replaced_labels, stamp};

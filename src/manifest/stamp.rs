@@ -45,9 +45,9 @@ pub fn stamp(
     added: &Stamp,
     ttl: Option<u32>,
 ) -> Result<Value, Error> {
-    for path in ["/metadata", "/spec/template/metadata"] {
-        refuse_our_prefix(&job, path)?;
-    }
+    refuse_our_prefix(&job, "/metadata")?;
+    offer(&mut job["spec"]["template"]["metadata"], added);
+    stamp_pods(&mut job, added)?;
     let metadata = &mut job["metadata"];
     metadata["name"] = json!(name.as_str());
     metadata["namespace"] = json!(namespace.as_str());
@@ -58,10 +58,6 @@ pub fn stamp(
     extend(metadata, "labels", &added.labels);
     extend(metadata, "labels", &added.job_labels);
     extend(metadata, "annotations", &added.annotations);
-    let metadata = &mut job["spec"]["template"]["metadata"];
-    offer(metadata, added);
-    extend(metadata, "labels", &added.labels);
-    extend(metadata, "annotations", &added.pod_annotations);
     if let Some(spec) = job["spec"].as_object_mut() {
         match ttl {
             Some(seconds) => spec.insert("ttlSecondsAfterFinished".into(), json!(seconds)),
@@ -70,6 +66,15 @@ pub fn stamp(
     }
     refuse_too_large(&job)?;
     Ok(job)
+}
+
+/// Adds what is written on the Pods of a Job in any case.
+pub(super) fn stamp_pods(job: &mut Value, added: &Stamp) -> Result<(), Error> {
+    refuse_our_prefix(job, "/spec/template/metadata")?;
+    let metadata = &mut job["spec"]["template"]["metadata"];
+    extend(metadata, "labels", &added.labels);
+    extend(metadata, "annotations", &added.pod_annotations);
+    Ok(())
 }
 
 /// The labels of a Job and its Pods whose values ours replace, each with its old value: `app.kubernetes.io/managed-by`,
@@ -128,7 +133,7 @@ fn refuse_our_prefix(job: &Value, path: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn refuse_too_large(job: &Value) -> Result<(), Error> {
+pub(super) fn refuse_too_large(job: &Value) -> Result<(), Error> {
     let size = job.to_string().len();
     if size <= LARGEST {
         return Ok(());

@@ -15,8 +15,8 @@ use crate::{
     },
     manifest::{
         Arguments, ResultSidecar, RunnableKind, Stamp, Ttl, TtlPlan, UserJob, assemble, indexed_completions,
-        manifest_namespace, manifest_ttl, not_known, overlay, put_into_queue, put_result_file, replaced_labels, stamp,
-        unknown_fields,
+        manifest_namespace, manifest_ttl, not_known, overlay, put_into_queue, put_pod_template, put_result_file,
+        replaced_labels, stamp, unknown_fields,
     },
     model::{
         handoff::Handoff,
@@ -64,6 +64,10 @@ pub struct JobRequest {
     /// The `CronJob` in the cluster whose Job is run, instead of a manifest.
     #[serde(default, deserialize_with = "trimmed_option")]
     pub from_cron_job: Option<CronJobName>,
+    /// The Pod template that the installation's hook has made of the one that would be sent; none if it has no hook. Like
+    /// the marking it is not the user's, so it does not count when a retry compares manifests.
+    #[serde(default)]
+    pub pod_template: Option<Value>,
     /// What becomes of a manifest with fields that are not known.
     #[serde(default)]
     pub field_validation: FieldValidation,
@@ -353,7 +357,10 @@ impl JobRequest {
             offered_labels: self.marking.labels(&self.attempt),
             offered_annotations: self.marking.default_annotations.clone(),
         };
-        let job = stamp(job, &name, namespace, &metadata, ttl)?;
+        let mut job = stamp(job, &name, namespace, &metadata, ttl)?;
+        if let Some(template) = &self.pod_template {
+            put_pod_template(&mut job, template, &metadata)?;
+        }
         Ok(Draft { name, body: job.to_string().into_bytes() })
     }
 
@@ -516,6 +523,19 @@ mod tests {
         manifest["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "Helm"});
         let order = request(&json!({"manifest": manifest})).unwrap();
         assert!(order.said()[0].text.contains("`Helm`"), "{:?}", order.said());
+    }
+
+    #[test]
+    fn pod_template_of_a_hook_is_sent_under_the_same_digest() {
+        let own = request(&json!({"manifest": job(), "queue_name": "q"})).unwrap();
+        let before = stamped(&own).unwrap();
+        let mut template = before["spec"]["template"].clone();
+        template["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+        let changed = JobRequest { pod_template: Some(template.clone()), ..own.clone() };
+        assert_eq!(changed.manifest_digest(), own.manifest_digest());
+        let mut expected = before;
+        expected["spec"]["template"] = template;
+        assert_eq!(stamped(&changed).unwrap(), expected);
     }
 
     /// Fields that we read, write over or merge into, and some that we have never heard of.

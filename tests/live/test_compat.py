@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import kubernetes_client
 from one_node_cluster import IMAGE, OneNodeCluster, names
 from plain_job import job
 from task_run import run_task
@@ -64,6 +65,40 @@ def test_secrets_config_maps_templates_and_the_choice_of_logs_work_as_in_the_pro
     (made,) = cluster.jobs(namespace)
     assert made["metadata"]["name"].startswith("job-train-")
     assert [item["name"] for item in made["spec"]["template"]["spec"]["containers"]] == ["main", "side"]
+
+
+def test_hook_of_the_installation_changes_the_pods_and_a_retry_takes_over_their_job(
+    cluster: OneNodeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def hook(pod: Any) -> None:
+        tries.append(pod.metadata.labels["try_number"])
+        pod.metadata.labels["platform"] = f"of-try-{tries[-1]}"
+        pod.spec.tolerations = [{"key": "gpu", "operator": "Exists"}]
+        pod.spec.containers.insert(0, client.V1Container(name="side", image=IMAGE, command=["true"]))
+
+    client = kubernetes_client.install(monkeypatch)
+    monkeypatch.setenv("AIRFLOW__UNIQUE_K8S_JOB__DEPLOYMENT_ID", namespace)
+    monkeypatch.setattr("airflow.settings.pod_mutation_hook", hook)
+    arguments: dict[str, Any] = {
+        "dag_id": "etl",
+        "task_id": "work",
+        "operator": KubernetesJobOperator,
+        "script": "sleep 3; echo 7 > /airflow/xcom/return.json",
+        "xcom": "termination-message",
+        "backoff_limit": 0,
+        "retries": 1,
+    }
+    # The first try leaves its Job behind, as one whose worker has died.
+    made = run_task(cluster, namespace, max_tries=1, **arguments)
+    assert run_task(cluster, namespace, try_number=2, wait_until_job_complete=True, **arguments) == 7
+    (left,) = cluster.jobs(namespace)
+    assert tries == ["1", "2"] and left["metadata"]["uid"] == made["job"]["uid"]
+    (pod,) = cluster.find("pods", namespace)
+    assert pod["metadata"]["labels"]["platform"] == "of-try-1"
+    assert {"key": "gpu", "operator": "Exists"} in pod["spec"]["tolerations"]
+    assert [item["name"] for item in pod["spec"]["containers"]] == ["side", "base"]
 
 
 def test_task_that_does_not_wait_is_green_with_its_job_which_another_task_deletes_after_its_end(

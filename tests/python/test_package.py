@@ -378,7 +378,7 @@ REQUESTS = {
     "JobQuery": ("diagnose/job_list.rs", "struct JobQuery"),
 }
 #: What a user spells as Kubernetes does, so that its types are those of Kubernetes.
-OF_KUBERNETES = {"manifest", "overlays", "arguments", "body", "resources", "security_context"}
+OF_KUBERNETES = {"manifest", "overlays", "pod_template", "arguments", "body", "resources", "security_context"}
 
 
 @pytest.mark.parametrize("request_type", REQUESTS)

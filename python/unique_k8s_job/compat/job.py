@@ -19,6 +19,7 @@ from unique_k8s_job.request.arguments import one_of
 from unique_k8s_job.task.compat import Context
 
 if TYPE_CHECKING:
+    from unique_k8s_job._core import Cluster, JobRequest
     from unique_k8s_job.task.log_writer import LogWriter
 
 #: The arguments that `UniqueK8sJobOperator` has under the same name and with the same meaning.
@@ -350,6 +351,12 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
         if self.full_pod_spec is not None:
             parts.append(of_a_pod(read_object("full_pod_spec", self.full_pod_spec)))
         return parts
+
+    def final_request(self, request: JobRequest, cluster: Cluster) -> JobRequest:
+        """Let the installation's `pod_mutation_hook` change the Pods, as the provider does."""
+        from unique_k8s_job.compat.pod_mutation import mutated
+
+        return mutated(request, cluster)
 
     def log_sources(self, argument: str) -> Any:
         """Return whose logs are meant: not given, those of the base container."""

@@ -42,7 +42,7 @@ from unique_k8s_job.task.compat import BaseOperator, Context, moved_exception
 from unique_k8s_job.task.settings import default_deferrable, job_url_template
 
 if TYPE_CHECKING:
-    from unique_k8s_job._core import Run, SubmittedEvent
+    from unique_k8s_job._core import Cluster, JobRequest, Run, SubmittedEvent
     from unique_k8s_job.hooks.kubernetes import UniqueK8sJobHook
     from unique_k8s_job.task.known_names import KnownNames
     from unique_k8s_job.task.log_writer import LogWriter
@@ -426,7 +426,7 @@ class UniqueK8sJobOperator(BaseOperator):
         wanted = request_of(self, context, options, names, log)
         if self.xcom == "sidecar":
             wanted["result_sidecar"] = {**hook.xcom_sidecar(), **wanted["result_sidecar"]}
-        request = native.CheckedRequest(plain_request(wanted))
+        request = native.CheckedRequest(self.final_request(plain_request(wanted), cluster))
         names.add(native.job_name(request))
         if self._killed:
             raise StoppedError("The task was stopped before its Job was made")
@@ -468,6 +468,10 @@ class UniqueK8sJobOperator(BaseOperator):
     def argument(self, name: str) -> Any:
         """Return what is given for an argument that goes into the Job; None is not given."""
         return getattr(self, name)
+
+    def final_request(self, request: JobRequest, cluster: Cluster) -> JobRequest:
+        """Return the request as it is run; a class of `compat` lets the installation change it first."""
+        return request
 
     def log_sources(self, argument: str) -> Any:
         """Return whose logs an argument means, as a request says it."""

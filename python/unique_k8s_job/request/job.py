@@ -3,7 +3,7 @@
 Keys: `attempt` (who asks), `slug` (what the name begins with), `default_slug` (where nothing else says it),
 `fixed_name` (the whole name, instead of a unique one), `run_time`, `namespace`, `manifest` (what the user gave: a Job,
 a CronJob, a List with one of them), `overlays` (parts of a Job that are laid over it), `from_cron_job`,
-`field_validation`, `arguments` (only what was given), `ttl` and `on_finish` (each by outcome), `safe_ttl_seconds`,
+`pod_template` (what the installation's `pod_mutation_hook` has made of it; only of the classes of `compat`), `field_validation`, `arguments` (only what was given), `ttl` and `on_finish` (each by outcome), `safe_ttl_seconds`,
 `patch_jobs`, `marking` (labels and annotations that the installation wants), `policy`, `lookup`, `known_names`,
 `startup_timeout_seconds`, `init_timeout_seconds`, `queue_name` and `queue_timeout_seconds` (of Kueue), `handover_timeout_seconds`, `replace_lost`, `release_stuck`,
 `release_after_seconds`, `on_lingering_sidecar`, `result` (where it is read from), `result_sidecar`, `get_logs`,
