@@ -91,7 +91,8 @@ def test_selector_with_a_condition_deletes_what_it_means_and_says_what_it_leaves
 def test_selector_leaves_the_unfinished_job_of_a_task_unless_told(
     command_line: CommandLine, cluster: OneNodeCluster, namespace: str
 ) -> None:
-    run = command_line.start_shell(ENDLESS)
+    # A Pod that ends with 0 while its Job is being deleted can still make the Job Complete.
+    run = command_line.start_shell("trap 'exit 1' TERM; sleep 300 & wait")
     job = cluster.the_job(namespace)["metadata"]["name"]
     cluster.wait_until_running(namespace)
     selector = "app.kubernetes.io/managed-by=unique-k8s-job"

@@ -41,14 +41,15 @@ class Call:
     #: By stream, as far as it has a reader.
     said: dict[str, str] = field(default_factory=dict)
 
-    def signals_are_met(self) -> bool:
-        """Whether the program has begun: SIGHUP is caught by nobody else."""
+    def is_met(self, sent: signal.Signals) -> bool:
+        """Whether the program catches a signal by now. SIGHUP is caught by nobody else, and SIGINT by Python, too."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
             return True
         caught = next((line for line in status.splitlines() if line.startswith("SigCgt")), "SigCgt: 0")
-        return bool(int(caught.split()[1], 16) & 1 << (signal.SIGHUP - 1))
+        mask = int(caught.split()[1], 16)
+        return all(mask & 1 << (number - 1) for number in {signal.SIGHUP, sent} - {signal.SIGPIPE})
 
     @property
     def text(self) -> str:
@@ -138,7 +139,7 @@ def ended_by_signal(number: int, folder: Path, how_long: float) -> str:
         started(server.kubeconfig(folder), *(("--keep",) if keep else ()), *JOB) as call,
     ):
         time.sleep(moment)
-        met = call.signals_are_met()
+        met = call.is_met(sent)
         call.process.send_signal(sent)
         code = call.end(what)
     shown = f"{what}: exit code {code}\n{call.text}"

@@ -123,7 +123,7 @@ class UniqueK8sJobSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None, **_: Any) -> Any:
         """Go on after the deferral, with what the trigger found."""
-        from unique_k8s_job.sensors import deferral as sensor_deferral
+        from unique_k8s_job.task import sensor_deferral
 
         try:
             judged, found = sensor_deferral.found_in(event)
