@@ -35,7 +35,7 @@ def _attribute(field: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in field)
 
 
-def _model(name: str) -> type[Any]:
+def _model(name: str, version: int) -> type[Any]:
     attributes = {_attribute(field): field for field in _MODELS[name]}
 
     def make(self: Any, **fields: Any) -> None:
@@ -43,15 +43,22 @@ def _model(name: str) -> type[Any]:
             setattr(self, attribute, fields.pop(attribute, None))
         assert not fields
 
-    types = dict.fromkeys(attributes, "")
-    return type(name, (), {"__init__": make, "attribute_map": attributes, "openapi_types": types})
+    def declared(self: Any, attribute: str, value: Any) -> None:
+        assert attribute in attributes
+        object.__setattr__(self, attribute, value)
+
+    members = {"__init__": make, "attribute_map": attributes, "openapi_types": dict.fromkeys(attributes, "")}
+    return type(name, (), members if version < 37 else {**members, "__setattr__": declared})
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return `kubernetes.client`, which can be imported in this test."""
+def install(monkeypatch: pytest.MonkeyPatch, version: int = 36) -> Any:
+    """Return `kubernetes.client`, which can be imported in this test.
+
+    :param version: of the stand-in; since 37 a client reads a text, and a model has only the attributes that it declares
+    """
     if "kubernetes" in sys.modules or importlib.util.find_spec("kubernetes") is not None:
         return importlib.import_module("kubernetes.client")
-    models = {name: _model(name) for name in _MODELS}
+    models = {name: _model(name, version) for name in _MODELS}
 
     def read(value: Any, kind: str) -> Any:
         if kind.startswith("list "):
@@ -68,8 +75,15 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Any:
         def deserialize(self, response: Any, kind: str) -> Any:
             return read(json.loads(response.data), kind)
 
+    class ApiClientSince37(ApiClient):
+        def deserialize(self, response_text: str, kind: str, content_type: str) -> Any:  # type: ignore[override]
+            assert content_type == "application/json"
+            return read(json.loads(response_text), kind)
+
     package, client = ModuleType("kubernetes"), ModuleType("kubernetes.client")
-    vars(client).update(models, ApiClient=ApiClient, Configuration=SimpleNamespace)
+    vars(client).update(
+        models, ApiClient=ApiClient if version < 37 else ApiClientSince37, Configuration=SimpleNamespace
+    )
     monkeypatch.setitem(sys.modules, "kubernetes", package)
     monkeypatch.setitem(sys.modules, "kubernetes.client", client)
     return client

@@ -6,6 +6,7 @@ hook the package `kubernetes` is not imported. If the hook cannot be called, or 
 
 from __future__ import annotations
 
+import inspect
 import json
 import traceback
 from collections.abc import Callable, Mapping
@@ -72,7 +73,7 @@ def _model_of(pod: dict[str, Any], hook: str) -> Any:
     # What is wrong with a Pod is said by the API server.
     options.client_side_validation = False
     try:
-        model = client.ApiClient(options).deserialize(SimpleNamespace(data=json.dumps(pod)), "V1Pod")
+        model = _deserialized(client.ApiClient(options), json.dumps(pod))
     except (TypeError, ValueError, AttributeError) as error:
         raise InvalidManifestError(
             f"The Pod template cannot be given to {hook}: the package `kubernetes` cannot read it",
@@ -82,6 +83,13 @@ def _model_of(pod: dict[str, Any], hook: str) -> Any:
         ) from error
     _keep_unknown(pod, model)
     return model
+
+
+def _deserialized(client: Any, pod: str) -> Any:
+    """Read a Pod as the API client does. Before version 37 it took the response, since then the text of one."""
+    if "content_type" in inspect.signature(client.deserialize).parameters:
+        return client.deserialize(pod, "V1Pod", "application/json")
+    return client.deserialize(SimpleNamespace(data=pod), "V1Pod")
 
 
 def _keep_unknown(given: Any, model: Any) -> None:
@@ -101,8 +109,9 @@ def _keep_unknown(given: Any, model: Any) -> None:
                 _keep_unknown(value, known[field])
             elif value is not None and known is not model:
                 attribute = f"_unknown_{field}"
-                model.attribute_map = {**model.attribute_map, attribute: field}
-                setattr(model, attribute, value)
+                # Since version 37 of the client a model refuses to set what it does not declare.
+                object.__setattr__(model, "attribute_map", {**model.attribute_map, attribute: field})
+                object.__setattr__(model, attribute, value)
 
 
 def _call(hook: Callable[[Any], object], pod: Any, name: str, files: list[str]) -> None:
