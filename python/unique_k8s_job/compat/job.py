@@ -11,11 +11,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unique_k8s_job.compat import attributes, replaced, without_meaning
+from unique_k8s_job.compat import attributes, meanings, replaced, without_meaning
 from unique_k8s_job.exceptions import InvalidManifestError
-from unique_k8s_job.manifest.plain import unwrapped, without_models
+from unique_k8s_job.manifest.plain import without_models
 from unique_k8s_job.operators.job import UniqueK8sJobOperator
-from unique_k8s_job.request.arguments import one_of
 from unique_k8s_job.task.compat import Context
 
 if TYPE_CHECKING:
@@ -71,15 +70,6 @@ SAME = (
     "parallelism",
     "suspend",
 )
-#: The provider's `on_finish_action`, as `on_finish`.
-ON_FINISH: Mapping[str, Any] = {
-    "delete_pod": "delete",
-    "delete_succeeded_pod": {"succeeded": "delete", "failed": "keep"},
-    "delete_active_pod": "keep",
-    "keep_pod": "keep",
-}
-#: Seconds that a Pod may take to start after it has its node, where only the time until then is given.
-_STARTUP = 120
 
 
 class KubernetesJobOperator(UniqueK8sJobOperator):
@@ -94,19 +84,15 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
     BASE_CONTAINER_NAME = "base"
 
     # Assigned in `__init__`, and again by a subclass that changes its mind.
-    wait_until_job_complete = attributes.ProviderAttribute(
-        lambda words: {"follows": bool(words["wait_until_job_complete"]), **result(words)}
-    )
-    random_name_suffix = attributes.ProviderAttribute(
-        lambda words: {"name_policy": "unique" if words["random_name_suffix"] else "fixed"}
-    )
-    on_finish_action = attributes.ProviderAttribute(lambda words: on_finish(words["on_finish_action"]))
-    on_kill_action = attributes.ProviderAttribute(lambda words: on_stop(words))
-    on_kill_propagation_policy = attributes.ProviderAttribute(lambda words: on_stop(words))
-    reattach_on_restart = attributes.ProviderAttribute(lambda words: retries_of(words["reattach_on_restart"]))
-    schedule_timeout_seconds = attributes.ProviderAttribute(lambda words: startup(words))
-    callbacks = attributes.ProviderAttribute(lambda words: {"progress_callbacks": progress_callbacks(words)})
-    progress_callback = attributes.ProviderAttribute(lambda words: {"progress_callbacks": progress_callbacks(words)})
+    wait_until_job_complete = attributes.ProviderAttribute(meanings.waiting)
+    random_name_suffix = attributes.ProviderAttribute(meanings.name_policy)
+    on_finish_action = attributes.ProviderAttribute(meanings.on_finish)
+    on_kill_action = attributes.ProviderAttribute(meanings.on_stop)
+    on_kill_propagation_policy = attributes.ProviderAttribute(meanings.on_stop)
+    reattach_on_restart = attributes.ProviderAttribute(meanings.reattach)
+    schedule_timeout_seconds = attributes.ProviderAttribute(meanings.startup)
+    callbacks = attributes.ProviderAttribute(meanings.progress_callbacks)
+    progress_callback = attributes.ProviderAttribute(meanings.progress_callbacks)
     job: attributes.JobMade | None = None
 
     template_fields: Sequence[str] = (
@@ -282,7 +268,7 @@ class KubernetesJobOperator(UniqueK8sJobOperator):
                     found[name] = "it is called in the worker only, and not while the task is deferred"
         if given["do_xcom_push"] and not self.follows:
             found["do_xcom_push"] = "the task does not wait for its Job. Give `wait_until_job_complete=True`"
-        if unused := unused_callbacks(given["callbacks"]):
+        if unused := meanings.unused_callbacks(given["callbacks"]):
             found["callbacks"] = (
                 f"{', '.join(f'`{name}`' for name in unused)} cannot be called, for there is no Python client and no Pod "
                 "object. Use Airflow's `on_execute_callback`, `on_success_callback` and `on_failure_callback`, and the "
@@ -407,88 +393,7 @@ def with_runtime_envs(env_vars: Any, more: Any) -> Any:
     return [*(env_vars or ()), *more]
 
 
-def on_finish(action: Any) -> dict[str, Any]:
-    """Return `on_finish` for `on_finish_action`: what was asked of the Pods is done with the Job and its Pods."""
-    if action is None:
-        return {}
-    return {"on_finish": ON_FINISH[one_of("on_finish_action", unwrapped(action), *ON_FINISH)]}
-
-
-def on_stop(words: Mapping[str, Any]) -> dict[str, str]:
-    """Return `on_stop` for `on_kill_action` and `on_kill_propagation_policy`.
-
-    To keep the Pod of a task that is stopped, and to orphan its Pods, both mean that the work goes on.
-    """
-    action, propagation = words.get("on_kill_action"), words.get("on_kill_propagation_policy")
-    keeps = action is not None and one_of("on_kill_action", unwrapped(action), "delete_pod", "keep_pod") == "keep_pod"
-    orphans = propagation is not None and (
-        one_of("on_kill_propagation_policy", propagation, "Foreground", "Background", "Orphan") == "Orphan"
-    )
-    if action is None and propagation is None:
-        return {}
-    return {"on_stop": "leave" if keeps or orphans else "delete"}
-
-
-def retries_of(durable: bool | None) -> dict[str, str]:
-    """Return `reattach`, if it is given what a retry does with the Job of the try before."""
-    return {} if durable is None else {"reattach": "reattach" if durable else "replace"}
-
-
-def startup(words: Mapping[str, Any]) -> dict[str, int]:
-    """Return our one limit for the start, which is the sum of the provider's two; not given, ours stays."""
-    after_it_has_a_node, until_it_has_a_node = words["startup_timeout_seconds"], words["schedule_timeout_seconds"]
-    if after_it_has_a_node is None and until_it_has_a_node is None:
-        return {}
-    start = _STARTUP if after_it_has_a_node is None else after_it_has_a_node
-    return {"startup_timeout_seconds": start + (until_it_has_a_node or start)}
-
-
-def result(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how the result of the Job is read for the next task: the one place that knows it."""
-    return {"xcom": "termination-message" if words["do_xcom_push"] and words["wait_until_job_complete"] else None}
-
-
 def part_name(part: Mapping[str, Any]) -> str | None:
     """Return the name that a part of a Job gives it."""
     metadata = part.get("metadata")
     return (metadata.get("name") or metadata.get("generateName")) if isinstance(metadata, Mapping) else None
-
-
-def _callbacks(callbacks: Any) -> list[Any]:
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
-
-
-def progress_callbacks(words: Mapping[str, Any]) -> list[Callable[[str, Mapping[str, Any]], None]]:
-    """Return what is called for each line of the log, with the line and the event that it came in."""
-    found: list[Callable[[str, Mapping[str, Any]], None]] = []
-    progress_callback = words.get("progress_callback")
-    if progress_callback is not None:
-        found.append(lambda line, _: progress_callback(line))
-    for callback in _callbacks(words.get("callbacks")):
-        if "progress_callback" in _overridden(callback):
-
-            def call(line: str, event: Mapping[str, Any], callback: Any = callback) -> None:
-                callback.progress_callback(
-                    line=line,
-                    client=None,
-                    mode="sync",
-                    container_name=event["container"],
-                    timestamp=None,
-                    pod=attributes.PodNamed(event["pod"]),
-                )
-
-            found.append(call)
-    return found
-
-
-def unused_callbacks(callbacks: Any) -> list[str]:
-    """Return the methods of callbacks that are never called."""
-    names = [name for callback in _callbacks(callbacks) for name in _overridden(callback)]
-    return sorted({name for name in names if name != "progress_callback"})
-
-
-def _overridden(callback: Any) -> list[str]:
-    """Return the callback methods that a class defines itself, apart from the empty ones of the provider's base class."""
-    kinds = (callback if isinstance(callback, type) else type(callback)).__mro__
-    own = [kind for kind in kinds if kind is not object and kind.__name__ != "KubernetesPodOperatorCallback"]
-    return [name for kind in own for name in vars(kind) if name.startswith("on_") or name == "progress_callback"]
